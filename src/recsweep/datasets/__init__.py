@@ -1,0 +1,1 @@
+"""Data sets: checked before the first trial, prepared once, cached by content."""

@@ -1,0 +1,93 @@
+"""The error tree. A message says which rule was broken, by which value, and how to fix it.
+
+RecsweepError
+├── UserError (exit 2)         the user can fix it
+│   ├── InputError             a file or an option: ``FILE:LINE:COLUMN: problem; fix``
+│   ├── StudyChanged           the config no longer matches the study in the store
+│   └── UnsupportedEnvironment a library in a version that is known to give wrong results
+├── SweepPaused (exit 3)       not a trial's fault; run again later, nothing is lost
+│   └── StoreUnavailable       the store cannot be reached or written
+├── EngineStateError (exit 1)  a search library did not leave the state that we read
+└── TrialError                 a trial's own fault: recorded with its reason, the study goes on
+    ├── TrialDiverged          NaN or infinite loss or score
+    └── TrialStopped           told to stop (its slot goes back)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+EXIT_BUG = 1
+EXIT_USER = 2
+EXIT_PAUSED = 3
+
+
+class RecsweepError(Exception):
+    """Root of every error that recsweep raises on purpose."""
+
+    exit_code = EXIT_BUG
+
+
+class UserError(RecsweepError):
+    """Something that the user can fix: ``what; why; what to do``."""
+
+    exit_code = EXIT_USER
+
+
+class InputError(UserError):
+    """Bad input, with its place: ``FILE:LINE:COLUMN: problem; fix``.
+
+    Args:
+        source: the file, or the option that carried the value (``--max-evals``).
+        problem: the rule and the value that broke it.
+        fix: what to do about it.
+        line: 1-based line, None where the source has no lines.
+        column: 1-based column.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        problem: str,
+        fix: str,
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
+        self.source, self.line, self.column = str(source), line, column
+        self.problem, self.fix = problem, fix
+        place = self.source if line is None else f"{self.source}:{line}:{column or 1}"
+        super().__init__(f"{place}: {problem}; {fix}")
+
+
+class StudyChanged(UserError):
+    """The study in the store was made from another definition."""
+
+
+class UnsupportedEnvironment(UserError):
+    """A library is in a version with which results would be wrong or impossible."""
+
+
+class SweepPaused(RecsweepError):
+    """Not the fault of a trial. The sweep stops, no budget is burned, a re-run goes on."""
+
+    exit_code = EXIT_PAUSED
+
+
+class StoreUnavailable(SweepPaused):
+    """The store cannot be reached, read or written."""
+
+
+class EngineStateError(RecsweepError):
+    """A search library did not leave behind the state that we read from it."""
+
+
+class TrialError(RecsweepError):
+    """One trial failed; its reason is recorded and the study goes on."""
+
+
+class TrialDiverged(TrialError):
+    """The loss or the validation score became NaN or infinite."""
+
+
+class TrialStopped(TrialError):
+    """The trial was told to stop from outside; it is not counted."""

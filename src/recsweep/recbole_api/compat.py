@@ -1,0 +1,146 @@
+"""All that RecBole 1.2.1's age breaks, handled in one place, without touching its files.
+
+`apply()` comes before the first import of RecBole. What it does, by cause:
+
+=============================  ===================================================================
+NumPy >= 1.24, 2               aliases that RecBole uses (`np.float`, `np.bool8`, …) come back
+SciPy >= 1.13                  `dok_matrix._update`, which six models call, comes back
+torch >= 2.6                   `torch.load` reads weights only; RecBole's own checkpoints hold its
+                               Config, whose classes are added to torch's list of safe ones
+tensorboard                    trials write no event files into the working folder
+pickles in checkpoint folders  RecBole loads any that lie there; it is given none
+pandas >= 3                    refused: chained `fillna(inplace=True)` does nothing there, and NaN
+                               stay in the features without a word
+=============================  ===================================================================
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import warnings
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+from recsweep.errors import UnsupportedEnvironment
+
+# Lowest supported version, and the first one known not to work, by distribution.
+SUPPORTED = {
+    "recbole": ("1.2.1", "1.2.2"),
+    "numpy": ("2.0", "3"),
+    "pandas": ("2.2", "3"),
+    "scipy": ("1.13", "2"),
+    "torch": ("2.6", "3"),
+}
+_REASONS = {"pandas": "pandas 3 leaves NaN in RecBole's features without a word"}
+_HARMLESS = (
+    # (message, category, module): known, looked at, and of no consequence for a result.
+    (r"A value is trying to be set on a copy of a DataFrame", FutureWarning, r"recbole\..*"),
+    (r".*ChainedAssignmentError", FutureWarning, r"recbole\..*"),
+    (r"`torch\.cuda\.amp\.GradScaler", FutureWarning, r"recbole\..*"),
+    (r"Importing from .* is deprecated", DeprecationWarning, r"recbole\..*"),
+    (r"invalid escape sequence", SyntaxWarning, r"recbole\..*"),
+    (r"invalid escape sequence", DeprecationWarning, r"recbole\..*"),
+    (r"torch\.cuda\.amp\.GradScaler is enabled, but CUDA is not available", UserWarning, r"torch\..*"),
+    (r"enable_nested_tensor is True", UserWarning, r"torch\..*"),
+    (r"dropout option adds dropout after all but last recurrent layer", UserWarning, r"torch\..*"),
+    (r"Sparse CSR tensor support is in beta state", UserWarning, r"recbole\..*"),
+)
+
+
+def check_versions() -> None:
+    """Refuse library versions with which results would be wrong or impossible.
+
+    Raises:
+        UnsupportedEnvironment: the first library outside its range.
+    """
+    for name, (lowest, too_new) in SUPPORTED.items():
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            raise UnsupportedEnvironment(
+                f"{name} is not installed; every trial needs it; run `make setup`"
+            ) from None
+        if not _parse(lowest) <= _parse(version) < _parse(too_new):
+            reason = _REASONS.get(name, "RecBole 1.2.1 was not made to work with it")
+            raise UnsupportedEnvironment(
+                f"`{lowest} <= {name} < {too_new}` must hold, but got {name} {version}; {reason}; "
+                "run `make setup` for the versions of envs/requirements.lock"
+            )
+
+
+def _parse(version: str) -> tuple[int, ...]:
+    release = version.split("+")[0].split("rc")[0]
+    return tuple(int(part) for part in release.split(".") if part.isdigit())
+
+
+@cache
+def apply() -> None:
+    """Make RecBole 1.2.1 work on today's libraries; once in a process, any further call is free."""
+    check_versions()
+    for message, category, module in _HARMLESS:
+        warnings.filterwarnings("ignore", message=message, category=category, module=module)
+    _numpy_aliases()
+    _scipy_update()
+    _patch_recbole()
+    _trust_config_in_checkpoints()
+
+
+def _numpy_aliases() -> None:
+    import numpy as np
+
+    aliases: dict[str, Any] = {
+        "bool8": np.bool_,
+        "float": np.float64,
+        "float_": np.float64,
+        "int": np.int64,
+        "complex": np.complex128,
+        "complex_": np.complex128,
+        "object": np.object_,
+        "str": np.str_,
+        "unicode": np.str_,
+        "unicode_": np.str_,
+    }
+    for name, target in aliases.items():
+        if name not in np.__dict__:
+            setattr(np, name, target)
+
+
+def _scipy_update() -> None:
+    from scipy.sparse import dok_matrix
+
+    def _update(self: Any, data: dict[tuple[int, int], float]) -> None:
+        """As SciPy < 1.13 had it: set many entries without checks."""
+        self._dict.update(data)
+
+    if not hasattr(dok_matrix, "_update"):
+        dok_matrix._update = _update
+
+
+class _NoEvents:
+    """Stands where RecBole opens a TensorBoard writer: takes every call and writes nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: None
+
+
+def _patch_recbole() -> None:
+    import recbole.data.utils
+    import recbole.trainer.trainer
+
+    recbole.trainer.trainer.get_tensorboard = lambda logger: _NoEvents()
+    recbole.data.utils.load_split_dataloaders = lambda config: None
+    logging.getLogger("recbole").addHandler(logging.NullHandler())
+
+
+def _trust_config_in_checkpoints() -> None:
+    """RecBole's checkpoints hold its Config; name the classes that it consists of as safe."""
+    import torch
+    import yaml
+    from recbole.config.configurator import Config
+    from recbole.utils.enum_type import EvaluatorType, InputType, ModelType
+
+    torch.serialization.add_safe_globals(
+        [Config, EvaluatorType, InputType, ModelType, yaml.FullLoader, SimpleNamespace]
+    )

@@ -1,0 +1,83 @@
+"""RecBole's Config without its habits: no `eval`, no `sys.argv`, no global settings."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recsweep.documents import FloatLoader
+from recsweep.recbole_api import compat
+from recsweep.recbole_api.settings import BUILTIN_DATASET
+
+compat.apply()
+
+from recbole.config.configurator import Config  # noqa: E402 - compat comes first
+
+
+class TypedConfig(Config):  # type: ignore[misc]  # RecBole has no types
+    """A RecBole Config made from values that already have their types.
+
+    Args:
+        settings: the flat config (`recbole_api.settings.trial_settings`).
+        device: where to train.
+        scratch: a folder for whatever RecBole insists on writing.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], device: torch.device, scratch: Path) -> None:
+        self._device = device
+        given = {**copy.deepcopy(dict(settings)), "checkpoint_dir": str(scratch)}
+        given.setdefault("state", "warning")
+        super().__init__(model=given["model"], dataset=given["dataset"], config_dict=given)
+        if given.get("data_path"):
+            # RecBole sends every data set called ml-100k to its own wheel, whatever the path says.
+            own = Path(given["data_path"]) / given["dataset"]
+            self.final_config_dict["data_path"] = str(own)
+        elif given["dataset"] != BUILTIN_DATASET:
+            raise KeyError("data_path")
+
+    def compatibility_settings(self) -> None:
+        """RecBole sets NumPy names here that NumPy 2 no longer has; see `compat`."""
+
+    def _init_parameters_category(self) -> None:
+        super()._init_parameters_category()
+        # RecBole appends to these module-level lists.
+        self.parameters = {name: list(values) for name, values in self.parameters.items()}
+
+    def _build_yaml_loader(self) -> type:
+        return FloatLoader
+
+    def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
+        return config_dict  # RecBole: eval() of every string
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        return {}  # RecBole: sys.argv
+
+    def _init_device(self) -> None:
+        # RecBole sets CUDA_VISIBLE_DEVICES for the whole process here.
+        self.final_config_dict["gpu_id"] = str(self.final_config_dict["gpu_id"])
+        self.final_config_dict["single_spec"] = True
+        self.final_config_dict["local_rank"] = 0
+        self.final_config_dict["device"] = self._device
+
+
+def resolve_device(wanted: str) -> torch.device:
+    """`auto`: CUDA where there is one.
+
+    Raises:
+        UserError: `cuda` was asked for and is not there.
+    """
+    from recsweep.errors import UserError
+
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise UserError(
+            "device: cuda was asked for, but torch sees no GPU; "
+            "this torch is "
+            + ("a CPU build" if torch.version.cuda is None else f"built for CUDA {torch.version.cuda}")
+            + "; use device: auto, or see the README on CUDA builds"
+        )
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")

@@ -1,0 +1,83 @@
+"""RecBole's models and trainers, as one trial needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from recsweep.recbole_api.config import TypedConfig
+
+from recbole.utils import get_model, get_trainer, init_seed  # isort: skip
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch, deterministic kernels on."""
+    init_seed(seed, True)
+
+
+def make_model(config: TypedConfig, train_data: Any) -> Any:
+    """A RecBole model with fresh weights, on the config's device."""
+    seed_everything(config["seed"])
+    return get_model(config["model"])(config, train_data._dataset).to(config["device"])
+
+
+def make_trainer(config: TypedConfig, model: Any) -> Any:
+    """The trainer that RecBole uses for the model."""
+    return get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+
+
+def fit(trainer: Any, train: Any, valid: Any, after_epoch: Callable[[int, float], None]) -> tuple[float, dict[str, Any] | None]:
+    """RecBole's own training loop: epochs, early stop; saves nothing.
+
+    Args:
+        after_epoch: called with the epoch (from 0) and the validation score after each validation.
+
+    Returns:
+        Best validation score and all validation metrics of that epoch.
+    """
+    score, metrics = trainer.fit(
+        train, valid, verbose=False, saved=False, show_progress=False, callback_fn=after_epoch
+    )
+    return float(score), metrics
+
+
+def evaluate(trainer: Any, data: Any) -> dict[str, float]:
+    """Metrics of the model as it stands."""
+    result = trainer.evaluate(data, load_best_model=False, show_progress=False)
+    return {str(name): float(value) for name, value in result.items()}
+
+
+def weights(model: Any) -> dict[str, torch.Tensor]:
+    """A copy of a model's weights on the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+
+
+def checkpoint(trainer: Any, state: dict[str, torch.Tensor], epoch: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint that RecBole's `trainer.evaluate(model_file=…)` and `resume_checkpoint` read.
+
+    Its config is a plain dict, so that torch can read it as weights only.
+    """
+    return {
+        "config": settings,
+        "epoch": epoch,
+        "cur_step": trainer.cur_step,
+        "best_valid_score": float(trainer.best_valid_score),
+        "state_dict": state,
+        "other_parameter": trainer.model.other_parameter(),
+        "optimizer": trainer.optimizer.state_dict(),
+    }
+
+
+def restore(model: Any, state: dict[str, Any]) -> None:
+    """Put a checkpoint's weights into a model."""
+    model.load_state_dict(state["state_dict"])
+    model.load_other_parameter(state.get("other_parameter"))
+
+
+def hyper_tuning() -> Any:
+    """RecBole's `HyperTuning` class."""
+    from recbole.trainer.hyper_tuning import HyperTuning
+
+    return HyperTuning

@@ -1,0 +1,111 @@
+"""One flat RecBole config from our typed one. What is written here is `best_config.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recsweep.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from recsweep.recbole_api import catalog
+
+BUILTIN_DATASET = "ml-100k"
+TIME_ORDER = "time_order"
+"""A key of ours in a RecBole config; RecBole ignores what it does not know."""
+
+
+def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]:
+    """The keys that shape the prepared data.
+
+    Args:
+        folder: the data set's own folder; None for ml-100k from RecBole's wheel.
+    """
+    settings: dict[str, Any] = {
+        "dataset": folder.name if folder else BUILTIN_DATASET,
+        "data_path": str(folder.parent) if folder else None,
+        "USER_ID_FIELD": dataset.user_field,
+        "ITEM_ID_FIELD": dataset.item_field,
+        "TIME_FIELD": dataset.time_field,
+        "RATING_FIELD": dataset.rating_field,
+        "load_col": columns(dataset),
+        "val_interval": dict(dataset.keep) or None,
+        "user_inter_num_interval": _at_least(dataset.min_user_interactions),
+        "item_inter_num_interval": _at_least(dataset.min_item_interactions),
+        "MAX_ITEM_LIST_LENGTH": dataset.max_sequence_length,
+        "eval_args": eval_args(dataset),
+        TIME_ORDER: dataset.time_order,
+    }
+    return settings if folder else {k: v for k, v in settings.items() if k != "data_path"}
+
+
+def columns(dataset: DatasetConfig) -> dict[str, list[str]]:
+    """Columns to load by file suffix: user, item, time and what `keep` filters by."""
+    if dataset.columns is not None:
+        return {suffix: list(names) for suffix, names in dataset.columns.items()}
+    names = [dataset.user_field, dataset.item_field, dataset.time_field, *dataset.keep]
+    return {"inter": list(dict.fromkeys(names))}
+
+
+def _at_least(count: int) -> str | None:
+    return f"[{count},inf)" if count else None
+
+
+def eval_args(dataset: DatasetConfig) -> dict[str, Any]:
+    split = dataset.split
+    leave_one_out = split.type == "leave_one_out"
+    return {
+        "split": {"LS": "valid_and_test"} if leave_one_out else {"RS": list(split.ratio)},
+        "order": "TO" if split.order == "time" else "RO",
+        "group_by": "user" if split.group_by == "user" else "none",
+        "mode": "full",
+    }
+
+
+def trial_settings(
+    dataset: DatasetConfig,
+    folder: Path | None,
+    model: ModelConfig,
+    training: TrainingConfig,
+    evaluation: EvaluationConfig,
+    params: Mapping[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """The complete RecBole config of one trial, every value typed.
+
+    Later keys win: RecBole's defaults, our training settings, the model's `fixed`, the trial's
+    parameters.
+    """
+    settings: dict[str, Any] = {
+        "model": model.model,
+        **data_settings(dataset, folder),
+        "epochs": training.epochs,
+        "stopping_step": training.stopping_step,
+        "eval_step": training.eval_step,
+        "train_batch_size": training.train_batch_size,
+        "eval_batch_size": training.eval_batch_size,
+        "metrics": list(metric_names(evaluation)),
+        "topk": sorted({*evaluation.topk, evaluation.metric_cutoff}),
+        "valid_metric": evaluation.metric,
+        "seed": seed,
+        "reproducibility": True,
+        "show_progress": False,
+        **model.fixed,
+        **params,
+    }
+    if "train_neg_sample_args" not in settings and trains_without_negatives(model, params):
+        settings["train_neg_sample_args"] = None
+    return settings
+
+
+def metric_names(evaluation: EvaluationConfig) -> tuple[str, ...]:
+    """The metrics to report, the searched one among them."""
+    names = list(evaluation.metrics)
+    if evaluation.metric_name.lower() not in {name.lower() for name in names}:
+        names.append(evaluation.metric_name)
+    return tuple(names)
+
+
+def trains_without_negatives(model: ModelConfig, params: Mapping[str, Any]) -> bool:
+    """RecBole refuses negative sampling for sequential models with a cross-entropy loss."""
+    loss = {**catalog.published_defaults(model.model), **model.fixed, **params}.get("loss_type")
+    return catalog.models()[model.model] == "sequential" and loss == "CE"
