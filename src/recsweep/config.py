@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from recsweep.documents import Document, explain, load_document, nearest, validate
 from recsweep.errors import InputError
@@ -160,8 +168,7 @@ class DatasetConfig(_Frozen):
         for field, interval in self.keep.items():
             if not _INTERVAL.match(interval):
                 raise ValueError(
-                    f"`keep.{field}` must be an interval such as '[4,inf)' or '(0,10]', "
-                    f"but got {interval!r}"
+                    f"`keep.{field}` must be an interval such as '[4,inf)' or '(0,10]', but got {interval!r}"
                 )
         return self
 

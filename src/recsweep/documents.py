@@ -52,9 +52,7 @@ class Document:
     data: dict[str, Any]
     node: yaml.Node | None
 
-    def error(
-        self, location: Location, problem: str, fix: str, *, at_key: bool = False
-    ) -> InputError:
+    def error(self, location: Location, problem: str, fix: str, *, at_key: bool = False) -> InputError:
         """An error that points at a value, or with `at_key` at the key itself.
 
         A location that is not in the file points at its nearest parent that is.
@@ -91,9 +89,7 @@ def load_document(path: Path) -> Document:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(
-            path, "there is no such file", _similar_files(path), line=1, column=1
-        ) from None
+        raise InputError(path, "there is no such file", _similar_files(path), line=1, column=1) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read ({error})", "make it a readable UTF-8 file") from None
     try:
@@ -138,9 +134,7 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
         first = error.errors(include_url=False)[0]
         location = first["loc"]
         problem, fix = explain(first, model)
-        raise document.error(
-            location, problem, fix, at_key=first["type"] == "extra_forbidden"
-        ) from None
+        raise document.error(location, problem, fix, at_key=first["type"] == "extra_forbidden") from None
 
 
 def explain(error: Any, model: type[BaseModel]) -> tuple[str, str]:

@@ -106,9 +106,7 @@ _YamlDumper.add_representer(float, _represent_float)
 def dump_yaml(value: Any, header: str = "") -> str:
     """YAML text of a value made plain, keys in their order, with an optional comment on top."""
     comment = "".join(f"# {line}\n" for line in header.splitlines())
-    text: str = yaml.dump(
-        to_plain(value), Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=100
-    )
+    text: str = yaml.dump(to_plain(value), Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=100)
     return comment + text
 
 
@@ -117,9 +115,7 @@ def canonical_json(value: Any) -> str:
 
     NaN and infinities become strings, since JSON has no word for them.
     """
-    return json.dumps(
-        _finite(to_plain(value)), sort_keys=True, separators=(",", ":"), ensure_ascii=True
-    )
+    return json.dumps(_finite(to_plain(value)), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def _finite(value: Any) -> Any:

@@ -213,9 +213,7 @@ def _check_model(model: ModelConfig, document: Document, sweep: Sweep) -> None:
             )
 
 
-def _check_searchable(
-    model: ModelConfig, document: Document, name: str, searchable: frozenset[str]
-) -> None:
+def _check_searchable(model: ModelConfig, document: Document, name: str, searchable: frozenset[str]) -> None:
     if name in searchable:
         return
     if name in catalog.DATA_KEYS or name in ("epochs", "seed"):
@@ -261,4 +259,6 @@ def find_study(studies: list[StudyPlan], dataset: str, model: str) -> StudyPlan:
         if (study.dataset_name, study.model_name) == (dataset, model):
             return study
     names = [study.label for study in studies]
-    raise InputError("--model", f"the sweep has no study {dataset}/{model}", nearest(f"{dataset}/{model}", names))
+    raise InputError(
+        "--model", f"the sweep has no study {dataset}/{model}", nearest(f"{dataset}/{model}", names)
+    )

@@ -142,7 +142,7 @@ class QUniform(_Range):
     def contains(self, value: Any) -> bool:
         if not super().contains(value) or (self.integral and not float(value).is_integer()):
             return False
-        return abs(value / self.q - round(value / self.q)) <= 1e-6
+        return bool(abs(value / self.q - round(value / self.q)) <= 1e-6)
 
     def cast(self, value: Any) -> Any:
         clipped = min(max(value, self.min), self.max)
@@ -166,9 +166,7 @@ class RandInt(_Range):
         return min(max(round(value), self.min), self.max)
 
 
-Parameter = Annotated[
-    Choice | Uniform | LogUniform | QUniform | RandInt, Field(discriminator="type")
-]
+Parameter = Annotated[Choice | Uniform | LogUniform | QUniform | RandInt, Field(discriminator="type")]
 Space = Mapping[str, Parameter]
 Params = dict[str, Any]
 

@@ -129,7 +129,9 @@ def clean_globals() -> Iterator[None]:
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
 
 
-def evaluate(settings: Mapping[str, Any], split: Split, device: torch.device, state: dict[str, Any]) -> dict[str, float]:
+def evaluate(
+    settings: Mapping[str, Any], split: Split, device: torch.device, state: dict[str, Any]
+) -> dict[str, float]:
     """Metrics of a trained configuration on the test split. For winners only."""
     with clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
         config = TypedConfig(settings, device, Path(scratch))

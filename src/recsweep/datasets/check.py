@@ -132,12 +132,18 @@ def _check_columns(
         key = roles.get(name)
         fix = nearest(name, header)
         if key:
-            raise InputError(path, f"there is no column `{name}`", f"{fix} (set `{key}` in {document.path})", 1, 1)
+            raise InputError(
+                path, f"there is no column `{name}`", f"{fix} (set `{key}` in {document.path})", 1, 1
+            )
         raise InputError(path, f"there is no column `{name}`", f"{fix} (see {document.path})", 1, 1)
     for name in (dataset.time_field, *dataset.keep):
         if name in names and header[name] != "float":
             raise InputError(
-                path, f"`{name}` must be a float to be ordered, but is a {header[name]}", f"write `{name}:float`", 1, 1
+                path,
+                f"`{name}` must be a float to be ordered, but is a {header[name]}",
+                f"write `{name}:float`",
+                1,
+                1,
             )
 
 
@@ -146,7 +152,9 @@ def _check_rows(path: Path, header: Mapping[str, str], dataset: DatasetConfig, i
     wanted = columns(dataset).get(path.suffix[1:], fields)
     floats = [i for i, name in enumerate(fields) if header[name] == "float" and name in wanted]
     required = [
-        i for i, name in enumerate(fields) if name in (dataset.user_field, dataset.item_field) and name in wanted
+        i
+        for i, name in enumerate(fields)
+        if name in (dataset.user_field, dataset.item_field) and name in wanted
     ]
     intervals = {fields.index(n): _interval(text) for n, text in dataset.keep.items() if n in header}
     kept = 0
@@ -161,7 +169,9 @@ def _check_rows(path: Path, header: Mapping[str, str], dataset: DatasetConfig, i
             )
         for i in required:
             if not cells[i]:
-                raise InputError(path, f"`{fields[i]}` is empty", "fill it in, or drop the row", number, _column(cells, i))
+                raise InputError(
+                    path, f"`{fields[i]}` is empty", "fill it in, or drop the row", number, _column(cells, i)
+                )
         numbers = {i: _number(path, number, cells, i, fields[i]) for i in floats}
         if interactions and all(inside(numbers.get(i, math.nan)) for i, inside in intervals.items()):
             kept += 1
@@ -189,7 +199,11 @@ def _number(path: Path, line: int, cells: list[str], index: int, name: str) -> f
     if math.isfinite(value):
         return value
     raise InputError(
-        path, f"`{name}` must be a number, but got {text!r}", "correct it, or drop the row", line, _column(cells, index)
+        path,
+        f"`{name}` must be a number, but got {text!r}",
+        "correct it, or drop the row",
+        line,
+        _column(cells, index),
     )
 
 

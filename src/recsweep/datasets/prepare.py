@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from recsweep.datasets.check import DataFiles
-from recsweep.files import content_hash, file_hash, to_plain, write_yaml
 from recsweep.documents import load_document
+from recsweep.files import content_hash, file_hash, to_plain, write_yaml
 from recsweep.provenance import versions
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split, data_key, dump_split, load_split
@@ -45,10 +45,9 @@ def split_key(settings: Mapping[str, Any], files: DataFiles) -> str:
 
 
 def _key(config: TypedConfig, files: DataFiles) -> str:
-    used = {name: digest for name, digest in files.hashes.items()}
     content = {
         "format": FORMAT,
-        "files": used,
+        "files": dict(files.hashes),
         "settings": to_plain(data_key(config)),
         "versions": {name: version for name, version in versions().items() if name in _VERSIONS},
     }

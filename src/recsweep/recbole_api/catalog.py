@@ -27,9 +27,7 @@ _FAMILIES = {
 _CLASS = re.compile(r"^class (\w+)\s*\(", re.MULTILINE)
 
 # Keys that the trainer, the optimizer and the loaders read, whatever the model is.
-TRAINING_KEYS = frozenset(
-    {"learning_rate", "train_batch_size", "weight_decay", "learner", "clip_grad_norm"}
-)
+TRAINING_KEYS = frozenset({"learning_rate", "train_batch_size", "weight_decay", "learner", "clip_grad_norm"})
 # Attributes of RecBole's Config object, and what it computes itself.
 _NOT_SETTINGS = frozenset(
     {"device", "data_path", "final_config_dict", "single_spec", "eval_type", "model", "dataset"}

@@ -15,7 +15,7 @@ from recsweep.recbole_api.settings import BUILTIN_DATASET
 
 compat.apply()
 
-from recbole.config.configurator import Config  # noqa: E402 - compat comes first
+from recbole.config.configurator import Config
 
 
 class TypedConfig(Config):  # type: ignore[misc]  # RecBole has no types
@@ -45,7 +45,10 @@ class TypedConfig(Config):  # type: ignore[misc]  # RecBole has no types
     def _init_parameters_category(self) -> None:
         super()._init_parameters_category()
         # RecBole appends to these module-level lists.
-        self.parameters = {name: list(values) for name, values in self.parameters.items()}
+        own: dict[str, list[str]] = {}
+        for name, values in vars(self)["parameters"].items():
+            own[name] = list(values)
+        self.parameters = own
 
     def _build_yaml_loader(self) -> type:
         return FloatLoader

@@ -72,7 +72,14 @@ class Split:
 
 def data_key(config: TypedConfig) -> dict[str, Any]:
     """Every setting that shapes the split; two configs with equal keys may share one."""
-    names = [*_DATASET_ARGUMENTS, "eval_args", "repeatable", "numerical_features", "discretization", "encoding"]
+    names = [
+        *_DATASET_ARGUMENTS,
+        "eval_args",
+        "repeatable",
+        "numerical_features",
+        "discretization",
+        "encoding",
+    ]
     key = {name: config[name] for name in names}
     key["dataset_class"] = _dataset_class(config).__name__
     key["dataset"] = config["dataset"]

@@ -28,7 +28,9 @@ def make_trainer(config: TypedConfig, model: Any) -> Any:
     return get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
 
 
-def fit(trainer: Any, train: Any, valid: Any, after_epoch: Callable[[int, float], None]) -> tuple[float, dict[str, Any] | None]:
+def fit(
+    trainer: Any, train: Any, valid: Any, after_epoch: Callable[[int, float], None]
+) -> tuple[float, dict[str, Any] | None]:
     """RecBole's own training loop: epochs, early stop; saves nothing.
 
     Args:
@@ -54,7 +56,9 @@ def weights(model: Any) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
 
 
-def checkpoint(trainer: Any, state: dict[str, torch.Tensor], epoch: int, settings: dict[str, Any]) -> dict[str, Any]:
+def checkpoint(
+    trainer: Any, state: dict[str, torch.Tensor], epoch: int, settings: dict[str, Any]
+) -> dict[str, Any]:
     """A checkpoint that RecBole's `trainer.evaluate(model_file=…)` and `resume_checkpoint` read.
 
     Its config is a plain dict, so that torch can read it as weights only.

@@ -51,6 +51,7 @@ def _at_least(count: int) -> str | None:
 
 
 def eval_args(dataset: DatasetConfig) -> dict[str, Any]:
+    """The split in RecBole's words; every item is ranked (`full`)."""
     split = dataset.split
     leave_one_out = split.type == "leave_one_out"
     return {

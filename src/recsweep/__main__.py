@@ -1,0 +1,5 @@
+"""`python -m recsweep`."""
+
+from recsweep.cli import main
+
+main()

@@ -1,0 +1,95 @@
+"""What a bug report needs: versions, hardware, and whether the config and the store are sound."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from recsweep import provenance
+from recsweep.config import load_sweep
+from recsweep.cooldown import gpu_temperature
+from recsweep.errors import RecsweepError
+from recsweep.plan import StudyPlan, check_data, plan_sweep
+
+Finding = tuple[str, str, bool]
+"""What was looked at, what was found, and whether it is as it should be."""
+
+
+def examine(config: Path) -> Iterator[Finding]:
+    """Look at everything that a sweep depends on; never raises for what it looks at."""
+    for name, version in provenance.versions().items():
+        yield name, version, version != "not installed"
+    yield "commit", provenance.git_commit() or "not a git checkout", True
+    for name, value in provenance.hardware().items():
+        yield name, str(value), True
+    yield _libraries()
+    yield from _torch()
+    temperature = gpu_temperature()
+    yield "GPU temperature", "no GPU or no NVML" if temperature is None else f"{temperature:g} C", True
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
+        if name in os.environ:
+            yield name, os.environ[name], True
+    yield from _sweep(config)
+
+
+def _libraries() -> Finding:
+    from recsweep.recbole_api.compat import check_versions
+
+    try:
+        check_versions()
+    except RecsweepError as error:
+        return "libraries", str(error), False
+    return "libraries", "versions that work together", True
+
+
+def _torch() -> Iterator[Finding]:
+    try:
+        import torch
+    except ImportError as error:
+        yield "torch import", str(error), False
+        return
+    build = "CPU build" if torch.version.cuda is None else f"built for CUDA {torch.version.cuda}"
+    yield "torch build", build, True
+    yield "torch threads", str(torch.get_num_threads()), True
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    yield "GPUs", ", ".join(names) or "none", True
+
+
+def _sweep(config: Path) -> Iterator[Finding]:
+    try:
+        sweep = load_sweep(config)
+        plans = plan_sweep(sweep)
+        kept = check_data(sweep)
+    except RecsweepError as error:
+        yield "config", str(error), False
+        return
+    yield "config", f"{config}: {len(plans)} studies", True
+    for dataset, count in kept.items():
+        yield f"data set {dataset}", f"{count} interactions", True
+    yield from _store(plans)
+
+
+def _store(plans: list[StudyPlan]) -> Iterator[Finding]:
+    from recsweep.study import Store
+
+    plan = plans[0]
+    if plan.sweep.storage is None and not plan.outputs.database.is_file():
+        yield "store", f"{plan.storage_url}: not made yet", True
+        return
+    try:
+        store = Store(plan.storage_url)
+        names = store.names()
+        yield "store", f"{plan.storage_url}: {len(names)} studies", True
+        for own in plans:
+            study = store.find_study(own.name)
+            if study is not None:
+                running = sum(trial.state == "running" for trial in study.trials())
+                yield (
+                    f"study {own.name}",
+                    f"{len(study.results())} of {own.budget} trials, {running} running",
+                    True,
+                )
+        store.close()
+    except RecsweepError as error:
+        yield "store", str(error), False

@@ -1,0 +1,19 @@
+"""Engines own how to search, not what counts: slots, budgets and results belong to the store."""
+
+from __future__ import annotations
+
+from recsweep.engines.base import Engine
+from recsweep.errors import UserError
+
+
+def make_engine(name: str) -> Engine:
+    """The engine of that name, imported only now.
+
+    Raises:
+        UserError: there is no such engine.
+    """
+    if name == "hyperopt":
+        from recsweep.engines.hyperopt_ import HyperoptEngine
+
+        return HyperoptEngine()
+    raise UserError(f"there is no engine {name}; the engines are: hyperopt; choose one of them")

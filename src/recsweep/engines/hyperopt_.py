@@ -1,0 +1,238 @@
+"""The hyperopt engine: RecBole's `HyperTuning` drives the search. The only importer of HyperOpt.
+
+`HyperTuning.run()` is RecBole's own. What it does wrong is left out by what it is given: the space
+as objects (it evaluates strings), an `algo` that asks the store for a slot and proposes from the
+store's history (it would forget everything when it ends), no early stop of the search, and a
+`trial` that survives failures, NaN, a score of 0.0 and equal parameters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import hyperopt
+import numpy as np
+from hyperopt import anneal, hp, rand, tpe
+from hyperopt.base import miscs_update_idxs_vals, trials_from_docs
+from hyperopt.exceptions import AllTrialsFailed
+
+from recsweep import space as spaces
+from recsweep.engines.base import Engine, Observation, Search, SearchState, Session
+from recsweep.errors import EngineStateError
+from recsweep.files import canonical_json, to_plain
+from recsweep.recbole_api.model import hyper_tuning
+from recsweep.space import Choice, LogUniform, Params, QUniform, RandInt, Space
+
+MAX_REDRAWS = 20
+"""How often a proposal that was tried before is drawn anew, where all parameters are discrete."""
+_EPOCH = datetime(2020, 1, 1)
+_NO_LIMIT = 2**31 - 1  # the store's slots are the budget; HyperTuning's own must never end a search
+
+
+class HyperoptEngine(Engine):
+    """`random`, `bayes` (TPE), `anneal` and `exhaustive`."""
+
+    def search(self, session: Session) -> SearchState | None:
+        first = session.next_slot()
+        if first is None:
+            return None
+        proposer = _Proposer(session, first)
+        tuner = _make_tuner(session, proposer)
+        with contextlib.suppress(AllTrialsFailed):  # each failure is in the store with its reason
+            tuner.run()
+        return read_state(tuner)
+
+
+def read_state(tuner: Any) -> SearchState:
+    """What `HyperTuning` holds after `run()`.
+
+    Raises:
+        EngineStateError: it does not hold it; another version of RecBole keeps it elsewhere.
+    """
+    missing = [name for name in ("best_params", "params2result") if not hasattr(tuner, name)]
+    if missing:
+        raise EngineStateError(
+            f"RecBole's HyperTuning has no {' and no '.join(missing)} after run(); the results of the search "
+            "are read from there; install the RecBole of envs/requirements.lock (`make setup`)"
+        )
+    best = tuner.best_params
+    if best is not None and not isinstance(best, dict):
+        raise EngineStateError(
+            f"HyperTuning.best_params must be a dict, but is a {type(best).__name__}; "
+            "install the RecBole of envs/requirements.lock (`make setup`)"
+        )
+    return SearchState(to_plain(best), dict(tuner.params2result))
+
+
+def _make_tuner(session: Session, proposer: _Proposer) -> Any:
+    base: Any = hyper_tuning()
+
+    class SlotTuning(base):  # type: ignore[misc]  # RecBole has no types
+        """RecBole's `HyperTuning`, one store slot to a trial."""
+
+        def trial(self, params: Params) -> dict[str, Any]:
+            slot = proposer.slot
+            typed = spaces.cast(session.search.space, params)
+            observation = session.run(slot, typed)
+            # Keyed by slot: equal parameters with another seed are another result.
+            self.params2result[f"slot {slot}: {canonical_json(typed)}"] = observation.score
+            self.params_list.append(self.params2str(typed))
+            self.score_list.append(observation.score)
+            score = observation.score
+            if score is None or not math.isfinite(score):
+                return {"status": hyperopt.STATUS_FAIL}
+            loss = -score if session.search.maximize else score
+            if proposer.best_loss is None or loss < proposer.best_loss:
+                proposer.best_loss = loss
+                self.best_score, self.best_params = score, typed
+            return {"loss": loss, "status": hyperopt.STATUS_OK}
+
+    tuner = SlotTuning(
+        objective_function=None,
+        space=to_hyperopt(session.search.space),
+        algo=proposer,
+        max_evals=_NO_LIMIT,
+    )
+    tuner.early_stop_fn = None
+    return tuner
+
+
+class _Proposer:
+    """An `algo` for `HyperTuning`: claims a slot and proposes for it from the store's history."""
+
+    def __init__(self, session: Session, first_slot: int) -> None:
+        self.slot = first_slot
+        self.best_loss: float | None = None
+        self._session = session
+        self._fresh = True
+
+    def __call__(self, new_ids: list[int], domain: Any, trials: Any, seed: int) -> list[Any]:
+        if not self._fresh:
+            slot = self._session.next_slot()
+            if slot is None:
+                return []
+            self.slot = slot
+        self._fresh = False
+        params = propose(self._session.search, self.slot, self._session, domain)
+        raw = to_raw(self._session.search.space, params)
+        misc = {"tid": new_ids[0], "cmd": domain.cmd, "workdir": domain.workdir}
+        miscs_update_idxs_vals(
+            [misc], {name: [new_ids[0]] for name in raw}, {name: [value] for name, value in raw.items()}
+        )
+        docs: list[Any] = trials.new_trial_docs(new_ids, [None], [domain.new_result()], [misc])
+        return docs
+
+
+def propose(search: Search, slot: int, session: Session, domain: Any) -> Params:
+    """Parameters for a slot: the defaults, a point of the grid, or what HyperOpt suggests."""
+    if search.algo == "exhaustive":
+        return _grid_point(search, slot)
+    if slot == 0:
+        return dict(search.defaults)
+    history = session.history()
+    seed = session.proposal_seed(slot)
+    tried = {canonical_json(observation.params) for observation in history}
+    discrete = not spaces.continuous(search.space)
+    params: Params = {}
+    for redraw in range(MAX_REDRAWS):
+        params = _suggest(search, domain, history, (seed + redraw) % (2**31 - 1))
+        if not (discrete and canonical_json(params) in tried):
+            break
+    return params
+
+
+def _grid_point(search: Search, slot: int) -> Params:
+    """The grid in order, but with the defaults first."""
+    first = spaces.combination_index(search.space, search.defaults)
+    if slot == 0:
+        return dict(search.defaults)
+    return spaces.combination_at(search.space, slot - 1 if slot <= first else slot)
+
+
+def _suggest(search: Search, domain: Any, history: list[Observation], seed: int) -> Params:
+    suggest: Callable[..., Any] = {
+        "random": rand.suggest,
+        "anneal": anneal.suggest,
+        "bayes": partial(tpe.suggest, n_startup_jobs=search.startup_trials),
+    }[search.algo]
+    docs = suggest([len(history)], domain, _as_trials(search, domain, history), seed)
+    values = {name: vals[0] for name, vals in docs[0]["misc"]["vals"].items()}
+    return from_raw(search.space, values)
+
+
+def _as_trials(search: Search, domain: Any, history: list[Observation]) -> Any:
+    """The store's history as HyperOpt's own."""
+    docs = []
+    for tid, observation in enumerate(history):
+        raw = to_raw(search.space, observation.params)
+        if observation.score is None:
+            result: dict[str, Any] = {"status": hyperopt.STATUS_FAIL}
+        else:
+            loss = -observation.score if search.maximize else observation.score
+            result = {"status": hyperopt.STATUS_OK, "loss": loss}
+        docs.append(
+            {
+                "state": hyperopt.JOB_STATE_DONE,
+                "tid": tid,
+                "spec": None,
+                "result": result,
+                "misc": {
+                    "tid": tid,
+                    "cmd": domain.cmd,
+                    "workdir": domain.workdir,
+                    "idxs": {name: [tid] for name in raw},
+                    "vals": {name: [value] for name, value in raw.items()},
+                },
+                "exp_key": None,
+                "owner": None,
+                "version": 0,
+                "book_time": _EPOCH,
+                "refresh_time": _EPOCH,
+            }
+        )
+    return trials_from_docs(docs, validate=False)
+
+
+def to_hyperopt(space: Space) -> dict[str, Any]:
+    """A search space as HyperOpt's expressions."""
+    expressions: dict[str, Any] = {}
+    for name, parameter in space.items():
+        if isinstance(parameter, Choice):
+            expressions[name] = hp.choice(name, list(parameter.grid()))
+        elif isinstance(parameter, RandInt):
+            expressions[name] = hp.randint(name, parameter.min, parameter.max + 1)
+        elif isinstance(parameter, QUniform):
+            expressions[name] = hp.quniform(name, parameter.min, parameter.max, parameter.q)
+        elif isinstance(parameter, LogUniform):
+            expressions[name] = hp.loguniform(name, math.log(parameter.min), math.log(parameter.max))
+        else:
+            expressions[name] = hp.uniform(name, parameter.min, parameter.max)
+    return expressions
+
+
+def to_raw(space: Space, params: Params) -> dict[str, Any]:
+    """Parameters as HyperOpt stores them: a choice is the index of its value."""
+    raw: dict[str, Any] = {}
+    for name, parameter in space.items():
+        value = params[name]
+        if isinstance(parameter, Choice):
+            raw[name] = parameter.index(value)
+        else:
+            raw[name] = int(value) if isinstance(parameter, RandInt) else float(value)
+    return raw
+
+
+def from_raw(space: Space, raw: dict[str, Any]) -> Params:
+    """The inverse of `to_raw`, in the types of the space."""
+    params: Params = {}
+    for name, parameter in space.items():
+        value = raw[name].item() if isinstance(raw[name], np.generic) else raw[name]
+        params[name] = (
+            parameter.grid()[int(value)] if isinstance(parameter, Choice) else parameter.cast(value)
+        )
+    return params

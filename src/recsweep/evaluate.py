@@ -1,0 +1,74 @@
+"""Test once: only a closed study's winner ever meets the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import torch
+
+from recsweep import training
+from recsweep.datasets.prepare import prepare
+from recsweep.errors import RecsweepError
+from recsweep.files import to_plain
+from recsweep.plan import StudyPlan
+from recsweep.study import Study, Trial, best
+
+TEST_ATTRIBUTE = "test"
+
+
+def winner(plan: StudyPlan, study: Study) -> Trial | None:
+    """The best counted trial; ties go to the lower slot."""
+    return best(study.results(), maximize=plan.maximize)
+
+
+def test_result(study: Study, trial: Trial) -> dict[str, Any] | None:
+    """What the winner came to on the test split, or None if it has not been evaluated."""
+    stored = study.attributes.get(TEST_ATTRIBUTE)
+    return stored if stored and stored.get("trial_id") == trial.id else None
+
+
+def evaluate_winner(
+    plan: StudyPlan, study: Study, device: torch.device, note: Callable[[str], None]
+) -> dict[str, float]:
+    """Restore or retrain the winner of a closed study and evaluate it on the test split, once.
+
+    Raises:
+        RecsweepError: the study is not closed, or nothing in it succeeded.
+    """
+    if study.ensure_slots(plan.budget):
+        raise RecsweepError(f"study {plan.name} is not closed; its test split stays unseen until it is")
+    trial = winner(plan, study)
+    if trial is None or trial.seed is None:
+        raise RecsweepError(f"study {plan.name} has no winner; no trial succeeded")
+    known = test_result(study, trial)
+    if known is not None:
+        return dict(known["metrics"])
+    settings = plan.settings(trial.params, trial.seed)
+    split = prepare(settings, plan.files, plan.outputs.cache).split
+    state, source = _restore(plan, trial, settings), "restored"
+    if state is None:
+        note(
+            f"{plan.label}: no checkpoint of trial {trial.slot} is left; training it again for the test split"
+        )
+        state, source = training.train(settings, split, device).best, "retrained"
+    metrics = training.evaluate(settings, split, device, state)
+    study.set_attribute(
+        TEST_ATTRIBUTE,
+        {
+            "trial_id": trial.id,
+            "slot": trial.slot,
+            "metrics": metrics,
+            "weights": source,
+            "evaluated_at": datetime.now().isoformat(timespec="seconds"),
+        },
+    )
+    return metrics
+
+
+def _restore(plan: StudyPlan, trial: Trial, settings: dict[str, Any]) -> dict[str, Any] | None:
+    folder = plan.outputs.trial_checkpoints(plan.dataset_name, plan.model_name, trial.slot)
+    state = training.load_checkpoint(folder)
+    # A folder of the same name may hold another sweep's weights.
+    return state if state is not None and state.get("config") == to_plain(settings) else None

@@ -1,0 +1,83 @@
+"""What a worker tells its supervisor. Small, picklable, free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recsweep.study import Claim
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has its data and goes on to search."""
+
+    device: str
+    prepared: str
+    """`cached`, or `made in 3.2 s`"""
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line for the log."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A slot was taken."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """A validation."""
+
+    slot: int
+    epoch: int
+    score: float
+
+
+@dataclass(frozen=True)
+class TrialDone:
+    """A trial ended; a score of None: it failed, `reason` says why."""
+
+    slot: int
+    score: float | None
+    epochs: int
+    seconds: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Cooling:
+    """The worker rests."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Idle:
+    """No slot is left for this worker. `retired`: it has run its share of trials and ends."""
+
+    retired: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The winner was evaluated on the test split."""
+
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The worker cannot go on, and it is no trial's fault."""
+
+    kind: str
+    """Name of our error class; `bug` for anything else."""
+    message: str
+
+
+Event = Ready | Note | Claimed | EpochDone | TrialDone | Cooling | Idle | Evaluated | Broken

@@ -1,0 +1,141 @@
+"""What a person sees while a sweep runs: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+
+@dataclass
+class WorkerView:
+    """What one worker does now."""
+
+    doing: str = "starting"
+    epoch: int = 0
+    last: float | None = None
+    best: float | None = None
+
+
+@dataclass
+class StudyView:
+    """One study as it is shown."""
+
+    label: str
+    position: int
+    count: int
+    metric: str
+    maximize: bool
+    budget: int
+    filled: int = 0
+    failed: int = 0
+    best: float | None = None
+    best_slot: int | None = None
+    seconds: list[float] = field(default_factory=list)
+    workers: dict[int, WorkerView] = field(default_factory=dict)
+
+    def add(self, slot: int, score: float | None) -> None:
+        """Count a result."""
+        self.filled += 1
+        if score is None:
+            self.failed += 1
+        elif self.best is None or (score > self.best if self.maximize else score < self.best):
+            self.best, self.best_slot = score, slot
+
+    @property
+    def seconds_left(self) -> float | None:
+        """From the mean trial of this run; None before the first one ended."""
+        if not self.seconds:
+            return None
+        mean = sum(self.seconds) / len(self.seconds)
+        return mean * (self.budget - self.filled) / max(len(self.workers), 1)
+
+
+def duration(seconds: float) -> str:
+    """`48 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Display:
+    """Shows studies on the standard error stream, and keeps the plain lines in a log file.
+
+    Args:
+        log: file to append the plain lines to, with the time of each.
+        stream: where to show; a terminal gets the live display.
+    """
+
+    def __init__(self, log: Path | None = None, stream: TextIO | None = None) -> None:
+        self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._live: Live | None = None
+        self._log: TextIO | None = None
+        self._study: StudyView | None = None
+        self._drawn = 0.0
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            self._log = log.open("a", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(Text(text))
+        if self._log is not None:
+            self._log.write(f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
+            self._log.flush()
+
+    def show(self, study: StudyView, *, force: bool = False) -> None:
+        """Draw a study anew, at most ten times a second."""
+        self._study = study
+        now = time.monotonic()
+        if self._live is not None and (force or now - self._drawn > 0.1):
+            self._drawn = now
+            self._live.update(_picture(study), refresh=True)
+
+
+def _picture(study: StudyView) -> Group:
+    left = study.seconds_left
+    head = Table.grid(padding=(0, 1))
+    best = "none yet" if study.best is None else f"{study.best:.4f} (trial {study.best_slot})"
+    head.add_row(
+        Text(f"study {study.position}/{study.count} {study.label}", style="bold"),
+        ProgressBar(total=study.budget, completed=study.filled, width=24),
+        f"{study.filled}/{study.budget} trials",
+        f"best {study.metric} {best}",
+        "" if left is None else f"about {duration(left)} left",
+    )
+    rows = Table.grid(padding=(0, 1))
+    for number, worker in sorted(study.workers.items()):
+        scores = ""
+        if worker.last is not None and worker.best is not None:
+            scores = f"epoch {worker.epoch}  last {worker.last:.4f}  best {worker.best:.4f}"
+        rows.add_row(f"  worker {number}:", worker.doing, scores)
+    return Group(head, rows)

@@ -1,0 +1,90 @@
+"""Training one complete configuration outside a sweep: `recsweep train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from recsweep import training
+from recsweep.datasets.check import DataFiles
+from recsweep.datasets.prepare import prepare
+from recsweep.documents import Document, load_document, nearest
+from recsweep.files import file_hash
+from recsweep.recbole_api import catalog
+from recsweep.recbole_api.config import resolve_device
+from recsweep.recbole_api.settings import BUILTIN_DATASET, TIME_ORDER
+
+_REQUIRED = ("model", "dataset")
+_OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER})
+
+
+def train_file(
+    path: Path,
+    device: str,
+    outputs: Path,
+    *,
+    save: Path | None,
+    test: bool,
+    tell: Callable[[str], None],
+) -> tuple[training.Trained, dict[str, float] | None]:
+    """Train what a flat RecBole config asks for.
+
+    Returns:
+        What training brought, and the test metrics if `test` asked for them.
+
+    Raises:
+        InputError: a key that is missing or unknown, or data that is not there.
+    """
+    document = load_document(path)
+    _check_keys(document)
+    settings = document.data
+    settings.setdefault("seed", 2020)  # RecBole's own
+    files = _files(document)
+    split = prepare(settings, files, outputs / "cache").split
+    where = resolve_device(device)
+    metric = settings.get("valid_metric", "score")
+    trained = training.train(
+        settings, split, where, lambda epoch, score: tell(f"epoch {epoch} {metric} {score:.4f}")
+    )
+    if save is not None:
+        training.save_checkpoints(save, trained)
+    return trained, training.evaluate(settings, split, where, trained.best) if test else None
+
+
+def _check_keys(document: Document) -> None:
+    for name in _REQUIRED:
+        if name not in document.data:
+            raise document.error((), f"`{name}` is missing", f"add `{name}:`")
+    model = document.data["model"]
+    if model not in catalog.models():
+        raise document.error(
+            ("model",), f"RecBole has no model `{model}`", nearest(str(model), catalog.models())
+        )
+    known = _OWN | catalog.settings() | catalog.searchable(model) | catalog.published_defaults(model).keys()
+    for name in document.data:
+        if name not in known:
+            raise document.error((name,), f"{model} never reads `{name}`", nearest(name, known), at_key=True)
+
+
+def _files(document: Document) -> DataFiles:
+    settings: dict[str, Any] = document.data
+    name = str(settings["dataset"])
+    builtin = "data_path" not in settings and name == BUILTIN_DATASET
+    parent = (
+        catalog.recbole_folder() / "dataset_example"
+        if builtin
+        else Path(settings.get("data_path", "dataset"))
+    )
+    folder = parent / name
+    if not (folder / f"{name}.inter").is_file():
+        raise document.error(
+            ("data_path",),
+            f"there is no file {folder / name}.inter",
+            "set `data_path` to the folder above it",
+        )
+    settings.setdefault("data_path", None)
+    if builtin:
+        del settings["data_path"]
+    paths = sorted(path for path in folder.glob(f"{name}.*") if path.is_file())
+    return DataFiles(folder, {path.name: file_hash(path) for path in paths}, builtin)
