@@ -136,6 +136,8 @@ class SplitConfig(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> SplitConfig:
+        if self.type == "ratio" and not min(self.ratio) > 0:
+            raise ValueError(f"each part of `ratio` must be > 0, but got {list(self.ratio)}")
         if self.type == "ratio" and abs(sum(self.ratio) - 1) > 1e-9:
             raise ValueError(f"`ratio` must sum to 1, but sums to {sum(self.ratio):g}")
         return self
@@ -163,14 +165,18 @@ class DatasetConfig(_Frozen):
     """`recbole` rounds timestamps to float32 as RecBole does, and loses the order of close ones."""
     split: SplitConfig = SplitConfig()
 
-    @model_validator(mode="after")
-    def _intervals(self) -> DatasetConfig:
-        for field, interval in self.keep.items():
+    @field_validator("keep")
+    @classmethod
+    def _intervals(cls, keep: dict[str, str]) -> dict[str, str]:
+        for field, interval in keep.items():
             if not _INTERVAL.match(interval):
                 raise ValueError(
-                    f"`keep.{field}` must be an interval such as '[4,inf)' or '(0,10]', but got {interval!r}"
+                    f"`{field}` must be an interval such as '[4,inf)' or '(0,10]', but got {interval!r}"
                 )
-        return self
+            low, high = (float(bound) for bound in interval[1:-1].split(","))
+            if low > high or (low == high and (interval[0], interval[-1]) != ("[", "]")):
+                raise ValueError(f"`{field}` must be an interval that holds a number, but got {interval!r}")
+        return keep
 
 
 _BOUND = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
@@ -261,6 +267,16 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
+def option_flags(overrides: Mapping[str, Any]) -> list[str]:
+    """The command-line options that give the same overrides, one word each: `--max-evals=3`."""
+    flags: list[str] = []
+    for option, value in _given(overrides).items():
+        name = f"--{option.replace('_', '-')}"
+        text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        flags.append(name if value is True else f"{name}={text}")
+    return flags
+
+
 def _override(config: SweepConfig, given: Mapping[str, Any]) -> SweepConfig:
     data = config.model_dump()
     for option, value in given.items():
@@ -273,7 +289,7 @@ def _override(config: SweepConfig, given: Mapping[str, Any]) -> SweepConfig:
             SweepConfig.model_validate(data)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            _, fix = explain(first, SweepConfig)
+            _, fix = explain(first, SweepConfig, data)
             problem = f"{first['msg'][0].lower()}{first['msg'][1:]}, but got {value!r}"
             raise InputError(option, problem, fix) from None
     return SweepConfig.model_validate(data)
@@ -284,10 +300,11 @@ def _load_part(sweep: Sweep, kind: Literal["datasets", "models"], name: str) -> 
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     position = getattr(sweep.config, kind).index(name)
     if name not in known:
+        hint = nearest(name, known)
         raise sweep.error(
             (kind, position),
-            f"unknown {kind[:-1]} `{name}`",
-            f"{nearest(name, known)}, or add {folder / (name + '.yaml')}",
+            f"unknown {'model' if kind == 'models' else 'data set'} `{name}`",
+            f"{hint}{' Or' if hint.endswith('?') else ', or'} add {folder / (name + '.yaml')}",
         )
     document = load_document(folder / f"{name}.yaml")
     if kind == "datasets":

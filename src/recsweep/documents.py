@@ -104,8 +104,9 @@ def load_document(path: Path) -> Document:
             mark.line + 1 if mark else 1,
             mark.column + 1 if mark else 1,
         ) from None
-    except yaml.YAMLError as error:
-        raise InputError(path, f"not valid YAML: {error}", "correct the file") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
+        problem = " ".join(str(error).split())
+        raise InputError(path, f"not valid YAML: {problem}", "correct the file", 1, 1) from None
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -133,14 +134,14 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         location = first["loc"]
-        problem, fix = explain(first, model)
+        problem, fix = explain(first, model, document.data)
         raise document.error(location, problem, fix, at_key=first["type"] == "extra_forbidden") from None
 
 
-def explain(error: Any, model: type[BaseModel]) -> tuple[str, str]:
-    """Problem and fix of one pydantic error, in the words of the config file."""
+def explain(error: Any, model: type[BaseModel], data: Any) -> tuple[str, str]:
+    """Problem and fix of one pydantic error, in the words of the config file that holds `data`."""
     location, kind, value = error["loc"], error["type"], error.get("input")
-    key = ".".join(str(part) for part in location) or "the file"
+    key = ".".join(_written(location, data, missing=kind == "missing")) or "the file"
     if kind == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         return f"unknown key `{key}`", nearest(str(location[-1]), known)
@@ -157,11 +158,36 @@ def explain(error: Any, model: type[BaseModel]) -> tuple[str, str]:
         return f"`{key}` must be one of {', '.join(expected)}, but got {value!r}", nearest(
             str(value), expected
         )
+    if kind == "tuple_type":
+        return f"`{key}` must be a list, but got {_short(value)}", f"write `[{value}]`"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"`{key}` must hold keys and values, but got {_short(value)}", "write `key: value` below it"
+    if kind == "too_short":
+        return f"`{key}` must not be empty", "name at least one"
+    if location and location[-1] in _UNIONS and str(location[-1]) != key.split(".")[-1]:
+        return f"`{key}` must be {_UNIONS[location[-1]]}, but got {_short(value)}", "correct the value"
     message = str(error["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if kind == "value_error":  # our own validators name the value themselves
         return f"`{key}`: {message}", "correct the value"
     return f"`{key}`: {message}, but got {_short(value)}", "correct the value"
+
+
+# What a value must be, by the first member of its union (pydantic reports on that one).
+_UNIONS = {"int": "a number", "bool": "a number, a string, true, false, null, or a list of these"}
+
+
+def _written(location: Location, data: Any, *, missing: bool) -> list[str]:
+    """The parts of a pydantic location that stand in the file: no tags and members of unions."""
+    parts: list[str] = []
+    for part in location:
+        in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if in_list or (isinstance(data, dict) and part in data):
+            data = data[part]
+        elif not (missing and part == location[-1]):
+            continue
+        parts.append(str(part))
+    return parts
 
 
 def _short(value: Any) -> str:

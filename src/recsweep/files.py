@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, SupportsFloat
 
 import yaml
 
@@ -36,7 +36,7 @@ def to_plain(value: Any) -> Any:
         return to_plain(value.value)
     if value is None or type(value) in (bool, int, float, str):
         return value
-    if isinstance(value, bool | int | float | str) and not hasattr(value, "dtype"):
+    if isinstance(value, str) or (isinstance(value, bool | int | float) and not hasattr(value, "dtype")):
         return _base_scalar(value)
     if isinstance(value, PurePath):
         return str(value)
@@ -53,7 +53,11 @@ def to_plain(value: Any) -> Any:
     if callable(getattr(value, "detach", None)):
         value = value.detach().cpu()
     if callable(getattr(value, "tolist", None)):
-        return to_plain(value.tolist())
+        plain = value.tolist()
+        if type(plain) is not type(value):
+            return to_plain(plain)
+        if isinstance(plain, SupportsFloat):  # a long double stays one
+            return float(plain)
     raise TypeError(
         f"a value must have a plain form to be written, but got {type(value).__module__}."
         f"{type(value).__qualname__}; turn it into numbers, strings, lists or dicts first"
@@ -100,7 +104,14 @@ def _represent_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:float", text)
 
 
+def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    """Escape the line breaks that only YAML knows: between single quotes they become spaces."""
+    style = '"' if any(mark in value for mark in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
 _YamlDumper.add_representer(float, _represent_float)
+_YamlDumper.add_representer(str, _represent_text)
 
 
 def dump_yaml(value: Any, header: str = "") -> str:

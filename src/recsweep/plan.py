@@ -192,7 +192,7 @@ def _check_model(model: ModelConfig, document: Document, sweep: Sweep) -> None:
         if not parameter.contains(model.defaults[name]):
             raise document.error(
                 ("defaults", name),
-                f"the default {model.defaults[name]!r} of `{name}` lies outside its space",
+                f"the default {to_plain(model.defaults[name])!r} of `{name}` lies outside its space",
                 "widen the space, so that trial number one is a point of it",
             )
     for name in model.defaults:

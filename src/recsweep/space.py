@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -19,7 +19,7 @@ _GRID_TOLERANCE = 1e-9
 class _Parameter(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def grid(self) -> tuple[Any, ...] | None:
+    def grid(self) -> Sequence[Any] | None:
         """All values in order, or None where there are infinitely many."""
         return None
 
@@ -32,9 +32,8 @@ class _Parameter(BaseModel):
 
     @property
     def size(self) -> float:
-        """How many values there are; infinity for a continuous range."""
-        values = self.grid()
-        return math.inf if values is None else len(values)
+        """How many values there are, without listing them; infinity for a continuous range."""
+        return math.inf
 
 
 class _Range(_Parameter):
@@ -69,8 +68,12 @@ class Choice(_Parameter):
                 raise ValueError(f"`values` must be distinct, but {_text(left)} stands twice")
         return self
 
-    def grid(self) -> tuple[Any, ...]:
+    def grid(self) -> Sequence[Any]:
         return tuple(_listed(value) for value in self.values)
+
+    @property
+    def size(self) -> float:
+        return len(self.values)
 
     def index(self, value: Any) -> int:
         """Position of a value.
@@ -131,9 +134,16 @@ class QUniform(_Range):
     def integral(self) -> bool:
         return all(isinstance(bound, int) for bound in (self.min, self.max, self.q))
 
-    def grid(self) -> tuple[Any, ...]:
-        first, last = round(self.min / self.q), round(self.max / self.q)
-        return tuple(self._at(step) for step in range(first, last + 1))
+    def grid(self) -> Sequence[Any]:
+        return tuple(self._at(step) for step in self._steps)
+
+    @property
+    def size(self) -> float:
+        return len(self._steps)
+
+    @property
+    def _steps(self) -> range:
+        return range(round(self.min / self.q), round(self.max / self.q) + 1)
 
     def _at(self, step: int) -> Number:
         # 3 * 0.1 is 0.30000000000000004; the nearest short decimal is what was meant.
@@ -156,8 +166,12 @@ class RandInt(_Range):
     min: int
     max: int
 
-    def grid(self) -> tuple[Any, ...]:
-        return tuple(range(self.min, self.max + 1))
+    def grid(self) -> Sequence[Any]:
+        return range(self.min, self.max + 1)
+
+    @property
+    def size(self) -> float:
+        return len(range(self.min, self.max + 1))
 
     def contains(self, value: Any) -> bool:
         return super().contains(value) and float(value).is_integer()
@@ -178,7 +192,7 @@ def grid_size(space: Space) -> float:
 
 def continuous(space: Space) -> list[str]:
     """Names of the parameters that no exhaustive search can enumerate."""
-    return [name for name, parameter in space.items() if parameter.grid() is None]
+    return [name for name, parameter in space.items() if math.isinf(parameter.size)]
 
 
 def combinations(space: Space) -> Iterator[Params]:

@@ -45,6 +45,8 @@ HEARTBEAT_SECONDS = 15.0
 # Failures that do not count: the slot goes back.
 INTERRUPTED, RETURNED, DUPLICATE = "interrupted", "returned", "duplicate"
 _UNCOUNTED = frozenset({INTERRUPTED, RETURNED})
+# What Optuna raises for a trial that was closed, or whose study was restarted.
+_GONE = (UpdateFinishedTrialError, KeyError)
 # Failures that are a result.
 DIVERGED, OUT_OF_MEMORY, ERROR, TIMEOUT, CRASH = "diverged", "out_of_memory", "error", "timeout", "crash"
 
@@ -160,12 +162,9 @@ class Store:
 
     def _archive(self, name: str) -> None:
         """Keep a study under another name: nothing is ever lost."""
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        archive = f"{name}@{datetime.now().strftime('%Y%m%d-%H%M%S-%f')}"
         optuna.copy_study(
-            from_study_name=name,
-            from_storage=self._rdb,
-            to_storage=self._rdb,
-            to_study_name=f"{name}@{stamp}",
+            from_study_name=name, from_storage=self._rdb, to_storage=self._rdb, to_study_name=archive
         )
         self.backend.delete_study(self.backend.get_study_id_from_name(name))
 
@@ -250,31 +249,44 @@ class Study:
 
     def _is_duplicate(self, claimed: Trial) -> bool:
         """Two processes that put one slot back at once make two trials; the first one counts."""
-        same_slot = [
-            trial
-            for trial in self._in_state(TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
-            if trial.slot == claimed.slot and trial.id != claimed.id
-        ]
-        return any(trial.state == "complete" or trial.number < claimed.number for trial in same_slot)
+        others = [t for t in self.trials() if t.slot == claimed.slot and t.id != claimed.id]
+        return any(
+            trial.state in ("complete", "pruned")
+            # A retry has a higher attempt than the failure before it; a second trial has the same.
+            or (trial.number < claimed.number and trial.state in ("waiting", "running"))
+            or (trial.number < claimed.number and trial.counted and trial.attempt == claimed.attempt)
+            for trial in others
+        )
 
     # -- one trial -------------------------------------------------------------------------------
 
     def start(
         self, claim: Claim, params: Params, space: Space, seed: int, environment: Mapping[str, Any]
-    ) -> None:
-        """Record what is about to be trained."""
+    ) -> bool:
+        """Record what is about to be trained; False if the trial was closed meanwhile."""
+        written = {
+            name: (_distribution(space[name]), _for_optuna(space[name], value))
+            for name, value in params.items()
+        }
         with self._errors():
-            for name, value in params.items():
-                distribution = _distribution(space[name])
-                internal = distribution.to_internal_repr(_for_optuna(space[name], value))
-                self._storage.set_trial_param(claim.trial_id, name, internal, distribution)
-            for name, content in (("params", params), ("seed", seed), ("environment", environment)):
-                self._storage.set_trial_user_attr(claim.trial_id, name, to_plain(content))
+            try:
+                for name, (distribution, value) in written.items():
+                    internal = distribution.to_internal_repr(value)
+                    self._storage.set_trial_param(claim.trial_id, name, internal, distribution)
+                for name, content in (("params", params), ("seed", seed), ("environment", environment)):
+                    self._storage.set_trial_user_attr(claim.trial_id, name, to_plain(content))
+            except _GONE:
+                return False
+            return True
 
-    def report(self, claim: Claim, epoch: int, score: float) -> None:
-        """Record a validation score."""
+    def report(self, claim: Claim, epoch: int, score: float) -> bool:
+        """Record a validation score; False if the trial was closed meanwhile."""
         with self._errors():
-            self._storage.set_trial_intermediate_value(claim.trial_id, epoch, score)
+            try:
+                self._storage.set_trial_intermediate_value(claim.trial_id, epoch, score)
+            except _GONE:
+                return False
+            return True
 
     def finish(self, claim: Claim, score: float, result: Mapping[str, Any]) -> bool:
         """Close a trial with its result; False if it was closed before, and the result is dropped."""
@@ -282,7 +294,7 @@ class Study:
             try:
                 self._storage.set_trial_user_attr(claim.trial_id, "result", to_plain(result))
                 return self._storage.set_trial_state_values(claim.trial_id, TrialState.COMPLETE, [score])
-            except UpdateFinishedTrialError:
+            except _GONE:
                 return False
 
     def fail(self, claim: Claim, kind: str, message: str) -> bool:
@@ -306,7 +318,7 @@ class Study:
 
     def beat(self, trial_id: int, owner: Owner, count: int) -> None:
         """A sign of life."""
-        with self._errors(), contextlib.suppress(UpdateFinishedTrialError):
+        with self._errors(), contextlib.suppress(*_GONE):
             self._storage.set_trial_user_attr(trial_id, "owner", {**owner.to_dict(), "beat": count})
 
     def put_back_orphans(self, stale_after: float = STALE_AFTER_SECONDS) -> int:
@@ -343,14 +355,14 @@ class Study:
     def _set_state(self, trial_id: int, state: TrialState) -> bool:
         try:
             return self._storage.set_trial_state_values(trial_id, state)
-        except UpdateFinishedTrialError:
+        except _GONE:
             return False
 
     def _close(self, trial_id: int, kind: str, message: str) -> bool:
         try:
             self._storage.set_trial_user_attr(trial_id, "failure", {"kind": kind, "message": message})
             return self._set_state(trial_id, TrialState.FAIL)
-        except UpdateFinishedTrialError:
+        except _GONE:
             return False
 
     def _errors(self) -> contextlib.AbstractContextManager[None]:

@@ -7,16 +7,13 @@ setting behind, and it never looks at the test split.
 from __future__ import annotations
 
 import math
-import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from recsweep.errors import TrialDiverged
@@ -62,7 +59,7 @@ def train(
         TrialDiverged: the loss or the validation score became NaN or infinite.
     """
     started = time.perf_counter()
-    with clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
+    with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
         config = TypedConfig(settings, device, Path(scratch))
         train_data, valid_data, _ = make_loaders(config, split)
         model = recbole.make_model(config, train_data)
@@ -115,25 +112,11 @@ def _require_finite(value: float, what: str, epoch: int) -> None:
         raise TrialDiverged(f"the {what} is {value} in epoch {epoch}")
 
 
-@contextmanager
-def clean_globals() -> Iterator[None]:
-    """Put back what RecBole and torch set for the whole process: random states, cuDNN's switches."""
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(cpu)
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
-
-
 def evaluate(
     settings: Mapping[str, Any], split: Split, device: torch.device, state: dict[str, Any]
 ) -> dict[str, float]:
     """Metrics of a trained configuration on the test split. For winners only."""
-    with clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
+    with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
         config = TypedConfig(settings, device, Path(scratch))
         train_data, _, test_data = make_loaders(config, split)
         model = recbole.make_model(config, train_data)

@@ -19,7 +19,7 @@ from recsweep import cooldown, training
 from recsweep.datasets.prepare import Prepared, prepare
 from recsweep.engines import make_engine
 from recsweep.engines.base import Observation, Search
-from recsweep.errors import SweepPaused, TrialDiverged
+from recsweep.errors import SweepPaused, TrialDiverged, TrialStopped
 from recsweep.evaluate import evaluate_winner, winner
 from recsweep.events import Claimed, Cooling, EpochDone, Evaluated, Event, Idle, Note, Ready, TrialDone
 from recsweep.owner import Owner
@@ -144,7 +144,9 @@ class _StudySession:
         if claim is None or claim.slot != slot:
             raise AssertionError(f"slot {slot} was not claimed by this session")
         seed = self._plan.trial_seed(slot)
-        self._study.start(claim, params, self._plan.model.space, seed, self._environment)
+        if not self._study.start(claim, params, self._plan.model.space, seed, self._environment):
+            self._drop(claim)
+            return Observation(slot, params, None)
         score = self._train(claim, self._plan.settings(params, seed))
         self._ran_one = True
         self.retired = self._worker.count_trial(self._plan.sweep.workers.trials_per_worker)
@@ -157,11 +159,15 @@ class _StudySession:
         def after_epoch(epoch: int, score: float) -> None:
             nonlocal epochs
             epochs = epoch
-            self._study.report(claim, epoch, score)
+            if not self._study.report(claim, epoch, score):
+                raise TrialStopped("the trial was closed by another process")
             self._worker.send(EpochDone(claim.slot, epoch, score))
 
         try:
             trained = training.train(settings, self._split, self._device, after_epoch)
+        except TrialStopped:
+            self._drop(claim)
+            return None
         except Exception as error:
             kind, message = classify(error)
             if self._device.type == "cuda":
@@ -179,8 +185,12 @@ class _StudySession:
             self._keep_if_best(claim, trained)
             self._worker.send(TrialDone(claim.slot, trained.score, trained.epochs, trained.seconds))
             return trained.score
-        self._worker.send(Note(f"trial {claim.slot} was closed by another process; this result is dropped"))
+        self._drop(claim)
         return None
+
+    def _drop(self, claim: Claim) -> None:
+        """Another process gave this trial up and closed it: its slot is no longer ours to fill."""
+        self._worker.send(Note(f"trial {claim.slot} was closed by another process; this result is dropped"))
 
     def _keep_if_best(self, claim: Claim, trained: training.Trained) -> None:
         """Write the weights of the best trial so far, and remove those that it beat."""
@@ -217,7 +227,7 @@ def classify(error: Exception) -> tuple[str, str]:
     """
     if isinstance(error, SweepPaused):
         raise error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
         raise _disk_trouble(error.filename or "to disk", error) from error
     if isinstance(error, TrialDiverged):
         return DIVERGED, str(error)

@@ -6,6 +6,8 @@ RecBole's atomic files: one header of `name:type` fields separated by tabs, then
 from __future__ import annotations
 
 import math
+import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +67,7 @@ def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) 
             number that is none, or nothing left after filtering.
     """
     kept = 0
+    _check_named(dataset, document)
     for suffix, names in columns(dataset).items():
         path = files.folder / f"{files.folder.name}.{suffix}"
         if not path.is_file():
@@ -73,15 +76,45 @@ def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) 
             )
         header = read_header(path)
         _check_columns(dataset, document, path, header, names)
-        rows = _check_rows(path, header, dataset, suffix == "inter")
-        kept = rows if suffix == "inter" else kept
+        left = _count_core(_checked_rows(path, header, dataset), dataset)
+        kept = left if suffix == "inter" else kept
     if kept == 0:
+        filters = ("keep", "min_user_interactions", "min_item_interactions")
+        used = [name for name in filters if getattr(dataset, name)]
         raise document.error(
-            ("keep",) if dataset.keep else ("path",),
+            (used[0] if used else "path",),
             "no interaction is left after filtering",
-            "widen `keep`, or use another file",
+            f"relax {' or '.join(f'`{name}`' for name in used)}" if used else "use a file with rows",
         )
     return kept
+
+
+def _count_core(rows: Iterator[tuple[str, str]], dataset: DatasetConfig) -> int:
+    """Interactions left once users and items with too few are dropped, again and again."""
+    if not (dataset.min_user_interactions or dataset.min_item_interactions):
+        return sum(1 for _ in rows)
+    kept = [(sys.intern(user), sys.intern(item)) for user, item in rows]
+    while True:
+        users, items = Counter(user for user, _ in kept), Counter(item for _, item in kept)
+        core = [
+            (user, item)
+            for user, item in kept
+            if users[user] >= dataset.min_user_interactions and items[item] >= dataset.min_item_interactions
+        ]
+        if len(core) == len(kept):
+            return len(kept)
+        kept = core
+
+
+def _check_named(dataset: DatasetConfig, document: Document) -> None:
+    """`columns` names all that a split is made by."""
+    named = columns(dataset).get("inter", [])
+    times = [dataset.time_field] if dataset.split.order == "time" else []
+    for name in (dataset.user_field, dataset.item_field, *times, *dataset.keep):
+        if name not in named:
+            raise document.error(
+                ("columns", "inter"), f"`columns.inter` must name `{name}`", f"add `{name}` to it"
+            )
 
 
 def read_header(path: Path) -> dict[str, str]:
@@ -93,8 +126,8 @@ def read_header(path: Path) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8") as file:
             line = file.readline().rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"is not UTF-8 text ({error.reason})", "convert it to UTF-8", 1, 1) from None
+    except UnicodeDecodeError:
+        raise _not_utf8(path) from None
     if not line.strip():
         raise InputError(path, "the file is empty", "write a header such as user_id:token", 1, 1)
     header: dict[str, str] = {}
@@ -116,6 +149,23 @@ def read_header(path: Path) -> dict[str, str]:
         header[name] = kind
         column += len(field) + 1
     return header
+
+
+def _not_utf8(path: Path) -> InputError:
+    """Points at the first byte that is no text."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return InputError(
+                    path,
+                    f"is not UTF-8 text ({error.reason})",
+                    "convert it to UTF-8",
+                    number,
+                    error.start + 1,
+                )
+    return InputError(path, "is not UTF-8 text", "convert it to UTF-8", 1, 1)
 
 
 def _check_columns(
@@ -147,7 +197,8 @@ def _check_columns(
             )
 
 
-def _check_rows(path: Path, header: Mapping[str, str], dataset: DatasetConfig, interactions: bool) -> int:
+def _checked_rows(path: Path, header: Mapping[str, str], dataset: DatasetConfig) -> Iterator[tuple[str, str]]:
+    """User and item of each row that `keep` keeps; empty names where the file has no such column."""
     fields = list(header)
     wanted = columns(dataset).get(path.suffix[1:], fields)
     floats = [i for i, name in enumerate(fields) if header[name] == "float" and name in wanted]
@@ -157,8 +208,8 @@ def _check_rows(path: Path, header: Mapping[str, str], dataset: DatasetConfig, i
         if name in (dataset.user_field, dataset.item_field) and name in wanted
     ]
     intervals = {fields.index(n): _interval(text) for n, text in dataset.keep.items() if n in header}
-    kept = 0
-    for number, line, cells in _rows(path):
+    user, item = (fields.index(n) if n in header else None for n in (dataset.user_field, dataset.item_field))
+    for number, cells in _rows(path):
         if len(cells) != len(fields):
             raise InputError(
                 path,
@@ -173,19 +224,20 @@ def _check_rows(path: Path, header: Mapping[str, str], dataset: DatasetConfig, i
                     path, f"`{fields[i]}` is empty", "fill it in, or drop the row", number, _column(cells, i)
                 )
         numbers = {i: _number(path, number, cells, i, fields[i]) for i in floats}
-        if interactions and all(inside(numbers.get(i, math.nan)) for i, inside in intervals.items()):
-            kept += 1
-        del line
-    return kept
+        if all(inside(numbers.get(i, math.nan)) for i, inside in intervals.items()):
+            yield cells[user] if user is not None else "", cells[item] if item is not None else ""
 
 
-def _rows(path: Path) -> Iterator[tuple[int, str, list[str]]]:
-    with path.open(encoding="utf-8") as file:
-        next(file, None)
-        for number, line in enumerate(file, start=2):
-            text = line.rstrip("\r\n")
-            if text:
-                yield number, text, text.split(SEPARATOR)
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            next(file, None)
+            for number, line in enumerate(file, start=2):
+                text = line.rstrip("\r\n")
+                if text:
+                    yield number, text.split(SEPARATOR)
+    except UnicodeDecodeError:
+        raise _not_utf8(path) from None
 
 
 def _number(path: Path, line: int, cells: list[str], index: int, name: str) -> float:

@@ -19,10 +19,12 @@ import torch
 
 from recsweep.datasets.check import DataFiles
 from recsweep.documents import load_document
+from recsweep.errors import InputError
 from recsweep.files import content_hash, file_hash, to_plain, write_yaml
 from recsweep.provenance import versions
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split, data_key, dump_split, load_split
+from recsweep.recbole_api.model import clean_globals
 
 FORMAT = 1
 _VERSIONS = ("recbole", "numpy", "pandas", "torch")
@@ -56,7 +58,7 @@ def _key(config: TypedConfig, files: DataFiles) -> str:
 
 def prepare(settings: Mapping[str, Any], files: DataFiles, cache: Path) -> Prepared:
     """The split for a trial's settings, from the cache or made now."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with clean_globals(), tempfile.TemporaryDirectory() as scratch:
         config = TypedConfig(settings, torch.device("cpu"), Path(scratch))
         key = _key(config, files)
         entry = cache / key[:32]
@@ -69,20 +71,25 @@ def prepare(settings: Mapping[str, Any], files: DataFiles, cache: Path) -> Prepa
 
 
 def _read(entry: Path) -> Split | None:
-    """A cached split, or None where there is none or where it was damaged."""
-    manifest = entry / "manifest.yaml"
-    if not manifest.is_file():
+    """A cached split, or None where there is none; a damaged one is removed."""
+    if not entry.is_dir():
         return None
-    hashes = load_document(manifest).data.get("hashes", {})
     objects, tensors = entry / "objects.pkl", entry / "tensors.pt"
-    if not objects.is_file() or not tensors.is_file():
-        return None
-    if file_hash(objects) != hashes.get(objects.name) or file_hash(tensors) != hashes.get(tensors.name):
+    if not _is_whole(entry, objects, tensors):
         shutil.rmtree(entry, ignore_errors=True)
         return None
     # Mapped, not read: workers on one machine share the pages.
     stored = torch.load(tensors, weights_only=True, mmap=True, map_location="cpu")
     return load_split(objects.read_bytes(), stored)
+
+
+def _is_whole(entry: Path, *parts: Path) -> bool:
+    """Whether every part has the content that the manifest says."""
+    try:
+        hashes = load_document(entry / "manifest.yaml").data.get("hashes")
+        return isinstance(hashes, dict) and all(file_hash(part) == hashes.get(part.name) for part in parts)
+    except (InputError, OSError):
+        return False
 
 
 def _write(entry: Path, split: Split, key: str) -> None:

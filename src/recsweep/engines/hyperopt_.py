@@ -170,7 +170,7 @@ def _as_trials(search: Search, domain: Any, history: list[Observation]) -> Any:
     docs = []
     for tid, observation in enumerate(history):
         raw = to_raw(search.space, observation.params)
-        if observation.score is None:
+        if observation.score is None or not math.isfinite(observation.score):
             result: dict[str, Any] = {"status": hyperopt.STATUS_FAIL}
         else:
             loss = -observation.score if search.maximize else observation.score

@@ -38,6 +38,7 @@ _HARMLESS = (
     # (message, category, module): known, looked at, and of no consequence for a result.
     (r"A value is trying to be set on a copy of a DataFrame", FutureWarning, r"recbole\..*"),
     (r".*ChainedAssignmentError", FutureWarning, r"recbole\..*"),
+    (r"using <built-in function len> in Series\.agg", FutureWarning, r"recbole\..*"),
     (r"`torch\.cuda\.amp\.GradScaler", FutureWarning, r"recbole\..*"),
     (r"Importing from .* is deprecated", DeprecationWarning, r"recbole\..*"),
     (r"invalid escape sequence", SyntaxWarning, r"recbole\..*"),

@@ -28,7 +28,14 @@ _CLASS_BY_TYPE = {
     ModelType.KNOWLEDGE: "KnowledgeBasedDataset",
 }
 # What a cached data set may consist of. Tensors travel apart from it (`torch.load` weights only).
-_SAFE_PREFIXES = ("recbole.data.", "recbole.utils.enum_type", "pandas.core.", "pandas._libs.")
+# Of these modules the classes that they define, and nothing that they merely import (`os`, `pickle`).
+_SAFE_PREFIXES = (
+    "recbole.data.dataset.",
+    "recbole.data.interaction",
+    "recbole.utils.enum_type",
+    "pandas.core.",
+    "pandas._libs.",
+)
 _SAFE_NAMES = {
     ("builtins", name)
     for name in ("set", "frozenset", "slice", "dict", "list", "tuple", "range", "bytearray", "complex")
@@ -47,6 +54,9 @@ _SAFE_NAMES = {
     ("numpy.core.numeric", "_frombuffer"),
     ("copyreg", "_reconstructor"),
     ("builtins", "object"),
+    ("pandas.core.indexes.base", "_new_Index"),
+    ("pandas._libs.internals", "_unpickle_block"),
+    ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
 }
 
 
@@ -162,8 +172,12 @@ def load_split(description: bytes, tensors: dict[str, torch.Tensor]) -> Split:
 
     class _Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
-            if (module, name) in _SAFE_NAMES or module.startswith(_SAFE_PREFIXES):
+            if (module, name) in _SAFE_NAMES:
                 return super().find_class(module, name)
+            if module.startswith(_SAFE_PREFIXES) and "." not in name:  # `os.system` would be followed
+                found = super().find_class(module, name)
+                if isinstance(found, type) and found.__module__.startswith(_SAFE_PREFIXES):
+                    return found
             raise pickle.UnpicklingError(f"{module}.{name} is no part of a prepared data set")
 
         def persistent_load(self, pid: Any) -> Any:

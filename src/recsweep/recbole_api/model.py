@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 
 from recsweep.recbole_api.config import TypedConfig
@@ -15,6 +18,20 @@ from recbole.utils import get_model, get_trainer, init_seed  # isort: skip
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch, deterministic kernels on."""
     init_seed(seed, True)
+
+
+@contextmanager
+def clean_globals() -> Iterator[None]:
+    """Put back what RecBole and torch set for the whole process: random states, cuDNN's switches."""
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
 
 
 def make_model(config: TypedConfig, train_data: Any) -> Any:

@@ -1,0 +1,133 @@
+# The front door of recsweep. `make` alone prints what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+CONFIG ?= config/config.yaml
+# The smoke test has a sweep of its own.
+SMOKE_CONFIG := config/smoke.yaml
+
+# Settings of a sweep. Each travels to the commands as an environment variable and is expanded by the
+# shell inside quotes, so that no value is ever read as a command or by make itself.
+SETTINGS := TUNABLE_MODELS DATASETS MAX_EVALS COOLDOWN ALGO EPOCHS WORKERS SEED STORAGE OUTPUTS
+OTHERS := CONFIG MODEL DATASET CORES
+unexport $(SETTINGS) $(OTHERS)
+$(foreach name,$(SETTINGS) $(OTHERS),$(eval export RECSWEEP_$(name) := $$(value $(name))))
+
+key_TUNABLE_MODELS := models
+key_DATASETS := datasets
+key_MAX_EVALS := max_evals
+key_COOLDOWN := cooldown
+key_ALGO := algo
+key_EPOCHS := epochs
+key_WORKERS := workers
+key_SEED := seed
+key_STORAGE := storage
+key_OUTPUTS := outputs
+given := $(foreach name,$(SETTINGS),$(if $(value $(name)),$(name)))
+# key="value" for Snakemake, --key="value" for recsweep
+snakemake_settings = sweep_file="$$RECSWEEP_CONFIG" $(foreach name,$(given),$(key_$(name))="$$RECSWEEP_$(name)")
+recsweep_settings = --config="$$RECSWEEP_CONFIG" $(foreach name,$(given),--$(subst _,-,$(key_$(name)))="$$RECSWEEP_$(name)")
+
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+snakemake := snakemake --cores $(if $(value CORES),"$$RECSWEEP_CORES",1)
+
+.PHONY: help setup lock tune-all tune-smoke tune summarize evaluate doctor dry-run
+.PHONY: test test-long lint format bench bench-overhead bench-kills clean
+
+help: ## this help
+	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
+	@echo
+	@echo "targets:"
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
+	@echo
+	@echo "variables (make tune-all MAX_EVALS=50 …):"
+	@sed -n 's/^#v \([A-Z_]*\) *\(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
+
+#v TUNABLE_MODELS  models of the sweep, e.g. "GRU4Rec SASRec" (files in config/models/)
+#v DATASETS        data sets of the sweep, e.g. "ml-100k" (files in config/datasets/)
+#v MAX_EVALS       trials of each study
+#v EPOCHS          most epochs of a trial
+#v ALGO            random, bayes, anneal or exhaustive
+#v COOLDOWN        seconds of rest between trials; default 60 with a GPU, 0 without
+#v WORKERS         worker processes of a study
+#v SEED            seed of the sweep
+#v STORAGE         Optuna storage URL; default sqlite:///outputs/recsweep.db
+#v OUTPUTS         where everything is written; default outputs
+#v CONFIG          the sweep file; default config/config.yaml
+#v MODEL           for `make tune`: the model of the one study
+#v DATASET         for `make tune`: the data set of the one study
+#v CORES           Snakemake's cores; 1 runs study after study, each on the whole machine
+#v PYTHON          the Python (3.11 or newer) that .venv is made with
+
+setup: ## install everything into .venv (the other targets do so by themselves)
+	@cmp -s envs/requirements.lock $(VENV)/installed.lock || { \
+		"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+			echo "recsweep needs Python 3.11 or newer, but $(PYTHON) is $$("$(PYTHON)" --version 2>&1); give another with PYTHON=…" >&2; exit 2; }; \
+		rm -rf $(VENV); \
+		"$(PYTHON)" -m venv $(VENV) || { echo "cannot make $(VENV); the venv module is missing; install it (Debian: python3-venv)" >&2; exit 2; }; \
+		bash envs/install.sh $(VENV)/bin/python; \
+		cp envs/requirements.lock $(VENV)/installed.lock; \
+	}
+
+lock: ## rebuild envs/requirements.lock from the .in files
+	@"$(PYTHON)" -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
+	@bash envs/lock.sh "$(CURDIR)/.venv-lock/bin/uv"
+
+tune-all: setup ## tune every model of the sweep on every data set
+	@$(snakemake) --config $(snakemake_settings)
+
+tune-smoke: CONFIG := $(SMOKE_CONFIG)
+tune-smoke: export RECSWEEP_CONFIG := $(SMOKE_CONFIG)
+tune-smoke: setup ## a sweep of minutes on real interactions, to see that everything works
+	@$(snakemake) --config $(snakemake_settings)
+
+tune: setup ## one study: make tune MODEL=SASRec DATASET=ml-100k MAX_EVALS=50
+	@recsweep tune $(recsweep_settings) $(if $(value MODEL),--model="$$RECSWEEP_MODEL") \
+		$(if $(value DATASET),--dataset="$$RECSWEEP_DATASET")
+
+dry-run: setup ## say how many trials tune-all would run
+	@recsweep tune --dry-run $(recsweep_settings)
+
+summarize: setup ## rebuild all result files and the summary from the store
+	@recsweep summarize $(recsweep_settings)
+
+evaluate: setup ## evaluate the winners of complete studies on the test split, once
+	@recsweep evaluate $(recsweep_settings)
+
+doctor: setup ## print what a bug report needs
+	@recsweep doctor --config="$$RECSWEEP_CONFIG"
+
+lint: setup ## style, types and the pipeline's form
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@snakefmt --check --quiet Snakefile
+	@snakemake --lint
+
+test: lint ## lint, then all tests that take seconds
+	@python -m pytest
+
+test-long: setup ## the tests that take minutes
+	@python -m pytest -m long
+
+format: setup ## put the code into its form
+	@ruff check --fix --quiet . || true
+	@ruff format --quiet .
+	@snakefmt --quiet Snakefile
+
+bench: setup ## recsweep and RecBole's own tuner side by side (makes .venv-recbole)
+	@python benchmarks/side_by_side.py
+
+bench-overhead: setup ## milliseconds a trial outside training
+	@python benchmarks/overhead.py
+
+bench-kills: setup ## 20 kills in a sweep of 30 trials, against an undisturbed one
+	@python benchmarks/kills.py
+
+clean: ## remove what set-up and tests made; never the outputs
+	@rm -rf $(VENV) .venv-lock .venv-recbole .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis

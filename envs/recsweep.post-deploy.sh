@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Snakemake runs this inside the conda environment that it has just made from recsweep.yaml.
+# The next line changes with the lock, and with it the environment's name, so it is made anew.
+# lock: 0ce3dd6c4f3ee0d6
+set -euo pipefail
+
+if [ ! -f envs/install.sh ]; then
+  echo "envs/install.sh is not here; run snakemake from the folder of the Snakefile" >&2
+  exit 1
+fi
+bash envs/install.sh python
