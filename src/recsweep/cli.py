@@ -17,7 +17,7 @@ import click
 
 from recsweep import __version__
 from recsweep.config import OVERRIDES, Sweep, load_sweep
-from recsweep.errors import EXIT_BUG, InputError, RecsweepError, UserError
+from recsweep.errors import EXIT_BUG, InputError, RecsweepError, UserError, disk_trouble
 from recsweep.plan import StudyPlan, check_data, find_study, plan_sweep
 from recsweep.progress import Display, duration
 
@@ -43,6 +43,12 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_BUG)
+    except OSError as error:
+        pause = disk_trouble(error)
+        if pause is None:
+            raise
+        click.echo(f"recsweep: {pause}", err=True)
+        sys.exit(pause.exit_code)
     except RecsweepError as error:
         if error.exit_code == EXIT_BUG:
             traceback.print_exc()

@@ -132,7 +132,9 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        mistakes = error.errors(include_url=False)
+        # A misspelt key is unknown, and the right one missing: the former says more.
+        first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
         location = first["loc"]
         problem, fix = explain(first, model, document.data)
         raise document.error(location, problem, fix, at_key=first["type"] == "extra_forbidden") from None
@@ -214,7 +216,8 @@ def _inner_model(annotation: Any, tag: Any) -> Any:
 
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    members = [_inner_model(argument, tag) for argument in typing.get_args(annotation)]
+    arguments = annotation if isinstance(annotation, list) else typing.get_args(annotation)
+    members = [_inner_model(argument, tag) for argument in arguments]
     models = [m for m in members if m is not None]
     flat = [m for group in models for m in (group if isinstance(group, list) else [group])]
     if tag is not None:

@@ -15,6 +15,7 @@ RecsweepError
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 EXIT_BUG = 1
@@ -91,3 +92,21 @@ class TrialDiverged(TrialError):
 
 class TrialStopped(TrialError):
     """The trial was told to stop from outside; it is not counted."""
+
+
+_DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
+# torch's writer does not say that the disk is full, only that it could not write on.
+_DISK_MESSAGES = ("inline_container.cc", "PytorchStreamWriter failed", "No space left", "disk is full")
+
+
+def disk_trouble(error: BaseException) -> SweepPaused | None:
+    """A pause, where the error is a disk that cannot be written; None for any other error."""
+    text = (str(error).splitlines() or [""])[0]
+    if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
+        text = f"{error.filename or 'a file'}: {error.strerror}"
+    elif not (isinstance(error, OSError | RuntimeError) and any(m in str(error) for m in _DISK_MESSAGES)):
+        return None
+    return SweepPaused(
+        f"the disk cannot be written; {text}; "
+        "free some space and run the same command again, no trial is lost"
+    )

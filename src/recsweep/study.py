@@ -26,6 +26,7 @@ import sqlalchemy
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import TrialModel, TrialUserAttributeModel
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -41,6 +42,9 @@ STALE_AFTER_SECONDS = 90.0
 """A running trial whose process cannot be seen from here is given up after this long without a
 heartbeat. Measured by the observer's own clock, so clocks need not agree."""
 HEARTBEAT_SECONDS = 15.0
+
+_FEW = 8  # trials worth reading one by one rather than all at once
+_BID = "bid:"
 
 # Failures that do not count: the slot goes back.
 INTERRUPTED, RETURNED, DUPLICATE = "interrupted", "returned", "duplicate"
@@ -71,6 +75,8 @@ class Trial:
     """Validation score by epoch."""
     environment: dict[str, Any] = field(default_factory=dict)
     owner: dict[str, Any] = field(default_factory=dict)
+    bids: list[dict[str, Any]] = field(default_factory=list)
+    """Processes that wanted the trial, should the one that got it have died before it said so."""
     started: datetime | None = None
     finished: datetime | None = None
 
@@ -112,7 +118,7 @@ class Store:
                 raise InputError(
                     "storage", f"cannot be opened: {error}", "use sqlite:///FILE or postgresql+psycopg://…"
                 ) from None
-            self.backend = optuna.storages._CachedStorage(self._rdb)
+            self.backend = self._rdb
 
     def open_study(
         self, name: str, definition: Mapping[str, Any], *, maximize: bool, restart: bool = False
@@ -176,6 +182,7 @@ class Study:
         self.name, self._id, self._store = name, study_id, store
         self._storage = store.backend
         self._seen_beats: dict[int, tuple[int, float]] = {}
+        self._finished: dict[int, Trial] = {}  # immutable, so each is read once
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -193,9 +200,15 @@ class Study:
         with self._errors():
             return [_from_optuna(t) for t in self._storage.get_all_trials(self._id, deepcopy=False)]
 
+    def running(self) -> list[Trial]:
+        """The trials that run now, whoever runs them."""
+        with self._errors():
+            index = self._index(TrialState.RUNNING)
+            return [_from_optuna(self._storage.get_trial(trial.id)) for trial in index]
+
     def slots(self) -> dict[int, Trial]:
-        """The latest trial of each slot, by slot."""
-        return _latest(self.trials())
+        """The latest trial of each slot, by slot; unfinished ones without their details."""
+        return _latest(self._known())
 
     def results(self) -> list[Trial]:
         """The counted trials, one a slot, by slot: what the study has found so far."""
@@ -221,7 +234,8 @@ class Study:
 
     def open_slots(self, budget: int) -> int:
         """How many slots of the budget wait."""
-        return sum(trial.slot < budget for trial in self._in_state(TrialState.WAITING))
+        with self._errors():
+            return sum(trial.slot < budget for trial in self._index(TrialState.WAITING))
 
     def _add_waiting(self, slot: int, attempt: int, crashes: int) -> None:
         template = create_trial(
@@ -234,27 +248,29 @@ class Study:
     def claim(self, budget: int, owner: Owner) -> Claim | None:
         """Take the lowest waiting slot of the budget; None when none waits."""
         with self._errors():
-            waiting = self._in_state(TrialState.WAITING)
-            for trial in sorted(waiting, key=lambda t: (t.slot, t.number)):
-                if trial.slot >= budget:
-                    continue
+            index = self._index(TrialState.WAITING)
+            waiting = sorted((t for t in index if t.slot < budget), key=lambda t: (t.slot, t.number))
+            for trial in waiting:
+                # The bid stands before the state changes: a process that dies in between is known.
+                self._write(trial.id, f"{_BID}{owner.place}/{owner.pid}", owner.to_dict())
                 if not self._set_state(trial.id, TrialState.RUNNING):
                     continue
                 self.beat(trial.id, owner, 0)
-                if self._is_duplicate(trial):
-                    self._close(trial.id, DUPLICATE, "another trial fills the slot")
-                    continue
-                return Claim(trial.id, trial.slot, trial.attempt, trial.crashes)
+                attributes = self._storage.get_trial_user_attrs(trial.id)
+                claim = Claim(trial.id, trial.slot, attributes["attempt"], attributes["crashes"])
+                if not self._is_duplicate(claim, trial.number):
+                    return claim
+                self._close(trial.id, DUPLICATE, "another trial fills the slot")
         return None
 
-    def _is_duplicate(self, claimed: Trial) -> bool:
+    def _is_duplicate(self, claim: Claim, number: int) -> bool:
         """Two processes that put one slot back at once make two trials; the first one counts."""
-        others = [t for t in self.trials() if t.slot == claimed.slot and t.id != claimed.id]
+        others = [t for t in self._known() if t.slot == claim.slot and t.id != claim.trial_id]
         return any(
             trial.state in ("complete", "pruned")
             # A retry has a higher attempt than the failure before it; a second trial has the same.
-            or (trial.number < claimed.number and trial.state in ("waiting", "running"))
-            or (trial.number < claimed.number and trial.counted and trial.attempt == claimed.attempt)
+            or (trial.number < number and trial.state in ("waiting", "running"))
+            or (trial.number < number and trial.counted and trial.attempt == claim.attempt)
             for trial in others
         )
 
@@ -273,8 +289,8 @@ class Study:
                 for name, (distribution, value) in written.items():
                     internal = distribution.to_internal_repr(value)
                     self._storage.set_trial_param(claim.trial_id, name, internal, distribution)
-                for name, content in (("params", params), ("seed", seed), ("environment", environment)):
-                    self._storage.set_trial_user_attr(claim.trial_id, name, to_plain(content))
+                setup = {"params": params, "seed": seed, "environment": environment}
+                self._storage.set_trial_user_attr(claim.trial_id, "setup", to_plain(setup))
             except _GONE:
                 return False
             return True
@@ -329,8 +345,8 @@ class Study:
         seconds of this process's own clock; call again meanwhile.
         """
         orphans = 0
-        for trial in self._in_state(TrialState.RUNNING):
-            alive = Owner.from_dict(trial.owner).alive() if trial.owner else None
+        for trial in self.running():
+            alive = _alive(trial)
             if alive or (alive is None and not self._beat_is_stale(trial, stale_after)):
                 continue
             claim = Claim(trial.id, trial.slot, trial.attempt, trial.crashes)
@@ -347,10 +363,41 @@ class Study:
 
     # -- helpers ---------------------------------------------------------------------------------
 
-    def _in_state(self, *states: TrialState) -> list[Trial]:
+    def _known(self) -> list[Trial]:
+        """Every trial: the finished ones whole, each read once; the others as the index has them."""
         with self._errors():
-            found = self._storage.get_all_trials(self._id, deepcopy=False, states=states)
-            return [_from_optuna(trial) for trial in found]
+            index = self._index()
+            unread = [t.id for t in index if _is_finished(t) and t.id not in self._finished]
+            if len(unread) > _FEW:
+                read = self._storage.get_all_trials(self._id, deepcopy=False)
+            else:
+                read = [self._storage.get_trial(trial_id) for trial_id in unread]
+            whole = {trial._trial_id: _from_optuna(trial) for trial in read}
+            self._finished.update({id_: trial for id_, trial in whole.items() if _is_finished(trial)})
+        return [self._finished.get(trial.id, trial) for trial in index]
+
+    def _index(self, *states: TrialState) -> list[Trial]:
+        """Number, slot and state of each trial, in one query: all that most questions need."""
+        trials, attributes = TrialModel.__table__, TrialUserAttributeModel.__table__
+        slot = sqlalchemy.and_(attributes.c.trial_id == trials.c.trial_id, attributes.c.key == "slot")
+        query = (
+            sqlalchemy.select(trials.c.trial_id, trials.c.number, trials.c.state, attributes.c.value_json)
+            .select_from(trials.outerjoin(attributes, slot))
+            .where(trials.c.study_id == self._id)
+            .order_by(trials.c.trial_id)
+        )
+        if states:
+            query = query.where(trials.c.state.in_(states))
+        with self._storage.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Trial(id_, number, number if text is None else json.loads(text), _STATES[state])
+            for id_, number, state, text in rows
+        ]
+
+    def _write(self, trial_id: int, name: str, value: Any) -> None:
+        with contextlib.suppress(*_GONE):
+            self._storage.set_trial_user_attr(trial_id, name, to_plain(value))
 
     def _set_state(self, trial_id: int, state: TrialState) -> bool:
         try:
@@ -399,8 +446,22 @@ _STATES = {
 }
 
 
+def _is_finished(trial: Trial) -> bool:
+    return trial.state in ("complete", "pruned", "failed")
+
+
+def _alive(trial: Trial) -> bool | None:
+    """Whether the process that runs a trial lives; None where that cannot be told from here."""
+    if trial.owner:
+        return Owner.from_dict(trial.owner).alive()
+    bidders = [Owner.from_dict(bid).alive() for bid in trial.bids]
+    # It died between taking the trial and saying so, if nobody who wanted it lives.
+    return False if bidders and all(alive is False for alive in bidders) else None
+
+
 def _from_optuna(trial: FrozenTrial) -> Trial:
     attributes = trial.user_attrs
+    setup = attributes.get("setup", {})
     return Trial(
         id=trial._trial_id,
         number=trial.number,
@@ -408,14 +469,15 @@ def _from_optuna(trial: FrozenTrial) -> Trial:
         state=_STATES[trial.state],
         attempt=int(attributes.get("attempt", 0)),
         crashes=int(attributes.get("crashes", 0)),
-        params=dict(attributes.get("params", trial.params)),
-        seed=attributes.get("seed"),
+        params=dict(setup.get("params", trial.params)),
+        seed=setup.get("seed"),
         score=trial.values[0] if trial.state == TrialState.COMPLETE and trial.values else None,
         result=dict(attributes.get("result", {})),
         failure=dict(attributes.get("failure", {})) if trial.state == TrialState.FAIL else {},
         curve=dict(sorted(trial.intermediate_values.items())),
-        environment=dict(attributes.get("environment", {})),
+        environment=dict(setup.get("environment", {})),
         owner=dict(attributes.get("owner", {})),
+        bids=[bid for name, bid in attributes.items() if name.startswith(_BID)],
         started=trial.datetime_start,
         finished=trial.datetime_complete,
     )
@@ -501,7 +563,8 @@ def _store_errors(url: str) -> Iterator[None]:
         cause = error.__cause__ or error
         text = str(getattr(cause, "orig", None) or cause).splitlines()[0]
         place = sqlalchemy.engine.make_url(url).render_as_string(hide_password=True) if "://" in url else url
-        advice = "free some space" if "full" in text or "No space" in text else "make it reachable"
+        full = any(word in text for word in ("full", "No space", "disk I/O"))
+        advice = "free some disk space" if full else "make it reachable"
         raise StoreUnavailable(
             f"the store {place} cannot be used; {text}; {advice} and run the same command again, "
             "no trial is lost"

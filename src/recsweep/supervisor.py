@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any
 
 from recsweep import errors
-from recsweep.errors import RecsweepError, SweepPaused, UserError
+from recsweep.errors import RecsweepError, SweepPaused, UserError, disk_trouble
 from recsweep.events import (
     Broken,
     Claimed,
@@ -236,7 +236,7 @@ class Supervisor:
             case Cooling(seconds):
                 worker.doing = f"cooling down, at most {duration(seconds)}"
             case Idle(retired):
-                child.idle = True
+                child.idle, child.claim = True, None
                 if retired:
                     self._remove(child)
             case Broken(kind, message):
@@ -271,9 +271,11 @@ class Supervisor:
         if len(failures) < min(ALIKE_FAILURES, plan.budget):
             return
         message = messages.pop() or ""
+        self._abandon(study, "the study was paused")
+        failures = study.results()  # a worker may have gone on to fail until it was stopped
         study.return_slots(failures, message)
         raise SweepPaused(
-            f"{plan.label}: the first {len(failures)} trial(s) all failed alike; {message}; "
+            f"{plan.label}: the first {len(failures)} trials all failed alike; {message}; "
             "correct the cause and run the same command again, their slots are back in the budget"
         )
 
@@ -316,8 +318,8 @@ class Supervisor:
 
     def _unreported_claim(self, child: _Child, study: Study) -> Claim | None:
         """A trial that the dead worker had claimed but not told of."""
-        for trial in study.trials():
-            if trial.state == "running" and trial.owner:
+        for trial in study.running():
+            if trial.owner:
                 owner = Owner.from_dict(trial.owner)
                 if owner == child.owner:
                     return _claim_of(trial)
@@ -531,7 +533,8 @@ def child_main(pipe: Connection, parent: Owner, log: str, threads: int) -> None:
 
         torch.set_num_threads(threads)
         _serve(pipe, replace(parent, worker=os.getpid()))
-    except Exception as error:
+    except Exception as caught:
+        error = disk_trouble(caught) or caught
         if not isinstance(error, RecsweepError):
             traceback.print_exc()
             message = f"{type(error).__name__}: {error} (traceback in {log})"

@@ -6,7 +6,6 @@ reason; what is not a trial's fault (disk full, store unreachable) ends the work
 
 from __future__ import annotations
 
-import errno
 import shutil
 import time
 import traceback
@@ -19,7 +18,7 @@ from recsweep import cooldown, training
 from recsweep.datasets.prepare import Prepared, prepare
 from recsweep.engines import make_engine
 from recsweep.engines.base import Observation, Search
-from recsweep.errors import SweepPaused, TrialDiverged, TrialStopped
+from recsweep.errors import SweepPaused, TrialDiverged, TrialStopped, disk_trouble
 from recsweep.evaluate import evaluate_winner, winner
 from recsweep.events import Claimed, Cooling, EpochDone, Evaluated, Event, Idle, Note, Ready, TrialDone
 from recsweep.owner import Owner
@@ -200,8 +199,8 @@ class _StudySession:
         folder = outputs.trial_checkpoints(plan.dataset_name, plan.model_name, claim.slot)
         try:
             stored = training.save_checkpoints(folder, trained)
-        except (OSError, RuntimeError) as error:  # torch wraps a full disk in a RuntimeError
-            raise _disk_trouble(folder, error) from error
+        except (OSError, RuntimeError) as error:
+            raise (disk_trouble(error) or error) from None
         if not stored:
             self._worker.send(
                 Note(
@@ -227,8 +226,8 @@ def classify(error: Exception) -> tuple[str, str]:
     """
     if isinstance(error, SweepPaused):
         raise error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
-        raise _disk_trouble(error.filename or "to disk", error) from error
+    if (pause := disk_trouble(error)) is not None:
+        raise pause from error
     if isinstance(error, TrialDiverged):
         return DIVERGED, str(error)
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
@@ -236,13 +235,6 @@ def classify(error: Exception) -> tuple[str, str]:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
     return ERROR, f"{type(error).__name__} at {place}: {_first_line(error)}"
-
-
-def _disk_trouble(place: object, error: Exception) -> SweepPaused:
-    return SweepPaused(
-        f"cannot write {place}; {_first_line(error)}; "
-        "free some space and run the same command again, no trial is lost"
-    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def recbole_folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+def _tree(path: Path) -> ast.Module:
+    with warnings.catch_warnings():
+        # RecBole's own escape sequences; Python 3.12 would show them to the user.
+        warnings.filterwarnings("ignore", "invalid escape sequence")
+        return ast.parse(path.read_text(encoding="utf-8"))
+
+
 @cache
 def models() -> dict[str, str]:
     """Every model of RecBole and its family (general, sequential, context, knowledge, exlib)."""
@@ -88,7 +96,7 @@ def _collect_module(path: Path, names: set[str], seen: set[Path]) -> None:
     if path in seen or not path.is_file():
         return
     seen.add(path)
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _tree(path)
     names |= _keys_read(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recbole.model."):
@@ -118,7 +126,7 @@ def _collect_classes(path: Path, wanted: set[str], names: set[str], follow_bases
 
 @cache
 def _classes(path: Path) -> dict[str, ast.ClassDef]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _tree(path)
     return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
@@ -158,7 +166,7 @@ def settings() -> frozenset[str]:
 @cache
 def _section(name: str) -> tuple[str, ...]:
     """One list of RecBole's `argument_list.py`."""
-    tree = ast.parse((recbole_folder() / "utils" / "argument_list.py").read_text(encoding="utf-8"))
+    tree = _tree(recbole_folder() / "utils" / "argument_list.py")
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             if node.targets[0].id == f"{name.lower()}_arguments":

@@ -5,8 +5,10 @@
 =============================  ===================================================================
 NumPy >= 1.24, 2               aliases that RecBole uses (`np.float`, `np.bool8`, …) come back
 SciPy >= 1.13                  `dok_matrix._update`, which six models call, comes back
-torch >= 2.6                   `torch.load` reads weights only; RecBole's own checkpoints hold its
-                               Config, whose classes are added to torch's list of safe ones
+torch >= 2.6                   `torch.load` reads weights only, and RecBole's own checkpoints hold
+                               its Config; they are written with a plain dict in its place
+SINE                           importing RecBole's sequential models switches torch's anomaly mode on
+                               for the whole process, which doubles the time of a trial; off again
 tensorboard                    trials write no event files into the working folder
 pickles in checkpoint folders  RecBole loads any that lie there; it is given none
 pandas >= 3                    refused: chained `fillna(inplace=True)` does nothing there, and NaN
@@ -20,7 +22,6 @@ import importlib.metadata
 import logging
 import warnings
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 from recsweep.errors import UnsupportedEnvironment
@@ -85,7 +86,7 @@ def apply() -> None:
     _numpy_aliases()
     _scipy_update()
     _patch_recbole()
-    _trust_config_in_checkpoints()
+    _trust_settings_in_checkpoints()
 
 
 def _numpy_aliases() -> None:
@@ -126,22 +127,41 @@ class _NoEvents:
         return lambda *args, **kwargs: None
 
 
+class _Torch:
+    """Stands for torch in RecBole's trainers: what they save, torch reads back as weights only."""
+
+    def __getattr__(self, name: str) -> Any:
+        import torch
+
+        return getattr(torch, name)
+
+    def save(self, state: Any, file: Any, **protocol: Any) -> None:
+        import torch
+
+        if isinstance(state, dict) and hasattr(state.get("config"), "final_config_dict"):
+            score = float(state["best_valid_score"])  # a NumPy scalar
+            state = {**state, "config": dict(state["config"].final_config_dict), "best_valid_score": score}
+        torch.save(state, file)
+
+
 def _patch_recbole() -> None:
     import recbole.data.utils
     import recbole.trainer.trainer
+    import torch
 
+    anomaly_mode = torch.is_anomaly_enabled()
+    import recbole.model.sequential_recommender  # sine.py calls set_detect_anomaly(True)
+
+    torch.autograd.set_detect_anomaly(anomaly_mode)
+    recbole.trainer.trainer.torch = _Torch()
     recbole.trainer.trainer.get_tensorboard = lambda logger: _NoEvents()
     recbole.data.utils.load_split_dataloaders = lambda config: None
     logging.getLogger("recbole").addHandler(logging.NullHandler())
 
 
-def _trust_config_in_checkpoints() -> None:
-    """RecBole's checkpoints hold its Config; name the classes that it consists of as safe."""
+def _trust_settings_in_checkpoints() -> None:
+    """The settings in a checkpoint hold a few enumerations of RecBole's; name them as safe."""
     import torch
-    import yaml
-    from recbole.config.configurator import Config
     from recbole.utils.enum_type import EvaluatorType, InputType, ModelType
 
-    torch.serialization.add_safe_globals(
-        [Config, EvaluatorType, InputType, ModelType, yaml.FullLoader, SimpleNamespace]
-    )
+    torch.serialization.add_safe_globals([EvaluatorType, InputType, ModelType])

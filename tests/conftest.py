@@ -1,0 +1,49 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from recsweep.config import load_sweep
+from recsweep.plan import StudyPlan, plan_sweep
+
+pytest.register_assert_rewrite("engine_contract")
+
+# Small models on busy machines: threads that wait for each other cost more than they bring.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
+
+CONFIG = Path(__file__).parent.parent / "config"
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of prepared splits for the whole run: a split is made once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def make_plan(tmp_path: Path, cache: Path) -> Callable[..., StudyPlan]:
+    """A study of the smoke sweep on its most active users; splits come from the shared cache."""
+
+    def make(model: str = "FPMC", **overrides: Any) -> StudyPlan:
+        outputs = Path(overrides.setdefault("outputs", tmp_path / "outputs"))
+        outputs.mkdir(parents=True, exist_ok=True)
+        if not (outputs / "cache").exists():
+            (outputs / "cache").symlink_to(cache, target_is_directory=True)
+        overrides = {"max_evals": 2, "epochs": 1, "cooldown": 0, **overrides}
+        plan = plan_sweep(load_sweep(CONFIG / "smoke.yaml", {"models": model, **overrides}))[0]
+        if "datasets" in overrides:
+            return plan
+        fewer = {"min_user_interactions": 50, "max_sequence_length": 10}
+        return dataclasses.replace(plan, dataset=plan.dataset.model_copy(update=fewer))
+
+    return make

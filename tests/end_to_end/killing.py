@@ -1,0 +1,284 @@
+"""Kill a sweep again and again, run it on, and see that it ends as if nothing had been.
+
+A run is a process group of its own (`recsweep tune`: the supervisor and its workers), killed as a
+whole with SIGKILL. What is left in the store is read from a copy, so that the next run finds
+exactly what the kill left behind.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+from recsweep.paths import Outputs
+from recsweep.study import Store, Trial
+
+VOLATILE = frozenset({"seconds", "attempt"})
+"""Columns that tell how a sweep went and not what it found."""
+OUTPUTS = "outputs"
+RUN_LIMIT_SECONDS = 1800.0
+_GROUP_GONE_SECONDS = 10.0
+_DRAWS_PER_KILL = 5
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep of one model on one data set, small enough to be run many times."""
+
+    config: Path
+    trials: int
+    epochs: int
+    seed: int
+    model: str = "FPMC"
+    dataset: str = "ml-100k-small"
+
+    def command(self, name: str) -> list[str]:
+        """`recsweep tune` or another command on this sweep; it runs in the sweep's folder."""
+        options = {
+            "config": self.config.resolve(),
+            "models": self.model,
+            "datasets": self.dataset,
+            "max-evals": self.trials,
+            "epochs": self.epochs,
+            "cooldown": 0,
+            "seed": self.seed,
+            "outputs": OUTPUTS,
+        }
+        pairs = [text for key, value in options.items() for text in (f"--{key}", str(value))]
+        return [sys.executable, "-m", "recsweep", name, *pairs]
+
+    def comparable(self, folder: Path) -> list[Path]:
+        """Files that say what the sweep found, and nothing about when or how fast."""
+        outputs = Outputs(folder / OUTPUTS)
+        return [
+            outputs.summary("csv"),
+            outputs.trials(self.dataset, self.model),
+            outputs.best_config(self.dataset, self.model),
+            outputs.best_params(self.dataset, self.model),
+        ]
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill and what it left behind."""
+
+    after_seconds: float
+    counted: int
+    """Trials that fill their slots."""
+    running: int
+    """Trials that the kill interrupted."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a run of a sweep takes, to place kills by."""
+
+    startup: float
+    """Seconds from the start of the process to the first trial."""
+    trials: float
+    """Seconds from the first trial to the end of the process."""
+
+
+def run_to_end(sweep: Sweep, folder: Path) -> None:
+    """Run `recsweep tune` and then `recsweep summarize`, undisturbed.
+
+    Raises:
+        RuntimeError: one of them failed or never ended.
+    """
+    for name in ("tune", "summarize"):
+        code = _run(sweep.command(name), folder, RUN_LIMIT_SECONDS)
+        if code is None:
+            raise RuntimeError(f"`recsweep {name}` did not end; its output:\n{log_tail(folder)}")
+        if code != 0:
+            raise RuntimeError(
+                f"`recsweep {name}` ended with exit code {code}; its output:\n{log_tail(folder)}"
+            )
+
+
+def measured_run(sweep: Sweep, folder: Path) -> Pace:
+    """As `run_to_end`, and how long its parts took."""
+    clock, started = datetime.now(), time.monotonic()
+    run_to_end(sweep, folder)
+    seconds = time.monotonic() - started
+    first = min(trial.started for trial in stored_trials(folder) if trial.started is not None)
+    startup = max((first - clock).total_seconds(), 0.0)
+    return Pace(startup, max(seconds - startup, 0.0))
+
+
+def kill_and_run_on(
+    sweep: Sweep,
+    folder: Path,
+    kills: int,
+    latest: float,
+    seed: int,
+    tell: Callable[[str], None] = lambda text: None,
+) -> list[Kill]:
+    """Kill the sweep `kills` times at random moments, each time run it on, then run it to its end.
+
+    Args:
+        latest: a run is killed at most this many seconds after its start.
+        seed: of the moments.
+
+    Raises:
+        RuntimeError: a run failed by itself, a process outlived its group's kill, or runs kept
+            ending before they could be killed.
+    """
+    moments = random.Random(seed)
+    done: list[Kill] = []
+    for _ in range(kills * _DRAWS_PER_KILL):
+        if len(done) == kills:
+            break
+        after = moments.uniform(0.3, latest)
+        code = _run(sweep.command("tune"), folder, after)
+        if code is not None:
+            if code != 0:
+                raise RuntimeError(f"a run failed with exit code {code}; its output:\n{log_tail(folder)}")
+            tell(f"the run ended before it could be killed after {after:.1f} s; another moment is drawn")
+            continue
+        trials = stored_trials(folder)
+        states = Counter(trial.state for trial in trials)
+        kill = Kill(after, sum(trial.counted for trial in trials), states["running"])
+        done.append(kill)
+        tell(
+            f"kill {len(done)} of {kills} after {after:.1f} s: "
+            f"{kill.counted} of {sweep.trials} trials counted, {kill.running} running"
+        )
+    if len(done) < kills:
+        raise RuntimeError(f"only {len(done)} of {kills} runs lived long enough to be killed")
+    run_to_end(sweep, folder)
+    return done
+
+
+def latest_moment(pace: Pace, kills: int, share: float = 0.7) -> float:
+    """The latest moment of a kill, so that all kills together leave the sweep work to do.
+
+    A kill at a moment uniform in (0, latest) lets (latest - startup)^2 / (2 * latest) seconds of
+    trials happen on average; `kills` of these are to make up `share` of the whole.
+    """
+    work = share * pace.trials / max(kills, 1)
+    return pace.startup + work + math.sqrt(work * work + 2 * work * pace.startup)
+
+
+def stored_trials(folder: Path) -> list[Trial]:
+    """Every trial in the store, read from a copy of the store's files."""
+    database = Outputs(folder / OUTPUTS).database
+    if not database.is_file():
+        return []
+    with tempfile.TemporaryDirectory() as copies:
+        for path in database.parent.glob(f"{database.name}*"):
+            shutil.copy(path, copies)
+        store = Store(f"sqlite:///{Path(copies) / database.name}")
+        try:
+            studies = [store.find_study(name) for name in store.names()]
+            return [trial for study in studies if study is not None for trial in study.trials()]
+        finally:
+            store.close()
+
+
+def store_problems(folder: Path, trials: int) -> list[str]:
+    """What is wrong with the store of a sweep that should be complete."""
+    found = stored_trials(folder)
+    counted = Counter(trial.slot for trial in found if trial.counted)
+    open_states = Counter(trial.state for trial in found if trial.state in ("running", "waiting"))
+    problems = [
+        f"slot {slot} is filled {times} times" for slot, times in sorted(counted.items()) if times > 1
+    ]
+    if set(counted) != set(range(trials)):
+        problems.append(f"slots 0 to {trials - 1} should be filled, but these are: {sorted(counted)}")
+    if sum(counted.values()) != trials:
+        problems.append(f"there should be {trials} counted trials, but there are {sum(counted.values())}")
+    problems += [f"{number} trial(s) still {state}" for state, number in open_states.items()]
+    return problems
+
+
+def differences(sweep: Sweep, expected: Path, found: Path) -> list[str]:
+    """Where the result files of two runs of one sweep differ, durations aside."""
+    problems: list[str] = []
+    for one, other in zip(sweep.comparable(expected), sweep.comparable(found), strict=True):
+        if not other.is_file():
+            problems.append(f"{other.name} is missing")
+        elif one.suffix == ".csv":
+            problems += _table_differences(one, other)
+        elif one.read_bytes() != other.read_bytes():
+            problems.append(f"{one.name} differs: {one.read_text()!r} and {other.read_text()!r}")
+    return problems
+
+
+def _table_differences(expected: Path, found: Path) -> list[str]:
+    one, other = _rows(expected), _rows(found)
+    problems = []
+    if len(one) != len(other):
+        problems.append(f"{expected.name}: {len(one)} rows and {len(other)} rows")
+    for number, (left, right) in enumerate(zip(one, other, strict=False)):
+        for column in sorted({*left, *right} - VOLATILE):
+            if left.get(column) != right.get(column):
+                problems.append(
+                    f"{expected.name} row {number} {column}: {left.get(column)!r} and {right.get(column)!r}"
+                )
+    return problems
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def _run(command: list[str], folder: Path, limit: float) -> int | None:
+    """Exit code of a command, or None if its whole process group had to be killed after `limit` seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _log(folder).open("ab") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        return process.wait(timeout=limit)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        _require_gone(process.pid)
+
+
+def _require_gone(group: int) -> None:
+    deadline = time.monotonic() + _GROUP_GONE_SECONDS
+    while left := _living(group):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"processes outlived the kill of their group: {left}")
+        time.sleep(0.02)
+
+
+def _living(group: int) -> list[int]:
+    """Processes of a group, without those that are dead and wait to be collected."""
+    alive = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                alive.append(process.pid)
+        except (ProcessLookupError, PermissionError, psutil.Error):
+            continue
+    return alive
+
+
+def _log(folder: Path) -> Path:
+    return folder / "runs.log"
+
+
+def log_tail(folder: Path, lines: int = 30) -> str:
+    """The last lines that the runs in a folder printed."""
+    text = _log(folder).read_text(encoding="utf-8", errors="replace") if _log(folder).is_file() else ""
+    return "\n".join(text.splitlines()[-lines:])

@@ -1,0 +1,118 @@
+"""Run the real command line on small sweeps of real interactions, as a user would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import yaml
+
+from recsweep.study import Store, Trial
+
+ROOT = Path(__file__).parents[2]
+LIMIT_SECONDS = 240.0
+
+
+@dataclass
+class Folder:
+    """A folder of a user's own: config files, and outputs once something ran."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        shutil.copytree(ROOT / "config", self.path / "config")
+
+    @property
+    def outputs(self) -> Path:
+        return self.path / "outputs"
+
+    def edit(self, name: str, **changes: object) -> None:
+        """Set keys of a config file; dots go deeper (`search.algo`)."""
+        path = self.path / "config" / name
+        data = yaml.safe_load(path.read_text())
+        for key, value in changes.items():
+            *parents, last = key.split("__")
+            target = data
+            for parent in parents:
+                target = target.setdefault(parent, {})
+            target[last] = value
+        path.write_text(yaml.safe_dump(data, sort_keys=False))
+
+    def command(self, name: str, *options: str) -> list[str]:
+        config = [] if "--config" in options else ["--config", "config/smoke.yaml"]
+        return [sys.executable, "-m", "recsweep", name, *config, *options]
+
+    def run(self, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """A command to its end."""
+        return subprocess.run(
+            self.command(name, *options),
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def start(self, name: str, *options: str) -> subprocess.Popen[str]:
+        """A command in a process group of its own, its lines readable as they come."""
+        return subprocess.Popen(
+            self.command(name, *options),
+            cwd=self.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def trials(self, study: str) -> list[Trial]:
+        store = Store(f"sqlite:///{self.outputs}/recsweep.db")
+        try:
+            found = store.find_study(study)
+            return found.trials() if found else []
+        finally:
+            store.close()
+
+
+def tune_options(trials: int, epochs: int = 1, models: str = "FPMC") -> tuple[str, ...]:
+    return ("--models", models, "--max-evals", str(trials), "--epochs", str(epochs), "--cooldown", "0")
+
+
+def read_until(process: subprocess.Popen[str], wanted: str) -> list[str]:
+    """Lines up to the first one that holds `wanted`."""
+    lines: list[str] = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        if wanted in line:
+            return lines
+    raise AssertionError(f"{wanted!r} was never said; said:\n{''.join(lines)}")
+
+
+def worker_pids(parent: int) -> list[int]:
+    """The spawned workers of a supervisor."""
+    return [
+        child.pid
+        for child in psutil.Process(parent).children()
+        if any("spawn_main" in word for word in child.cmdline())
+    ]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
+        time.sleep(0.05)
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,178 @@
+"""Whatever happens to the processes of a sweep: no trial is lost, none is counted twice, none stays."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from running import Folder, kill_group, read_until, tune_options, wait_for, worker_pids
+
+STUDY = "smoke/ml-100k-small/FPMC/full"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_a_worker_that_dies_is_replaced_and_its_trial_runs_again(folder: Folder) -> None:
+    process = folder.start("tune", *tune_options(3, epochs=8))
+    read_until(process, "worker 1 on cpu")
+    wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
+    os.kill(worker_pids(process.pid)[0], signal.SIGKILL)
+    said = process.communicate(timeout=240)[0]
+    assert process.returncode == 0, said
+    assert "trial 0: the worker died: killed by SIGKILL" in said
+    trials = folder.trials(STUDY)
+    assert [(t.slot, t.counted) for t in trials if t.state == "failed"] == [(0, False)]
+    again = next(t for t in trials if t.slot == 0 and t.state == "complete")
+    assert (again.attempt, again.crashes) == (1, 1)
+    assert again.seed == trials[0].seed
+    assert sorted(t.slot for t in trials if t.counted) == [0, 1, 2]
+
+
+def test_a_trial_whose_worker_dies_each_time_counts_as_crashed_and_the_study_goes_on(folder: Folder) -> None:
+    folder.edit("smoke.yaml", workers__crash_retries=0)
+    process = folder.start("tune", *tune_options(2, epochs=8))
+    read_until(process, "worker 1 on cpu")
+    wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
+    os.kill(worker_pids(process.pid)[0], signal.SIGSEGV)
+    said = process.communicate(timeout=240)[0]
+    assert process.returncode == 0, said
+    by_slot = {t.slot: t for t in folder.trials(STUDY)}
+    assert by_slot[0].failure == {"kind": "crash", "message": "the worker died: killed by SIGSEGV"}
+    assert by_slot[1].state == "complete"
+    rows = (folder.outputs / "results/tuning/ml-100k-small/FPMC/trials.csv").read_text().splitlines()
+    assert "crash: the worker died: killed by SIGSEGV" in rows[1]
+
+
+def test_nothing_is_left_running_when_the_parent_is_killed(folder: Folder) -> None:
+    process = folder.start("tune", *tune_options(2, epochs=80), "--workers", "2")
+    read_until(process, "worker")
+    workers = worker_pids(process.pid)
+    assert len(workers) == 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not any(map(psutil.pid_exists, workers)), 10, "the end of the workers")
+
+
+def test_ctrl_c_puts_the_running_trial_back_and_says_how_to_go_on(folder: Folder) -> None:
+    process = folder.start("tune", *tune_options(2, epochs=80))
+    read_until(process, "worker 1 on cpu")
+    wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
+    workers = worker_pids(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1] == (
+        "recsweep: stopped; run the same command again to go on, no trial is lost"
+    )
+    assert not any(map(psutil.pid_exists, workers))
+    trials = folder.trials(STUDY)
+    assert [t.slot for t in trials if t.state == "waiting"] == [1, 0]
+    assert not any(t.state == "running" for t in trials)
+
+
+def test_a_trial_that_hangs_is_ended_and_recorded_and_the_study_goes_on(folder: Folder) -> None:
+    # One trial of a hundred thousand epochs without early stop is as good as a hang.
+    folder.edit("smoke.yaml", workers__trial_timeout_minutes=0.05, training__stopping_step=1000000)
+    done = folder.run("tune", *tune_options(1, epochs=100000))
+    assert done.returncode == 3, done.stderr
+    trial = folder.trials(STUDY)[0]
+    assert trial.failure == {
+        "kind": "timeout",
+        "message": "took longer than trial_timeout_minutes=0.05",
+    }
+
+
+def test_trials_that_fail_alike_pause_the_study_and_burn_no_budget(folder: Folder) -> None:
+    # 30 is no multiple of 4 heads: every trial of this SASRec fails.
+    model = yaml.safe_load((folder.path / "config/models/SASRec.yaml").read_text())
+    model["fixed"] |= {"hidden_size": 30, "n_heads": 4}
+    for name in ("hidden_size", "n_heads"):
+        del model["defaults"][name], model["space"][name]
+    (folder.path / "config/models/SASRec.yaml").write_text(yaml.safe_dump(model))
+    done = folder.run("tune", *tune_options(5, models="SASRec"))
+    assert done.returncode == 3
+    line = done.stderr.splitlines()[-1]
+    assert re.match(r"recsweep: ml-100k-small/SASRec: the first \d trials all failed alike; ValueError", line)
+    assert "not a multiple" in line
+    trials = folder.trials("smoke/ml-100k-small/SASRec/full")
+    latest = {t.slot: t for t in sorted(trials, key=lambda t: t.number)}
+    assert [latest[slot].state for slot in range(5)] == ["waiting"] * 5
+
+
+def test_a_trial_that_diverges_is_a_result_and_the_study_goes_on(folder: Folder) -> None:
+    folder.edit(
+        "models/FPMC.yaml",
+        defaults__learning_rate=1.0e30,
+        space__learning_rate={"type": "choice", "values": [1.0e30, 0.01, 0.001, 0.005]},
+    )
+    done = folder.run("tune", *tune_options(4))
+    assert done.returncode == 0, done.stderr
+    trials = {t.slot: t for t in folder.trials(STUDY)}
+    assert trials[0].failure["kind"] == "diverged"
+    assert sum(t.state == "complete" for t in trials.values()) >= 1
+    best = yaml.safe_load(
+        (folder.outputs / "results/tuning/ml-100k-small/FPMC/best_result.yaml").read_text()
+    )
+    assert best["budget"] == {"trials": 4, "counted": 4, "failed": sum(t.state == "failed" for t in trials.values())}
+
+
+def test_an_unreachable_store_pauses_with_one_line(folder: Folder) -> None:
+    done = folder.run("tune", *tune_options(2), "--storage", "postgresql+psycopg://127.0.0.1:9/none")
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
+    assert "Connection refused" in done.stderr
+    assert "no trial is lost" in done.stderr
+
+
+def test_two_supervisors_share_one_study_without_running_a_slot_twice(folder: Folder) -> None:
+    first = folder.start("tune", *tune_options(6, epochs=3))
+    read_until(first, "worker 1 on cpu")
+    second = folder.run("tune", *tune_options(6, epochs=3))
+    said = first.communicate(timeout=240)[0]
+    assert first.returncode == 0, said
+    assert second.returncode == 0, second.stderr
+    trials = folder.trials(STUDY)
+    assert sorted(t.slot for t in trials) == list(range(6))
+    assert all(t.state == "complete" for t in trials)
+
+
+def test_a_worker_joins_a_sweep_that_runs_elsewhere_and_leaves(folder: Folder) -> None:
+    refused = folder.run("worker", *tune_options(4))
+    assert refused.returncode == 2
+    assert "a worker joins a sweep that runs" in refused.stderr
+    process = folder.start("tune", *tune_options(4, epochs=8))
+    read_until(process, "worker 1 on cpu")
+    wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
+    kill_group(process)
+    joined = folder.run("worker", *tune_options(4, epochs=8))
+    assert joined.returncode == 0, joined.stderr
+    assert sorted(t.slot for t in folder.trials(STUDY) if t.state == "complete") == [1, 2, 3]
+    done = folder.run("tune", *tune_options(4, epochs=8))
+    assert done.returncode == 0, done.stderr
+    assert "1 unfinished trial(s) of a dead process wait again" in done.stderr
+    assert sorted(t.slot for t in folder.trials(STUDY) if t.counted) == [0, 1, 2, 3]
+
+
+def _has_running_epoch(folder: Folder) -> bool:
+    return any(t.state == "running" and t.curve for t in folder.trials(STUDY))
+
+
+def test_the_parent_holds_no_torch(folder: Folder) -> None:
+    process = folder.start("tune", *tune_options(1, epochs=80))
+    read_until(process, "worker 1 on cpu")
+    maps = Path(f"/proc/{process.pid}/maps")
+    if not maps.exists():
+        kill_group(process)
+        pytest.skip("this system has no /proc to look into")
+    libraries = maps.read_text()
+    kill_group(process)
+    assert "libtorch" not in libraries
+    assert "sqlite" in libraries

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import pytest
+
+from helpers.workspace import HEADER, ROWS, make_workspace
+from recsweep.datasets.check import find_files, read_header
+from recsweep.errors import InputError
+from recsweep.files import file_hash
+from recsweep.plan import check_data
+
+
+def refused(workspace, message):
+    with pytest.raises(InputError) as caught:
+        check_data(workspace.load())
+    assert str(caught.value) == message.replace("{root}", str(workspace.root))
+
+
+def test_sound_data_is_counted(tmp_path):
+    assert check_data(make_workspace(tmp_path).load()) == {"toy": len(ROWS)}
+
+
+def test_ml_100k_from_the_wheel_is_found(tmp_path):
+    sweep = make_workspace(tmp_path, dataset="path: builtin\n").load()
+    files = find_files(sweep.datasets["toy"], sweep.dataset_documents["toy"])
+    assert files.builtin
+    assert files.given_folder is None
+    assert "ml-100k.inter" in files.hashes
+
+
+def test_every_atomic_file_of_the_data_set_is_hashed(tmp_path):
+    workspace = make_workspace(tmp_path)
+    users = workspace.inter.with_name("toy.user")
+    users.write_text("user_id:token\tage:float\n1\t30\n")
+    workspace.inter.with_name("notes.txt").write_text("not part of it")
+    sweep = workspace.load()
+    files = find_files(sweep.datasets["toy"], sweep.dataset_documents["toy"])
+    assert files.hashes == {"toy.inter": file_hash(workspace.inter), "toy.user": file_hash(users)}
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (
+            "nope",
+            "1:7: there is no folder {root}/datasets/nope; give the folder of the atomic files, or `builtin`",
+        ),
+        ("empty", "1:7: there is no file {root}/datasets/empty/empty.inter; create it"),
+        (
+            "renamed",
+            "1:7: there is no file {root}/datasets/renamed/renamed.inter; "
+            "rename old.inter (RecBole wants folder and files of one name)",
+        ),
+    ],
+)
+def test_a_missing_folder_or_file_is_named(tmp_path, path, message):
+    workspace = make_workspace(tmp_path.resolve(), dataset=f"path: {path}\n")
+    (tmp_path / "datasets" / "empty").mkdir()
+    (tmp_path / "datasets" / "renamed").mkdir()
+    (tmp_path / "datasets" / "renamed" / "old.inter").touch()
+    refused(workspace, f"{{root}}/datasets/toy.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("", "1:1: the file is empty; write a header such as user_id:token"),
+        (
+            "user_id\titem_id:token",
+            "1:1: the field `user_id` has no type; write `user_id:token` or `:float`, "
+            "fields separated by tabs",
+        ),
+        (
+            "user_id:token\titem_id",
+            "1:15: the field `item_id` has no type; write `item_id:token` or `:float`, "
+            "fields separated by tabs",
+        ),
+        ("user_id:token\titem_id:tokn", "1:15: unknown type `tokn` of `item_id`; did you mean `token`?"),
+        ("user_id:token\tuser_id:token", "1:15: the column `user_id` stands twice; rename one"),
+        (
+            "user_id:token\titem_id:token\ttime:float",
+            "1:1: there is no column `timestamp`; did you mean `time`? "
+            "(set `time_field` in {root}/datasets/toy.yaml)",
+        ),
+        (
+            "user_id:token\titem_id:token\ttimestamp:token",
+            "1:1: `timestamp` must be a float to be ordered, but is a token; write `timestamp:float`",
+        ),
+    ],
+)
+def test_a_wrong_header_is_named_with_its_place(tmp_path, header, message):
+    workspace = make_workspace(tmp_path.resolve())
+    workspace.write_rows("1\t2\t3", header=header)
+    refused(workspace, f"{{root}}/datasets/toy/toy.inter:{message}")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1\t2", "3:1: the row has 2 fields, the header 3; separate the fields by tabs"),
+        ("1\t2\t3\t4", "3:1: the row has 4 fields, the header 3; separate the fields by tabs"),
+        ("1 2 3", "3:1: the row has 1 fields, the header 3; separate the fields by tabs"),
+        ("11\t22\tnoon", "3:7: `timestamp` must be a number, but got 'noon'; correct it, or drop the row"),
+        ("1\t2\tnan", "3:5: `timestamp` must be a number, but got 'nan'; correct it, or drop the row"),
+        ("1\t2\tinf", "3:5: `timestamp` must be a number, but got 'inf'; correct it, or drop the row"),
+        ("\t2\t3", "3:1: `user_id` is empty; fill it in, or drop the row"),
+        ("1\t\t3", "3:3: `item_id` is empty; fill it in, or drop the row"),
+    ],
+)
+def test_a_wrong_row_is_named_with_its_place(tmp_path, row, message):
+    workspace = make_workspace(tmp_path.resolve(), rows=["1\t1\t1", row, "1\t3\t3"])
+    refused(workspace, f"{{root}}/datasets/toy/toy.inter:{message}")
+
+
+def test_bytes_that_are_no_text_are_found_far_below_the_header(tmp_path):
+    workspace = make_workspace(tmp_path.resolve(), rows=[f"{n}\t2\t3" for n in range(10_000)])
+    with workspace.inter.open("ab") as file:
+        file.write(b"7\t\xff\t3\n")
+    refused(
+        workspace,
+        "{root}/datasets/toy/toy.inter:10002:3: is not UTF-8 text (invalid start byte); convert it to UTF-8",
+    )
+
+
+def test_bytes_that_are_no_text_are_found_in_the_header(tmp_path):
+    workspace = make_workspace(tmp_path.resolve())
+    workspace.inter.write_bytes(b"user_id:token\t\xff:token\n")
+    refused(
+        workspace,
+        "{root}/datasets/toy/toy.inter:1:15: is not UTF-8 text (invalid start byte); convert it to UTF-8",
+    )
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ("path: toy\n", "1:7: no interaction is left after filtering; use a file with rows"),
+        (
+            "path: toy\nkeep: {timestamp: '[4,inf)'}\n",
+            "2:7: no interaction is left after filtering; relax `keep`",
+        ),
+        (
+            "path: toy\nmin_user_interactions: 9\nmin_item_interactions: 2\n",
+            "2:24: no interaction is left after filtering; "
+            "relax `min_user_interactions` or `min_item_interactions`",
+        ),
+    ],
+)
+def test_data_of_which_nothing_is_left_is_refused(tmp_path, dataset, message):
+    rows = [] if dataset == "path: toy\n" else ["1\t1\t1", "1\t2\t2", "2\t1\t3"]
+    workspace = make_workspace(tmp_path.resolve(), dataset=dataset, rows=rows)
+    refused(workspace, f"{{root}}/datasets/toy.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("interval", "kept"), [("[2,3]", 2), ("(2,3]", 1), ("[2,3)", 1), ("(2,3)", 0), ("[2,inf)", 3)]
+)
+def test_an_interval_keeps_its_ends_or_not_as_its_brackets_say(tmp_path, interval, kept):
+    dataset = f"path: toy\nkeep: {{timestamp: '{interval}'}}\n"
+    workspace = make_workspace(
+        tmp_path.resolve(), dataset=dataset, rows=[f"1\t{t}\t{t}" for t in range(1, 5)]
+    )
+    if kept:
+        assert check_data(workspace.load()) == {"toy": kept}
+    else:
+        refused(
+            workspace, "{root}/datasets/toy.yaml:2:7: no interaction is left after filtering; relax `keep`"
+        )
+
+
+def test_users_and_items_with_few_interactions_are_dropped_again_and_again(tmp_path):
+    # Item 9 has one interaction; without it user 3 has one; without that item 2 keeps two.
+    rows = ["1\t1\t1", "1\t2\t2", "2\t1\t3", "2\t2\t4", "3\t2\t5", "3\t9\t6"]
+    dataset = "path: toy\nmin_user_interactions: 2\nmin_item_interactions: 2\n"
+    assert check_data(make_workspace(tmp_path, dataset=dataset, rows=rows).load()) == {"toy": 4}
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("{inter: [item_id, timestamp]}", "2:18: `columns.inter` must name `user_id`; add `user_id` to it"),
+        ("{inter: [user_id, item_id]}", "2:18: `columns.inter` must name `timestamp`; add `timestamp` to it"),
+        ("{item: [item_id]}", "2:10: `columns.inter` must name `user_id`; add `user_id` to it"),
+        (
+            "{inter: [user_id, item_id, timestamp], user: [user_id, age]}",
+            "2:55: there is no file {root}/datasets/toy/toy.user; create it, or drop `user`",
+        ),
+        (
+            "{inter: [user_id, item_id, timestamp, rating]}",
+            None,
+        ),
+    ],
+)
+def test_columns_must_hold_what_a_split_is_made_by(tmp_path, columns, message):
+    workspace = make_workspace(tmp_path.resolve(), dataset=f"path: toy\ncolumns: {columns}\n")
+    place = f"{{root}}/datasets/toy.yaml:{message}"
+    missing = (
+        "{root}/datasets/toy/toy.inter:1:1: there is no column `rating`; "
+        "use one of item_id, timestamp, user_id (see {root}/datasets/toy.yaml)"
+    )
+    refused(workspace, place if message else missing)
+
+
+def test_windows_line_ends_blank_lines_and_a_missing_last_line_end_do_no_harm(tmp_path):
+    workspace = make_workspace(tmp_path)
+    workspace.inter.write_bytes(f"{HEADER}\r\n1\t2\t3\r\n\r\n1\t3\t4".encode())
+    assert check_data(workspace.load()) == {"toy": 2}
+
+
+def test_a_missing_number_is_left_to_recbole(tmp_path):
+    workspace = make_workspace(tmp_path, rows=["1\t2\t", "1\t3\t4"])
+    assert check_data(workspace.load()) == {"toy": 2}
+
+
+def test_a_header_gives_every_column_its_type_in_order(tmp_path):
+    path = tmp_path / "a.inter"
+    path.write_text("b:token\ta:float\tc:token_seq\td:float_seq\n")
+    assert list(read_header(path).items()) == [
+        ("b", "token"),
+        ("a", "float"),
+        ("c", "token_seq"),
+        ("d", "float_seq"),
+    ]

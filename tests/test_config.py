@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from helpers.workspace import SWEEP, make_workspace
+from recsweep.config import OVERRIDES, dataset_folder
+from recsweep.errors import InputError
+
+
+def refused(workspace, message, **overrides):
+    """The one line that a user sees, `{root}` standing for the folder of the sweep."""
+    with pytest.raises(InputError) as caught:
+        workspace.load(**overrides)
+    assert str(caught.value) == message.replace("{root}", str(workspace.root))
+    assert caught.value.exit_code == 2
+
+
+def test_a_short_sweep_file_gets_the_documented_defaults(tmp_path):
+    sweep = make_workspace(tmp_path).load()
+    config = sweep.config
+    assert (config.search.engine, config.search.algo, config.search.max_evals) == ("hyperopt", "bayes", 20)
+    assert (config.training.epochs, config.evaluation.metric, config.workers.count) == (300, "NDCG@10", 1)
+    assert config.cooldown.seconds is None
+    assert config.outputs == Path("outputs")
+    assert sweep.models["NARM"].model == "NARM"
+    assert sweep.datasets["toy"].name == "toy"
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("serch: {}\n", "4:1: unknown key `serch`; did you mean `search`?"),
+        ("search: {max_eval: 3}\n", "4:10: unknown key `search.max_eval`; did you mean `max_evals`?"),
+        (
+            "search: {algo: byes}\n",
+            "4:16: `search.algo` must be one of random, bayes, anneal, exhaustive, but got 'byes'; "
+            "did you mean `bayes`?",
+        ),
+        (
+            "search:\n  max_evals: 0\n",
+            "5:14: `search.max_evals`: input should be greater than or equal to 1, but got 0; "
+            "correct the value",
+        ),
+        (
+            "evaluation: {metric: NDCG}\n",
+            "4:22: `evaluation.metric`: a metric is a name and a cut-off such as NDCG@10, but got 'NDCG'; "
+            "correct the value",
+        ),
+        ("seed: 1\nseed: 2\n", "5:1: not valid YAML: the key 'seed' stands twice; correct the line"),
+        (
+            "training: {device: gpu}\n",
+            "4:20: `training.device` must be one of auto, cpu, cuda, but got 'gpu'; did you mean `cpu`?",
+        ),
+    ],
+)
+def test_a_mistake_in_the_sweep_file_is_one_line_with_its_place(tmp_path, extra, message):
+    refused(make_workspace(tmp_path, sweep=SWEEP + extra), f"{{root}}/sweep.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("models: [NARM]\ndatasets: [toy]\n", "1:1: `sweep` is missing; add `sweep:`"),
+        (
+            "sweep: s\nmodels: NARM\ndatasets: [toy]\n",
+            "2:9: `models` must be a list, but got 'NARM'; write `[NARM]`",
+        ),
+        ("sweep: s\nmodels: []\ndatasets: [toy]\n", "2:9: `models` must not be empty; name at least one"),
+        (
+            "sweep: s\nmodels: [NRAM]\ndatasets: [toy]\n",
+            "2:10: unknown model `NRAM`; did you mean `NARM`? Or add {root}/models/NRAM.yaml",
+        ),
+        (
+            "sweep: s\nmodels: [NARM]\ndatasets: [toy, ml]\n",
+            "3:17: unknown data set `ml`; use one of toy, or add {root}/datasets/ml.yaml",
+        ),
+        (
+            "sweep: a/b\nmodels: [NARM]\ndatasets: [toy]\n",
+            "1:8: `sweep`: string should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$', but got 'a/b'; "
+            "correct the value",
+        ),
+    ],
+)
+def test_a_sweep_must_name_itself_its_models_and_its_data(tmp_path, text, message):
+    refused(make_workspace(tmp_path, sweep=text), f"{{root}}/sweep.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        (
+            "{type: choise, values: [1]}",
+            "2:13: `space.n_layers.type` must be a known type, but got 'choise'; did you mean `choice`?",
+        ),
+        (
+            "{values: [1]}",
+            "2:13: `space.n_layers` has no `type`; "
+            "add `type: choice`, uniform, loguniform, quniform or randint",
+        ),
+        (
+            "[1, 2]",
+            "2:13: `space.n_layers` must hold keys and values, but got [1, 2]; write `key: value` below it",
+        ),
+        ("{type: choice, valeus: [1]}", "2:28: unknown key `space.n_layers.valeus`; did you mean `values`?"),
+        ("{type: choice}", "2:13: `space.n_layers.values` is missing; add `values:`"),
+        ("{type: choice, values: []}", "2:36: `space.n_layers.values` must not be empty; name at least one"),
+        (
+            "{type: choice, values: [1, 1]}",
+            "2:13: `space.n_layers`: `values` must be distinct, but 1 stands twice; correct the value",
+        ),
+        (
+            "{type: uniform, min: 2, max: 1}",
+            "2:13: `space.n_layers`: `min < max` must hold, but got min=2, max=1; correct the value",
+        ),
+        (
+            "{type: randint, min: 2, max: 2}",
+            "2:13: `space.n_layers`: `min < max` must hold, but got min=2, max=2; correct the value",
+        ),
+        (
+            "{type: loguniform, min: 0, max: 1}",
+            "2:13: `space.n_layers`: `min > 0` must hold for loguniform, but got min=0; correct the value",
+        ),
+        (
+            "{type: uniform, min: a, max: 1}",
+            "2:34: `space.n_layers.min` must be a number, but got 'a'; correct the value",
+        ),
+        (
+            "{type: uniform, min: 0, max: 1, step: 1}",
+            "2:45: unknown key `space.n_layers.step`; use one of max, min, type",
+        ),
+        (
+            "{type: quniform, min: 1, max: 4, q: 2}",
+            "2:13: `space.n_layers`: `min` must be a multiple of q=2, but got 1; correct the value",
+        ),
+        (
+            "{type: choice, values: [1, {a: 1}]}",
+            "2:40: `space.n_layers.values.1` must be a number, a string, true, false, null, or a list "
+            "of these, but got {'a': 1}; correct the value",
+        ),
+    ],
+)
+def test_a_mistake_in_a_search_space_is_one_line_with_its_place(tmp_path, parameter, message):
+    workspace = make_workspace(tmp_path, model=f"space:\n  n_layers: {parameter}\n")
+    refused(workspace, f"{{root}}/models/NARM.yaml:{message}")
+
+
+def test_a_model_without_a_space_is_refused(tmp_path):
+    workspace = make_workspace(tmp_path, model="model: NARM\nspace: {}\n")
+    refused(workspace, "{root}/models/NARM.yaml:2:8: `space` must not be empty; name at least one")
+
+
+def test_ranges_in_scientific_notation_are_numbers(tmp_path):
+    model = "space:\n  learning_rate: {type: loguniform, min: 1e-4, max: 1e-2}\n"
+    parameter = make_workspace(tmp_path, model=model).load().models["NARM"].space["learning_rate"]
+    assert (parameter.min, parameter.max) == (1e-4, 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pth: toy\n", "1:1: unknown key `pth`; did you mean `path`?"),
+        ("split: {tpe: ratio}\n", "1:9: unknown key `split.tpe`; did you mean `type`?"),
+        (
+            "split: {type: ratio, ratio: [0.5, 0.1, 0.1]}\n",
+            "1:8: `split`: `ratio` must sum to 1, but sums to 0.7; correct the value",
+        ),
+        (
+            "split: {type: ratio, ratio: [1.2, -0.1, -0.1]}\n",
+            "1:8: `split`: each part of `ratio` must be > 0, but got [1.2, -0.1, -0.1]; correct the value",
+        ),
+        (
+            "path: toy\nkeep: {rating: '4'}\n",
+            "2:7: `keep`: `rating` must be an interval such as '[4,inf)' or '(0,10]', but got '4'; "
+            "correct the value",
+        ),
+        (
+            "keep: {rating: '[5,4]'}\n",
+            "1:7: `keep`: `rating` must be an interval that holds a number, but got '[5,4]'; "
+            "correct the value",
+        ),
+        (
+            "keep: {rating: '[5,5)'}\n",
+            "1:7: `keep`: `rating` must be an interval that holds a number, but got '[5,5)'; "
+            "correct the value",
+        ),
+    ],
+)
+def test_a_mistake_in_a_data_set_file_is_one_line_with_its_place(tmp_path, text, message):
+    refused(make_workspace(tmp_path, dataset=text), f"{{root}}/datasets/toy.yaml:{message}")
+
+
+@pytest.mark.parametrize("interval", ["[4,inf)", "(0,10]", "[-1.5,2e3]", "(-inf,3)", "[ 4 , 5 ]", "[5,5]"])
+def test_intervals_are_written_as_recbole_writes_them(tmp_path, interval):
+    sweep = make_workspace(tmp_path, dataset=f"keep: {{rating: '{interval}'}}\n").load()
+    assert sweep.datasets["toy"].keep == {"rating": interval}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"max_evals": "abc"},
+            "max_evals: input should be a valid integer, unable to parse string as an integer, "
+            "but got 'abc'; correct the value",
+        ),
+        (
+            {"models": "A; touch x"},
+            "models: unknown model `A;`; use one of NARM, or add {root}/models/A;.yaml",
+        ),
+        (
+            {"datasets": "toy ../toy"},
+            "datasets: unknown data set `../toy`; did you mean `toy`? Or add {root}/datasets/../toy.yaml",
+        ),
+        (
+            {"algo": "byes"},
+            "algo: input should be 'random', 'bayes', 'anneal' or 'exhaustive', but got 'byes'; "
+            "did you mean `bayes`?",
+        ),
+        (
+            {"cooldown": "-1"},
+            "cooldown: input should be greater than or equal to 0, but got '-1'; correct the value",
+        ),
+        (
+            {"workers": 0},
+            "workers: input should be greater than or equal to 1, but got 0; correct the value",
+        ),
+        ({"max_eval": 3}, "max_eval: is no setting of a sweep; did you mean `max_evals`?"),
+    ],
+)
+def test_a_mistake_in_an_option_names_the_option(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    refused(make_workspace(tmp_path), message, **options)
+    assert not (tmp_path / "x").exists()
+
+
+def test_options_given_as_text_win_over_the_file(tmp_path):
+    options = {
+        "max_evals": "7",
+        "epochs": "2",
+        "cooldown": "0",
+        "workers": "3",
+        "seed": "0",
+        "algo": "random",
+    }
+    config = (
+        make_workspace(tmp_path, sweep=SWEEP + "seed: 5\nsearch: {max_evals: 9}\n").load(**options).config
+    )
+    assert (config.search.max_evals, config.training.epochs, config.cooldown.seconds) == (7, 2, 0.0)
+    assert (config.workers.count, config.seed, config.search.algo) == (3, 0, "random")
+
+
+def test_options_that_are_not_given_leave_the_file_as_it_is(tmp_path):
+    workspace = make_workspace(tmp_path)
+    empty = dict(zip(OVERRIDES, [None, "", (), False, None] * 3, strict=False))
+    assert workspace.load(**empty).config == workspace.load().config
+
+
+def test_models_are_named_in_one_text_or_in_a_list(tmp_path):
+    workspace = make_workspace(tmp_path)
+    (tmp_path / "models" / "FPMC.yaml").write_text(workspace.model.read_text())
+    for models in ("FPMC NARM", "  FPMC\tNARM ", ["FPMC", "NARM"], ("FPMC", "NARM")):
+        assert workspace.load(models=models).config.models == ("FPMC", "NARM")
+
+
+def test_a_storage_url_passes_unchanged(tmp_path):
+    url = "postgresql+psycopg2://u:p%40ss@host:5432/db?x=1;y=2"
+    assert make_workspace(tmp_path).load(storage=url).config.storage == url
+
+
+def test_a_data_path_is_relative_to_the_file_that_holds_it(tmp_path):
+    workspace = make_workspace(tmp_path)
+    sweep = workspace.load()
+    assert dataset_folder(sweep.datasets["toy"], workspace.dataset) == workspace.inter.parent.resolve()
+    builtin = make_workspace(tmp_path / "other", dataset="path: builtin\n").load()
+    assert dataset_folder(builtin.datasets["toy"], workspace.dataset) is None
+
+
+def test_a_config_cannot_be_changed_after_it_was_read(tmp_path):
+    config = make_workspace(tmp_path).load().config
+    with pytest.raises(ValidationError, match="frozen"):
+        config.search.max_evals = 5

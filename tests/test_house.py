@@ -1,0 +1,155 @@
+"""The rules of the house, read from the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import recsweep
+from helpers.workspace import run_python
+
+SOURCE = Path(recsweep.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# A file imports only from lines above its own; inside a package freely, as long as there is no cycle.
+ORDER = [
+    *("errors", "paths", "files", "documents", "space", "config", "provenance", "owner", "recbole_api"),
+    *("datasets", "plan", "fast", "training", "study", "engines", "cooldown", "evaluate", "events", "worker"),
+    *("progress", "supervisor", "single", "report", "doctor", "cli", "__main__"),
+]
+
+# One importer for each foreign library.
+IMPORTERS = {
+    "recbole": {"recbole_api"},
+    "hyperopt": {"engines/hyperopt_"},
+    "optuna": {"study"},
+    "sqlalchemy": {"study"},
+    "pynvml": {"cooldown"},
+    "click": {"cli"},
+    "rich": {"progress"},
+    "yaml": {"files", "documents", "recbole_api"},
+    "pydantic": {"config", "documents", "space"},
+    "pandas": set(),
+    "ray": set(),
+}
+
+
+def module_name(path: Path) -> str:
+    """`recsweep.report.tables` of `report/tables.py`; a package's name for its `__init__.py`."""
+    parts = ("recsweep", *path.relative_to(SOURCE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules that a file imports, those inside functions included."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: write imports in full"
+            source = node.module or ""
+            for alias in node.names:
+                name = f"{source}.{alias.name}"
+                yield name if name in MODULES else source
+
+
+def line_of(module: str) -> str:
+    """The line of ORDER that a module stands on: its file, or its package."""
+    return module.split(".")[1] if "." in module else "recsweep"
+
+
+def own_imports(path: Path) -> set[str]:
+    return {name for name in imported(path) if name.split(".")[0] == "recsweep" and name != "recsweep"}
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(SOURCE))
+
+
+def test_every_file_has_its_place_in_the_order():
+    assert {line_of(module) for module in MODULES} - {"recsweep"} <= set(ORDER)
+
+
+@pytest.mark.parametrize("path", FILES, ids=ids)
+def test_a_file_imports_only_from_lines_above_it(path):
+    own = line_of(module_name(path))
+    above = ORDER[: ORDER.index(own)] if own != "recsweep" else []
+    wrong = {name for name in own_imports(path) if line_of(name) not in (*above, own)}
+    assert not wrong, f"{ids(path)} stands on the line `{own}`, but imports {sorted(wrong)}"
+
+
+def test_no_two_files_import_each_other():
+    edges = {name: own_imports(path) & MODULES.keys() - {name} for name, path in MODULES.items()}
+    done: set[str] = set()
+    while free := {name for name in edges.keys() - done if edges[name] <= done}:
+        done |= free
+    assert not edges.keys() - done, f"a cycle among {sorted(edges.keys() - done)}"
+
+
+@pytest.mark.parametrize("library", IMPORTERS)
+def test_a_foreign_library_has_one_importer(library):
+    importers = {
+        path.relative_to(SOURCE).with_suffix("").as_posix()
+        for path in FILES
+        if library in {name.split(".")[0] for name in imported(path)}
+    }
+    allowed = IMPORTERS[library]
+    wrong = {name for name in importers if name not in allowed and name.split("/")[0] not in allowed}
+    assert not wrong
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+@pytest.mark.parametrize("path", FILES, ids=ids)
+def test_nothing_evaluates_strings_or_runs_a_shell(path):
+    forbidden = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "builtins.eval"}
+    for name, call in calls(path):
+        assert name not in forbidden, f"{ids(path)}:{call.lineno}: {name}"
+        for keyword in call.keywords:
+            assert keyword.arg != "shell", f"{ids(path)}:{call.lineno}: shell="
+
+
+@pytest.mark.parametrize("path", FILES, ids=ids)
+def test_nothing_prints_but_the_command_line(path):
+    assert not [call.lineno for name, call in calls(path) if name == "print"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=ids)
+def test_no_file_swallows_every_error_or_validates_by_assert(path):
+    for node in ast.walk(tree(path)):
+        assert not isinstance(node, ast.Assert), f"{ids(path)}:{node.lineno}: assert"
+        bare = isinstance(node, ast.ExceptHandler) and node.type is None
+        assert not bare, f"{ids(path)}:{node.lineno}: bare except"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.read_text().strip()], ids=ids)
+def test_every_file_says_what_it_is(path):
+    assert ast.get_docstring(tree(path))
+
+
+def test_the_parent_of_the_workers_holds_no_torch():
+    modules = ["cli", "supervisor", "study", "plan", "config", "report.results", "report.tables", "progress"]
+    imports = "".join(f"import recsweep.{name}\n" for name in (*modules, "doctor", "events"))
+    code = f"import sys\n{imports}print([m for m in ('torch', 'recbole') if m in sys.modules])"
+    assert run_python(code) == "[]"
+
+
+def test_importing_the_package_imports_nothing_foreign():
+    code = "import sys\nbefore = set(sys.modules)\nimport recsweep\nprint(sorted(set(sys.modules) - before))"
+    assert run_python(code) == "['recsweep']"

@@ -1,0 +1,352 @@
+"""Prepared splits: exact in time, cached by content, safe to load, private to no trial."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import random
+import shutil
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from recsweep.config import load_sweep
+from recsweep.datasets.prepare import prepare, split_key
+from recsweep.plan import StudyPlan, plan_sweep
+from recsweep.recbole_api import catalog, data
+from recsweep.recbole_api.config import TypedConfig
+from recsweep.recbole_api.data import dump_split, load_split, make_loaders
+
+ROWS = [("u1", "i1", 5), ("u1", "i2", 6), ("u1", "i3", 7), ("u1", "i4", 8), ("u1", "i5", 9)] + [
+    (f"u{u}", f"i{(u * 3 + step) % 7}", 1000 + step) for u in range(2, 9) for step in range(6)
+]
+
+
+def make_tiny(folder: Path, rows=ROWS, **dataset) -> StudyPlan:
+    """A study over a few interactions of our own, with its own cache."""
+    atomic = folder / "data" / "tiny"
+    atomic.mkdir(parents=True, exist_ok=True)
+    text = "user_id:token\titem_id:token\ttimestamp:float\n"
+    (atomic / "tiny.inter").write_text(text + "".join(f"{u}\t{i}\t{t}\n" for u, i, t in rows))
+    config = folder / "config"
+    for name in ("datasets", "models"):
+        (config / name).mkdir(parents=True, exist_ok=True)
+    own = Path(__file__).parent.parent / "config"
+    shutil.copy(own / "models" / "FPMC.yaml", config / "models")
+    content = {"path": "../../data/tiny", "max_sequence_length": 5, **dataset}
+    (config / "datasets" / "tiny.yaml").write_text(yaml.safe_dump(content))
+    sweep = {"sweep": "t", "models": ["FPMC"], "datasets": ["tiny"], "outputs": str(folder / "outputs")}
+    (config / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    return plan_sweep(load_sweep(config / "sweep.yaml"))[0]
+
+
+def prepared(plan: StudyPlan):
+    return prepare(plan.settings(plan.defaults, plan.sweep.seed), plan.files, plan.outputs.cache)
+
+
+def settings_with(plan: StudyPlan, **changes):
+    return {**plan.settings(plan.defaults, 1), **changes}
+
+
+# -- time -----------------------------------------------------------------------------------------
+
+
+def last_two_by_user() -> dict[str, list[str]]:
+    """Last two items of each user of ml-100k by (timestamp, place in the file)."""
+    path = catalog.recbole_folder() / "dataset_example" / "ml-100k" / "ml-100k.inter"
+    rows = defaultdict(list)
+    for place, line in enumerate(path.read_text().splitlines()[1:]):
+        user, item, _, timestamp = line.split("\t")
+        rows[user].append((float(timestamp), place, item))
+    return {user: [item for _, _, item in sorted(found)[-2:]] for user, found in rows.items()}
+
+
+def held_out(split) -> dict[str, list[str]]:
+    """Validation and test item of each user, as the file names them."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for part in split.parts[1:]:
+        users = split.whole.id2token("user_id", part.inter_feat["user_id"].numpy())
+        items = split.whole.id2token("item_id", part.inter_feat["item_id"].numpy())
+        for user, item in zip(users, items, strict=True):
+            found[str(user)].append(str(item))
+    return dict(found)
+
+
+def users_with_wrong_items(plan: StudyPlan, **changes) -> set[str]:
+    found = held_out(prepare(settings_with(plan, **changes), plan.files, plan.outputs.cache).split)
+    truth = last_two_by_user()
+    assert found.keys() == truth.keys()
+    return {user for user in truth if found[user] != truth[user]}
+
+
+def test_every_user_is_validated_and_tested_on_the_true_last_two_items(make_plan):
+    plan = make_plan(datasets="ml-100k")
+    assert plan.dataset.time_order == "exact"
+    assert users_with_wrong_items(plan) == set()
+
+
+def test_with_recboles_rounded_times_a_few_users_are_not(make_plan):
+    wrong = users_with_wrong_items(make_plan(datasets="ml-100k"), time_order="recbole")
+    assert 1 <= len(wrong) <= 20
+
+
+def test_the_order_stays_exact_where_ranks_are_counted_within_users(tmp_path, monkeypatch):
+    overall = held_out(prepared(make_tiny(tmp_path / "a")).split)
+    monkeypatch.setattr(data, "MAX_EXACT_RANKS", 3)
+    within = held_out(prepared(make_tiny(tmp_path / "b")).split)
+    assert within == overall
+    assert within["u1"] == ["i4", "i5"]
+
+
+def test_the_prepared_sequences_hold_no_nan(tmp_path):
+    split = prepared(make_tiny(tmp_path)).split
+    for part in split.parts:
+        for values in part.inter_feat.interaction.values():
+            assert torch.isfinite(values.double()).all()
+
+
+# -- cache ----------------------------------------------------------------------------------------
+
+
+def test_a_second_call_finds_the_split_in_the_cache(tmp_path):
+    plan = make_tiny(tmp_path)
+    first, second = prepared(plan), prepared(plan)
+    assert (first.cached, second.cached) == (False, True)
+    assert first.key == second.key == split_key(plan.settings(plan.defaults, 1), plan.files)
+    assert first.split.statistics == second.split.statistics
+    assert held_out(first.split) == held_out(second.split)
+
+
+def test_what_a_trial_varies_does_not_ask_for_another_split(tmp_path):
+    plan = make_tiny(tmp_path)
+    prepared(plan)
+    changes = {"learning_rate": 0.5, "embedding_size": 16, "seed": 99, "epochs": 1, "train_batch_size": 7}
+    assert prepare(settings_with(plan, **changes), plan.files, plan.outputs.cache).cached
+
+
+def test_a_changed_byte_of_the_data_is_another_split(tmp_path):
+    prepared(make_tiny(tmp_path))
+    changed = [*ROWS[:4], ("u1", "i6", 9), *ROWS[5:]]
+    again = prepared(make_tiny(tmp_path, changed))
+    assert not again.cached
+    assert held_out(again.split)["u1"] == ["i4", "i6"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_sequence_length": 4},
+        {"min_user_interactions": 6},
+        {"time_order": "recbole"},
+        {"keep": {"timestamp": "[6,inf)"}},
+        {"split": {"type": "ratio", "ratio": [0.6, 0.2, 0.2]}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_changed_setting_is_another_split(tmp_path, change):
+    first = prepared(make_tiny(tmp_path))
+    second = prepared(make_tiny(tmp_path, **change))
+    assert not second.cached
+    assert second.key != first.key
+
+
+def test_another_library_version_is_another_split(tmp_path, monkeypatch):
+    plan = make_tiny(tmp_path)
+    first = prepared(plan)
+    found = {"recbole": "1.2.1", "numpy": "0.0.1"}
+    monkeypatch.setattr("recsweep.datasets.prepare.versions", lambda: found)
+    assert split_key(settings_with(plan), plan.files) != first.key
+
+
+def test_a_random_split_depends_on_the_seed_and_one_by_time_does_not(tmp_path):
+    by_time = make_tiny(tmp_path)
+    keys = {split_key(settings_with(by_time, seed=seed), by_time.files) for seed in (1, 2)}
+    assert len(keys) == 1
+    by_chance = make_tiny(tmp_path, split={"type": "ratio", "order": "random"})
+    keys = {split_key(settings_with(by_chance, seed=seed), by_chance.files) for seed in (1, 2)}
+    assert len(keys) == 2
+
+
+def flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("name", ["objects.pkl", "tensors.pt", "manifest.yaml"])
+@pytest.mark.parametrize(
+    "damage", [flipped, lambda content: b"", lambda content: b"[", None], ids=["bit", "empty", "text", "gone"]
+)
+def test_a_damaged_entry_is_made_anew(tmp_path, name, damage):
+    plan = make_tiny(tmp_path)
+    expected = held_out(prepared(plan).split)
+    (entry,) = plan.outputs.cache.iterdir()
+    content = (entry / name).read_bytes()
+    (entry / name).unlink()
+    if damage is not None:
+        (entry / name).write_bytes(damage(content))
+    again = prepared(plan)
+    assert held_out(again.split) == expected
+    # One bit of the manifest may lie in a number that nothing depends on.
+    assert not again.cached or (name, damage) == ("manifest.yaml", flipped)
+    assert prepared(plan).cached
+    assert sorted(p.name for p in entry.iterdir()) == ["manifest.yaml", "objects.pkl", "tensors.pt"]
+
+
+def prepare_together(folder: str, barrier, results) -> None:
+    plan = make_plan_of(folder)
+    barrier.wait()
+    found = prepared(plan)
+    results.put((found.key, found.split.statistics))
+
+
+def make_plan_of(folder: str) -> StudyPlan:
+    return plan_sweep(load_sweep(Path(folder) / "config" / "sweep.yaml"))[0]
+
+
+def test_two_processes_that_prepare_at_once_both_succeed_and_leave_one_entry(tmp_path):
+    plan = make_tiny(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(2), context.SimpleQueue()
+    arguments = (str(tmp_path), barrier, results)
+    processes = [context.Process(target=prepare_together, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert results.get() == results.get()
+    (entry,) = plan.outputs.cache.iterdir()
+    assert not entry.name.startswith(".")
+    assert prepared(plan).cached
+
+
+def test_an_interrupted_preparation_leaves_nothing_behind(tmp_path, monkeypatch):
+    plan = make_tiny(tmp_path)
+    monkeypatch.setattr(torch, "save", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        prepared(plan)
+    assert list(plan.outputs.cache.iterdir()) == []
+
+
+def test_preparing_leaves_random_states_and_switches_as_they_were(tmp_path):
+    plan = make_tiny(tmp_path)
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    torch.backends.cudnn.benchmark, before = True, torch.backends.cudnn.benchmark
+    try:
+        prepared(plan)
+        assert torch.backends.cudnn.benchmark is True
+    finally:
+        torch.backends.cudnn.benchmark = before
+    assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == states
+
+
+# -- safety ---------------------------------------------------------------------------------------
+
+
+class Call:
+    """Pickles as a call of a function by its name in a module."""
+
+    def __init__(self, module: str, name: str, argument: str) -> None:
+        self.module, self.name, self.argument = module, name, argument
+
+    def dump(self) -> bytes:
+        text = [part.encode() for part in (self.module, self.name, self.argument)]
+        short = [b"\x8c" + bytes([len(part)]) + part for part in text]
+        return b"\x80\x04" + short[0] + short[1] + b"\x93" + short[2] + b"\x85R."
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("os", "system"),
+        ("posix", "system"),
+        ("builtins", "eval"),
+        ("subprocess", "getoutput"),
+        ("recbole.data.utils", "os.system"),
+        ("recbole.data.dataset.dataset", "os.system"),
+        ("pandas.core.common", "builtins.eval"),
+        ("recbole.data.utils", "load_split_dataloaders"),
+        ("collections", "namedtuple"),
+    ],
+)
+def test_a_description_that_names_anything_else_is_refused(tmp_path, monkeypatch, module, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(pickle.UnpicklingError, match="is no part of a prepared data set"):
+        load_split(Call(module, name, "touch harmed").dump(), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_honest_description_is_read_back(tmp_path):
+    split = prepared(make_tiny(tmp_path)).split
+    again = load_split(*dump_split(split))
+    assert again.statistics == split.statistics
+    assert held_out(again) == held_out(split)
+
+
+def test_trials_do_not_see_each_others_loaders(tmp_path):
+    plan = make_tiny(tmp_path)
+    split = prepared(plan).split
+    before = {name: tensor.clone() for name, tensor in split.parts[0].inter_feat.interaction.items()}
+    config = TypedConfig(settings_with(plan), torch.device("cpu"), tmp_path)
+    for loader in make_loaders(config, split):
+        assert len(list(loader)) > 0
+    train = split.parts[0].inter_feat.interaction
+    assert train.keys() == before.keys(), "a loader's own columns stay its own"
+    assert all(torch.equal(train[name], before[name]) for name in before)
+
+
+# -- RecBole's Config without its habits ----------------------------------------------------------
+
+
+def test_a_string_in_the_settings_is_never_evaluated(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "__import__('os').system('touch harmed')"
+    config = TypedConfig(
+        settings_with(make_tiny(tmp_path / "d"), note=code, topk_text="[1, 2]"), cpu(), tmp_path
+    )
+    assert config["note"] == code
+    assert config["topk_text"] == "[1, 2]"
+    assert not (tmp_path / "harmed").exists()
+
+
+def cpu() -> torch.device:
+    return torch.device("cpu")
+
+
+def test_the_command_line_does_not_reach_recbole(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["recsweep", "--learning_rate=9", "--model=BPR"])
+    config = TypedConfig(settings_with(make_tiny(tmp_path)), cpu(), tmp_path)
+    assert (config["learning_rate"], config["model"]) == (0.001, "FPMC")
+
+
+def test_process_wide_settings_stay_as_they_are(tmp_path, monkeypatch):
+    from recbole.utils import argument_list
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    resolvers = {key: list(value) for key, value in yaml.FullLoader.yaml_implicit_resolvers.items()}
+    lists = {name: list(value) for name, value in vars(argument_list).items() if isinstance(value, list)}
+    TypedConfig(settings_with(make_tiny(tmp_path)), cpu(), tmp_path)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,7"
+    assert yaml.FullLoader.yaml_implicit_resolvers == resolvers
+    assert {n: list(v) for n, v in vars(argument_list).items() if isinstance(v, list)} == lists
+
+
+def test_a_folder_named_like_recboles_own_data_set_is_not_mistaken_for_it(tmp_path):
+    plan = make_tiny(tmp_path)
+    folder = plan.files.folder.rename(plan.files.folder.parent / "ml-100k")
+    (folder / "tiny.inter").rename(folder / "ml-100k.inter")
+    settings = settings_with(plan, dataset="ml-100k", data_path=str(folder.parent))
+    assert TypedConfig(settings, cpu(), tmp_path)["data_path"] == str(folder)
+
+
+def test_the_given_settings_are_not_changed(tmp_path):
+    settings = settings_with(make_tiny(tmp_path))
+    before = repr(settings)
+    TypedConfig(settings, cpu(), tmp_path)
+    assert repr(settings) == before

@@ -1,0 +1,232 @@
+"""The files that a person reads: complete, sorted, fair, and the same each time they are rebuilt."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+import yaml
+
+from recsweep.report.results import best_result, read_result, trials_csv, write_study
+from recsweep.report.tables import (
+    footnotes,
+    parameters_text,
+    ranked,
+    summary_csv,
+    summary_latex,
+    summary_markdown,
+    write_summary,
+)
+from recsweep.study import DIVERGED, Store
+
+ME = {
+    "device": "cpu",
+    "threads": 2,
+    "versions": {"torch": "2.13.0"},
+    "commit": "abc123",
+    "hardware": {"cores": 2},
+}
+
+
+@pytest.fixture
+def filled(make_plan, tmp_path):
+    """A function that makes a study whose slots came to the given scores (None: failed)."""
+    stores = []
+
+    def fill(model="FPMC", scores=(0.1, 0.3, 0.3), test=None, **overrides):
+        from recsweep.owner import this_process
+
+        plan = make_plan(model, max_evals=len(scores), **overrides)
+        store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+        stores.append(store)
+        study = store.open_study(plan.name, plan.definition, maximize=plan.maximize)
+        study.ensure_slots(plan.budget)
+        for slot, score in enumerate(scores):
+            claim = study.claim(plan.budget, this_process())
+            assert claim.slot == slot
+            study.start(claim, plan.defaults, plan.model.space, plan.trial_seed(slot), ME)
+            if score is None:
+                study.fail(claim, DIVERGED, "the training loss is NaN in epoch 1")
+                continue
+            study.report(claim, 1, score)
+            metrics = {"ndcg@10": score, "recall@10": score * 2}
+            study.finish(claim, score, {"metrics": metrics, "best_epoch": 1, "epochs": 2, "seconds": 1.5})
+        result = read_result(plan, study)
+        if test is not None:
+            study.set_attribute("test", {"trial_id": result.winner.id, "metrics": test})
+            result = read_result(plan, study)
+        return result
+
+    yield fill
+    for store in stores:
+        store.close()
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_best_result_says_what_won_and_where_it_comes_from(filled):
+    result = filled(test={"ndcg@10": 0.25})
+    write_study(result)
+    plan = result.plan
+    content = yaml.safe_load(plan.outputs.best_result(plan.dataset_name, plan.model_name).read_text())
+    assert (content["trial"], content["score"], content["metric"]) == (1, 0.3, "NDCG@10")
+    assert content["parameters"] == plan.defaults
+    assert content["validation"] == {"ndcg@10": 0.3, "recall@10": 0.6}
+    assert content["test"] == {"ndcg@10": 0.25}
+    assert content["budget"] == {"trials": 3, "counted": 3, "failed": 0}
+    assert content["seed"] == plan.trial_seed(1)
+    assert content["content"] == {"study": plan.content_hash, "data": dict(plan.files.hashes)}
+    assert content["environment"]["git_commit"] == "abc123"
+    assert content["environment"]["versions"] == {"torch": "2.13.0"}
+    assert content["durations"] == {"best_trial_seconds": 1.5, "all_trials_seconds": 4.5}
+
+
+def test_ties_go_to_the_lower_trial_number(filled):
+    assert filled(scores=(0.2, 0.5, 0.5)).winner.slot == 1
+
+
+def test_test_metrics_appear_only_for_the_winner_that_was_evaluated(filled, tmp_path):
+    result = filled()
+    assert result.test is None
+    assert best_result(result)["test"] is None
+    assert "test_" not in summary_csv([result]).splitlines()[0]
+    assert "| - |" in summary_markdown([result])
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    study = store.find_study(result.plan.name)
+    study.set_attribute("test", {"trial_id": result.trials[0].id, "metrics": {"ndcg@10": 0.9}})
+    assert read_result(result.plan, study).test is None, "that of another trial than the winner"
+    store.close()
+
+
+def test_the_best_config_is_complete_and_says_how_to_run_it(filled):
+    result = filled()
+    write_study(result)
+    plan = result.plan
+    text = plan.outputs.best_config(plan.dataset_name, plan.model_name).read_text()
+    assert "recsweep train --config" in text.split("model:")[0]
+    assert yaml.safe_load(text) == plan.settings(result.winner.params, result.winner.seed)
+
+
+def test_the_best_parameters_are_json_in_their_own_types(filled):
+    result = filled("GRU4Rec")
+    write_study(result)
+    plan = result.plan
+    read = json.loads(plan.outputs.best_params(plan.dataset_name, plan.model_name).read_text())
+    assert read == plan.defaults
+    assert type(read["num_layers"]) is int
+
+
+def test_every_trial_is_a_row_with_its_reason(filled):
+    result = filled(scores=(0.1, None, 0.2))
+    rows = rows_of(trials_csv(result.plan, result.trials))
+    assert [(row["trial"], row["state"], row["score"]) for row in rows] == [
+        ("0", "complete", "0.1"),
+        ("1", "failed", ""),
+        ("2", "complete", "0.2"),
+    ]
+    assert rows[1]["reason"] == "diverged: the training loss is NaN in epoch 1"
+    assert rows[0]["learning_rate"] == "0.001"
+    assert rows[0]["recall@10"] == "0.2"
+    assert [int(row["seed"]) for row in rows] == [result.plan.trial_seed(slot) for slot in range(3)]
+
+
+def test_a_study_in_which_every_trial_failed_still_has_its_trials(filled):
+    result = filled(scores=(None, None))
+    write_study(result)
+    plan = result.plan
+    assert len(rows_of(plan.outputs.trials(plan.dataset_name, plan.model_name).read_text())) == 2
+    assert not plan.outputs.best_result(plan.dataset_name, plan.model_name).exists()
+    assert "no trial succeeded" in summary_markdown([result])
+    with pytest.raises(ValueError, match="has no winner"):
+        best_result(result)
+
+
+def test_the_summary_is_sorted_by_validation_and_marks_the_best(filled):
+    results = [
+        filled("FPMC", (0.1, 0.2)),
+        filled("STAMP", (None, None)),
+        filled("GRU4Rec", (0.4, 0.3)),
+        filled("FOSSIL", (0.4, 0.1)),
+    ]
+    order = ranked(results)
+    assert [result.plan.model_name for result in order] == ["FOSSIL", "GRU4Rec", "FPMC", "STAMP"]
+    markdown = summary_markdown(order)
+    assert "**FOSSIL**" in markdown
+    assert markdown.count("**") == 2
+    rows = rows_of(summary_csv(order))
+    assert [(row["model"], row["validation"], row["failed"]) for row in rows] == [
+        ("FOSSIL", "0.4", "0"),
+        ("GRU4Rec", "0.4", "0"),
+        ("FPMC", "0.2", "0"),
+        ("STAMP", "", "2"),
+    ]
+    assert json.loads(rows[0]["parameters"]) == order[0].plan.defaults
+
+
+def test_a_metric_that_is_better_when_smaller_is_sorted_the_other_way(filled):
+    import dataclasses
+
+    def smaller_is_better(result):
+        evaluation = result.plan.sweep.evaluation.model_copy(update={"metric": "AveragePopularity@10"})
+        sweep = result.plan.sweep.model_copy(update={"evaluation": evaluation})
+        return dataclasses.replace(result, plan=dataclasses.replace(result.plan, sweep=sweep))
+
+    results = [smaller_is_better(filled("FPMC", (0.9,))), smaller_is_better(filled("FOSSIL", (0.4,)))]
+    assert not results[0].plan.maximize
+    assert [result.plan.model_name for result in ranked(results)] == ["FOSSIL", "FPMC"]
+
+
+def test_equal_budgets_are_said_to_be_equal_and_unequal_ones_are_named(filled):
+    first, second = filled("FPMC", (0.1, 0.2)), filled("FOSSIL", (0.1, 0.2))
+    assert footnotes([first, second]) == ["Every model had the same budget: 2 trials."]
+    third = filled("GRU4Rec", (0.1, None, 0.3))
+    label = "ml-100k-small"
+    assert footnotes([first, third]) == [
+        f"Budgets differ: {label}/FPMC 2, {label}/GRU4Rec 3 trials.",
+        f"Failed trials: {label}/GRU4Rec 1.",
+    ]
+
+
+def test_an_empty_sweep_says_so():
+    assert "No study of the sweep is in the store yet" in summary_markdown([])
+    assert summary_latex([]).count("\\") > 3
+    assert len(summary_csv([]).splitlines()) == 1
+
+
+def test_latex_is_escaped_and_balanced(filled):
+    import dataclasses
+
+    result = filled(test={"ndcg@10": 0.25})
+    odd = dataclasses.replace(result.plan, dataset_name="a_b&c%d#$~^{}\\")
+    text = summary_latex([dataclasses.replace(result, plan=odd)])
+    row = next(line for line in text.splitlines() if "FPMC" in line)
+    assert r"a\_b\&c\%d\#\$\textasciitilde{}\textasciicircum{}\{\}\textbackslash{}" in row
+    assert r"\textbf{FPMC} & 0.3000 & 0.2500 & 3 \\" in row
+    assert text.startswith(r"\begin{tabular}")
+    assert r"\end{tabular}" in text
+    assert "% Every model had the same budget: 3 trials." in text
+
+
+def test_parameters_are_short_enough_for_a_table():
+    assert parameters_text({"learning_rate": 0.0012345678, "num_layers": 2}) == (
+        "learning_rate 0.001235, num_layers 2"
+    )
+
+
+def test_rebuilt_files_are_the_same_byte_for_byte(filled):
+    results = [filled("FPMC", (0.1, None), test=None), filled("FOSSIL", (0.2, 0.1), test={"ndcg@10": 0.1})]
+    root = results[0].plan.outputs.root / "results"
+
+    def write() -> dict[str, bytes]:
+        for result in results:
+            write_study(result)
+        write_summary(results[0].plan.outputs, results)
+        return {str(path): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+    first = write()
+    assert len(first) == 2 * 4 + 3
+    assert write() == first
