@@ -83,7 +83,7 @@ def test_a_missing_folder_or_file_is_named(tmp_path, path, message):
         ),
         (
             "user_id:token\titem_id:token\ttimestamp:token",
-            "1:1: `timestamp` must be a float to be ordered, but is a token; write `timestamp:float`",
+            "1:1: `timestamp` must be a float, but is a token; write `timestamp:float`",
         ),
     ],
 )

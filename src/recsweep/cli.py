@@ -138,9 +138,9 @@ def tune(restart: bool, dry_run: bool, log: str | None, **options: Any) -> None:
         for plan in chosen:
             supervisor.run_study(plan, plans.index(plan) + 1, len(plans), restart=restart)
             _write_and_tell(plan, display)
-    if len(chosen) > 1:
-        _write_summary(chosen)
-        click.echo(chosen[0].outputs.summary("md").read_text(encoding="utf-8"))
+    if chosen == plans:
+        _write_summary(plans)
+        click.echo(plans[0].outputs.summary("md").read_text(encoding="utf-8"))
 
 
 def announce(plans: list[StudyPlan]) -> None:

@@ -26,6 +26,10 @@ AfterEpoch = Callable[[int, float], None]
 """Called with the epoch (from 1) and its validation score; may raise to stop the trial."""
 
 
+_STORABLE: set[str] = set()
+"""Models whose checkpoints were read back in this process: tried once, not at every trial."""
+
+
 @dataclass
 class Trained:
     """What one trial brought."""
@@ -133,14 +137,16 @@ def save_checkpoints(folder: Path, trained: Trained) -> bool:
         False where the model holds state that torch cannot read back as weights only (a few models
         that are computed rather than trained); nothing is kept then, and a winner is retrained.
     """
+    model = trained.best["config"]["model"]
     for name, state in (("best", trained.best), ("last", trained.last)):
         with atomic_path(folder / f"{name}.pth") as temporary:
             torch.save(state, temporary)
-        if load_checkpoint(folder, name) is None:
+        if model not in _STORABLE and load_checkpoint(folder, name) is None:
             for path in folder.glob("*.pth"):
                 path.unlink()
             folder.rmdir()
             return False
+    _STORABLE.add(model)
     return True
 
 

@@ -98,6 +98,8 @@ class _StudySession:
         self._split, self._device = prepared.split, device
         self._claim: Claim | None = None
         self._cooldown = cooldown.decide(plan.sweep.cooldown, str(device))
+        if self._cooldown.seconds == 0 and plan.sweep.cooldown.seconds is None:
+            worker.send(Note(f"{plan.label}: no cooldown: {self._cooldown.reason}"))
         self._ran_one = False
         self.retired = False
         self.search = Search(

@@ -118,10 +118,12 @@ def test_a_trial_that_diverges_is_a_result_and_the_study_goes_on(folder: Folder)
     trials = {t.slot: t for t in folder.trials(STUDY)}
     assert trials[0].failure["kind"] == "diverged"
     assert sum(t.state == "complete" for t in trials.values()) >= 1
-    best = yaml.safe_load(
-        (folder.outputs / "results/tuning/ml-100k-small/FPMC/best_result.yaml").read_text()
-    )
-    assert best["budget"] == {"trials": 4, "counted": 4, "failed": sum(t.state == "failed" for t in trials.values())}
+    best = yaml.safe_load((folder.outputs / "results/tuning/ml-100k-small/FPMC/best_result.yaml").read_text())
+    assert best["budget"] == {
+        "trials": 4,
+        "counted": 4,
+        "failed": sum(t.state == "failed" for t in trials.values()),
+    }
 
 
 def test_an_unreachable_store_pauses_with_one_line(folder: Folder) -> None:

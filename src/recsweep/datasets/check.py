@@ -186,14 +186,12 @@ def _check_columns(
                 path, f"there is no column `{name}`", f"{fix} (set `{key}` in {document.path})", 1, 1
             )
         raise InputError(path, f"there is no column `{name}`", f"{fix} (see {document.path})", 1, 1)
-    for name in (dataset.time_field, *dataset.keep):
-        if name in names and header[name] != "float":
+    wanted = dict.fromkeys((dataset.time_field, *dataset.keep), "float")
+    wanted |= {dataset.user_field: "token", dataset.item_field: "token"}
+    for name, kind in wanted.items():
+        if name in names and header[name] != kind:
             raise InputError(
-                path,
-                f"`{name}` must be a float to be ordered, but is a {header[name]}",
-                f"write `{name}:float`",
-                1,
-                1,
+                path, f"`{name}` must be a {kind}, but is a {header[name]}", f"write `{name}:{kind}`", 1, 1
             )
 
 
@@ -205,7 +203,7 @@ def _checked_rows(path: Path, header: Mapping[str, str], dataset: DatasetConfig)
     required = [
         i
         for i, name in enumerate(fields)
-        if name in (dataset.user_field, dataset.item_field) and name in wanted
+        if name in (dataset.user_field, dataset.item_field, dataset.time_field) and name in wanted
     ]
     intervals = {fields.index(n): _interval(text) for n, text in dataset.keep.items() if n in header}
     user, item = (fields.index(n) if n in header else None for n in (dataset.user_field, dataset.item_field))

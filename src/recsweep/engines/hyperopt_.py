@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import hyperopt
 import numpy as np
-from hyperopt import anneal, hp, rand, tpe
+from hyperopt import anneal, hp, progress, rand, tpe
 from hyperopt.base import miscs_update_idxs_vals, trials_from_docs
 from hyperopt.exceptions import AllTrialsFailed
 
@@ -43,9 +43,20 @@ class HyperoptEngine(Engine):
             return None
         proposer = _Proposer(session, first)
         tuner = _make_tuner(session, proposer)
-        with contextlib.suppress(AllTrialsFailed):  # each failure is in the store with its reason
+        with _no_progress_bar(), contextlib.suppress(AllTrialsFailed):  # the store has each reason
             tuner.run()
         return read_state(tuner)
+
+
+@contextlib.contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """HyperOpt's bar would count to its own limit; `HyperTuning.run` has no way to leave it out."""
+    bar = progress.default_callback
+    progress.default_callback = progress.no_progress_callback
+    try:
+        yield
+    finally:
+        progress.default_callback = bar
 
 
 def read_state(tuner: Any) -> SearchState:

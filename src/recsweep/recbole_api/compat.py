@@ -144,6 +144,11 @@ class _Torch:
         torch.save(state, file)
 
 
+def _is_worth_reading(record: logging.LogRecord) -> bool:
+    """RecBole prints a whole table to say that a column it is about to normalize holds one value."""
+    return not str(record.msg).startswith("All the same value in [")
+
+
 def _patch_recbole() -> None:
     import recbole.data.utils
     import recbole.trainer.trainer
@@ -156,7 +161,7 @@ def _patch_recbole() -> None:
     recbole.trainer.trainer.torch = _Torch()
     recbole.trainer.trainer.get_tensorboard = lambda logger: _NoEvents()
     recbole.data.utils.load_split_dataloaders = lambda config: None
-    logging.getLogger("recbole").addHandler(logging.NullHandler())
+    logging.getLogger().addFilter(_is_worth_reading)  # RecBole logs to the root logger
 
 
 def _trust_settings_in_checkpoints() -> None:

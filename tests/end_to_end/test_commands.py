@@ -1,0 +1,209 @@
+"""Every command on real interactions, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from running import Folder, tune_options
+
+STUDY = "smoke/ml-100k-small/FPMC/full"
+RESULTS = "results/tuning/ml-100k-small/FPMC"
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A folder in which one study of two trials was tuned. Tests copy it or only read."""
+    folder = Folder(tmp_path_factory.mktemp("tuned"))
+    done = folder.run("tune", *tune_options(2))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def own(tuned: Folder, tmp_path: Path) -> Folder:
+    """A copy of that folder to change."""
+    shutil.rmtree(tmp_path)
+    shutil.copytree(tuned.path, tmp_path)
+    copy = Folder.__new__(Folder)
+    copy.path = tmp_path
+    return copy
+
+
+def test_tuning_writes_every_file_and_prints_the_table(tuned: Folder) -> None:
+    best = yaml.safe_load((tuned.outputs / RESULTS / "best_result.yaml").read_text())
+    trials = [t for t in tuned.trials(STUDY) if t.counted]
+    assert len(trials) == 2
+    assert best["score"] == max(t.score for t in trials if t.score is not None)
+    assert best["validation"]["ndcg@10"] == best["score"]
+    assert set(best["test"]) == set(best["validation"])
+    assert best["environment"]["versions"]["recbole"] == "1.2.1"
+    assert len(best["content"]["data"]["ml-100k.inter"]) == 64
+    params = json.loads((tuned.outputs / RESULTS / "best_params.json").read_text())
+    assert params == best["parameters"]
+    for suffix in ("csv", "md", "tex"):
+        assert "FPMC" in (tuned.outputs / f"results/summary.{suffix}").read_text()
+    kept = sorted(p.name for p in (tuned.outputs / "checkpoints/ml-100k-small/FPMC").glob("*/*"))
+    assert kept == ["best.pth", "last.pth"]
+
+
+def test_the_first_trial_has_the_published_defaults(tuned: Folder) -> None:
+    first = next(t for t in tuned.trials(STUDY) if t.slot == 0)
+    assert first.params == {"learning_rate": 0.001, "embedding_size": 64, "weight_decay": 0.0}
+
+
+def test_a_second_run_trains_nothing_and_a_larger_budget_only_the_difference(own: Folder) -> None:
+    again = own.run("tune", *tune_options(2))
+    assert again.returncode == 0, again.stderr
+    assert "all 2 trials are in the store, nothing to train" in again.stderr
+    assert len(own.trials(STUDY)) == 2
+    more = own.run("tune", *tune_options(3))
+    assert more.returncode == 0, more.stderr
+    assert "1 of 3 trials to run" in more.stderr
+    assert [t.slot for t in own.trials(STUDY) if t.counted] == [0, 1, 2]
+
+
+def test_a_changed_config_is_refused_with_the_difference_and_restart_keeps_the_old_study(own: Folder) -> None:
+    refused = own.run("tune", *tune_options(2, epochs=2))
+    assert refused.returncode == 2
+    assert "training.epochs: 1 -> 2" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    restarted = own.run("tune", *tune_options(1, epochs=2), "--restart")
+    assert restarted.returncode == 0, restarted.stderr
+    assert len(own.trials(STUDY)) == 1
+
+
+def test_result_files_are_rebuilt_from_the_store_byte_by_byte(own: Folder) -> None:
+    files = [p for p in (own.outputs / "results").rglob("*") if p.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    shutil.rmtree(own.outputs / "results")
+    done = own.run("summarize", *tune_options(2))
+    assert done.returncode == 0, done.stderr
+    assert {path: path.read_bytes() for path in files} == before
+
+
+def test_the_best_config_trains_to_the_score_of_its_trial(tuned: Folder) -> None:
+    best = yaml.safe_load((tuned.outputs / RESULTS / "best_result.yaml").read_text())
+    done = tuned.run("train", "--config", f"outputs/{RESULTS}/best_config.yaml", "--outputs", "elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert f"validation ndcg@10 {best['score']:.4f}" in done.stdout
+    assert f"test ndcg@10 {best['test']['ndcg@10']:.4f}" in done.stdout
+
+
+def test_a_misspelt_key_of_a_config_to_train_is_named(tuned: Folder) -> None:
+    path = tuned.path / "misspelt.yaml"
+    path.write_text("model: NARM\ndataset: ml-100k\nnum_layers: 2\n")
+    done = tuned.run("train", "--config", str(path))
+    assert done.returncode == 2
+    assert done.stderr == f"recsweep: {path}:3:1: NARM never reads `num_layers`; did you mean `n_layers`?\n"
+
+
+def test_a_dry_run_says_how_many_trials_would_run_and_makes_nothing(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    done = folder.run("tune", "--dry-run", "--max-evals", "5")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("6 studies, 30 trials to run with hyperopt/bayes")
+    assert not folder.outputs.exists()
+
+
+def test_an_open_study_is_not_evaluated_on_the_test_split(own: Folder) -> None:
+    done = own.run("evaluate", *tune_options(3))
+    assert done.returncode == 2
+    assert "the test split stays unseen until the study is closed" in done.stderr
+    closed = own.run("evaluate", *tune_options(2))
+    assert closed.returncode == 0, closed.stderr
+    assert "ml-100k-small/FPMC test ndcg@10" in closed.stdout
+
+
+def test_a_winner_without_weights_is_trained_again_to_the_same_test_metrics(own: Folder) -> None:
+    best = own.outputs / RESULTS / "best_result.yaml"
+    before = yaml.safe_load(best.read_text())
+    shutil.rmtree(own.outputs / "checkpoints")
+    study = _study(own)
+    study.set_attribute("test", None)
+    done = own.run("evaluate", *tune_options(2))
+    assert done.returncode == 0, done.stderr
+    assert "training it again for the test split" in done.stderr
+    assert yaml.safe_load(best.read_text()) == before
+
+
+def test_an_exhaustive_search_visits_every_point_of_the_grid_once(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.edit(
+        "models/FPMC.yaml",
+        space__learning_rate={"type": "choice", "values": [0.001, 0.01]},
+        space__embedding_size={"type": "quniform", "min": 32, "max": 64, "q": 32},
+        space__weight_decay={"type": "choice", "values": [0.0]},
+    )
+    done = folder.run("tune", *tune_options(2), "--algo", "exhaustive")
+    assert done.returncode == 0, done.stderr
+    tried = [json.dumps(t.params) for t in folder.trials(STUDY) if t.counted]
+    assert len(tried) == len(set(tried)) == 4
+    assert '"embedding_size": 32,' in tried[-1] or '"embedding_size": 32,' in tried[1]
+
+
+def test_prepare_says_what_is_in_the_data_and_doctor_that_all_is_well(tuned: Folder) -> None:
+    done = tuned.run("prepare", "--models", "FPMC GRU4Rec")
+    assert done.returncode == 0, done.stderr
+    assert "found in the cache" in done.stdout
+    found = yaml.safe_load((tuned.outputs / "results/prepared/ml-100k-small.yaml").read_text())
+    assert found["interactions"] == 20805
+    (split,) = found["splits"].values()
+    assert (split["users"], split["items"], split["models"]) == (779, 1169, ["FPMC", "GRU4Rec"])
+    doctor = tuned.run("doctor", "--config", "config/smoke.yaml")
+    assert doctor.returncode == 0, doctor.stdout
+    assert "ok  recbole: 1.2.1" in doctor.stdout
+    assert "BAD" not in doctor.stdout
+
+
+def test_doctor_marks_what_is_wrong_and_ends_with_2(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.edit("config.yaml", evaluation__metric="NDGC@10")
+    doctor = folder.run("doctor", "--config", "config/config.yaml")
+    assert doctor.returncode == 2
+    assert "BAD config: config/config.yaml:" in doctor.stdout
+
+
+def test_an_unknown_option_value_ends_with_2_before_anything_is_made(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    done = folder.run("tune", "--models", "GRU4Rek")
+    assert done.returncode == 2
+    assert done.stderr.startswith("recsweep: models: unknown model `GRU4Rek`; did you mean `GRU4Rec`?")
+    assert not folder.outputs.exists()
+
+
+def test_bad_data_is_refused_with_its_place_before_the_first_trial(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    data = tmp_path / "shop"
+    data.mkdir()
+    (data / "shop.inter").write_text(
+        "user_id:token\titem_id:token\ttimestamp:float\nu1\ti1\t1\nu1\ti2\tyesterday\n"
+    )
+    (tmp_path / "config/datasets/shop.yaml").write_text("path: ../../shop\n")
+    done = folder.run("tune", "--datasets", "shop", *tune_options(1))
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"recsweep: {data / 'shop.inter'}:3:7: `timestamp` must be a number, but got 'yesterday'; "
+        "correct it, or drop the row\n"
+    )
+
+
+def test_cooldown_rests_between_trials_and_not_after_the_last(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    options = ("--models", "FPMC", "--max-evals", "2", "--epochs", "1")
+    done = folder.run("tune", *options, "--cooldown", "2")
+    assert done.returncode == 0, done.stderr
+    first, second = sorted(folder.trials(STUDY), key=lambda t: t.slot)
+    assert first.finished is not None and second.started is not None
+    assert 2 <= (second.started - first.finished).total_seconds() < 4
+    default = Folder(tmp_path / "default").run("tune", *options)
+    assert "no cooldown: no GPU is used" in default.stderr
+
+
+def _study(folder: Folder):
+    from recsweep.study import Store
+
+    return Store(f"sqlite:///{folder.outputs}/recsweep.db").find_study(STUDY)

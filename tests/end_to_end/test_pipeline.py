@@ -1,0 +1,117 @@
+"""`make` and Snakemake, as the README says to use them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from recsweep.study import Store
+
+ROOT = Path(__file__).parents[2]
+LIMIT_SECONDS = 300.0
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / ".venv" / "installed.lock").is_file(), reason="`make setup` has not been run here"
+)
+
+
+def make(target: str, *settings: str) -> subprocess.CompletedProcess[str]:
+    """A make target of this checkout; what pytest's own environment holds stays outside."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RECSWEEP_", "MAKE", "MFLAGS"))}
+    return subprocess.run(
+        ["make", target, *settings],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def counted(outputs: Path, model: str = "FPMC") -> list[int]:
+    store = Store(f"sqlite:///{outputs}/recsweep.db")
+    study = store.find_study(f"smoke/ml-100k-small/{model}/full")
+    assert study is not None
+    slots = [trial.slot for trial in study.results()]
+    assert len(study.trials()) == len(slots), "a slot was run more than once"
+    store.close()
+    return slots
+
+
+def test_the_pipeline_runs_resumes_and_never_trains_a_finished_trial_again(tmp_path: Path) -> None:
+    outputs = tmp_path / "out puts"  # a blank must not matter
+    settings = ("TUNABLE_MODELS=FPMC", "COOLDOWN=0", "EPOCHS=1", f"OUTPUTS={outputs}")
+
+    first = make("tune-smoke", *settings, "MAX_EVALS=1")
+    assert first.returncode == 0, first.stderr
+    assert "1 studies, 1 trials to run with hyperopt/bayes, at most 1 epochs each" in first.stdout
+    assert counted(outputs) == [0]
+    assert "| ml-100k-small | **FPMC** |" in (outputs / "results/summary.md").read_text()
+
+    again = make("tune-smoke", *settings, "MAX_EVALS=1")
+    assert again.returncode == 0, again.stderr
+    assert "Nothing to be done" in again.stderr
+
+    more = make("tune-smoke", *settings, "MAX_EVALS=2")
+    assert more.returncode == 0, more.stderr
+    assert "1 of 2 trials to run" in more.stderr
+    assert counted(outputs) == [0, 1]
+
+    best = outputs / "results/tuning/ml-100k-small/FPMC/best_result.yaml"
+    before = best.read_bytes()
+    best.unlink()
+    rebuilt = make("tune-smoke", *settings, "MAX_EVALS=2")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert "all 2 trials are in the store, nothing to train" in rebuilt.stderr
+    assert best.read_bytes() == before
+    assert counted(outputs) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "FPMC; touch {marker}",
+        "$(shell touch {marker})",
+        "$$(touch {marker})",
+        "`touch {marker}`",
+        '"; touch {marker}; "',
+        "1",
+    ],
+)
+@pytest.mark.parametrize("target", ["tune-smoke", "tune"])
+def test_a_value_is_never_run_as_a_command(tmp_path: Path, target: str, value: str) -> None:
+    marker = tmp_path / "marker"
+    done = make(target, f"TUNABLE_MODELS={value.format(marker=marker)}", f"OUTPUTS={tmp_path / 'outputs'}")
+    assert done.returncode == 2
+    assert "recsweep: models: unknown model" in done.stderr
+    assert not marker.exists()
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_wrong_number_is_one_line(tmp_path: Path) -> None:
+    done = make("tune", "MAX_EVALS=many", f"OUTPUTS={tmp_path}")
+    assert done.returncode == 2
+    assert "recsweep: max_evals: input should be a valid integer" in done.stderr
+
+
+def test_several_models_reach_the_pipeline_in_one_variable(tmp_path: Path) -> None:
+    done = make("dry-run", "TUNABLE_MODELS=GRU4Rec SASRec", "MAX_EVALS=7", f"OUTPUTS={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == [
+        "ml-100k/GRU4Rec: 7 of 7 trials to run",
+        "ml-100k/SASRec: 7 of 7 trials to run",
+    ]
+
+
+def test_make_alone_lists_every_target_and_every_variable() -> None:
+    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    makefile = (ROOT / "Makefile").read_text()
+    settings = next(line for line in makefile.splitlines() if line.startswith("SETTINGS :=")).split()[2:]
+    for name in (*settings, "CONFIG", "MODEL", "DATASET"):
+        assert f"  {name} " in done.stdout
+    for target in ("tune-all", "tune-smoke", "tune", "test", "setup", "lock", "summarize", "doctor"):
+        assert f"  {target} " in done.stdout

@@ -1,0 +1,231 @@
+"""What the documentation must name, and where its links lead."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from recsweep.cli import cli
+from recsweep.config import OVERRIDES, DatasetConfig, ModelConfig, SweepConfig, load_sweep
+from recsweep.files import to_plain
+from recsweep.plan import check_data, plan_sweep
+from recsweep.space import Choice, LogUniform, QUniform, RandInt, Uniform
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "config" / "README.md"
+COMMANDS = ROOT / "docs" / "commands.md"
+MADE = {"outputs", "build", "dist"}
+PAGES = [
+    path
+    for path in sorted(ROOT.rglob("*.md"))
+    if not any(part.startswith(".") or part in MADE for part in path.relative_to(ROOT).parts)
+]
+# What the loader fills in from the name of the file.
+FROM_FILE_NAME = {(DatasetConfig, "name"), (ModelConfig, "model")}
+
+
+def text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def sections(path: Path) -> dict[str, str]:
+    """The parts of a page by their headings of the second level."""
+    _, *parts = re.split(r"^## ", text(path), flags=re.MULTILINE)
+    return {part.splitlines()[0].strip(): part for part in parts}
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    """Cells of each table row by its first one."""
+    lines = (re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("|"))
+    return {cells[0].strip().strip("`"): [cell.strip() for cell in cells[1:]] for cells in lines}
+
+
+# -- config keys ---------------------------------------------------------------------------------
+
+
+def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo, type[BaseModel], str]]:
+    """Dotted name of every field, those of models inside included, with the model and its own name."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}", field, model, name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields(field.annotation, f"{prefix}{name}.")
+
+
+def default_text(field: FieldInfo, model: type[BaseModel], name: str) -> str:
+    if (model, name) in FROM_FILE_NAME:
+        return "the file's name"
+    if field.is_required():
+        return "required"
+    if isinstance(field.default, BaseModel):
+        return "all defaults"
+    dumped = yaml.safe_dump(to_plain(field.default), default_flow_style=True)
+    return dumped.removesuffix("...\n").strip()
+
+
+def literals(annotation: Any) -> set[str]:
+    if typing.get_origin(annotation) is typing.Literal:
+        return set(typing.get_args(annotation))
+    return set().union(*(literals(part) for part in typing.get_args(annotation)))
+
+
+KEYS = [
+    pytest.param(section, *found, id=f"{model.__name__}.{found[0]}")
+    for section, model in [
+        ("The sweep file", SweepConfig),
+        ("A data set file", DatasetConfig),
+        ("A model file", ModelConfig),
+    ]
+    for found in fields(model)
+]
+
+
+@pytest.mark.parametrize(("section", "key", "field", "model", "name"), KEYS)
+def test_every_config_key_is_explained_with_its_default(section, key, field, model, name):
+    table = rows(sections(CONFIG)[section])
+    assert key in table, f"config/README.md, `{section}`: no row for `{key}`"
+    default, advice = table[key]
+    assert default == default_text(field, model, name)
+    assert advice
+    missing = {value for value in literals(field.annotation) if f"`{value}`" not in advice}
+    assert not missing, f"config/README.md does not explain {missing} of `{key}`"
+
+
+def test_no_config_key_is_explained_that_does_not_exist():
+    known = {key for model in (SweepConfig, DatasetConfig, ModelConfig) for key, *_ in fields(model)}
+    for section in ("The sweep file", "A data set file", "A model file"):
+        found = rows(sections(CONFIG)[section]).keys() - {"key", "---"}
+        assert found <= known
+
+
+@pytest.mark.parametrize("parameter", [Choice, Uniform, LogUniform, QUniform, RandInt])
+def test_every_parameter_type_is_explained_by_an_example_that_holds(parameter):
+    (kind,) = literals(parameter.model_fields["type"].annotation)
+    keys, example, _ = rows(sections(CONFIG)["Parameter types"])[kind]
+    assert set(re.findall(r"`(\w+)`", keys)) == set(parameter.model_fields)
+    assert parameter.model_validate(yaml.safe_load(example.strip("`")))
+
+
+def test_every_override_is_in_the_table():
+    table = rows(sections(CONFIG)["Overrides"])
+    for option, path in OVERRIDES.items():
+        flag, _, key = table[".".join(path)]
+        assert flag == f"`--{option.replace('_', '-')}`"
+        assert key == f"`{option}`"
+
+
+# -- examples ------------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_config_page_are_a_sweep_that_loads(tmp_path):
+    for block in re.findall(r"```yaml\n# (\S+)\n(.*?)```", text(CONFIG), flags=re.DOTALL):
+        path = tmp_path / block[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block[1], encoding="utf-8")
+    (shown,) = re.findall(r"```\n(customer_id:token.*?)```", text(CONFIG), flags=re.DOTALL)
+    header, *_ = shown.splitlines()
+    bought = [f"c1\tp{item}\t5\t{1700000000 + item}" for item in range(6)]
+    for name, lines in [("shop", [header, *bought]), ("plain", ["user_id:token\titem_id:token", "a\tb"])]:
+        folder = tmp_path / "data" / name
+        folder.mkdir(parents=True)
+        (folder / f"{name}.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    sweep = load_sweep(tmp_path / "config" / "shop.yaml", {"datasets": "shop plain"})
+    assert [plan.label for plan in plan_sweep(sweep)] == ["shop/HGN", "plain/HGN"]
+    assert check_data(sweep) == {"shop": 6, "plain": 1}
+
+
+# -- commands ------------------------------------------------------------------------------------
+
+
+def command_text(name: str) -> str:
+    """A command's section, and the shared ones that it links to."""
+    parts = sections(COMMANDS)
+    own = parts[f"recsweep {name}"]
+    linked = [part for heading, part in parts.items() if f"(#{slug(heading)})" in own]
+    return "\n".join([own, *linked])
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_every_command_and_option_is_explained(name):
+    command, page = cli.commands[name], command_text(name)
+    help_text = " ".join((command.help or "").split())
+    assert help_text in " ".join(page.split()), f"docs/commands.md: `{help_text}`"
+    example = (command.epilog or "").removeprefix("Example: ")
+    assert example
+    assert example in page, f"docs/commands.md lacks the example of {name}: {example}"
+    told = " ".join(rows(page))
+    for option in (o for o in command.params if isinstance(o, click.Option)):
+        for flag in option.opts:
+            assert re.search(rf"{re.escape(flag)}\b", told), f"docs/commands.md: no {flag} of {name}"
+
+
+def test_no_option_is_explained_that_does_not_exist():
+    known = {"--help", "--version", "--cores", "--use-conda"} | {
+        flag for command in cli.commands.values() for option in command.params for flag in option.opts
+    }
+    assert set(re.findall(r"--[a-z][a-z-]+", text(COMMANDS))) <= known | {"--config"}
+
+
+def makefile(pattern: str) -> list[str]:
+    return re.findall(pattern, text(ROOT / "Makefile"), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", makefile(r"^([a-z-]+):[^#\n]*## "))
+def test_every_make_target_is_explained(target):
+    assert f"make {target}" in rows(sections(COMMANDS)["Make targets"])
+
+
+@pytest.mark.parametrize("variable", makefile(r"^#v ([A-Z_]+)"))
+def test_every_make_variable_is_explained(variable):
+    assert f"`{variable}`" in sections(CONFIG)["Overrides"]
+
+
+def test_make_documents_every_variable_that_it_reads():
+    settings, others = makefile(r"^SETTINGS := (.*)$")[0], makefile(r"^OTHERS := (.*)$")[0]
+    assert {*settings.split(), *others.split(), "PYTHON"} == set(makefile(r"^#v ([A-Z_]+)"))
+
+
+# -- links ---------------------------------------------------------------------------------------
+
+
+def links(path: Path) -> Iterator[str]:
+    prose = re.sub(r"^```.*?^```", "", text(path), flags=re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"`[^`\n]*`", "", prose)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if not re.match(r"[a-z]+:", target):
+            yield target
+
+
+def anchors(path: Path) -> set[str]:
+    prose = re.sub(r"^```.*?^```", "", text(path), flags=re.DOTALL | re.MULTILINE)
+    return {slug(heading) for heading in re.findall(r"^#+ (.+)$", prose, flags=re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_relative_link_leads_somewhere(page):
+    for target in links(page):
+        name, _, anchor = target.partition("#")
+        found = (page.parent / name).resolve() if name else page
+        assert found.exists(), f"{page.relative_to(ROOT)}: {target} is not there"
+        if anchor:
+            assert anchor in anchors(found), f"{page.relative_to(ROOT)}: no heading for {target}"
+
+
+def test_the_tree_of_the_architecture_page_is_the_source():
+    tree = sections(ROOT / "docs" / "architecture.md")["The house"]
+    for path in (ROOT / "src" / "recsweep").rglob("*.py"):
+        if not path.name.startswith("__"):
+            assert path.name in tree, f"docs/architecture.md does not name {path.name}"
