@@ -106,7 +106,7 @@ lint: setup ## style, types and the pipeline's form
 	@ruff check .
 	@ruff format --check .
 	@mypy
-	@snakefmt --check --quiet Snakefile
+	@snakefmt --check Snakefile
 	@snakemake --lint
 
 test: lint ## lint, then all tests that take seconds
@@ -118,7 +118,7 @@ test-long: setup ## the tests that take minutes
 format: setup ## put the code into its form
 	@ruff check --fix --quiet . || true
 	@ruff format --quiet .
-	@snakefmt --quiet Snakefile
+	@snakefmt Snakefile
 
 bench: setup ## recsweep and RecBole's own tuner side by side (makes .venv-recbole)
 	@python benchmarks/side_by_side.py

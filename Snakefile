@@ -47,6 +47,12 @@ except RecsweepError as error:
 OUT = str(SWEEP.config.outputs)
 FLAGS = ["--config", SWEEP_FILE, *option_flags(SWEEP.overrides)]
 GPUS = 0 if SWEEP.config.training.device == "cpu" else 1
+RESULT_FILES = (
+    "best_result.yaml",
+    "best_config.yaml",
+    "best_params.json",
+    "trials.csv",
+)
 # A study uses the whole machine; two at once would fight for its cores.
 CORES = os.cpu_count() or 1
 
@@ -66,6 +72,11 @@ rule all:
     default_target: True
     input:
         expand(f"{OUT}/results/summary.{{suffix}}", suffix=["csv", "md", "tex"]),
+        [
+            f"{OUT}/results/tuning/{dataset}/{model}/{name}"
+            for dataset, model in STUDIES
+            for name in RESULT_FILES
+        ],
 
 
 rule prepare_dataset:
@@ -143,4 +154,8 @@ rule summarize_sweep:
 onstart:
     from recsweep.cli import announce
 
-    announce(list(STUDIES.values()))
+    try:
+        announce(list(STUDIES.values()))
+    except RecsweepError as error:
+        print(f"recsweep: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -206,9 +206,21 @@ def test_windows_line_ends_blank_lines_and_a_missing_last_line_end_do_no_harm(tm
     assert check_data(workspace.load()) == {"toy": 2}
 
 
-def test_a_missing_number_is_left_to_recbole(tmp_path):
-    workspace = make_workspace(tmp_path, rows=["1\t2\t", "1\t3\t4"])
-    assert check_data(workspace.load()) == {"toy": 2}
+def test_a_missing_time_is_refused_since_recbole_would_fill_in_the_mean(tmp_path):
+    workspace = make_workspace(tmp_path.resolve(), rows=["1\t2\t4", "1\t3\t"])
+    refused(workspace, "{root}/datasets/toy/toy.inter:3:5: `timestamp` is empty; fill it in, or drop the row")
+
+
+@pytest.mark.parametrize("name", ["user_id", "item_id"])
+def test_users_and_items_must_be_tokens(tmp_path, name):
+    header = "user_id:token\titem_id:token\ttimestamp:float".replace(f"{name}:token", f"{name}:float")
+    workspace = make_workspace(tmp_path.resolve())
+    workspace.write_rows("1\t2\t3", header=header)
+    refused(
+        workspace,
+        f"{{root}}/datasets/toy/toy.inter:1:1: `{name}` must be a token, but is a float; "
+        f"write `{name}:token`",
+    )
 
 
 def test_a_header_gives_every_column_its_type_in_order(tmp_path):

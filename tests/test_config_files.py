@@ -22,7 +22,7 @@ def load(sweep="config.yaml", **overrides):
     return load_sweep(CONFIG / sweep, overrides)
 
 
-@pytest.mark.parametrize(("sweep", "budget"), [("config.yaml", 20), ("smoke.yaml", 3)])
+@pytest.mark.parametrize(("sweep", "budget"), [("config.yaml", 20), ("smoke.yaml", 2)])
 def test_a_shipped_sweep_plans_six_models_with_equal_budgets(sweep, budget):
     plans = plan_sweep(load(sweep))
     assert tuple(plan.model_name for plan in plans) == PANEL

@@ -142,9 +142,15 @@ def test_the_examples_of_the_config_page_are_a_sweep_that_loads(tmp_path):
         folder = tmp_path / "data" / name
         folder.mkdir(parents=True)
         (folder / f"{name}.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    sweep = load_sweep(tmp_path / "config" / "shop.yaml", {"datasets": "shop plain"})
-    assert [plan.label for plan in plan_sweep(sweep)] == ["shop/HGN", "plain/HGN"]
-    assert check_data(sweep) == {"shop": 6, "plain": 1}
+    sweep = load_sweep(tmp_path / "config" / "shop.yaml", {"datasets": "shop"})
+    assert [plan.label for plan in plan_sweep(sweep)] == ["shop/HGN"]
+    assert check_data(sweep) == {"shop": 6}
+    # Without times there are no sequences: a general model.
+    model = "defaults: {embedding_size: 8}\nspace:\n  embedding_size: {type: choice, values: [8]}\n"
+    (tmp_path / "config" / "models" / "BPR.yaml").write_text(model, encoding="utf-8")
+    sweep = load_sweep(tmp_path / "config" / "shop.yaml", {"datasets": "plain", "models": "BPR"})
+    assert [plan.label for plan in plan_sweep(sweep)] == ["plain/BPR"]
+    assert check_data(sweep) == {"plain": 1}
 
 
 # -- commands ------------------------------------------------------------------------------------

@@ -229,3 +229,12 @@ def test_planning_loads_neither_torch_nor_recbole(tmp_path):
         "print([m for m in ('torch', 'recbole', 'pandas', 'optuna', 'hyperopt') if m in sys.modules])"
     )
     assert run_python(code, str(workspace.sweep)) == "[]"
+
+
+@pytest.mark.parametrize("name", ["epochs", "seed", "valid_metric", "data_path", "load_col"])
+def test_a_model_cannot_fix_what_is_the_same_for_all_models(tmp_path, name):
+    workspace = make_workspace(tmp_path.resolve())
+    path = workspace.root / "models" / "NARM.yaml"
+    path.write_text(f"fixed: {{{name}: 1}}\n" + path.read_text().replace("fixed:", "# fixed:"))
+    with pytest.raises(InputError, match=f"`{name}` is the same for every model of a sweep"):
+        plan_sweep(workspace.load())

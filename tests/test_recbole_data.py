@@ -28,7 +28,7 @@ ROWS = [("u1", "i1", 5), ("u1", "i2", 6), ("u1", "i3", 7), ("u1", "i4", 8), ("u1
 ]
 
 
-def make_tiny(folder: Path, rows=ROWS, **dataset) -> StudyPlan:
+def make_tiny(folder: Path, rows=ROWS, model="FPMC", seed=1, **dataset) -> StudyPlan:
     """A study over a few interactions of our own, with its own cache."""
     atomic = folder / "data" / "tiny"
     atomic.mkdir(parents=True, exist_ok=True)
@@ -38,10 +38,13 @@ def make_tiny(folder: Path, rows=ROWS, **dataset) -> StudyPlan:
     for name in ("datasets", "models"):
         (config / name).mkdir(parents=True, exist_ok=True)
     own = Path(__file__).parent.parent / "config"
+    space = "space: {embedding_size: {type: choice, values: [4]}}\ndefaults: {embedding_size: 4}\n"
+    (config / "models" / "BPR.yaml").write_text(space)
     shutil.copy(own / "models" / "FPMC.yaml", config / "models")
     content = {"path": "../../data/tiny", "max_sequence_length": 5, **dataset}
     (config / "datasets" / "tiny.yaml").write_text(yaml.safe_dump(content))
-    sweep = {"sweep": "t", "models": ["FPMC"], "datasets": ["tiny"], "outputs": str(folder / "outputs")}
+    sweep = {"sweep": "t", "models": [model], "datasets": ["tiny"], "outputs": str(folder / "outputs")}
+    sweep["seed"] = seed
     (config / "sweep.yaml").write_text(yaml.safe_dump(sweep))
     return plan_sweep(load_sweep(config / "sweep.yaml"))[0]
 
@@ -164,13 +167,17 @@ def test_another_library_version_is_another_split(tmp_path, monkeypatch):
     assert split_key(settings_with(plan), plan.files) != first.key
 
 
-def test_a_random_split_depends_on_the_seed_and_one_by_time_does_not(tmp_path):
-    by_time = make_tiny(tmp_path)
-    keys = {split_key(settings_with(by_time, seed=seed), by_time.files) for seed in (1, 2)}
-    assert len(keys) == 1
-    by_chance = make_tiny(tmp_path, split={"type": "ratio", "order": "random"})
-    keys = {split_key(settings_with(by_chance, seed=seed), by_chance.files) for seed in (1, 2)}
-    assert len(keys) == 2
+def test_all_trials_share_one_random_split_that_depends_on_the_sweeps_seed(tmp_path):
+    by_chance = {"model": "BPR", "split": {"type": "ratio", "order": "random"}}
+    plans = [make_tiny(tmp_path, seed=seed, **by_chance) for seed in (1, 2)]
+    of_trials = {split_key(plans[0].settings(plans[0].defaults, seed), plans[0].files) for seed in (7, 8)}
+    of_sweeps = {split_key(plan.settings(plan.defaults, 7), plan.files) for plan in plans}
+    assert (len(of_trials), len(of_sweeps)) == (1, 2)
+
+
+def test_a_split_by_time_depends_on_no_seed(tmp_path):
+    plans = [make_tiny(tmp_path, seed=seed) for seed in (1, 2)]
+    assert len({split_key(plan.settings(plan.defaults, plan.sweep.seed), plan.files) for plan in plans}) == 1
 
 
 def flipped(content: bytes) -> bytes:

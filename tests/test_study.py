@@ -127,14 +127,13 @@ def test_a_failed_trial_is_a_result_and_fills_its_slot(study):
     assert trial.failure == {"kind": DIVERGED, "message": "the training loss is NaN in epoch 2"}
 
 
-def test_slots_returned_after_a_pause_wait_again_with_the_reason_kept(study):
+def test_slots_returned_after_a_pause_wait_again(study):
     study.ensure_slots(2)
     for _ in range(2):
         study.fail(claimed(study), ERROR, "no such file")
-    study.return_slots(study.results(), "no such file")
+    study.return_slots(study.results())
     assert study.ensure_slots(2) == 2
     assert study.open_slots(2) == 2
-    assert study.attributes["paused"]["reason"] == "no such file"
     assert claimed(study).attempt == 1
 
 

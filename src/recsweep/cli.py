@@ -105,11 +105,12 @@ def _sweep(options: dict[str, Any]) -> Sweep:
 
 def _plans(options: dict[str, Any]) -> tuple[Sweep, list[StudyPlan], list[StudyPlan]]:
     """The sweep, all its studies, and those that were asked for."""
+    listed = load_sweep(Path(options["config"]), {}).config
     for single, several in (("model", "models"), ("dataset", "datasets")):
         name = options.get(single)
-        listed = getattr(load_sweep(Path(options["config"]), {}).config, several) if name else ()
-        if name and name not in (options.get(several) or " ".join(listed)).split():
-            options = {**options, several: name}
+        known = (options.get(several) or " ".join(getattr(listed, several))).split()
+        if name and name not in known:  # a study beside the sweep's own
+            options = {**options, several: " ".join([*known, name])}
     sweep = _sweep(options)
     plans = plan_sweep(sweep)
     dataset, model = options.get("dataset"), options.get("model")
@@ -167,7 +168,7 @@ def _open_slots(plan: StudyPlan) -> int:
         return plan.budget
     store = Store(plan.storage_url)
     try:
-        study = store.find_study(plan.name)
+        study = store.find_study(plan.name, plan.definition)
         filled = {trial.slot for trial in study.results()} if study else set()
         return sum(slot not in filled for slot in range(plan.budget))
     finally:
@@ -181,7 +182,7 @@ def _write_and_tell(plan: StudyPlan, display: Display) -> None:
 
     store = Store(plan.storage_url)
     try:
-        study = store.find_study(plan.name)
+        study = store.find_study(plan.name, plan.definition)
         if study is None:
             raise RecsweepError(f"study {plan.name} is not in the store {plan.storage_url}")
         result = read_result(plan, study)
@@ -217,7 +218,7 @@ def _write_summary(plans: list[StudyPlan]) -> int:
     stores: dict[str, Store] = {}
     for plan in plans:
         store = stores.setdefault(plan.storage_url, stores.get(plan.storage_url) or Store(plan.storage_url))
-        study = store.find_study(plan.name)
+        study = store.find_study(plan.name, plan.definition)
         if study is not None:
             results.append(read_result(plan, study))
             write_study(results[-1])

@@ -113,6 +113,7 @@ class StudyPlan:
             self.sweep.evaluation,
             params,
             seed,
+            self.sweep.seed,
         )
 
 
@@ -131,7 +132,8 @@ def plan_sweep(sweep: Sweep) -> list[StudyPlan]:
     """
     _check_metrics(sweep)
     for name, model in sweep.models.items():
-        _check_model(model, sweep.model_documents[name], sweep)
+        _check_model(model, sweep.model_documents[name])
+        _check_order(model, sweep)
     studies = list(_studies(sweep))
     for study in studies:
         _check_grid(study)
@@ -175,7 +177,19 @@ def _check_metrics(sweep: Sweep) -> None:
             )
 
 
-def _check_model(model: ModelConfig, document: Document, sweep: Sweep) -> None:
+def _check_order(model: ModelConfig, sweep: Sweep) -> None:
+    if catalog.models()[model.model] != "sequential":
+        return
+    for name, dataset in sweep.datasets.items():
+        if dataset.split.order != "time":
+            raise sweep.dataset_documents[name].error(
+                ("split", "order"),
+                f"{model.model} learns from sequences, which need `order: time`",
+                "use `order: time`, or leave the model out",
+            )
+
+
+def _check_model(model: ModelConfig, document: Document) -> None:
     if model.model not in catalog.models():
         raise document.error(
             ("model",), f"RecBole has no model `{model.model}`", nearest(model.model, catalog.models())
@@ -204,6 +218,13 @@ def _check_model(model: ModelConfig, document: Document, sweep: Sweep) -> None:
                 at_key=True,
             )
     for name in model.fixed:
+        if name in catalog.RESERVED_KEYS:
+            raise document.error(
+                ("fixed", name),
+                f"`{name}` is the same for every model of a sweep",
+                "set it in the sweep file or the data set file",
+                at_key=True,
+            )
         known = searchable | catalog.settings() | catalog.published_defaults(model.model).keys()
         if name in model.space:
             raise document.error(("fixed", name), f"`{name}` is searched too", "drop one", at_key=True)
@@ -216,7 +237,7 @@ def _check_model(model: ModelConfig, document: Document, sweep: Sweep) -> None:
 def _check_searchable(model: ModelConfig, document: Document, name: str, searchable: frozenset[str]) -> None:
     if name in searchable:
         return
-    if name in catalog.DATA_KEYS or name in ("epochs", "seed"):
+    if name in catalog.DATA_KEYS or name in catalog.RESERVED_KEYS:
         raise document.error(
             ("space", name),
             f"`{name}` is the same for every trial of a study",

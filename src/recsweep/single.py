@@ -13,10 +13,10 @@ from recsweep.documents import Document, load_document, nearest
 from recsweep.files import file_hash
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.config import resolve_device
-from recsweep.recbole_api.settings import BUILTIN_DATASET, TIME_ORDER
+from recsweep.recbole_api.settings import BUILTIN_DATASET, SPLIT_SEED, TIME_ORDER
 
 _REQUIRED = ("model", "dataset")
-_OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER})
+_OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED})
 
 
 def train_file(

@@ -16,7 +16,7 @@ import json
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,7 @@ _FEW = 8  # trials worth reading one by one rather than all at once
 _BID = "bid:"
 
 # Failures that do not count: the slot goes back.
-INTERRUPTED, RETURNED, DUPLICATE = "interrupted", "returned", "duplicate"
-_UNCOUNTED = frozenset({INTERRUPTED, RETURNED})
+INTERRUPTED, DUPLICATE = "interrupted", "duplicate"
 # What Optuna raises for a trial that was closed, or whose study was restarted.
 _GONE = (UpdateFinishedTrialError, KeyError)
 # Failures that are a result.
@@ -84,7 +83,7 @@ class Trial:
     def counted(self) -> bool:
         """Whether this trial fills its slot."""
         if self.state == "failed":
-            return self.failure.get("kind") not in (*_UNCOUNTED, DUPLICATE)
+            return self.failure.get("kind") not in (INTERRUPTED, DUPLICATE)
         return self.state in ("complete", "pruned")
 
 
@@ -127,7 +126,8 @@ class Store:
 
         Args:
             definition: all that decides what its trials compute.
-            restart: archive a study that was made from another definition and start anew.
+            restart: archive a study that was made from another definition, or in which every
+                trial failed, and start anew.
 
         Raises:
             StudyChanged: the study has trials and was made from another definition.
@@ -139,22 +139,33 @@ class Store:
             study = Study(self, name, self.backend.get_study_id_from_name(name))
             stored = study.attributes.get("definition")
             wanted = json.loads(canonical_json(definition))
-            if stored is not None and stored != wanted and study.trials():
-                if not restart:
-                    raise StudyChanged(_changed_message(name, stored, wanted))
+            changed = stored is not None and stored != wanted and bool(study.trials())
+            if changed and not restart:
+                raise StudyChanged(_changed_message(name, stored, wanted))
+            if changed or (restart and study.all_failed()):
                 self._archive(name)
                 return self.open_study(name, definition, maximize=maximize)
             if stored != wanted:
                 study.set_attribute("definition", wanted)
             return study
 
-    def find_study(self, name: str) -> Study | None:
-        """The study of that name, or None."""
+    def find_study(self, name: str, definition: Mapping[str, Any] | None = None) -> Study | None:
+        """The study of that name, or None. Makes nothing.
+
+        Raises:
+            StudyChanged: a definition is given, and the study was made from another one.
+        """
         with _store_errors(self.url):
             try:
-                return Study(self, name, self.backend.get_study_id_from_name(name))
+                study = Study(self, name, self.backend.get_study_id_from_name(name))
             except KeyError:
                 return None
+            stored = study.attributes.get("definition")
+            if definition is not None and stored is not None:
+                wanted = json.loads(canonical_json(definition))
+                if stored != wanted and study.trials():
+                    raise StudyChanged(_changed_message(name, stored, wanted))
+            return study
 
     def names(self) -> list[str]:
         """Names of all studies."""
@@ -213,6 +224,11 @@ class Study:
     def results(self) -> list[Trial]:
         """The counted trials, one a slot, by slot: what the study has found so far."""
         return [trial for _, trial in sorted(self.slots().items()) if trial.counted]
+
+    def all_failed(self) -> bool:
+        """Whether there are results and none of them is a success."""
+        results = self.results()
+        return bool(results) and all(trial.state == "failed" for trial in results)
 
     # -- budget ----------------------------------------------------------------------------------
 
@@ -326,11 +342,17 @@ class Study:
             self._add_waiting(claim.slot, claim.attempt + 1, claim.crashes + crashed)
             return True
 
-    def return_slots(self, trials: list[Trial], message: str) -> None:
+    def return_slots(self, trials: list[Trial]) -> None:
         """Let slots wait again whose failures were not the fault of their trials."""
         for trial in trials:
             self._add_waiting(trial.slot, trial.attempt + 1, trial.crashes)
-        self.set_attribute("paused", {"reason": message, "at": datetime.now().isoformat()})
+
+    def put_back_owned(self, owner: Owner, message: str) -> None:
+        """Put back every running trial of a process's workers, which are all gone."""
+        for trial in self.running():
+            owners = [Owner.from_dict(data) for data in ([trial.owner] if trial.owner else trial.bids)]
+            if any(replace(known, worker=None) == replace(owner, worker=None) for known in owners):
+                self.put_back(claim_of(trial), message)
 
     def beat(self, trial_id: int, owner: Owner, count: int) -> None:
         """A sign of life."""
@@ -349,8 +371,7 @@ class Study:
             alive = _alive(trial)
             if alive or (alive is None and not self._beat_is_stale(trial, stale_after)):
                 continue
-            claim = Claim(trial.id, trial.slot, trial.attempt, trial.crashes)
-            orphans += self.put_back(claim, "the process that ran the trial is gone")
+            orphans += self.put_back(claim_of(trial), "the process that ran the trial is gone")
         return orphans
 
     def _beat_is_stale(self, trial: Trial, stale_after: float) -> bool:
@@ -414,6 +435,11 @@ class Study:
 
     def _errors(self) -> contextlib.AbstractContextManager[None]:
         return _store_errors(self._store.url)
+
+
+def claim_of(trial: Trial) -> Claim:
+    """The claim under which a trial runs."""
+    return Claim(trial.id, trial.slot, trial.attempt, trial.crashes)
 
 
 def best(results: list[Trial], *, maximize: bool) -> Trial | None:

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -41,7 +41,7 @@ from recsweep.events import (
 from recsweep.owner import Owner, this_process
 from recsweep.plan import StudyPlan
 from recsweep.progress import Display, StudyView, WorkerView, duration
-from recsweep.study import CRASH, HEARTBEAT_SECONDS, TIMEOUT, Claim, Store, Study, Trial, best
+from recsweep.study import CRASH, HEARTBEAT_SECONDS, TIMEOUT, Claim, Store, Study, best, claim_of
 
 ALIKE_FAILURES = 3
 """A study pauses when its first trials, this many, all fail with the same message."""
@@ -273,7 +273,7 @@ class Supervisor:
         message = messages.pop() or ""
         self._abandon(study, "the study was paused")
         failures = study.results()  # a worker may have gone on to fail until it was stopped
-        study.return_slots(failures, message)
+        study.return_slots(failures)
         raise SweepPaused(
             f"{plan.label}: the first {len(failures)} trials all failed alike; {message}; "
             "correct the cause and run the same command again, their slots are back in the budget"
@@ -322,7 +322,7 @@ class Supervisor:
             if trial.owner:
                 owner = Owner.from_dict(trial.owner)
                 if owner == child.owner:
-                    return _claim_of(trial)
+                    return claim_of(trial)
         return None
 
     def _end_hung_trials(self, plan: StudyPlan, study: Study, view: StudyView) -> None:
@@ -346,13 +346,9 @@ class Supervisor:
 
     def _abandon(self, study: Study, message: str) -> None:
         """Stop at once; the trials that ran go back for free."""
-        running = [child.claim for child in self._children if child.claim is not None]
         self.close()
-        for claim in running:
-            try:
-                study.put_back(claim, message)
-            except SweepPaused:
-                return  # the store is away; the next run finds the orphans
+        with suppress(SweepPaused):  # the store is away; the next run finds the orphans
+            study.put_back_owned(this_process(), message)
 
     # -- evaluating ------------------------------------------------------------------------------
 
@@ -474,10 +470,6 @@ def _view(plan: StudyPlan, study: Study, position: int, count: int) -> StudyView
     return view
 
 
-def _claim_of(trial: Trial) -> Claim:
-    return Claim(trial.id, trial.slot, trial.attempt, trial.crashes)
-
-
 def _death(process: SpawnProcess) -> str:
     code = process.exitcode
     if code is not None and code < 0:
@@ -488,10 +480,11 @@ def _death(process: SpawnProcess) -> str:
 
 
 def _rebuild(kind: str, message: str) -> Exception:
+    """A worker's error on this side; one about input carries its place in its message already."""
     error = getattr(errors, kind, None)
-    if isinstance(error, type) and issubclass(error, RecsweepError) and kind != "InputError":
-        return error(message)
-    return RecsweepError(message)
+    if not (isinstance(error, type) and issubclass(error, RecsweepError)):
+        return RecsweepError(message)
+    return UserError(message) if issubclass(error, errors.InputError) else error(message)
 
 
 def _cores() -> int:

@@ -191,13 +191,37 @@ def test_bad_data_is_refused_with_its_place_before_the_first_trial(tmp_path: Pat
     )
 
 
+def test_a_general_model_on_a_random_split_of_a_folder_of_ones_own(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    data = tmp_path / "shop"
+    data.mkdir()
+    rows = [f"u{u}\ti{(u * 7 + n * n) % 30}\t{1700000000 + n}" for u in range(40) for n in range(10)]
+    header = "user_id:token\titem_id:token\ttimestamp:float"
+    (data / "shop.inter").write_text("\n".join([header, *rows]) + "\n")
+    (tmp_path / "config/datasets/shop.yaml").write_text(
+        "path: ../../shop\nsplit: {type: ratio, order: random}\n"
+    )
+    (tmp_path / "config/models/BPR.yaml").write_text(
+        "defaults: {embedding_size: 8}\nspace:\n  embedding_size: {type: choice, values: [8, 16]}\n"
+    )
+    done = folder.run("tune", "--datasets", "shop", *tune_options(2, epochs=2, models="BPR"))
+    assert done.returncode == 0, done.stderr
+    results = folder.outputs / "results/tuning/shop/BPR"
+    best = yaml.safe_load((results / "best_result.yaml").read_text())
+    again = folder.run("train", "--config", str(results / "best_config.yaml"))
+    assert again.returncode == 0, again.stderr
+    assert f"validation ndcg@10 {best['score']:.4f}" in again.stdout
+    assert f"test ndcg@10 {best['test']['ndcg@10']:.4f}" in again.stdout
+
+
 def test_cooldown_rests_between_trials_and_not_after_the_last(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     options = ("--models", "FPMC", "--max-evals", "2", "--epochs", "1")
     done = folder.run("tune", *options, "--cooldown", "2")
     assert done.returncode == 0, done.stderr
     first, second = sorted(folder.trials(STUDY), key=lambda t: t.slot)
-    assert first.finished is not None and second.started is not None
+    assert first.finished is not None
+    assert second.started is not None
     assert 2 <= (second.started - first.finished).total_seconds() < 4
     default = Folder(tmp_path / "default").run("tune", *options)
     assert "no cooldown: no GPU is used" in default.stderr

@@ -36,6 +36,19 @@ _NOT_SETTINGS = frozenset(
 # Keys that shape the prepared data. They belong to the data set file: a study shares one split.
 DATA_KEYS = frozenset({"MAX_ITEM_LIST_LENGTH", "load_col", "val_interval", "eval_args", "seq_len"})
 
+# Keys that a sweep sets for all of its models alike, or that only make sense outside one.
+RESERVED_KEYS = frozenset(
+    {
+        *("model", "dataset", "data_path", "epochs", "stopping_step", "eval_step", "eval_batch_size"),
+        *("metrics", "topk", "valid_metric", "valid_metric_bigger", "eval_args", "repeatable"),
+        *("seed", "reproducibility", "gpu_id", "use_gpu", "device", "worker", "show_progress", "state"),
+        *("checkpoint_dir", "save_dataset", "save_dataloaders", "dataset_save_path"),
+        *("dataloaders_save_path", "log_wandb", "wandb_project", "MAX_ITEM_LIST_LENGTH"),
+        *("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "RATING_FIELD", "val_interval"),
+        *("user_inter_num_interval", "item_inter_num_interval", "load_col"),
+    }
+)
+
 
 def recbole_folder() -> Path:
     """Where RecBole is installed.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.settings import TIME_ORDER
+from recsweep.recbole_api.settings import SPLIT_SEED, TIME_ORDER
 
 from recbole.config.configurator import Config  # isort: skip
 from recbole.data.utils import data_preparation  # isort: skip
@@ -95,8 +95,13 @@ def data_key(config: TypedConfig) -> dict[str, Any]:
     key["dataset"] = config["dataset"]
     key[TIME_ORDER] = config[TIME_ORDER] or "recbole"
     if config["eval_args"]["order"] == "RO":
-        key["seed"] = config["seed"]
+        key["seed"] = _split_seed(config)
     return key
+
+
+def _split_seed(config: TypedConfig) -> int:
+    own = config[SPLIT_SEED]
+    return int(config["seed"] if own is None else own)
 
 
 def _dataset_class(config: TypedConfig) -> Any:
@@ -111,7 +116,7 @@ def build_split(config: TypedConfig) -> Split:
     cls = made_by = _dataset_class(config)
     if config[TIME_ORDER] == "exact":
         made_by = type(cls.__name__, (cls,), {"_normalize": _normalize_with_exact_times})
-    init_seed(config["seed"], config["reproducibility"])
+    init_seed(_split_seed(config), config["reproducibility"])
     whole = made_by(config)
     train, valid, test = whole.build()
     for dataset in (whole, train, valid, test):

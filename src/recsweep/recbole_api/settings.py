@@ -11,7 +11,9 @@ from recsweep.recbole_api import catalog
 
 BUILTIN_DATASET = "ml-100k"
 TIME_ORDER = "time_order"
-"""A key of ours in a RecBole config; RecBole ignores what it does not know."""
+SPLIT_SEED = "split_seed"
+"""Keys of ours in a RecBole config; RecBole ignores what it does not know. `split_seed` draws a random
+split, which is one for all trials although each trial has a seed of its own."""
 
 
 def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]:
@@ -70,11 +72,16 @@ def trial_settings(
     evaluation: EvaluationConfig,
     params: Mapping[str, Any],
     seed: int,
+    split_seed: int,
 ) -> dict[str, Any]:
     """The complete RecBole config of one trial, every value typed.
 
     Later keys win: RecBole's defaults, our training settings, the model's `fixed`, the trial's
     parameters.
+
+    Args:
+        seed: of the trial.
+        split_seed: of the split, where it is a random one.
     """
     settings: dict[str, Any] = {
         "model": model.model,
@@ -93,6 +100,8 @@ def trial_settings(
         **model.fixed,
         **params,
     }
+    if dataset.split.order == "random":
+        settings[SPLIT_SEED] = split_seed
     if "train_neg_sample_args" not in settings and trains_without_negatives(model, params):
         settings["train_neg_sample_args"] = None
     return settings
