@@ -139,7 +139,7 @@ def tune(restart: bool, dry_run: bool, log: str | None, **options: Any) -> None:
         for plan in chosen:
             supervisor.run_study(plan, plans.index(plan) + 1, len(plans), restart=restart)
             _write_and_tell(plan, display)
-    if chosen == plans:
+    if not options["dataset"] and not options["model"]:
         _write_summary(plans)
         click.echo(plans[0].outputs.summary("md").read_text(encoding="utf-8"))
 
