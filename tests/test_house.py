@@ -18,8 +18,20 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A file imports only from lines above its own; inside a package freely, as long as there is no cycle.
 ORDER = [
     *("errors", "paths", "files", "documents", "space", "config", "provenance", "owner", "recbole_api"),
-    *("datasets", "plan", "fast", "training", "study", "engines", "cooldown", "evaluate", "events", "worker"),
-    *("progress", "supervisor", "single", "report", "doctor", "cli", "__main__"),
+    *(
+        "datasets",
+        "plan",
+        "fast",
+        "training",
+        "study",
+        "engines",
+        "cooldown",
+        "evaluate",
+        "events",
+        "worker",
+        "child",
+    ),
+    *("child", "progress", "pool", "supervisor", "single", "report", "doctor", "cli", "__main__"),
 ]
 
 # One importer for each foreign library.

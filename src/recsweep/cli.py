@@ -123,7 +123,11 @@ def _plans(options: dict[str, Any]) -> tuple[Sweep, list[StudyPlan], list[StudyP
 @cli.command(epilog="Example: recsweep tune --model SASRec --dataset ml-100k --max-evals 50")
 @sweep_options
 @study_options
-@click.option("--restart", is_flag=True, help="Start anew where a study was made from another config, or where every trial failed.")
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="Start anew where a study was made from another config, or where every trial failed.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
 @click.option("--log", metavar="FILE", help="Also append the plain lines to a file.")
 def tune(restart: bool, dry_run: bool, log: str | None, **options: Any) -> None:

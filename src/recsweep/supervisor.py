@@ -7,25 +7,18 @@ owner, which is this process, and puts their slots back for free.
 
 from __future__ import annotations
 
-import ctypes
-import os
 import signal
-import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from recsweep import errors
-from recsweep.errors import RecsweepError, SweepPaused, UserError, disk_trouble
+from recsweep.child import error_of
+from recsweep.errors import RecsweepError, SweepPaused, UserError
 from recsweep.events import (
     Broken,
     Claimed,
@@ -40,6 +33,7 @@ from recsweep.events import (
 )
 from recsweep.owner import Owner, this_process
 from recsweep.plan import StudyPlan
+from recsweep.pool import Child, Pool
 from recsweep.progress import Display, StudyView, WorkerView, duration
 from recsweep.study import CRASH, HEARTBEAT_SECONDS, TIMEOUT, Claim, Store, Study, best, claim_of
 
@@ -47,23 +41,7 @@ ALIKE_FAILURES = 3
 """A study pauses when its first trials, this many, all fail with the same message."""
 MAX_START_FAILURES = 3
 _TICK_SECONDS = 1.0
-_GOODBYE_SECONDS = 5.0
 _POLL_OTHERS_SECONDS = 2.0
-
-
-@dataclass
-class _Child:
-    """One worker process."""
-
-    number: int
-    process: SpawnProcess
-    pipe: Connection
-    owner: Owner
-    log: Path
-    claim: Claim | None = None
-    claimed_at: float = 0.0
-    idle: bool = True
-    ready: bool = False
 
 
 class Supervisor:
@@ -75,17 +53,16 @@ class Supervisor:
 
     def __init__(self, display: Display) -> None:
         self._display = display
-        self._children: list[_Child] = []
+        self._pool = Pool()
         self._beats = 0
         self._beaten = time.monotonic()
         self._start_failures = 0
-        self._stopping = False
 
     def __enter__(self) -> Supervisor:
         return self
 
     def __exit__(self, *details: Any) -> None:
-        self.close()
+        self._pool.close()
 
     def run_study(
         self, plan: StudyPlan, position: int, count: int, *, restart: bool = False
@@ -130,19 +107,6 @@ class Supervisor:
         finally:
             store.close()
 
-    def close(self) -> None:
-        """End all workers: those that wait for work at once, the others by force."""
-        for child in self._children:
-            child.pipe.close()
-            if not child.idle:
-                child.process.kill()
-        for child in self._children:
-            child.process.join(timeout=_GOODBYE_SECONDS)
-            if child.process.is_alive():
-                child.process.kill()
-                child.process.join()
-        self._children.clear()
-
     # -- searching -------------------------------------------------------------------------------
 
     def _search(self, plan: StudyPlan, study: Study, view: StudyView) -> None:
@@ -169,19 +133,19 @@ class Supervisor:
     def _work(
         self, plan: StudyPlan, study: Study, view: StudyView, open_slots: int, *, join: bool = False
     ) -> None:
-        for child in self._pool(plan, min(plan.sweep.workers.count, open_slots)):
-            self._send(child, ("search", plan))
+        for child in self._pool.take(plan, min(plan.sweep.workers.count, open_slots)):
+            self._pool.send(child, ("search", plan))
         while True:
             self._pump(plan, study, view)
-            busy = [child for child in self._children if not child.idle]
+            busy = [child for child in self._pool.children if not child.idle]
             if busy:
                 continue
             waiting = study.open_slots(plan.budget)
             if not waiting and (join or not study.ensure_slots(plan.budget)):
                 return
             if waiting:  # slots that were put back
-                for child in self._pool(plan, min(plan.sweep.workers.count, waiting)):
-                    self._send(child, ("search", plan))
+                for child in self._pool.take(plan, min(plan.sweep.workers.count, waiting)):
+                    self._pool.send(child, ("search", plan))
             else:  # other machines run the rest
                 study.put_back_orphans()
                 time.sleep(_POLL_OTHERS_SECONDS)
@@ -190,10 +154,10 @@ class Supervisor:
 
     def _pump(self, plan: StudyPlan, study: Study, view: StudyView) -> None:
         """Wait for something to happen, and deal with it."""
-        sources: list[Any] = [child.pipe for child in self._children]
-        sources += [child.process.sentinel for child in self._children]
+        sources: list[Any] = [child.pipe for child in self._pool.children]
+        sources += [child.process.sentinel for child in self._pool.children]
         ready = wait(sources, timeout=_TICK_SECONDS)
-        for child in list(self._children):
+        for child in list(self._pool.children):
             if child.pipe in ready or child.process.sentinel in ready:
                 self._drain(child, plan, study, view)
             if not child.process.is_alive():
@@ -201,18 +165,18 @@ class Supervisor:
         self._beat(study)
         self._end_hung_trials(plan, study, view)
         view.workers = {
-            child.number: view.workers.get(child.number, WorkerView()) for child in self._children
+            child.number: view.workers.get(child.number, WorkerView()) for child in self._pool.children
         }
         self._display.show(view)
 
-    def _drain(self, child: _Child, plan: StudyPlan, study: Study, view: StudyView) -> None:
+    def _drain(self, child: Child, plan: StudyPlan, study: Study, view: StudyView) -> None:
         try:
             while child.pipe.poll():
                 self._handle(child, child.pipe.recv(), plan, study, view)
         except (EOFError, OSError):
             return  # it died; the sentinel tells
 
-    def _handle(self, child: _Child, event: Event, plan: StudyPlan, study: Study, view: StudyView) -> None:
+    def _handle(self, child: Child, event: Event, plan: StudyPlan, study: Study, view: StudyView) -> None:
         worker = view.workers.setdefault(child.number, WorkerView())
         match event:
             case Ready(device, prepared):
@@ -238,9 +202,9 @@ class Supervisor:
             case Idle(retired):
                 child.idle, child.claim = True, None
                 if retired:
-                    self._remove(child)
+                    self._pool.remove(child)
             case Broken(kind, message):
-                raise _rebuild(kind, message)
+                raise error_of(kind, message)
             case Evaluated():
                 raise AssertionError("nobody asked for an evaluation")
 
@@ -281,14 +245,14 @@ class Supervisor:
 
     # -- deaths ----------------------------------------------------------------------------------
 
-    def _bury(self, child: _Child, plan: StudyPlan, study: Study, view: StudyView) -> None:
+    def _bury(self, child: Child, plan: StudyPlan, study: Study, view: StudyView) -> None:
         """A worker died. Its trial is run again, or counted as crashed when it did so too often."""
-        if child not in self._children:
+        if child not in self._pool.children:
             return
         self._drain(child, plan, study, view)
-        if child not in self._children:
+        if child not in self._pool.children:
             return
-        self._remove(child)
+        self._pool.remove(child)
         reason = _death(child.process)
         claim = child.claim or self._unreported_claim(child, study)
         if claim is None:
@@ -298,11 +262,11 @@ class Supervisor:
         else:
             self._crashed(claim, reason, child, plan, study, view)
         if not child.idle and study.open_slots(plan.budget):
-            for fresh in self._pool(plan, len(self._children) + 1)[-1:]:
-                self._send(fresh, ("search", plan))
+            for fresh in self._pool.take(plan, len(self._pool.children) + 1)[-1:]:
+                self._pool.send(fresh, ("search", plan))
 
     def _crashed(
-        self, claim: Claim, reason: str, child: _Child, plan: StudyPlan, study: Study, view: StudyView
+        self, claim: Claim, reason: str, child: Child, plan: StudyPlan, study: Study, view: StudyView
     ) -> None:
         message = f"the worker died: {reason}"
         if claim.crashes < plan.sweep.workers.crash_retries:
@@ -316,7 +280,7 @@ class Supervisor:
             seconds = time.monotonic() - child.claimed_at
             self._trial_done(TrialDone(claim.slot, None, 0, seconds, message), plan, study, view)
 
-    def _unreported_claim(self, child: _Child, study: Study) -> Claim | None:
+    def _unreported_claim(self, child: Child, study: Study) -> Claim | None:
         """A trial that the dead worker had claimed but not told of."""
         for trial in study.running():
             if trial.owner:
@@ -329,7 +293,7 @@ class Supervisor:
         minutes = plan.sweep.workers.trial_timeout_minutes
         if minutes is None:
             return
-        for child in list(self._children):
+        for child in list(self._pool.children):
             if child.claim is None or time.monotonic() - child.claimed_at < minutes * 60:
                 continue
             self._drain(child, plan, study, view)
@@ -346,7 +310,7 @@ class Supervisor:
 
     def _abandon(self, study: Study, message: str) -> None:
         """Stop at once; the trials that ran go back for free."""
-        self.close()
+        self._pool.close()
         with suppress(SweepPaused):  # the store is away; the next run finds the orphans
             study.put_back_owned(this_process(), message)
 
@@ -361,15 +325,15 @@ class Supervisor:
         if stored and stored.get("trial_id") == trial.id:
             return dict(stored["metrics"])
         with _sigterm_as_interrupt():
-            child = self._pool(plan, 1)[0]
-            self._send(child, ("evaluate", plan))
+            child = self._pool.take(plan, 1)[0]
+            self._pool.send(child, ("evaluate", plan))
             while True:
                 metrics = self._await_evaluation(child, plan, study, view)
                 if metrics is not None:
                     return metrics
 
     def _await_evaluation(
-        self, child: _Child, plan: StudyPlan, study: Study, view: StudyView
+        self, child: Child, plan: StudyPlan, study: Study, view: StudyView
     ) -> dict[str, float] | None:
         wait([child.pipe, child.process.sentinel], timeout=_TICK_SECONDS)
         while child.pipe.poll():
@@ -388,49 +352,13 @@ class Supervisor:
             )
         return None
 
-    # -- processes -------------------------------------------------------------------------------
-
-    def _pool(self, plan: StudyPlan, count: int) -> list[_Child]:
-        """`count` live workers; new ones where there are too few."""
-        while len(self._children) < count:
-            self._children.append(self._start(plan))
-        return self._children[:count]
-
-    def _start(self, plan: StudyPlan) -> _Child:
-        taken = {child.number for child in self._children}
-        number = next(n for n in range(1, len(taken) + 2) if n not in taken)
-        log = plan.outputs.worker_log(plan.dataset_name, plan.model_name, number)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        threads = plan.sweep.workers.threads or max(1, _cores() // plan.sweep.workers.count)
-        ours, theirs = get_context("spawn").Pipe()
-        process = get_context("spawn").Process(
-            target=child_main, args=(theirs, this_process(), str(log), threads), daemon=True
-        )
-        with _without_main_module():
-            process.start()
-        theirs.close()
-        owner = replace(this_process(), worker=process.pid)
-        return _Child(number, process, ours, owner, log)
-
-    def _send(self, child: _Child, message: tuple[str, StudyPlan]) -> None:
-        child.idle = False
-        child.pipe.send(message)
-
-    def _remove(self, child: _Child) -> None:
-        self._children.remove(child)
-        child.pipe.close()
-        child.process.join(timeout=_GOODBYE_SECONDS)
-        if child.process.is_alive():
-            child.process.kill()
-            child.process.join()
-
     def _beat(self, study: Study) -> None:
         """Signs of life for all running trials, from here: a busy worker may hold Python's lock."""
         if time.monotonic() - self._beaten < HEARTBEAT_SECONDS:
             return
         self._beaten = time.monotonic()
         self._beats += 1
-        for child in self._children:
+        for child in self._pool.children:
             if child.claim is not None:
                 study.beat(child.claim.trial_id, child.owner, self._beats)
 
@@ -477,102 +405,3 @@ def _death(process: SpawnProcess) -> str:
         hint = " (the kernel kills so when memory runs out)" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
     return f"exit code {code}"
-
-
-def _rebuild(kind: str, message: str) -> Exception:
-    """A worker's error on this side; one about input carries its place in its message already."""
-    error = getattr(errors, kind, None)
-    if not (isinstance(error, type) and issubclass(error, RecsweepError)):
-        return RecsweepError(message)
-    return UserError(message) if issubclass(error, errors.InputError) else error(message)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _without_main_module() -> Iterator[None]:
-    """A spawned process would import the parent's main script again; our workers need none of it."""
-    main = sys.modules["__main__"]
-    spec, path = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-    main.__spec__ = None
-    if path is not None:
-        del main.__file__
-    try:
-        yield
-    finally:
-        main.__spec__ = spec
-        if path is not None:
-            main.__file__ = path
-
-
-# -- the child's side ----------------------------------------------------------------------------
-
-
-def child_main(pipe: Connection, parent: Owner, log: str, threads: int) -> None:
-    """A worker process from its first line to its last. Imports torch only after its settings."""
-    _die_with(parent.pid)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    # OpenMP's idle threads spin for a millisecond by default. Where another process wants the core,
-    # that slows small models 4 to 20 times; this much less spinning costs nothing measurable.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    os.environ["TQDM_DISABLE"] = "1"
-    _redirect(log)
-    try:
-        import torch
-        from tqdm import tqdm
-
-        tqdm.set_lock(threading.RLock())  # its own would be a semaphore that outlives a killed worker
-
-        torch.set_num_threads(threads)
-        _serve(pipe, replace(parent, worker=os.getpid()))
-    except Exception as caught:
-        error = disk_trouble(caught) or caught
-        if not isinstance(error, RecsweepError):
-            traceback.print_exc()
-            message = f"{type(error).__name__}: {error} (traceback in {log})"
-        else:
-            message = str(error)
-        kind = type(error).__name__ if isinstance(error, RecsweepError) else "bug"
-        pipe.send(Broken(kind, message))
-
-
-def _serve(pipe: Connection, owner: Owner) -> None:
-    from recsweep.worker import Worker
-
-    send: Callable[[Event], None] = pipe.send
-    worker = Worker(owner, send, lambda: False)
-    while True:
-        try:
-            operation, plan = pipe.recv()
-        except EOFError:
-            return
-        if operation == "search":
-            worker.search(plan)
-        elif operation == "evaluate":
-            worker.evaluate(plan)
-
-
-def _redirect(log: str) -> None:
-    """What RecBole and HyperOpt print goes to the worker's log."""
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (1, 2):
-        os.dup2(handle, stream)
-    os.close(handle)
-
-
-def _die_with(parent: int) -> None:
-    """End when the parent ends, however it ended."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

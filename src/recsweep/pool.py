@@ -1,0 +1,112 @@
+"""The worker processes of a supervisor: started, given work, let go."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from recsweep.child import child_main
+from recsweep.owner import Owner, this_process
+from recsweep.plan import StudyPlan
+from recsweep.study import Claim
+
+_GOODBYE_SECONDS = 5.0
+
+
+@dataclass
+class Child:
+    """One worker process."""
+
+    number: int
+    process: SpawnProcess
+    pipe: Connection
+    owner: Owner
+    log: Path
+    claim: Claim | None = None
+    claimed_at: float = 0.0
+    idle: bool = True
+    ready: bool = False
+
+
+class Pool:
+    """Live workers, warm from one study to the next."""
+
+    def __init__(self) -> None:
+        self.children: list[Child] = []
+
+    def take(self, plan: StudyPlan, count: int) -> list[Child]:
+        """`count` live workers; new ones where there are too few."""
+        while len(self.children) < count:
+            self.children.append(self._start(plan))
+        return self.children[:count]
+
+    def _start(self, plan: StudyPlan) -> Child:
+        taken = {child.number for child in self.children}
+        number = next(n for n in range(1, len(taken) + 2) if n not in taken)
+        log = plan.outputs.worker_log(plan.dataset_name, plan.model_name, number)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        threads = plan.sweep.workers.threads or max(1, _cores() // plan.sweep.workers.count)
+        ours, theirs = get_context("spawn").Pipe()
+        process = get_context("spawn").Process(
+            target=child_main, args=(theirs, this_process(), str(log), threads), daemon=True
+        )
+        with _without_main_module():
+            process.start()
+        theirs.close()
+        owner = replace(this_process(), worker=process.pid)
+        return Child(number, process, ours, owner, log)
+
+    def send(self, child: Child, message: tuple[str, StudyPlan]) -> None:
+        """Give a worker something to do."""
+        child.idle = False
+        with suppress(OSError):  # it died while it waited; its sentinel tells
+            child.pipe.send(message)
+
+    def remove(self, child: Child) -> None:
+        """Let a worker go, dead or alive."""
+        self.children.remove(child)
+        child.pipe.close()
+        child.process.join(timeout=_GOODBYE_SECONDS)
+        if child.process.is_alive():
+            child.process.kill()
+            child.process.join()
+
+    def close(self) -> None:
+        """End all workers: those that wait for work at once, the others by force."""
+        for child in self.children:
+            child.pipe.close()
+            if not child.idle:
+                child.process.kill()
+        for child in self.children:
+            child.process.join(timeout=_GOODBYE_SECONDS)
+            if child.process.is_alive():
+                child.process.kill()
+                child.process.join()
+        self.children.clear()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _without_main_module() -> Iterator[None]:
+    """A spawned process would import the parent's main script again; our workers need none of it."""
+    main = sys.modules["__main__"]
+    spec, path = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    main.__spec__ = None
+    if path is not None:
+        del main.__file__
+    try:
+        yield
+    finally:
+        main.__spec__ = spec
+        if path is not None:
+            main.__file__ = path

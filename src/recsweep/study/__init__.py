@@ -1,0 +1,44 @@
+"""The store: studies, their slots, and the trials that fill them. The only importer of Optuna.
+
+The store is an Optuna RDB storage, so any Optuna tool opens it. A slot is one unit of the budget
+and keeps its number and its seed whatever happens. It is filled by trials: the first one waits
+from the start; when the process of a trial dies, the trial is closed as failed and a new one waits
+for the same slot. What a slot came to is what its latest trial came to.
+
+Optuna's rules do the rest: a waiting trial is claimed by an atomic change of state, of which one
+worker wins; a finished trial is immutable, so a worker that comes back late is told so.
+"""
+
+from recsweep.study.store import Store
+from recsweep.study.study import HEARTBEAT_SECONDS, STALE_AFTER_SECONDS, Study
+from recsweep.study.trial import (
+    CRASH,
+    DIVERGED,
+    DUPLICATE,
+    ERROR,
+    INTERRUPTED,
+    OUT_OF_MEMORY,
+    TIMEOUT,
+    Claim,
+    Trial,
+    best,
+    claim_of,
+)
+
+__all__ = [
+    "CRASH",
+    "DIVERGED",
+    "DUPLICATE",
+    "ERROR",
+    "HEARTBEAT_SECONDS",
+    "INTERRUPTED",
+    "OUT_OF_MEMORY",
+    "STALE_AFTER_SECONDS",
+    "TIMEOUT",
+    "Claim",
+    "Store",
+    "Study",
+    "Trial",
+    "best",
+    "claim_of",
+]

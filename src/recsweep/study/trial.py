@@ -1,0 +1,160 @@
+"""A trial as the store has it, to and from Optuna."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from recsweep.owner import Owner
+from recsweep.space import Choice, LogUniform, Params, QUniform, RandInt
+
+# Failures that do not count: the slot goes back.
+INTERRUPTED, DUPLICATE = "interrupted", "duplicate"
+# Failures that are a result.
+DIVERGED, OUT_OF_MEMORY, ERROR, TIMEOUT, CRASH = "diverged", "out_of_memory", "error", "timeout", "crash"
+
+BID = "bid:"
+"""Start of the names of the attributes in which processes say that they want a trial."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial as the store has it."""
+
+    id: int
+    number: int
+    slot: int
+    state: str
+    """waiting, running, complete, pruned or failed"""
+    attempt: int = 0
+    crashes: int = 0
+    params: Params = field(default_factory=dict)
+    seed: int | None = None
+    score: float | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+    failure: dict[str, Any] = field(default_factory=dict)
+    curve: dict[int, float] = field(default_factory=dict)
+    """Validation score by epoch."""
+    environment: dict[str, Any] = field(default_factory=dict)
+    owner: dict[str, Any] = field(default_factory=dict)
+    bids: list[dict[str, Any]] = field(default_factory=list)
+    """Processes that wanted the trial, should the one that got it have died before it said so."""
+    started: datetime | None = None
+    finished: datetime | None = None
+
+    @property
+    def counted(self) -> bool:
+        """Whether this trial fills its slot."""
+        if self.state == "failed":
+            return self.failure.get("kind") not in (INTERRUPTED, DUPLICATE)
+        return self.state in ("complete", "pruned")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A slot that this process alone may fill."""
+
+    trial_id: int
+    slot: int
+    attempt: int
+    crashes: int
+
+
+def claim_of(trial: Trial) -> Claim:
+    """The claim under which a trial runs."""
+    return Claim(trial.id, trial.slot, trial.attempt, trial.crashes)
+
+
+def best(results: list[Trial], *, maximize: bool) -> Trial | None:
+    """The trial with the best score; ties go to the lower slot."""
+    done = [trial for trial in results if trial.score is not None]
+    if not done:
+        return None
+    sign = -1 if maximize else 1
+    return min(done, key=lambda trial: (sign * (trial.score or 0.0), trial.slot))
+
+
+def latest(trials: list[Trial]) -> dict[int, Trial]:
+    """The trial that says what a slot came to, by slot."""
+    slots: dict[int, Trial] = {}
+    for trial in sorted(trials, key=lambda t: t.number):
+        if trial.failure.get("kind") == DUPLICATE:
+            continue
+        current = slots.get(trial.slot)
+        # A finished slot stays finished, should a second trial of it ever be made.
+        if current is None or current.state not in ("complete", "pruned"):
+            slots[trial.slot] = trial
+    return slots
+
+
+def is_finished(trial: Trial) -> bool:
+    """Whether a trial is closed, and so immutable."""
+    return trial.state in ("complete", "pruned", "failed")
+
+
+STATES = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+def owner_alive(trial: Trial) -> bool | None:
+    """Whether the process that runs a trial lives; None where that cannot be told from here."""
+    if trial.owner:
+        return Owner.from_dict(trial.owner).alive()
+    bidders = [Owner.from_dict(bid).alive() for bid in trial.bids]
+    # It died between taking the trial and saying so, if nobody who wanted it lives.
+    return False if bidders and all(alive is False for alive in bidders) else None
+
+
+def from_optuna(trial: FrozenTrial) -> Trial:
+    """A trial as Optuna reads it."""
+    attributes = trial.user_attrs
+    setup = attributes.get("setup", {})
+    return Trial(
+        id=trial._trial_id,
+        number=trial.number,
+        slot=int(attributes.get("slot", trial.number)),
+        state=STATES[trial.state],
+        attempt=int(attributes.get("attempt", 0)),
+        crashes=int(attributes.get("crashes", 0)),
+        params=dict(setup.get("params", trial.params)),
+        seed=setup.get("seed"),
+        score=trial.values[0] if trial.state == TrialState.COMPLETE and trial.values else None,
+        result=dict(attributes.get("result", {})),
+        failure=dict(attributes.get("failure", {})) if trial.state == TrialState.FAIL else {},
+        curve=dict(sorted(trial.intermediate_values.items())),
+        environment=dict(setup.get("environment", {})),
+        owner=dict(attributes.get("owner", {})),
+        bids=[bid for name, bid in attributes.items() if name.startswith(BID)],
+        started=trial.datetime_start,
+        finished=trial.datetime_complete,
+    )
+
+
+def distribution_of(parameter: Any) -> BaseDistribution:
+    """A parameter in Optuna's terms."""
+    if isinstance(parameter, Choice):
+        return CategoricalDistribution([for_optuna(parameter, value) for value in parameter.grid()])
+    if isinstance(parameter, RandInt):
+        return IntDistribution(parameter.min, parameter.max)
+    if isinstance(parameter, QUniform):
+        if parameter.integral:
+            return IntDistribution(int(parameter.min), int(parameter.max), step=int(parameter.q))
+        return FloatDistribution(parameter.min, parameter.max, step=parameter.q)
+    return FloatDistribution(parameter.min, parameter.max, log=isinstance(parameter, LogUniform))
+
+
+def for_optuna(parameter: Any, value: Any) -> Any:
+    """Optuna's categories are scalars; a list becomes its JSON text."""
+    if isinstance(parameter, Choice) and isinstance(value, list | tuple):
+        return json.dumps(list(value))
+    return value
