@@ -26,12 +26,6 @@ def child_main(pipe: Connection, parent: Owner, log: str, threads: int) -> None:
     """A worker process from its first line to its last. Imports torch only after its settings."""
     _die_with(parent.pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    # OpenMP's idle threads spin for a millisecond by default. Where another process wants the core,
-    # that slows small models 4 to 20 times; this much less spinning costs nothing measurable.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    os.environ["TQDM_DISABLE"] = "1"
     _redirect(log)
     try:
         import torch
