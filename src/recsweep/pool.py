@@ -97,9 +97,9 @@ def worker_environment(threads: int) -> dict[str, str]:
 
     None of it changes a result. Threads are counted out, so that workers do not fight for cores.
     OpenMP's idle threads spin for a millisecond by default; where another process wants the core,
-    that slows small models 4 to 20 times, and this much less spinning costs nothing measurable. The
-    allocator keeps what it has got: large tensors come and go with every batch, and giving their
-    pages back and clearing them again is a third of the time of a SASRec batch.
+    that slows small models many times, and this much less spinning costs a few per cent. The
+    allocator keeps what it has got: large tensors come and go with every batch, and pages that are
+    given back have to be cleared again.
     """
     count = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     defaults = {
