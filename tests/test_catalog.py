@@ -89,6 +89,7 @@ def settings(tmp_path, model="NARM", params=None, fixed=None, **dataset):
         EvaluationConfig(metric="NDCG@5", topk=(20, 10)),
         params or {},
         seed=11,
+        split_seed=7,
     )
 
 
@@ -115,7 +116,8 @@ def test_ml_100k_from_the_wheel_needs_no_path(tmp_path):
         TrainingConfig(),
         EvaluationConfig(),
         {},
-        1,
+        seed=1,
+        split_seed=2,
     )
     assert flat["dataset"] == "ml-100k"
     assert "data_path" not in flat
@@ -169,3 +171,8 @@ def test_filters_are_written_as_intervals(tmp_path):
     flat = settings(tmp_path, min_user_interactions=5, keep={"rating": "[4,inf)"})
     assert (flat["user_inter_num_interval"], flat["item_inter_num_interval"]) == ("[5,inf)", None)
     assert flat["val_interval"] == {"rating": "[4,inf)"}
+
+
+def test_only_a_random_split_has_a_seed_of_its_own(tmp_path):
+    assert "split_seed" not in settings(tmp_path)
+    assert settings(tmp_path, split={"order": "random"})["split_seed"] == 7
