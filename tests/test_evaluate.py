@@ -9,7 +9,6 @@ from recsweep import training
 from recsweep.datasets.prepare import prepare
 from recsweep.errors import RecsweepError
 from recsweep.evaluate import evaluate_winner, winner
-from recsweep.evaluate import test_result as stored_result
 from recsweep.owner import this_process
 from recsweep.study import DIVERGED, Store
 
@@ -74,7 +73,7 @@ def test_a_winner_whose_weights_are_lost_is_trained_again_and_evaluated_once(pla
     assert "no checkpoint of trial 1 is left" in notes[0]
     assert study.attributes["test"]["slot"] == 1
     assert study.attributes["test"]["weights"] == "retrained"
-    assert stored_result(study, winner(plan, study))["metrics"] == metrics
+    assert study.test_metrics(winner(plan, study)) == metrics
 
     monkeypatch.setattr(training, "train", None)  # neither trained nor
     monkeypatch.setattr(training, "evaluate", None)  # evaluated a second time
@@ -105,6 +104,6 @@ def test_a_new_winner_of_a_larger_budget_is_evaluated_anew(plan, study, make_pla
     larger = make_plan("FPMC", max_evals=4)
     study.ensure_slots(4)
     fill(larger, study, [0.4])
-    assert stored_result(study, winner(larger, study)) is None
+    assert study.test_metrics(winner(larger, study)) is None
     evaluate(larger, study)
     assert study.attributes["test"]["slot"] == 3

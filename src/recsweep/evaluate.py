@@ -13,20 +13,12 @@ from recsweep.datasets.prepare import prepare
 from recsweep.errors import RecsweepError
 from recsweep.files import to_plain
 from recsweep.plan import StudyPlan
-from recsweep.study import Study, Trial, best
-
-TEST_ATTRIBUTE = "test"
+from recsweep.study import TEST_ATTRIBUTE, Study, Trial, best
 
 
 def winner(plan: StudyPlan, study: Study) -> Trial | None:
     """The best counted trial; ties go to the lower slot."""
     return best(study.results(), maximize=plan.maximize)
-
-
-def test_result(study: Study, trial: Trial) -> dict[str, Any] | None:
-    """What the winner came to on the test split, or None if it has not been evaluated."""
-    stored = study.attributes.get(TEST_ATTRIBUTE)
-    return stored if stored and stored.get("trial_id") == trial.id else None
 
 
 def evaluate_winner(
@@ -42,9 +34,9 @@ def evaluate_winner(
     trial = winner(plan, study)
     if trial is None or trial.seed is None:
         raise RecsweepError(f"study {plan.name} has no winner; no trial succeeded")
-    known = test_result(study, trial)
+    known = study.test_metrics(trial)
     if known is not None:
-        return dict(known["metrics"])
+        return known
     settings = plan.settings(trial.params, trial.seed)
     split = prepare(settings, plan.files, plan.outputs.cache).split
     state, source = _restore(plan, trial, settings), "restored"

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from recsweep import training
-from recsweep.datasets.check import DataFiles
+from recsweep.datasets.check import DataFiles, read_files
 from recsweep.datasets.prepare import prepare
 from recsweep.documents import Document, load_document, nearest
-from recsweep.files import file_hash
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.config import resolve_device
 from recsweep.recbole_api.settings import BUILTIN_DATASET, SPLIT_SEED, TIME_ORDER
@@ -86,5 +85,4 @@ def _files(document: Document) -> DataFiles:
     settings.setdefault("data_path", None)
     if builtin:
         del settings["data_path"]
-    paths = sorted(path for path in folder.glob(f"{name}.*") if path.is_file())
-    return DataFiles(folder, {path.name: file_hash(path) for path in paths}, builtin)
+    return read_files(folder, builtin=builtin)

@@ -321,9 +321,9 @@ class Supervisor:
         if trial is None:
             self._display.line(f"{plan.label}: no trial succeeded, there is nothing to evaluate")
             return None
-        stored = study.attributes.get("test")
-        if stored and stored.get("trial_id") == trial.id:
-            return dict(stored["metrics"])
+        known = study.test_metrics(trial)
+        if known is not None:
+            return known
         with _sigterm_as_interrupt():
             child = self._pool.take(plan, 1)[0]
             self._pool.send(child, ("evaluate", plan))

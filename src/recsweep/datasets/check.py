@@ -55,8 +55,13 @@ def find_files(dataset: DatasetConfig, document: Document) -> DataFiles:
         others = sorted(path.name for path in folder.glob("*.inter"))
         hint = f"rename {others[0]} (RecBole wants folder and files of one name)" if others else "create it"
         raise document.error(("path",), f"there is no file {interactions}", hint)
+    return read_files(folder, builtin=own is None)
+
+
+def read_files(folder: Path, *, builtin: bool) -> DataFiles:
+    """All atomic files of a folder, which bear its name, with their hashes."""
     paths = sorted(path for path in folder.glob(f"{folder.name}.*") if path.is_file())
-    return DataFiles(folder, {path.name: file_hash(path) for path in paths}, own is None)
+    return DataFiles(folder, {path.name: file_hash(path) for path in paths}, builtin)
 
 
 def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) -> int:

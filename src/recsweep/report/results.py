@@ -43,9 +43,7 @@ def read_result(plan: StudyPlan, study: Study) -> StudyResult:
     """A study's result as the store has it."""
     trials = study.results()
     winner = best(trials, maximize=plan.maximize)
-    stored = study.attributes.get("test") or {}
-    known = winner is not None and stored.get("trial_id") == winner.id
-    return StudyResult(plan, trials, winner, dict(stored["metrics"]) if known else None)
+    return StudyResult(plan, trials, winner, study.test_metrics(winner) if winner else None)
 
 
 def write_study(result: StudyResult) -> None:

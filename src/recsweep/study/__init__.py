@@ -10,7 +10,7 @@ worker wins; a finished trial is immutable, so a worker that comes back late is 
 """
 
 from recsweep.study.store import Store
-from recsweep.study.study import HEARTBEAT_SECONDS, STALE_AFTER_SECONDS, Study
+from recsweep.study.study import HEARTBEAT_SECONDS, STALE_AFTER_SECONDS, TEST_ATTRIBUTE, Study
 from recsweep.study.trial import (
     CRASH,
     DIVERGED,
@@ -34,6 +34,7 @@ __all__ = [
     "INTERRUPTED",
     "OUT_OF_MEMORY",
     "STALE_AFTER_SECONDS",
+    "TEST_ATTRIBUTE",
     "TIMEOUT",
     "Claim",
     "Store",

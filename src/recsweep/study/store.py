@@ -60,15 +60,14 @@ class Store:
             with contextlib.suppress(DuplicatedStudyError):
                 self.backend.create_new_study([direction], name)
             study = Study(self.backend, name, self.backend.get_study_id_from_name(name))
-            stored = study.attributes.get("definition")
-            wanted = json.loads(canonical_json(definition))
-            changed = stored is not None and stored != wanted and bool(study.trials())
-            if changed and not restart:
-                raise StudyChanged(_changed_message(name, stored, wanted))
-            if changed or (restart and study.all_failed()):
+            change = _change(study, definition)
+            if change and not restart:
+                raise StudyChanged(change)
+            if change or (restart and study.all_failed()):
                 self._archive(name)
                 return self.open_study(name, definition, maximize=maximize)
-            if stored != wanted:
+            wanted = _stored_form(definition)
+            if study.attributes.get("definition") != wanted:
                 study.set_attribute("definition", wanted)
             return study
 
@@ -83,11 +82,9 @@ class Store:
                 study = Study(self.backend, name, self.backend.get_study_id_from_name(name))
             except KeyError:
                 return None
-            stored = study.attributes.get("definition")
-            if definition is not None and stored is not None:
-                wanted = json.loads(canonical_json(definition))
-                if stored != wanted and study.trials():
-                    raise StudyChanged(_changed_message(name, stored, wanted))
+            change = _change(study, definition) if definition is not None else None
+            if change:
+                raise StudyChanged(change)
             return study
 
     def names(self) -> list[str]:
@@ -107,6 +104,19 @@ class Store:
             from_study_name=name, from_storage=self.backend, to_storage=self.backend, to_study_name=archive
         )
         self.backend.delete_study(self.backend.get_study_id_from_name(name))
+
+
+def _stored_form(definition: Mapping[str, Any]) -> Any:
+    """A definition as the store gives it back."""
+    return json.loads(canonical_json(definition))
+
+
+def _change(study: Study, definition: Mapping[str, Any]) -> str | None:
+    """How the definition that a study's trials were made from differs; None where it does not."""
+    stored, wanted = study.attributes.get("definition"), _stored_form(definition)
+    if stored is None or stored == wanted or not study.trials():
+        return None
+    return _changed_message(study.name, stored, wanted)
 
 
 def _changed_message(name: str, stored: Any, wanted: Any) -> str:

@@ -39,6 +39,7 @@ STALE_AFTER_SECONDS = 90.0
 """A running trial whose process cannot be seen from here is given up after this long without a
 heartbeat. Measured by the observer's own clock, so clocks need not agree."""
 HEARTBEAT_SECONDS = 15.0
+TEST_ATTRIBUTE = "test"
 
 _FEW = 8  # trials worth reading one by one rather than all at once
 # What Optuna raises for a trial that was closed, or whose study was restarted.
@@ -87,6 +88,11 @@ class Study:
         """Whether there are results and none of them is a success."""
         results = self.results()
         return bool(results) and all(trial.state == "failed" for trial in results)
+
+    def test_metrics(self, winner: Trial) -> dict[str, float] | None:
+        """What the winner came to on the test split, or None if it has not been evaluated."""
+        stored = self.attributes.get(TEST_ATTRIBUTE)
+        return dict(stored["metrics"]) if stored and stored.get("trial_id") == winner.id else None
 
     # -- budget ----------------------------------------------------------------------------------
 
