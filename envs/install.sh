@@ -27,3 +27,6 @@ echo "recsweep set-up 2/3: locked requirements"
 echo "recsweep set-up 3/3: bytecode"
 site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 "$python" -m compileall -q -q -j 0 "$site" || true
+
+# Training's compiled kernels, where there is a compiler; without them it takes the Python path.
+"$python" -m recsweep.fast.build

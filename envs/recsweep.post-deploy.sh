@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Snakemake runs this inside the conda environment that it has just made from recsweep.yaml.
 # The next line changes with the lock, and with it the environment's name, so it is made anew.
-# lock: 0ce3dd6c4f3ee0d6
+# lock: 4d86aa6db28a3422
 set -euo pipefail
 
 if [ ! -f envs/install.sh ]; then

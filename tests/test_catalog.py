@@ -5,7 +5,13 @@ import pytest
 from helpers.workspace import run_python
 from recsweep.config import DatasetConfig, EvaluationConfig, ModelConfig, SplitConfig, TrainingConfig
 from recsweep.recbole_api import catalog
-from recsweep.recbole_api.settings import columns, eval_args, metric_names, trial_settings
+from recsweep.recbole_api.settings import (
+    columns,
+    eval_args,
+    metric_names,
+    precision_settings,
+    trial_settings,
+)
 
 
 def test_all_models_of_recbole_are_known_with_their_families():
@@ -98,6 +104,13 @@ def test_a_trial_gets_one_flat_config_in_which_its_parameters_win(tmp_path):
     assert (flat["n_layers"], flat["train_batch_size"], flat["a"]) == (2, 7, "b")
     assert (flat["model"], flat["dataset"], flat["data_path"]) == ("NARM", "toy", str(tmp_path))
     assert (flat["epochs"], flat["seed"], flat["reproducibility"]) == (3, 11, True)
+
+
+def test_only_mixed_precision_adds_the_keys_that_recbole_has_for_it():
+    assert precision_settings(TrainingConfig()) == {}
+    mixed = precision_settings(TrainingConfig(precision="mixed"))
+    assert mixed == {"enable_amp": True, "enable_scaler": True}
+    assert mixed.keys() <= catalog.settings(), "`recsweep train` takes them too"
 
 
 def test_the_searched_metric_and_its_cutoff_are_always_measured(tmp_path):

@@ -54,10 +54,29 @@ def test_a_short_sweep_file_gets_the_documented_defaults(tmp_path):
             "training: {device: gpu}\n",
             "4:20: `training.device` must be one of auto, cpu, cuda, but got 'gpu'; did you mean `cpu`?",
         ),
+        (
+            "training: {precision: float16}\n",
+            "4:23: `training.precision` must be one of float32, mixed, but got 'float16'; "
+            "did you mean `float32`?",
+        ),
+        *(
+            (
+                f"workers: {{trials_per_gpu: {written}}}\n",
+                "4:27: `workers.trials_per_gpu`: must be auto or a whole number from 1, "
+                f"but got {read!r}; correct the value",
+            )
+            for written, read in [("0", 0), ("all", "all"), ("1.5", 1.5), ("true", True), ("null", None)]
+        ),
     ],
 )
 def test_a_mistake_in_the_sweep_file_is_one_line_with_its_place(tmp_path, extra, message):
     refused(make_workspace(tmp_path, sweep=SWEEP + extra), f"{{root}}/sweep.yaml:{message}")
+
+
+@pytest.mark.parametrize(("written", "read"), [("auto", "auto"), ("1", 1), ("8", 8)])
+def test_trials_a_gpu_are_counted_or_left_to_its_memory(tmp_path, written, read):
+    sweep = SWEEP + f"workers: {{trials_per_gpu: {written}}}\n"
+    assert make_workspace(tmp_path, sweep=sweep).load().config.workers.trials_per_gpu == read
 
 
 @pytest.mark.parametrize(

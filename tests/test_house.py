@@ -26,6 +26,8 @@ ORDER = [
         "study",
         "engines",
         "cooldown",
+        "gpus",
+        "memory",
         "evaluate",
         "events",
         "worker",

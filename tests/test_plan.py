@@ -178,6 +178,30 @@ def test_the_study_stays_the_same_on_another_device_under_another_path_and_with_
     assert make_workspace(tmp_path / "b", sweep=sweep).plan().content_hash == before
 
 
+def test_float32_is_no_part_of_a_study_so_that_those_from_before_the_choice_go_on(tmp_path):
+    before = make_workspace(tmp_path / "a").plan()
+    named = SWEEP + "training: {precision: float32}\nworkers: {trials_per_gpu: 3}\n"
+    assert make_workspace(tmp_path / "b", sweep=named).plan().content_hash == before.content_hash
+    assert "precision" not in before.definition["training"]
+
+
+CLIPPED = NARM + "fixed: {clip_grad_norm: {max_norm: 5}}\n"
+CLIP_SEARCHED = "defaults: {clip_grad_norm: 5}\nspace:\n  clip_grad_norm: {type: choice, values: [1, 5]}\n"
+
+
+@pytest.mark.parametrize(("model", "place"), [(CLIPPED, "4:9"), (CLIP_SEARCHED, "3:3")])
+def test_clipping_is_refused_where_recbole_would_clip_what_is_scaled_for_float16(tmp_path, model, place):
+    mixed = SWEEP + "training: {precision: mixed%s}\n"
+    workspace = make_workspace(tmp_path / "a", sweep=mixed % "", model=model)
+    refused(
+        workspace,
+        f"{{root}}/models/NARM.yaml:{place}: RecBole clips wrongly with `training.precision: mixed` "
+        "on a GPU; use `precision: float32`, or leave out `clip_grad_norm`",
+    )
+    for root, sweep in [("b", mixed % ", device: cpu"), ("c", SWEEP)]:
+        assert make_workspace(tmp_path / root, sweep=sweep, model=model).plans()
+
+
 @pytest.mark.parametrize("options", [{"seed": 1}, {"epochs": 3}, {"algo": "random"}])
 def test_the_study_is_another_when_what_a_trial_computes_changes(tmp_path, options):
     workspace = make_workspace(tmp_path)
@@ -195,6 +219,7 @@ def test_the_study_is_another_when_what_a_trial_computes_changes(tmp_path, optio
         {"dataset": "path: toy\ntime_order: recbole\n"},
         {"sweep": SWEEP + "evaluation: {metric: MRR@10}\n"},
         {"sweep": SWEEP + "search: {startup_trials: 3}\n"},
+        {"sweep": SWEEP + "training: {precision: mixed}\n"},
     ],
 )
 def test_the_study_is_another_when_data_space_or_metric_changes(tmp_path, changed):

@@ -173,6 +173,29 @@ def test_a_kill_between_closing_a_trial_and_putting_its_slot_back_loses_nothing(
     assert claimed(study).slot == 0
 
 
+def test_a_slot_that_is_to_have_a_gpu_to_itself_is_none_for_those_that_share_one(study):
+    study.ensure_slots(2)
+    assert study.put_back(claimed(study), "out of memory", alone=True)
+    assert (study.open_slots(2), study.open_slots(2, shared=True)) == (2, 1)
+    assert study.claim(2, ME, shared=True).slot == 1
+    assert study.claim(2, ME, shared=True) is None
+    alone = claimed(study)
+    assert (alone.slot, alone.attempt, alone.crashes, alone.alone) == (0, 1, 0, True)
+
+
+def test_it_keeps_the_gpu_to_itself_whatever_happens_to_its_process(study):
+    study.ensure_slots(1)
+    study.put_back(claimed(study), "out of memory", alone=True)
+    study.put_back(claimed(study), "the worker died", crashed=True)
+    study.put_back_owned(ME, "the sweep was stopped")
+    again = claimed(study)
+    assert (again.attempt, again.crashes, again.alone) == (2, 1, True)
+    study.put_back_owned(ME, "the sweep was stopped")
+    assert study.open_slots(1, shared=True) == 0
+    assert study.ensure_slots(1) == 1
+    assert [trial.alone for trial in study.trials()] == [False, True, True, True]
+
+
 # -- immutability ---------------------------------------------------------------------------------
 
 

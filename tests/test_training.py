@@ -13,12 +13,16 @@ import pytest
 import torch
 
 from recsweep import training
+from recsweep.config import TrainingConfig
 from recsweep.datasets.prepare import prepare
 from recsweep.errors import TrialDiverged
+from recsweep.fast.factorized import Fpmc
+from recsweep.fast.stream import Table
 from recsweep.files import to_plain, write_yaml
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig, resolve_device
 from recsweep.recbole_api.data import make_loaders
+from recsweep.recbole_api.settings import precision_settings
 
 CPU = torch.device("cpu")
 TINY_GRU = {"hidden_size": 8, "embedding_size": 8, "learning_rate": 0.01}
@@ -164,6 +168,12 @@ def test_an_infinite_loss_is_a_divergence_too(make_plan, monkeypatch):
     original = FPMC.calculate_loss
     monkeypatch.setattr(FPMC, "calculate_loss", lambda self, batch: original(self, batch) + float("inf"))
     with pytest.raises(TrialDiverged, match=r"training loss is (inf|NaN) in epoch 1"):
+        train(make_plan("FPMC"), fast=False)
+
+
+def test_an_infinite_loss_on_a_fast_path_is_a_divergence_too(make_plan, monkeypatch):
+    monkeypatch.setattr(Fpmc, "step", lambda self, table, batch: float("inf"))
+    with pytest.raises(TrialDiverged, match=r"training loss is inf in epoch 1"):
         train(make_plan("FPMC"))
 
 
@@ -221,14 +231,21 @@ def test_weights_that_cannot_be_stored_safely_are_not_kept(overfitted, tmp_path,
 # -- validation and test --------------------------------------------------------------------------
 
 
-def test_the_test_split_is_never_looked_at_while_training(make_plan, monkeypatch):
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_test_split_is_never_looked_at_while_training(make_plan, monkeypatch, fast):
     plan = make_plan("FPMC")
-    settings = settings_of(plan)
+    settings = settings_of(plan, fast=fast)
     split = prepare(settings, plan.files, plan.outputs.cache).split
     seen = []
     original = torch.utils.data.DataLoader.__iter__
     monkeypatch.setattr(
         torch.utils.data.DataLoader, "__iter__", lambda self: (seen.append(self), original(self))[1]
+    )
+    tabled = Table.of.__func__
+    monkeypatch.setattr(
+        Table,
+        "of",
+        classmethod(lambda cls, loader, device: (seen.append(loader), tabled(cls, loader, device))[1]),
     )
     training.train(settings, split, CPU)
 
@@ -310,11 +327,41 @@ def test_recbole_itself_reads_our_config_and_comes_to_the_same_scores(make_plan,
         if changes.get("time_order") != "recbole":
             continue
         plan = make_plan(model)
-        trained = train(plan, **changes)
+        trained = train(plan, **changes, fast=False)
         assert (trained.score, trained.metrics) == (score, metrics), model
         settings = settings_of(plan, **changes)
         split = prepare(settings, plan.files, plan.outputs.cache).split
         assert training.evaluate(settings, split, CPU, trained.best) == tested, model
+        if model != "GRU4Rec":  # it has dropout, whose masks are others on the fast path
+            fast = train(plan, **changes)
+            assert fast.metrics == pytest.approx(metrics, abs=1e-4), model
+            assert training.evaluate(settings, split, CPU, fast.best) == pytest.approx(tested, abs=1e-4)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_mixed_precision_trains_on_the_cpu_too_and_comes_to_other_weights(make_plan, fast):
+    plan = make_plan("GRU4Rec")
+    mixed = precision_settings(TrainingConfig(precision="mixed"))
+    first, again, plain = (train(plan, **TINY_GRU, **more, fast=fast) for more in (mixed, mixed, {}))
+    assert first.score == again.score
+    states = [trained.best["state_dict"] for trained in (first, again, plain)]
+    name = "item_embedding.weight"
+    assert all(state[name].dtype == torch.float32 for state in states)
+    assert torch.equal(states[0][name], states[1][name])
+    assert not torch.equal(states[0][name], states[2][name])
+
+
+def test_losses_are_scaled_on_a_gpu_only_where_float16_needs_it(make_plan, tmp_path):
+    settings = settings_of(make_plan(), **precision_settings(TrainingConfig(precision="mixed")))
+    for device, scaled in [("cpu", False), ("cuda:1", True)]:
+        config = TypedConfig(settings, torch.device(device), tmp_path)
+        assert (config["enable_amp"], config["enable_scaler"]) == (True, scaled)
+
+
+def test_a_device_with_a_number_is_taken_as_it_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+    assert resolve_device("auto") == torch.device("cuda")
 
 
 def test_a_gpu_that_is_not_there_is_refused_and_auto_takes_what_there_is():

@@ -41,6 +41,12 @@ def raised(error: Exception) -> Exception:
             OUT_OF_MEMORY,
             "allocate",
         ),
+        (RuntimeError("CUDA error: out of memory"), OUT_OF_MEMORY, "out of memory: CUDA error"),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+            OUT_OF_MEMORY,
+            "out of memory: CUDA error: CUBLAS_STATUS_ALLOC_FAILED",
+        ),
         (ValueError("bad shape\nwith details"), ERROR, "ValueError at test_worker.py:"),
         (FileNotFoundError(errno.ENOENT, "no such file", "x.inter"), ERROR, "no such file"),
     ],

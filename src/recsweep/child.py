@@ -6,20 +6,25 @@ torch is imported only after its settings are made, and never in the parent, whi
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from recsweep import errors
 from recsweep.errors import RecsweepError, UserError, disk_trouble
-from recsweep.events import Broken, Event
 from recsweep.owner import Owner
+
+if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_collections`
+    from recsweep.worker import Worker
 
 
 def child_main(pipe: Connection, parent: Owner, log: str, threads: int) -> None:
@@ -28,13 +33,9 @@ def child_main(pipe: Connection, parent: Owner, log: str, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     _redirect(log)
     try:
-        import torch
-        from tqdm import tqdm
-
-        tqdm.set_lock(threading.RLock())  # its own would be a semaphore that outlives a killed worker
-
-        torch.set_num_threads(threads)
-        _serve(pipe, replace(parent, worker=os.getpid()))
+        with _without_collections():
+            worker = _make_worker(pipe, replace(parent, worker=os.getpid()), threads)
+        _serve(pipe, worker)
     except Exception as caught:
         error = disk_trouble(caught) or caught
         if not isinstance(error, RecsweepError):
@@ -43,23 +44,51 @@ def child_main(pipe: Connection, parent: Owner, log: str, threads: int) -> None:
         else:
             message = str(error)
         kind = type(error).__name__ if isinstance(error, RecsweepError) else "bug"
+        from recsweep.events import Broken
+
         pipe.send(Broken(kind, message))
 
 
-def _serve(pipe: Connection, owner: Owner) -> None:
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Imports make a million objects and little garbage, for which Python would look again and again.
+
+    What they made stays until the process ends, so no later collection looks through it either.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _make_worker(pipe: Connection, owner: Owner, threads: int) -> Worker:
+    import torch
+    from tqdm import tqdm
+
+    from recsweep.events import Started
+
+    tqdm.set_lock(threading.RLock())  # its own would be a semaphore that outlives a killed worker
+    torch.set_num_threads(threads)
+    with suppress(OSError):  # the parent went on without this worker; its end of the pipe will tell
+        pipe.send(Started(torch.cuda.device_count()))  # counts without taking memory of any
+
     from recsweep.worker import Worker
 
-    send: Callable[[Event], None] = pipe.send
-    worker = Worker(owner, send, lambda: False)
+    return Worker(owner, pipe.send, lambda: False)
+
+
+def _serve(pipe: Connection, worker: Worker) -> None:
     while True:
         try:
-            operation, plan = pipe.recv()
+            operation, plan, seat = pipe.recv()
         except EOFError:
             return
         if operation == "search":
-            worker.search(plan)
+            worker.search(plan, seat)
         elif operation == "evaluate":
-            worker.evaluate(plan)
+            worker.evaluate(plan, seat)
 
 
 def _redirect(log: str) -> None:

@@ -60,6 +60,10 @@ class TrainingConfig(_Frozen):
     train_batch_size: int = Field(2048, ge=1)
     eval_batch_size: int = Field(4096, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "mixed"] = "float32"
+    """`mixed` computes in 16 bits where torch's autocast does; weights stay in float32."""
+    fast: bool = True
+    """Train by recsweep's own faster steps where they are proven equal; False: RecBole's code only."""
 
 
 class EvaluationConfig(_Frozen):
@@ -101,12 +105,22 @@ class WorkersConfig(_Frozen):
     count: int = Field(1, ge=1, le=256)
     threads: int | None = Field(None, ge=1)
     """Threads of each worker. None: the cores, divided among the workers."""
+    trials_per_gpu: int | Literal["auto"] = "auto"
+    """Trials at once on each GPU. `auto`: as many as fit, by the memory of the first one."""
     trials_per_worker: int = Field(50, ge=1)
     """A worker is replaced after this many trials, so that no leak grows."""
     trial_timeout_minutes: float | None = Field(None, gt=0)
     """A trial that takes longer is ended and recorded as timed out."""
     crash_retries: int = Field(2, ge=0)
     """How often a trial whose process died is run again before it counts as failed."""
+
+    @field_validator("trials_per_gpu", mode="before")
+    @classmethod
+    def _auto_or_a_count(cls, given: Any) -> Any:
+        # Here rather than by pydantic's union, whose errors speak of one of its members only.
+        if given != "auto" and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
+            raise ValueError(f"must be auto or a whole number from 1, but got {given!r}")
+        return given
 
 
 class SweepConfig(_Frozen):

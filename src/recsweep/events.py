@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recsweep.gpus import Memory
 from recsweep.study import Claim
+
+
+@dataclass(frozen=True)
+class Started:
+    """The process stands and waits for work."""
+
+    gpus: int
+    """How many torch sees."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,22 @@ class TrialDone:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What the first trial on a GPU took of its memory."""
+
+    device: str
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """A trial that shared its GPU ran out of memory; its slot waits for a GPU to itself."""
+
+    slot: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Cooling:
     """The worker rests."""
 
@@ -80,4 +105,17 @@ class Broken:
     message: str
 
 
-Event = Ready | Note | Claimed | EpochDone | TrialDone | Cooling | Idle | Evaluated | Broken
+Event = (
+    Started
+    | Ready
+    | Note
+    | Claimed
+    | EpochDone
+    | TrialDone
+    | Measured
+    | PutBack
+    | Cooling
+    | Idle
+    | Evaluated
+    | Broken
+)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsweep import space as spaces
-from recsweep.config import DatasetConfig, ModelConfig, Sweep, SweepConfig
+from recsweep.config import DatasetConfig, ModelConfig, Sweep, SweepConfig, TrainingConfig
 from recsweep.datasets.check import DataFiles, check_dataset, find_files
 from recsweep.documents import Document, nearest
 from recsweep.errors import InputError, UserError
@@ -79,7 +79,7 @@ class StudyPlan:
                 "dataset": self.dataset.model_dump(exclude={"path"}),
                 "data": dict(self.files.hashes),
                 "model": self.model.model_dump(),
-                "training": self.sweep.training.model_dump(exclude={"device"}),
+                "training": _defining(self.sweep.training),
                 "evaluation": self.sweep.evaluation.model_dump(),
                 "search": {
                     "engine": search.engine,
@@ -117,6 +117,16 @@ class StudyPlan:
         )
 
 
+def _defining(training: TrainingConfig) -> dict[str, Any]:
+    """What decides a result. What is as it was before there was a choice is left out: old studies go on."""
+    left_out = {"device"}
+    if training.precision == "float32":
+        left_out.add("precision")
+    if not training.fast:
+        left_out.add("fast")
+    return training.model_dump(exclude=left_out)
+
+
 def _seed(*parts: object) -> int:
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") % _SEED_SPACE
@@ -133,6 +143,7 @@ def plan_sweep(sweep: Sweep) -> list[StudyPlan]:
     _check_metrics(sweep)
     for name, model in sweep.models.items():
         _check_model(model, sweep.model_documents[name])
+        _check_precision(model, sweep.model_documents[name], sweep.config.training)
         _check_order(model, sweep)
     studies = list(_studies(sweep))
     for study in studies:
@@ -231,6 +242,20 @@ def _check_model(model: ModelConfig, document: Document) -> None:
         if name not in known:
             raise document.error(
                 ("fixed", name), f"{model.model} never reads `{name}`", nearest(name, known), at_key=True
+            )
+
+
+def _check_precision(model: ModelConfig, document: Document, training: TrainingConfig) -> None:
+    """RecBole clips gradients while they are scaled for float16, and so to next to nothing."""
+    if training.precision == "float32" or training.device == "cpu":
+        return
+    for part in ("space", "fixed"):
+        if getattr(model, part).get("clip_grad_norm") is not None:
+            raise document.error(
+                (part, "clip_grad_norm"),
+                "RecBole clips wrongly with `training.precision: mixed` on a GPU",
+                "use `precision: float32`, or leave out `clip_grad_norm`",
+                at_key=True,
             )
 
 

@@ -13,6 +13,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from recsweep.child import child_main
+from recsweep.gpus import Seat
 from recsweep.owner import Owner, this_process
 from recsweep.plan import StudyPlan
 from recsweep.study import Claim
@@ -33,6 +34,8 @@ class Child:
     claimed_at: float = 0.0
     idle: bool = True
     ready: bool = False
+    seat: Seat | None = None
+    """The last one that it was given; None where no GPU is used."""
 
 
 class Pool:
@@ -40,6 +43,8 @@ class Pool:
 
     def __init__(self) -> None:
         self.children: list[Child] = []
+        self.gpus: int | None = None
+        """GPUs that the workers see; None before the first one said so."""
 
     def take(self, plan: StudyPlan, count: int) -> list[Child]:
         """`count` live workers; new ones where there are too few."""
@@ -63,11 +68,27 @@ class Pool:
         owner = replace(this_process(), worker=process.pid)
         return Child(number, process, ours, owner, log)
 
-    def send(self, child: Child, message: tuple[str, StudyPlan]) -> None:
+    @property
+    def seats(self) -> list[Seat]:
+        """The seats of the workers that search now."""
+        return [child.seat for child in self.children if child.seat is not None and not child.idle]
+
+    def for_device(self, plan: StudyPlan, device: str) -> Child:
+        """An idle worker for a GPU: one that was there last, else a fresh one, else any."""
+        idle = [child for child in self.children if child.idle]
+        for wanted in (device, None):
+            for child in idle:
+                if (child.seat.device if child.seat else None) == wanted:
+                    return child
+        if idle and len(self.children) >= plan.sweep.workers.count:
+            return idle[0]  # what CUDA keeps for it on its former GPU stays there until it ends
+        return self.take(plan, len(self.children) + 1)[-1]
+
+    def send(self, child: Child, message: tuple[str, StudyPlan], seat: Seat | None = None) -> None:
         """Give a worker something to do."""
-        child.idle = False
+        child.idle, child.seat = False, seat
         with suppress(OSError):  # it died while it waited; its sentinel tells
-            child.pipe.send(message)
+            child.pipe.send((*message, seat))
 
     def remove(self, child: Child) -> None:
         """Let a worker go, dead or alive."""

@@ -27,10 +27,14 @@ from recsweep.events import (
     Evaluated,
     Event,
     Idle,
+    Measured,
     Note,
+    PutBack,
     Ready,
+    Started,
     TrialDone,
 )
+from recsweep.gpus import Gpus, Memory
 from recsweep.owner import Owner, this_process
 from recsweep.plan import StudyPlan
 from recsweep.pool import Child, Pool
@@ -57,6 +61,8 @@ class Supervisor:
         self._beats = 0
         self._beaten = time.monotonic()
         self._start_failures = 0
+        self._gpus: Gpus | None = None
+        """Who trains where; None where no GPU is used, or before a worker has told of any."""
 
     def __enter__(self) -> Supervisor:
         return self
@@ -133,10 +139,11 @@ class Supervisor:
     def _work(
         self, plan: StudyPlan, study: Study, view: StudyView, open_slots: int, *, join: bool = False
     ) -> None:
-        for child in self._pool.take(plan, min(plan.sweep.workers.count, open_slots)):
-            self._pool.send(child, ("search", plan))
+        self._gpus = None  # every study's trials are measured anew
+        self._employ(plan, study, open_slots)
         while True:
             self._pump(plan, study, view)
+            self._seat_workers(plan, study)
             busy = [child for child in self._pool.children if not child.idle]
             if busy:
                 continue
@@ -144,13 +151,40 @@ class Supervisor:
             if not waiting and (join or not study.ensure_slots(plan.budget)):
                 return
             if waiting:  # slots that were put back
-                for child in self._pool.take(plan, min(plan.sweep.workers.count, waiting)):
-                    self._pool.send(child, ("search", plan))
+                self._employ(plan, study, waiting)
             else:  # other machines run the rest
                 study.put_back_orphans()
                 time.sleep(_POLL_OTHERS_SECONDS)
                 view.filled = len(study.results())
                 self._display.show(view, force=True)
+
+    def _employ(self, plan: StudyPlan, study: Study, waiting: int) -> None:
+        """Set workers to search; none of them does so now."""
+        workers = plan.sweep.workers
+        gpus = 0 if plan.sweep.training.device == "cpu" else self._pool.gpus
+        if gpus:
+            self._gpus = self._gpus or Gpus(gpus, workers.trials_per_gpu, workers.count)
+            self._seat_workers(plan, study)
+            return
+        children = self._pool.take(plan, min(workers.count, waiting))
+        if gpus is None:
+            return  # the first of them will say what there is
+        for child in children:
+            self._pool.send(child, ("search", plan))
+
+    def _seat_workers(self, plan: StudyPlan, study: Study) -> None:
+        """Let as many workers search as the GPUs take and slots wait for."""
+        gpus = self._gpus
+        if gpus is None or gpus.next_seat(self._pool.seats, 1, 1) is None:
+            return
+        # A worker that searches without a trial is about to take one.
+        coming = sum(not child.idle and child.claim is None for child in self._pool.children)
+        waiting, open_slots = study.open_slots(plan.budget, shared=True), study.open_slots(plan.budget)
+        ordinary = max(0, waiting - coming)
+        alone = max(0, open_slots - coming - ordinary)
+        while (seat := gpus.next_seat(self._pool.seats, ordinary, alone)) is not None:
+            self._pool.send(self._pool.for_device(plan, seat.device), ("search", plan), seat)
+            ordinary, alone = (ordinary - 1, alone) if ordinary else (0, alone - 1)
 
     def _pump(self, plan: StudyPlan, study: Study, view: StudyView) -> None:
         """Wait for something to happen, and deal with it."""
@@ -179,6 +213,8 @@ class Supervisor:
     def _handle(self, child: Child, event: Event, plan: StudyPlan, study: Study, view: StudyView) -> None:
         worker = view.workers.setdefault(child.number, WorkerView())
         match event:
+            case Started(gpus):
+                self._pool.gpus = gpus
             case Ready(device, prepared):
                 child.ready, self._start_failures = True, 0
                 worker.doing = "ready"
@@ -197,16 +233,35 @@ class Supervisor:
             case TrialDone():
                 child.claim = None
                 self._trial_done(event, plan, study, view)
+            case Measured(device, memory):
+                self._measured(device, memory, plan)
+            case PutBack(slot, reason):
+                child.claim = None
+                if self._gpus is not None and child.seat is not None:
+                    self._gpus.out_of_memory(child.seat.device)
+                self._display.line(f"{plan.label} trial {slot}: {reason}; run again with a GPU to itself")
             case Cooling(seconds):
                 worker.doing = f"cooling down, at most {duration(seconds)}"
             case Idle(retired):
                 child.idle, child.claim = True, None
+                if self._gpus is not None:  # others may train on for long
+                    view.workers[child.number] = WorkerView(doing="waiting")
                 if retired:
                     self._pool.remove(child)
             case Broken(kind, message):
                 raise error_of(kind, message)
             case Evaluated():
                 raise AssertionError("nobody asked for an evaluation")
+
+    def _measured(self, device: str, memory: Memory, plan: StudyPlan) -> None:
+        if self._gpus is None:
+            return
+        contexts = sum(c.seat is not None and c.seat.device == device for c in self._pool.children)
+        count = self._gpus.measured(device, memory, contexts)
+        self._display.line(
+            f"{plan.label}: {device} trains up to {count} at once; the first trial took "
+            f"{memory.peak / 2**30:.1f} GiB, {memory.free / 2**30:.1f} of {memory.total / 2**30:.1f} are free"
+        )
 
     def _trial_done(self, event: TrialDone, plan: StudyPlan, study: Study, view: StudyView) -> None:
         view.add(event.slot, event.score)
@@ -261,7 +316,7 @@ class Supervisor:
                 raise RecsweepError(f"workers cannot start; {reason}; see {child.log}")
         else:
             self._crashed(claim, reason, child, plan, study, view)
-        if not child.idle and study.open_slots(plan.budget):
+        if not child.idle and self._gpus is None and study.open_slots(plan.budget):
             for fresh in self._pool.take(plan, len(self._pool.children) + 1)[-1:]:
                 self._pool.send(fresh, ("search", plan))
 
@@ -326,7 +381,7 @@ class Supervisor:
             return known
         with _sigterm_as_interrupt():
             child = self._pool.take(plan, 1)[0]
-            self._pool.send(child, ("evaluate", plan))
+            self._pool.send(child, ("evaluate", plan), child.seat)
             while True:
                 metrics = self._await_evaluation(child, plan, study, view)
                 if metrics is not None:

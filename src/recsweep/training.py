@@ -17,10 +17,12 @@ from typing import Any
 import torch
 
 from recsweep.errors import TrialDiverged
+from recsweep.fast import trainer as fast
 from recsweep.files import atomic_path, to_plain
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, make_loaders
+from recsweep.recbole_api.settings import FAST
 
 AfterEpoch = Callable[[int, float], None]
 """Called with the epoch (from 1) and its validation score; may raise to stop the trial."""
@@ -39,6 +41,8 @@ class Trained:
     best_epoch: int
     epochs: int
     seconds: float
+    path: str
+    """Whose code trained: `compiled`, `torch`, or `recbole` with the reason."""
     best: dict[str, Any] = field(repr=False)
     """Checkpoint of the best epoch, on the CPU."""
     last: dict[str, Any] = field(repr=False)
@@ -68,6 +72,8 @@ def train(
         train_data, valid_data, _ = make_loaders(config, split)
         model = recbole.make_model(config, train_data)
         trainer = recbole.make_trainer(config, model)
+        wanted = bool(settings.get(FAST, True))
+        path, finish = fast.install(trainer, train_data, valid_data, wanted=wanted)
         watch = _Watch(trainer, after_epoch, bool(config["valid_metric_bigger"]))
         try:
             score, metrics = recbole.fit(trainer, train_data, valid_data, watch)
@@ -75,6 +81,7 @@ def train(
             if "loss is nan" in str(error):
                 raise TrialDiverged(f"the training loss is NaN in epoch {watch.epoch + 1}") from None
             raise
+        finish()
         _require_finite(score, "validation score", watch.epoch)
         # Models that are computed rather than trained report no epoch.
         best_state = watch.best if watch.best is not None else recbole.weights(model)
@@ -85,6 +92,7 @@ def train(
             best_epoch=watch.best_epoch or 1,
             epochs=max(watch.epoch, 1),
             seconds=time.perf_counter() - started,
+            path=str(path),
             best=recbole.checkpoint(trainer, best_state, watch.best_epoch - 1, plain),
             last=recbole.checkpoint(trainer, recbole.weights(model), watch.epoch - 1, plain),
         )

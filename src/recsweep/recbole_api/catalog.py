@@ -18,7 +18,7 @@ import yaml
 from recsweep.documents import FloatLoader
 from recsweep.errors import UnsupportedEnvironment
 
-_FAMILIES = {
+FAMILIES = {
     "general_recommender": "general",
     "context_aware_recommender": "context",
     "sequential_recommender": "sequential",
@@ -75,7 +75,7 @@ def _tree(path: Path) -> ast.Module:
 def models() -> dict[str, str]:
     """Every model of RecBole and its family (general, sequential, context, knowledge, exlib)."""
     found: dict[str, str] = {}
-    for folder, family in _FAMILIES.items():
+    for folder, family in FAMILIES.items():
         for path in sorted((recbole_folder() / "model" / folder).glob("*.py")):
             for name in _CLASS.findall(path.read_text(encoding="utf-8")):
                 if name.lower() == path.stem:
@@ -91,7 +91,7 @@ def parameters(model: str) -> frozenset[str]:
     is built from, so ``num_layers`` is not among NARM's: NARM reads ``n_layers``.
     """
     family = models()[model]
-    folder = next(name for name, short in _FAMILIES.items() if short == family)
+    folder = next(name for name, short in FAMILIES.items() if short == family)
     names: set[str] = set()
     _collect_module(recbole_folder() / "model" / folder / f"{model.lower()}.py", names, set())
     trainers = recbole_folder() / "trainer" / "trainer.py"
@@ -115,7 +115,7 @@ def _collect_module(path: Path, names: set[str], seen: set[Path]) -> None:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recbole.model."):
             parts = (node.module or "").split(".")
             target = recbole_folder().joinpath(*parts[1:]).with_suffix(".py")
-            if parts[2] in _FAMILIES:
+            if parts[2] in FAMILIES:
                 _collect_module(target, names, seen)
             else:
                 imported = {alias.name for alias in node.names}

@@ -10,6 +10,8 @@ torch >= 2.6                   `torch.load` reads weights only, and RecBole's ow
 SINE                           importing RecBole's sequential models switches torch's anomaly mode on
                                for the whole process, which doubles the time of a trial; off again
 tensorboard                    trials write no event files into the working folder
+what a trial never uses        scikit-learn, TensorBoard, torch's compiler and the models of other families
+                               make up half of a process's start; each is loaded at its first use (`lazy`)
 pickles in checkpoint folders  RecBole loads any that lie there; it is given none
 pandas >= 3                    refused: chained `fillna(inplace=True)` does nothing there, and NaN
                                stay in the features without a word
@@ -18,6 +20,7 @@ pandas >= 3                    refused: chained `fillna(inplace=True)` does noth
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import logging
 import warnings
@@ -25,6 +28,7 @@ from functools import cache
 from typing import Any
 
 from recsweep.errors import UnsupportedEnvironment
+from recsweep.recbole_api import catalog, lazy
 
 # Lowest supported version, and the first one known not to work, by distribution.
 SUPPORTED = {
@@ -85,6 +89,9 @@ def apply() -> None:
         warnings.filterwarnings("ignore", message=message, category=category, module=module)
     _numpy_aliases()
     _scipy_update()
+    lazy.spare_the_compiler()
+    with lazy.deferred("sklearn.metrics", "torch.utils.tensorboard"):
+        _import_recbole()
     _patch_recbole()
     _trust_settings_in_checkpoints()
 
@@ -149,15 +156,34 @@ def _is_worth_reading(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("All the same value in [")
 
 
-def _patch_recbole() -> None:
-    import recbole.data.utils
-    import recbole.trainer.trainer
+def _import_recbole() -> None:
     import torch
 
     anomaly_mode = torch.is_anomaly_enabled()
-    import recbole.model.sequential_recommender  # sine.py calls set_detect_anomaly(True)
+    for name in ("config.configurator", "data.utils", "trainer.trainer", "model.sequential_recommender"):
+        importlib.import_module(f"recbole.{name}")
+    torch.autograd.set_detect_anomaly(anomaly_mode)  # sine.py calls set_detect_anomaly(True)
 
-    torch.autograd.set_detect_anomaly(anomaly_mode)
+
+def _get_model(name: str) -> Any:
+    """As RecBole's `get_model`, which imports every family on its way to the right one.
+
+    The general models, where it looks first, import scikit-learn.
+    """
+    for folder in catalog.FAMILIES:
+        if (catalog.recbole_folder() / "model" / folder / f"{name.lower()}.py").is_file():
+            return getattr(importlib.import_module(f"recbole.model.{folder}.{name.lower()}"), name)
+    raise ValueError(f"`model_name` [{name}] is not the name of an existing model.")  # RecBole's words
+
+
+def _patch_recbole() -> None:
+    import recbole.config.configurator
+    import recbole.data.utils
+    import recbole.trainer.trainer
+    import recbole.utils
+
+    for module in (recbole.utils, recbole.utils.utils, recbole.config.configurator):
+        module.get_model = _get_model
     recbole.trainer.trainer.torch = _Torch()
     recbole.trainer.trainer.get_tensorboard = lambda logger: _NoEvents()
     recbole.data.utils.load_split_dataloaders = lambda config: None

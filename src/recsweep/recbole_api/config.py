@@ -65,10 +65,14 @@ class TypedConfig(Config):  # type: ignore[misc]  # RecBole has no types
         self.final_config_dict["single_spec"] = True
         self.final_config_dict["local_rank"] = 0
         self.final_config_dict["device"] = self._device
+        if self._device.type != "cuda":
+            # RecBole scales losses wherever CUDA is there, even when it trains on the CPU: in bfloat16,
+            # which needs no scaling.
+            self.final_config_dict["enable_scaler"] = False
 
 
 def resolve_device(wanted: str) -> torch.device:
-    """`auto`: CUDA where there is one.
+    """`auto`: CUDA where there is one. `cuda:1` and the like are taken as they are.
 
     Raises:
         UserError: `cuda` was asked for and is not there.
@@ -76,11 +80,13 @@ def resolve_device(wanted: str) -> torch.device:
     from recsweep.errors import UserError
 
     available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
+    if wanted.startswith("cuda") and not available:
         raise UserError(
             "device: cuda was asked for, but torch sees no GPU; "
             "this torch is "
             + ("a CPU build" if torch.version.cuda is None else f"built for CUDA {torch.version.cuda}")
             + "; use device: auto, or see the README on CUDA builds"
         )
+    if ":" in wanted:
+        return torch.device(wanted)
     return torch.device("cuda" if available and wanted != "cpu" else "cpu")

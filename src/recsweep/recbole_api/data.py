@@ -17,6 +17,7 @@ from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.settings import SPLIT_SEED, TIME_ORDER
 
 from recbole.config.configurator import Config  # isort: skip
+from recbole.data.interaction import Interaction  # isort: skip
 from recbole.data.utils import data_preparation  # isort: skip
 from recbole.utils import ModelType, dataset_arguments, init_seed  # isort: skip
 
@@ -205,6 +206,11 @@ def make_loaders(config: TypedConfig, split: Split) -> tuple[Any, Any, Any]:
     whole.build = lambda: parts
     train, valid, test = data_preparation(config, whole)
     return train, valid, test
+
+
+def interaction(fields: dict[str, torch.Tensor]) -> Any:
+    """RecBole's `Interaction`, what its models take: columns by field name."""
+    return Interaction(fields)
 
 
 def _for_trial(dataset: Any, config: TypedConfig) -> Any:

@@ -12,8 +12,10 @@ from recsweep.recbole_api import catalog
 BUILTIN_DATASET = "ml-100k"
 TIME_ORDER = "time_order"
 SPLIT_SEED = "split_seed"
+FAST = "fast"
 """Keys of ours in a RecBole config; RecBole ignores what it does not know. `split_seed` draws a random
-split, which is one for all trials although each trial has a seed of its own."""
+split, which is one for all trials although each trial has a seed of its own; `fast` chooses the code
+that trains."""
 
 
 def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]:
@@ -97,6 +99,8 @@ def trial_settings(
         "seed": seed,
         "reproducibility": True,
         "show_progress": False,
+        FAST: training.fast,
+        **precision_settings(training),
         **model.fixed,
         **params,
     }
@@ -105,6 +109,17 @@ def trial_settings(
     if "train_neg_sample_args" not in settings and trains_without_negatives(model, params):
         settings["train_neg_sample_args"] = None
     return settings
+
+
+def precision_settings(training: TrainingConfig) -> dict[str, Any]:
+    """RecBole's keys of mixed precision; none for float32, so that its settings stay what they were.
+
+    The scaler is for float16, autocast's type on CUDA. `TypedConfig` leaves it out elsewhere, because
+    settings know no device.
+    """
+    if training.precision == "float32":
+        return {}
+    return {"enable_amp": True, "enable_scaler": True}
 
 
 def metric_names(evaluation: EvaluationConfig) -> tuple[str, ...]:

@@ -94,6 +94,7 @@ def best_result(result: StudyResult) -> dict[str, Any]:
                 "hardware": environment.get("hardware", {}),
                 "device": environment.get("device"),
                 "threads": environment.get("threads"),
+                "trained_by": winner.result.get("path"),
             },
             "durations": {
                 "best_trial_seconds": winner.result.get("seconds"),

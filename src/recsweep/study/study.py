@@ -109,35 +109,43 @@ class Study:
                 self._add_waiting(slot, attempt=0, crashes=0)
             elif trial.state == "failed" and not trial.counted:
                 # Its process died after closing the trial and before putting the slot back.
-                self._add_waiting(slot, trial.attempt + 1, trial.crashes)
+                self._add_waiting(slot, trial.attempt + 1, trial.crashes, trial.alone)
         return sum(not (slot in slots and slots[slot].counted) for slot in range(budget))
 
-    def open_slots(self, budget: int) -> int:
-        """How many slots of the budget wait."""
+    def open_slots(self, budget: int, *, shared: bool = False) -> int:
+        """How many slots of the budget wait; `shared`: for a worker that shares its GPU."""
         with self._errors():
-            return sum(trial.slot < budget for trial in self._index(TrialState.WAITING))
+            return len(self._waiting(budget, shared))
 
-    def _add_waiting(self, slot: int, attempt: int, crashes: int) -> None:
-        template = create_trial(
-            state=TrialState.WAITING,
-            user_attrs={"slot": slot, "attempt": attempt, "crashes": crashes},
-        )
+    def _waiting(self, budget: int, shared: bool) -> list[Trial]:
+        waiting = [trial for trial in self._index(TrialState.WAITING) if trial.slot < budget]
+        alone = self._alone() if shared else set()
+        return [trial for trial in waiting if trial.id not in alone]
+
+    def _add_waiting(self, slot: int, attempt: int, crashes: int, alone: bool = False) -> None:
+        attributes = {"slot": slot, "attempt": attempt, "crashes": crashes}
+        if alone:
+            attributes["alone"] = True
+        template = create_trial(state=TrialState.WAITING, user_attrs=attributes)
         with self._errors():
             self._storage.create_new_trial(self._id, template)
 
-    def claim(self, budget: int, owner: Owner) -> Claim | None:
-        """Take the lowest waiting slot of the budget; None when none waits."""
+    def claim(self, budget: int, owner: Owner, *, shared: bool = False) -> Claim | None:
+        """Take the lowest waiting slot of the budget; None when none waits.
+
+        Args:
+            shared: the caller shares its GPU, so slots that need one to themselves are not for it.
+        """
         with self._errors():
-            index = self._index(TrialState.WAITING)
-            waiting = sorted((t for t in index if t.slot < budget), key=lambda t: (t.slot, t.number))
-            for trial in waiting:
+            for trial in sorted(self._waiting(budget, shared), key=lambda t: (t.slot, t.number)):
                 # The bid stands before the state changes: a process that dies in between is known.
                 self._write(trial.id, f"{BID}{owner.place}/{owner.pid}", owner.to_dict())
                 if not self._set_state(trial.id, TrialState.RUNNING):
                     continue
                 self.beat(trial.id, owner, 0)
                 attributes = self._storage.get_trial_user_attrs(trial.id)
-                claim = Claim(trial.id, trial.slot, attributes["attempt"], attributes["crashes"])
+                known = (attributes["attempt"], attributes["crashes"], attributes.get("alone", False))
+                claim = Claim(trial.id, trial.slot, *known)
                 if not self._is_duplicate(claim, trial.number):
                     return claim
                 self._close(trial.id, DUPLICATE, "another trial fills the slot")
@@ -198,12 +206,18 @@ class Study:
         with self._errors():
             return self._close(claim.trial_id, kind, message)
 
-    def put_back(self, claim: Claim, message: str, *, crashed: bool = False) -> bool:
-        """Close a trial whose process is gone and let its slot wait again."""
+    def put_back(self, claim: Claim, message: str, *, crashed: bool = False, alone: bool = False) -> bool:
+        """Close a trial that came to no result and let its slot wait again.
+
+        Args:
+            crashed: the trial takes the blame for its dead process.
+            alone: the next trial of the slot is to have a GPU to itself, as all after it.
+        """
         with self._errors():
             if not self._close(claim.trial_id, INTERRUPTED, message):
                 return False
-            self._add_waiting(claim.slot, claim.attempt + 1, claim.crashes + crashed)
+            crashes = claim.crashes + crashed
+            self._add_waiting(claim.slot, claim.attempt + 1, crashes, alone or claim.alone)
             return True
 
     def return_slots(self, trials: list[Trial]) -> None:
@@ -279,6 +293,17 @@ class Study:
             Trial(id_, number, number if text is None else json.loads(text), STATES[state])
             for id_, number, state, text in rows
         ]
+
+    def _alone(self) -> set[int]:
+        """Ids of the trials that are to have a GPU to themselves."""
+        trials, attributes = TrialModel.__table__, TrialUserAttributeModel.__table__
+        query = (
+            sqlalchemy.select(trials.c.trial_id)
+            .join(attributes, attributes.c.trial_id == trials.c.trial_id)
+            .where(trials.c.study_id == self._id, attributes.c.key == "alone")
+        )
+        with self._storage.engine.connect() as connection:
+            return set(connection.execute(query).scalars())
 
     def _write(self, trial_id: int, name: str, value: Any) -> None:
         with contextlib.suppress(*_GONE):

@@ -33,6 +33,8 @@ class Trial:
     """waiting, running, complete, pruned or failed"""
     attempt: int = 0
     crashes: int = 0
+    alone: bool = False
+    """To be run with a GPU to itself: it ran out of memory when it shared one."""
     params: Params = field(default_factory=dict)
     seed: int | None = None
     score: float | None = None
@@ -63,11 +65,12 @@ class Claim:
     slot: int
     attempt: int
     crashes: int
+    alone: bool = False
 
 
 def claim_of(trial: Trial) -> Claim:
     """The claim under which a trial runs."""
-    return Claim(trial.id, trial.slot, trial.attempt, trial.crashes)
+    return Claim(trial.id, trial.slot, trial.attempt, trial.crashes, trial.alone)
 
 
 def best(results: list[Trial], *, maximize: bool) -> Trial | None:
@@ -126,6 +129,7 @@ def from_optuna(trial: FrozenTrial) -> Trial:
         state=STATES[trial.state],
         attempt=int(attributes.get("attempt", 0)),
         crashes=int(attributes.get("crashes", 0)),
+        alone=bool(attributes.get("alone", False)),
         params=dict(setup.get("params", trial.params)),
         seed=setup.get("seed"),
         score=trial.values[0] if trial.state == TrialState.COMPLETE and trial.values else None,

@@ -1,0 +1,405 @@
+// What all kernels share: matrix products, vectorizable functions, the dropout generator, threads.
+//
+// Everything is float32, row-major and contiguous. Loops are written so that the compiler vectorizes
+// them. A kernel's result does not depend on how rows are cut into chunks, but for the order in which
+// sums are taken; it does not depend on timing at all.
+#pragma once
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/util/Exception.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+extern "C" void sgemm_(const char* transa, const char* transb, const int* m, const int* n, const int* k,
+                       const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
+                       const float* beta, float* c, const int* ldc);
+
+// Loops are vectorized only where what they call is inlined.
+#define INLINE inline __attribute__((always_inline))
+
+namespace recsweep {
+
+using Tensor = at::Tensor;
+using Buffer = std::vector<float>;
+constexpr int64_t LANES = 16;
+
+// ---------------------------------------------------------------------------------------- products
+
+// C[m, n] = A[m, k] B[k, n] (+ C): strides are the lengths of rows in memory.
+inline void multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+                     float* c, int64_t ldc, bool add = false) {
+  if (m == 0 || n == 0) return;
+  const int M = m, N = n, K = k, LA = lda, LB = ldb, LC = ldc;
+  const float one = 1.f, beta = add ? 1.f : 0.f;
+  sgemm_("N", "N", &N, &M, &K, &one, b, &LB, a, &LA, &beta, c, &LC);
+}
+
+// C[m, n] = A[m, k] B[n, k]^T (+ C), the product of a linear layer.
+inline void multiply_nt(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
+                        int64_t ldb, float* c, int64_t ldc, bool add = false) {
+  if (m == 0 || n == 0) return;
+  const int M = m, N = n, K = k, LA = lda, LB = ldb, LC = ldc;
+  const float one = 1.f, beta = add ? 1.f : 0.f;
+  sgemm_("T", "N", &N, &M, &K, &one, b, &LB, a, &LA, &beta, c, &LC);
+}
+
+// C[m, n] = A[k, m]^T B[k, n] (+ C), the gradient of a weight.
+inline void multiply_tn(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
+                        int64_t ldb, float* c, int64_t ldc, bool add = false) {
+  if (m == 0 || n == 0 || (k == 0 && add)) return;
+  const int M = m, N = n, K = k, LA = lda, LB = ldb, LC = ldc;
+  const float one = 1.f, beta = add ? 1.f : 0.f;
+  sgemm_("N", "T", &N, &M, &K, &one, b, &LB, a, &LA, &beta, c, &LC);
+}
+
+// --------------------------------------------------------------------------------------- functions
+
+// exp(x) to 2 ulp: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2] (Cephes' coefficients). NaN stays NaN.
+INLINE float exp_(float x) {
+  x = x < -87.3f ? -87.3f : x;
+  x = x > 88.3f ? 88.3f : x;
+  const float n = __builtin_rintf(x * 1.44269504088896341f);
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.f;
+  return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
+}
+
+INLINE float sigmoid_(float x) { return 1.f / (1.f + exp_(-x)); }
+
+// tanh(x) to a few ulp: the rational function that Eigen uses, beyond +-7.9 it is +-1 in float32.
+INLINE float tanh_(float x) {
+  const float limit = 7.90531110763549805f;
+  const float c = x < -limit ? -limit : (x > limit ? limit : x);
+  const float s = c * c;
+  float p = -2.76076847742355e-16f;
+  p = p * s + 2.00018790482477e-13f;
+  p = p * s - 8.60467152213735e-11f;
+  p = p * s + 5.12229709037114e-08f;
+  p = p * s + 1.48572235717979e-05f;
+  p = p * s + 6.37261928875436e-04f;
+  p = p * s + 4.89352455891786e-03f;
+  float q = 1.19825839466702e-06f;
+  q = q * s + 1.18534705686654e-04f;
+  q = q * s + 2.26843463243900e-03f;
+  q = q * s + 4.89352518554385e-03f;
+  return c * p / q;
+}
+
+// Phi(x) and phi(x) of the standard normal distribution, absolute error 1e-7 (Abramowitz & Stegun 7.1.26).
+INLINE void normal_(float x, float& cumulative, float& density) {
+  const float z = std::fabs(x) * 0.70710678118654752f;
+  const float t = 1.f / (1.f + 0.3275911f * z);
+  const float e = exp_(-z * z);
+  float p = 1.061405429f;
+  p = p * t - 1.453152027f;
+  p = p * t + 1.421413741f;
+  p = p * t - 0.284496736f;
+  p = p * t + 0.254829592f;
+  const float tail = 0.5f * p * t * e;
+  cumulative = x < 0.f ? tail : 1.f - tail;
+  density = e * 0.39894228040143268f;
+}
+
+inline float maximum(const float* __restrict x, int64_t n) {
+  float lanes[LANES];
+  for (int64_t k = 0; k < LANES; ++k) lanes[k] = x[0];
+  int64_t j = 0;
+  for (; j + LANES <= n; j += LANES)
+    for (int64_t k = 0; k < LANES; ++k) lanes[k] = x[j + k] > lanes[k] ? x[j + k] : lanes[k];
+  float top = lanes[0];
+  for (int64_t k = 1; k < LANES; ++k) top = lanes[k] > top ? lanes[k] : top;
+  for (; j < n; ++j) top = x[j] > top ? x[j] : top;
+  return top;
+}
+
+INLINE float dot(const float* __restrict a, const float* __restrict b, int64_t n) {
+  float sum = 0.f;
+  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+// y += s x
+INLINE void axpy(int64_t n, float s, const float* __restrict x, float* __restrict y) {
+  for (int64_t i = 0; i < n; ++i) y[i] += s * x[i];
+}
+
+// sums[j] += sum over rows of x[i, j]
+inline void add_rows(const float* __restrict x, int64_t rows, int64_t n, float* __restrict sums) {
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < n; ++j) sums[j] += x[i * n + j];
+}
+
+// x[i, :] = bias
+inline void fill_rows(const float* __restrict bias, int64_t rows, int64_t n, float* __restrict x) {
+  for (int64_t i = 0; i < rows; ++i) std::memcpy(x + i * n, bias, n * sizeof(float));
+}
+
+// ----------------------------------------------------------------------------------------- dropout
+
+// One stream of dropout masks. The mask is a function of key and element, so that the backward pass
+// draws it again and nothing is stored: a 32-bit integer hash (two multiply-xorshift rounds, "lowbias32")
+// with one key before each round.
+struct Dropout {
+  uint32_t first = 0, second = 0, threshold = 0;
+  float scale = 1.f;
+  bool on = false;
+
+  Dropout() = default;
+  Dropout(double p, uint64_t seed, uint64_t stream) {
+    on = p > 0.0;
+    if (!on) return;
+    uint64_t z = seed + (stream + 1) * 0x9E3779B97F4A7C15ull;  // splitmix64
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+    z ^= z >> 31;
+    first = static_cast<uint32_t>(z);
+    second = static_cast<uint32_t>(z >> 32);
+    threshold = static_cast<uint32_t>(std::min(p * 4294967296.0, 4294967295.0));
+    scale = p < 1.0 ? static_cast<float>(1.0 / (1.0 - p)) : 0.f;
+  }
+
+  // 1 / (1 - p) where the element is kept, else 0.
+  INLINE float operator()(uint32_t element) const {
+    uint32_t x = element * 0x9E3779B9u + first;
+    x ^= x >> 16;
+    x *= 0x7feb352du;
+    x += second;
+    x ^= x >> 15;
+    x *= 0x846ca68bu;
+    x ^= x >> 16;
+    return x >= threshold ? scale : 0.f;
+  }
+
+  void apply(float* __restrict x, int64_t n, uint32_t from = 0) const {
+    if (!on) return;
+    const Dropout self = *this;
+    for (int64_t i = 0; i < n; ++i) x[i] *= self(from + static_cast<uint32_t>(i));
+  }
+};
+
+// ----------------------------------------------------------------------------------- layer normalization
+
+// y = xhat * weight + bias in place of x; xhat and 1/std are kept for the backward pass.
+inline void normalize_rows(float* __restrict x, int64_t rows, int64_t d, const float* __restrict weight,
+                           const float* __restrict bias, float eps, float* __restrict xhat,
+                           float* __restrict rstd) {
+  for (int64_t i = 0; i < rows; ++i) {
+    float* __restrict row = x + i * d;
+    float* __restrict hat = xhat + i * d;
+    float mean = 0.f, square = 0.f;
+    for (int64_t j = 0; j < d; ++j) mean += row[j];
+    mean /= d;
+    for (int64_t j = 0; j < d; ++j) square += (row[j] - mean) * (row[j] - mean);
+    const float r = 1.f / std::sqrt(square / d + eps);
+    rstd[i] = r;
+    for (int64_t j = 0; j < d; ++j) {
+      hat[j] = (row[j] - mean) * r;
+      row[j] = hat[j] * weight[j] + bias[j];
+    }
+  }
+}
+
+// The gradient dy becomes the gradient of the input, in place; those of weight and bias are added.
+inline void normalize_rows_backward(float* __restrict dy, int64_t rows, int64_t d,
+                                    const float* __restrict weight, const float* __restrict xhat,
+                                    const float* __restrict rstd, float* __restrict dweight,
+                                    float* __restrict dbias) {
+  for (int64_t i = 0; i < rows; ++i) {
+    float* __restrict g = dy + i * d;
+    const float* __restrict hat = xhat + i * d;
+    float sum = 0.f, product = 0.f;
+    for (int64_t j = 0; j < d; ++j) {
+      dbias[j] += g[j];
+      dweight[j] += g[j] * hat[j];
+      g[j] *= weight[j];
+      sum += g[j];
+      product += g[j] * hat[j];
+    }
+    sum /= d;
+    product /= d;
+    for (int64_t j = 0; j < d; ++j) g[j] = rstd[i] * (g[j] - sum - hat[j] * product);
+  }
+}
+
+// ----------------------------------------------------------------------------------------- batches
+
+// Sequences of a batch, sorted by length (longest first), as rows of the whole split's table.
+struct Batch {
+  const int64_t* table;   // [samples, width] items, padded with 0 at the end
+  const int64_t* rows;    // [batch] which samples
+  const int64_t* lengths; // [samples]
+  int64_t width, size;
+  std::vector<int64_t> order;  // positions in the batch, longest sequence first
+
+  Batch(const Tensor& sequences, const Tensor& all_lengths, const Tensor& index)
+      : table(sequences.data_ptr<int64_t>()), rows(index.data_ptr<int64_t>()),
+        lengths(all_lengths.data_ptr<int64_t>()), width(sequences.size(1)), size(index.numel()) {
+    TORCH_CHECK(sequences.is_contiguous() && all_lengths.is_contiguous() && index.is_contiguous());
+    std::vector<int64_t> start(width + 2, 0);
+    for (int64_t i = 0; i < size; ++i) {
+      TORCH_CHECK(length(i) >= 1 && length(i) <= width, "a sequence of length ", length(i), " in a table of width ", width);
+      ++start[width - length(i) + 1];
+    }
+    for (int64_t l = 1; l <= width; ++l) start[l] += start[l - 1];
+    order.resize(size);
+    for (int64_t i = 0; i < size; ++i) order[start[width - length(i)]++] = i;
+  }
+  int64_t length(int64_t i) const { return lengths[rows[i]]; }
+  const int64_t* items(int64_t i) const { return table + rows[i] * width; }
+
+  // Consecutive positions of `order` with at most `tokens` items each (padding of the longest counted).
+  std::vector<std::pair<int64_t, int64_t>> chunks(int64_t tokens, int64_t most) const {
+    std::vector<std::pair<int64_t, int64_t>> found;
+    for (int64_t from = 0; from < size;) {
+      const int64_t longest = length(order[from]);
+      const int64_t count = std::min({std::max<int64_t>(1, tokens / longest), most, size - from});
+      found.emplace_back(from, from + count);
+      from += count;
+    }
+    return found;
+  }
+};
+
+inline const float* in(const Tensor& t) {
+  TORCH_CHECK(t.scalar_type() == at::kFloat && t.is_contiguous(), "a kernel wants contiguous float32");
+  return t.data_ptr<float>();
+}
+inline float* out(const Tensor& t) { return const_cast<float*>(in(t)); }
+
+// Gradients that several threads add to: each thread has its own, they are summed in a fixed order.
+class Gradients {
+ public:
+  explicit Gradients(const std::vector<Tensor>& targets) : copies_{targets} {
+    for (const auto& t : targets) in(t);
+  }
+  void spread(int64_t threads) {
+    while (static_cast<int64_t>(copies_.size()) < threads) {
+      std::vector<Tensor> own;
+      for (const auto& t : copies_[0]) own.push_back(at::zeros_like(t));
+      copies_.push_back(std::move(own));
+    }
+  }
+  const std::vector<Tensor>& of(int64_t thread) const { return copies_[thread]; }
+  void gather() {
+    for (size_t copy = 1; copy < copies_.size(); ++copy)
+      for (size_t i = 0; i < copies_[0].size(); ++i) {
+        float* __restrict sum = out(copies_[0][i]);
+        const float* __restrict part = in(copies_[copy][i]);
+        const int64_t n = copies_[0][i].numel();
+        for (int64_t j = 0; j < n; ++j) sum[j] += part[j];
+      }
+    copies_.resize(1);
+  }
+
+ private:
+  std::vector<std::vector<Tensor>> copies_;
+};
+
+// Chunks dealt to threads in turns: thread t takes t, t + threads, ... Longest first, so they balance.
+template <typename Work>
+void deal(int64_t chunks, int64_t threads, const Work& work) {
+  if (threads <= 1) {
+    for (int64_t c = 0; c < chunks; ++c) work(c, 0);
+    return;
+  }
+  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t c = t; c < chunks; c += threads) work(c, t);
+  });
+}
+
+inline int64_t threads_for(int64_t chunks) {
+  return std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), chunks));
+}
+
+// -------------------------------------------------------------------------------------------- loss
+
+enum class Kind : int64_t { none = 0, cross_entropy = 1, bpr = 2 };
+
+// The loss of sequence representations h against item embeddings, mean over the batch, and its gradients.
+struct Loss {
+  Kind kind;
+  const float* items;  // [n_items, d]
+  int64_t n_items, d;
+  const int64_t* positive;  // by position in the batch
+  const int64_t* negative;
+  float share;  // 1 / batch size
+
+  Loss(int64_t kind_, const Tensor& embedding, const Tensor& pos, const std::optional<Tensor>& neg)
+      : kind(static_cast<Kind>(kind_)), items(in(embedding)), n_items(embedding.size(0)), d(embedding.size(1)),
+        positive(pos.data_ptr<int64_t>()), negative(neg ? neg->data_ptr<int64_t>() : nullptr),
+        share(1.f / static_cast<float>(pos.numel())) {
+    TORCH_CHECK(kind != Kind::bpr || negative, "BPR needs negatives");
+  }
+
+  // h, dh: [n, d]; `which` gives the position in the batch of each row. ditems is added to.
+  double operator()(int64_t n, const int64_t* which, const float* h, float* dh, float* ditems, Buffer& work) const {
+    return kind == Kind::bpr ? bpr(n, which, h, dh, ditems) : cross_entropy(n, which, h, dh, ditems, work);
+  }
+
+ private:
+  double bpr(int64_t n, const int64_t* which, const float* h, float* dh, float* ditems) const {
+    double total = 0.0;
+    for (int64_t i = 0; i < n; ++i) {
+      const float* p = items + positive[which[i]] * d;
+      const float* q = items + negative[which[i]] * d;
+      const float* __restrict hi = h + i * d;
+      float* __restrict g = dh + i * d;
+      const float s = sigmoid_(dot(hi, p, d) - dot(hi, q, d));
+      total -= std::log(1e-10f + s);
+      const float slope = -share * s * (1.f - s) / (1e-10f + s);
+      for (int64_t j = 0; j < d; ++j) g[j] = slope * (p[j] - q[j]);
+      axpy(d, slope, hi, ditems + positive[which[i]] * d);
+      axpy(d, -slope, hi, ditems + negative[which[i]] * d);
+    }
+    return total * share;
+  }
+
+  // Rows in blocks whose scores stay in the cache.
+  double cross_entropy(int64_t n, const int64_t* which, const float* h, float* dh, float* ditems,
+                       Buffer& work) const {
+    const int64_t block = std::max<int64_t>(16, std::min<int64_t>(256, (1 << 18) / n_items));
+    work.resize(std::max<size_t>(work.size(), std::min(block, n) * n_items));
+    double total = 0.0;
+    for (int64_t from = 0; from < n; from += block) {
+      const int64_t m = std::min(block, n - from);
+      float* scores = work.data();
+      multiply_nt(m, n_items, d, h + from * d, d, items, d, scores, n_items);
+      for (int64_t i = 0; i < m; ++i) {
+        float* __restrict row = scores + i * n_items;
+        const int64_t target = positive[which[from + i]];
+        const float top = maximum(row, n_items);
+        float sum = 0.f;
+        const float wanted = row[target] - top;
+        for (int64_t j = 0; j < n_items; ++j) {
+          row[j] = exp_(row[j] - top);
+          sum += row[j];
+        }
+        total += std::log(sum) - wanted;
+        const float scale = share / sum;
+        for (int64_t j = 0; j < n_items; ++j) row[j] *= scale;
+        row[target] -= share;
+      }
+      multiply(m, d, n_items, scores, n_items, items, d, dh + from * d, d);
+      multiply_tn(n_items, d, m, scores, n_items, h + from * d, d, ditems, d, true);
+    }
+    return total * share;
+  }
+};
+
+}  // namespace recsweep

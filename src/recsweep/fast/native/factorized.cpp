@@ -1,0 +1,109 @@
+// FPMC and BPR: sums of inner products of embeddings, trained with one negative a sample; and Adam.
+#include "common.h"
+
+namespace recsweep {
+namespace {
+
+const int64_t* ids(const Tensor& t, int64_t n) {
+  TORCH_CHECK(t.scalar_type() == at::kLong && t.is_contiguous() && t.numel() == n, "ids: contiguous int64, one a sample");
+  return t.data_ptr<int64_t>();
+}
+
+// -log(1e-10 + sigmoid(x)) as RecBole's BPRLoss, and its slope.
+float bpr_loss(float x, float& slope) {
+  const float s = sigmoid_(x);
+  slope = -s * (1.f - s) / (1e-10f + s);
+  return -std::log(1e-10f + s);
+}
+
+}  // namespace
+
+// weights: user-item, item-user, last-item, item-last embeddings of FPMC. `last`: the item clicked last.
+double fpmc_step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, const Tensor& users,
+                 const Tensor& last, const Tensor& positive, const Tensor& negative) {
+  const int64_t n = users.numel(), d = weights[0].size(1);
+  const int64_t *u = ids(users, n), *l = ids(last, n), *p = ids(positive, n), *q = ids(negative, n);
+  const float *ui = in(weights[0]), *iu = in(weights[1]), *li = in(weights[2]), *il = in(weights[3]);
+  float *gui = out(gradients[0]), *giu = out(gradients[1]), *gli = out(gradients[2]), *gil = out(gradients[3]);
+  const float share = 1.f / static_cast<float>(n);
+  double total = 0.0;
+  for (int64_t i = 0; i < n; ++i) {
+    const float *__restrict eu = ui + u[i] * d, *__restrict el = li + l[i] * d;
+    const float *__restrict up = iu + p[i] * d, *__restrict uq = iu + q[i] * d;
+    const float *__restrict lp = il + p[i] * d, *__restrict lq = il + q[i] * d;
+    float better = 0.f, worse = 0.f, slope;
+    for (int64_t j = 0; j < d; ++j) {
+      better += eu[j] * up[j] + el[j] * lp[j];
+      worse += eu[j] * uq[j] + el[j] * lq[j];
+    }
+    total += bpr_loss(better - worse, slope);
+    slope *= share;
+    float *du = gui + u[i] * d, *dl = gli + l[i] * d;
+    float *dup = giu + p[i] * d, *duq = giu + q[i] * d, *dlp = gil + p[i] * d, *dlq = gil + q[i] * d;
+    for (int64_t j = 0; j < d; ++j) du[j] += slope * (up[j] - uq[j]);
+    for (int64_t j = 0; j < d; ++j) dl[j] += slope * (lp[j] - lq[j]);
+    for (int64_t j = 0; j < d; ++j) dup[j] += slope * eu[j];
+    for (int64_t j = 0; j < d; ++j) duq[j] -= slope * eu[j];
+    for (int64_t j = 0; j < d; ++j) dlp[j] += slope * el[j];
+    for (int64_t j = 0; j < d; ++j) dlq[j] -= slope * el[j];
+  }
+  return total * share;
+}
+
+// weights: user and item embeddings of BPR.
+double bpr_step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, const Tensor& users,
+                const Tensor& positive, const Tensor& negative) {
+  const int64_t n = users.numel(), d = weights[0].size(1);
+  const int64_t *u = ids(users, n), *p = ids(positive, n), *q = ids(negative, n);
+  const float *user = in(weights[0]), *item = in(weights[1]);
+  float *duser = out(gradients[0]), *ditem = out(gradients[1]);
+  const float share = 1.f / static_cast<float>(n);
+  double total = 0.0;
+  for (int64_t i = 0; i < n; ++i) {
+    const float *__restrict e = user + u[i] * d, *__restrict a = item + p[i] * d, *__restrict b = item + q[i] * d;
+    float slope;
+    total += bpr_loss(dot(e, a, d) - dot(e, b, d), slope);
+    slope *= share;
+    float *de = duser + u[i] * d, *da = ditem + p[i] * d, *db = ditem + q[i] * d;
+    for (int64_t j = 0; j < d; ++j) de[j] += slope * (a[j] - b[j]);
+    for (int64_t j = 0; j < d; ++j) da[j] += slope * e[j];
+    for (int64_t j = 0; j < d; ++j) db[j] -= slope * e[j];
+  }
+  return total * share;
+}
+
+// One step of torch.optim.Adam (L2 weight decay, no AMSGrad) on every weight; gradients end as zeros.
+void adam_step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gradients,
+               const std::vector<Tensor>& first, const std::vector<Tensor>& second, double lr, double beta1,
+               double beta2, double eps, double decay, int64_t step) {
+  const double correction1 = 1.0 - std::pow(beta1, step), correction2 = std::sqrt(1.0 - std::pow(beta2, step));
+  const float rate = static_cast<float>(lr / correction1), root = static_cast<float>(1.0 / correction2);
+  const float keep1 = static_cast<float>(1.0 - beta1), keep2 = static_cast<float>(1.0 - beta2);
+  const float old2 = static_cast<float>(beta2), small = static_cast<float>(eps), shrink = static_cast<float>(decay);
+  for (size_t k = 0; k < weights.size(); ++k) {
+    float* weight = out(weights[k]);
+    float *gradient = out(gradients[k]), *mean = out(first[k]), *square = out(second[k]);
+    at::parallel_for(0, weights[k].numel(), 1 << 15, [&](int64_t begin, int64_t end) {
+      float *__restrict w = weight + begin, *__restrict g = gradient + begin;
+      float *__restrict m = mean + begin, *__restrict v = square + begin;
+      for (int64_t i = 0; i < end - begin; ++i) {
+        const float slope = g[i] + shrink * w[i];
+        m[i] += keep1 * (slope - m[i]);
+        v[i] = old2 * v[i] + keep2 * slope * slope;
+        w[i] -= rate * m[i] / (std::sqrt(v[i]) * root + small);
+        g[i] = 0.f;
+      }
+    });
+  }
+}
+
+TORCH_LIBRARY_FRAGMENT(recsweep, m) {
+  m.def("fpmc_step(Tensor[] weights, Tensor[] gradients, Tensor users, Tensor last, Tensor positive, "
+        "Tensor negative) -> float", &fpmc_step);
+  m.def("bpr_step(Tensor[] weights, Tensor[] gradients, Tensor users, Tensor positive, Tensor negative) -> float",
+        &bpr_step);
+  m.def("adam_step(Tensor[] weights, Tensor[] gradients, Tensor[] first, Tensor[] second, float lr, float beta1, "
+        "float beta2, float eps, float decay, int step) -> ()", &adam_step);
+}
+
+}  // namespace recsweep

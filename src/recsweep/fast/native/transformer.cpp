@@ -1,0 +1,582 @@
+// SASRec and BERT4Rec: RecBole's transformer encoder, forward and backward, chunk by chunk in the cache.
+//
+// Sequences are packed without padding. All layers but the last run on every item; the last one only on
+// the positions that the loss looks at (queries). RecBole masks with -10000, which is exactly zero after
+// the softmax in float32, so leaving masked keys out computes the same.
+#include "common.h"
+
+namespace recsweep {
+namespace {
+
+enum class Activation : int64_t { gelu = 0, relu = 1, swish = 2, tanh = 3, sigmoid = 4 };
+
+struct Shape {
+  int64_t layers, heads, d, inner;
+  bool causal;
+  Activation activation;
+  float eps;
+  double hidden_dropout, attention_dropout;
+  int64_t head() const { return d / heads; }
+};
+
+// Tensors of one layer in RecBole's order of modules; pointers to weights or to gradients.
+struct LayerTensors {
+  float *wq, *bq, *wk, *bk, *wv, *bv, *wo, *bo, *norm1, *shift1, *w1, *b1, *w2, *b2, *norm2, *shift2;
+  explicit LayerTensors(const Tensor* t)
+      : wq(out(t[0])), bq(out(t[1])), wk(out(t[2])), bk(out(t[3])), wv(out(t[4])), bv(out(t[5])), wo(out(t[6])),
+        bo(out(t[7])), norm1(out(t[8])), shift1(out(t[9])), w1(out(t[10])), b1(out(t[11])), w2(out(t[12])),
+        b2(out(t[13])), norm2(out(t[14])), shift2(out(t[15])) {}
+};
+constexpr int64_t HEAD_TENSORS = 4, LAYER_TENSORS = 16;
+
+struct Tensors {
+  float *items, *positions, *norm, *shift;
+  std::vector<LayerTensors> layers;
+  Tensors(const std::vector<Tensor>& t, int64_t n)
+      : items(out(t[0])), positions(out(t[1])), norm(out(t[2])), shift(out(t[3])) {
+    TORCH_CHECK(static_cast<int64_t>(t.size()) >= HEAD_TENSORS + n * LAYER_TENSORS, "too few tensors");
+    for (int64_t l = 0; l < n; ++l) layers.emplace_back(t.data() + HEAD_TENSORS + l * LAYER_TENSORS);
+  }
+};
+
+// The three projections of a layer as one matrix, so that one product makes queries, keys and values.
+struct Joined {
+  Buffer weight, bias;  // [3d, d], [3d]
+  Joined() = default;
+  Joined(const LayerTensors& t, int64_t d) : weight(3 * d * d), bias(3 * d) {
+    const float* w[] = {t.wq, t.wk, t.wv};
+    const float* b[] = {t.bq, t.bk, t.bv};
+    for (int i = 0; i < 3; ++i) {
+      std::memcpy(weight.data() + i * d * d, w[i], d * d * sizeof(float));
+      std::memcpy(bias.data() + i * d, b[i], d * sizeof(float));
+    }
+  }
+  void add_to(const LayerTensors& g, int64_t d) const {
+    float* w[] = {g.wq, g.wk, g.wv};
+    float* b[] = {g.bq, g.bk, g.bv};
+    for (int i = 0; i < 3; ++i) {
+      axpy(d * d, 1.f, weight.data() + i * d * d, w[i]);
+      axpy(d, 1.f, bias.data() + i * d, b[i]);
+    }
+  }
+};
+
+// ------------------------------------------------------------------------------ small matrix products
+
+typedef float Lane __attribute__((vector_size(64), aligned(4)));
+static_assert(sizeof(Lane) == LANES * sizeof(float));
+
+inline int64_t padded(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
+
+// Which part of a product is not zero, for causal attention.
+enum class Part { whole, columns_to_row, inner_to_row, inner_from_row };
+
+template <int ROWS, int BLOCKS>
+inline void tile(int64_t from, int64_t to, const float* a, int64_t row, int64_t column, const float* b, int64_t ldb,
+                 float* c, int64_t ldc) {
+  Lane sum[ROWS][BLOCKS];
+  for (int r = 0; r < ROWS; ++r)
+    for (int j = 0; j < BLOCKS; ++j) sum[r][j] = Lane{};
+  for (int64_t k = from; k < to; ++k) {
+    Lane bk[BLOCKS];
+    for (int j = 0; j < BLOCKS; ++j) bk[j] = *reinterpret_cast<const Lane*>(b + k * ldb + j * LANES);
+    for (int r = 0; r < ROWS; ++r) {
+      const float s = a[r * row + k * column];
+      for (int j = 0; j < BLOCKS; ++j) sum[r][j] += s * bk[j];
+    }
+  }
+  for (int r = 0; r < ROWS; ++r)
+    for (int j = 0; j < BLOCKS; ++j) *reinterpret_cast<Lane*>(c + r * ldc + j * LANES) = sum[r][j];
+}
+
+// C[m, n] = A[m, k] B[k, n]; n a multiple of LANES, A read by its two strides.
+void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t row, int64_t column, const float* b, int64_t ldb,
+             float* c, int64_t ldc, Part part = Part::whole) {
+  for (int64_t i = 0; i < m;) {
+    const int64_t rows = m - i >= 4 ? 4 : 1;
+    const int64_t from = part == Part::inner_from_row ? i : 0;
+    const int64_t to = part == Part::inner_to_row ? std::min(k, i + rows) : k;
+    const int64_t columns = part == Part::columns_to_row ? std::min(n, padded(i + rows)) : n;
+    for (int64_t j = 0; j < columns;) {
+      const int64_t blocks = columns - j >= 2 * LANES ? 2 : 1;
+      const float* left = a + i * row;
+      float* target = c + i * ldc + j;
+      if (rows == 4 && blocks == 2) tile<4, 2>(from, to, left, row, column, b + j, ldb, target, ldc);
+      else if (rows == 4) tile<4, 1>(from, to, left, row, column, b + j, ldb, target, ldc);
+      else if (blocks == 2) tile<1, 2>(from, to, left, row, column, b + j, ldb, target, ldc);
+      else tile<1, 1>(from, to, left, row, column, b + j, ldb, target, ldc);
+      j += blocks * LANES;
+    }
+    i += rows;
+  }
+}
+
+// ------------------------------------------------------------------------------------------- a chunk
+
+// Sequences packed one after another, and the positions that the last layer is asked for.
+struct Packed {
+  int64_t tokens = 0;
+  std::vector<int64_t> items, start, length;
+  std::vector<int64_t> query, query_start;  // tokens asked for; where a sequence's begin
+  int64_t sequences() const { return static_cast<int64_t>(start.size()); }
+  int64_t queries() const { return static_cast<int64_t>(query.size()); }
+  void clear() {
+    tokens = 0;
+    items.clear(), start.clear(), length.clear(), query.clear(), query_start.clear();
+  }
+  void add(const int64_t* sequence, int64_t n) {
+    start.push_back(tokens);
+    length.push_back(n);
+    query_start.push_back(queries());
+    items.insert(items.end(), sequence, sequence + n);
+    tokens += n;
+  }
+};
+
+struct Saved {  // of one layer, for its backward pass
+  Buffer x, xq, q, kv, probabilities, context, hat1, rstd1, y, slope, active, hat2, rstd2;
+};
+
+class Encoder {
+ public:
+  Encoder(const Shape& shape, const Tensors& weights, const std::vector<Joined>& joined)
+      : s_(shape), w_(weights), joined_(joined), saved_(shape.layers) {
+    for (const auto& j : joined) {
+      djoined_.emplace_back();
+      djoined_.back().weight.assign(j.weight.size(), 0.f);
+      djoined_.back().bias.assign(j.bias.size(), 0.f);
+    }
+  }
+
+  // Representations of the chunk's queries, [queries, d].
+  const float* forward(const Packed& chunk, bool train, uint64_t seed, uint64_t stream) {
+    seed_ = seed, stream_ = stream * 1024, train_ = train;
+    embed(chunk);
+    for (int64_t l = 0; l < s_.layers; ++l) layer(chunk, l);
+    return output_.data();
+  }
+
+  // From the gradient of the queries' representations (overwritten) to those of all weights.
+  void backward(const Packed& chunk, float* dy, const Tensors& g) {
+    float* gradient = dy;
+    for (int64_t l = s_.layers - 1; l >= 0; --l) {
+      layer_backward(chunk, l, gradient, g.layers[l]);
+      gradient = dx_.data();
+    }
+    const int64_t d = s_.d;
+    dropout(0, true).apply(gradient, chunk.tokens * d);
+    normalize_rows_backward(gradient, chunk.tokens, d, w_.norm, hat_.data(), rstd_.data(), g.norm, g.shift);
+    for (int64_t i = 0; i < chunk.sequences(); ++i)
+      for (int64_t p = 0; p < chunk.length[i]; ++p) {
+        const int64_t t = chunk.start[i] + p;
+        axpy(d, 1.f, gradient + t * d, g.items + chunk.items[t] * d);
+        axpy(d, 1.f, gradient + t * d, g.positions + p * d);
+      }
+  }
+
+  // Gradients of the joined projections, added to those of their parts.
+  void finish(const Tensors& g) {
+    for (int64_t l = 0; l < s_.layers; ++l) djoined_[l].add_to(g.layers[l], s_.d);
+  }
+
+ private:
+  Dropout dropout(uint64_t site, bool hidden) const {
+    return Dropout(train_ ? (hidden ? s_.hidden_dropout : s_.attention_dropout) : 0.0, seed_, stream_ + site);
+  }
+
+  void embed(const Packed& chunk) {
+    const int64_t d = s_.d;
+    auto& x = saved_[0].x;
+    x.resize(chunk.tokens * d), hat_.resize(chunk.tokens * d), rstd_.resize(chunk.tokens);
+    for (int64_t i = 0; i < chunk.sequences(); ++i)
+      for (int64_t p = 0; p < chunk.length[i]; ++p) {
+        const int64_t t = chunk.start[i] + p;
+        const float* __restrict item = w_.items + chunk.items[t] * d;
+        const float* __restrict place = w_.positions + p * d;
+        float* __restrict row = x.data() + t * d;
+        for (int64_t j = 0; j < d; ++j) row[j] = item[j] + place[j];
+      }
+    normalize_rows(x.data(), chunk.tokens, d, w_.norm, w_.shift, s_.eps, hat_.data(), rstd_.data());
+    dropout(0, true).apply(x.data(), chunk.tokens * d);
+  }
+
+  bool last(int64_t l) const { return l == s_.layers - 1; }
+
+  void layer(const Packed& chunk, int64_t l) {
+    const int64_t d = s_.d, T = chunk.tokens, Q = last(l) ? chunk.queries() : T;
+    const LayerTensors& w = w_.layers[l];
+    const Joined& joined = joined_[l];
+    Saved& s = saved_[l];
+    s.q.resize(Q * d), s.kv.resize(T * 2 * d), s.xq.resize(Q * d), s.context.resize(Q * d);
+    if (last(l))
+      for (int64_t i = 0; i < Q; ++i)
+        std::memcpy(s.xq.data() + i * d, s.x.data() + chunk.query[i] * d, d * sizeof(float));
+    const float* xq = last(l) ? s.xq.data() : s.x.data();
+    fill_rows(joined.bias.data(), Q, d, s.q.data());
+    multiply_nt(Q, d, d, xq, d, joined.weight.data(), d, s.q.data(), d, true);
+    fill_rows(joined.bias.data() + d, T, 2 * d, s.kv.data());
+    multiply_nt(T, 2 * d, d, s.x.data(), d, joined.weight.data() + d * d, d, s.kv.data(), 2 * d, true);
+    attend(chunk, l);
+    s.y.resize(Q * d), s.hat1.resize(Q * d), s.rstd1.resize(Q);
+    residual(Q, d, s.context.data(), d, w.wo, w.bo, xq, dropout(8 * l + 2, true), s.y.data());
+    normalize_rows(s.y.data(), Q, d, w.norm1, w.shift1, s_.eps, s.hat1.data(), s.rstd1.data());
+    feed_forward(l, Q);
+  }
+
+  // y = dropout(a W^T + b) + x
+  void residual(int64_t rows, int64_t d, const float* a, int64_t k, const float* weight, const float* bias,
+                const float* __restrict x, const Dropout& drop, float* __restrict y) {
+    fill_rows(bias, rows, d, y);
+    multiply_nt(rows, d, k, a, k, weight, k, y, d, true);
+    drop.apply(y, rows * d);
+    for (int64_t i = 0; i < rows * d; ++i) y[i] += x[i];
+  }
+
+  void feed_forward(int64_t l, int64_t Q) {
+    const int64_t d = s_.d, inner = s_.inner;
+    const LayerTensors& w = w_.layers[l];
+    Saved& s = saved_[l];
+    Buffer& next = last(l) ? output_ : saved_[l + 1].x;
+    s.slope.resize(Q * inner), s.active.resize(Q * inner), s.hat2.resize(Q * d), s.rstd2.resize(Q), next.resize(Q * d);
+    fill_rows(w.b1, Q, inner, s.slope.data());
+    multiply_nt(Q, inner, d, s.y.data(), d, w.w1, d, s.slope.data(), inner, true);
+    activate(s.slope.data(), s.active.data(), Q * inner);
+    residual(Q, d, s.active.data(), inner, w.w2, w.b2, s.y.data(), dropout(8 * l + 3, true), next.data());
+    normalize_rows(next.data(), Q, d, w.norm2, w.shift2, s_.eps, s.hat2.data(), s.rstd2.data());
+  }
+
+  // f(x) into `active`; f'(x) takes the place of x.
+  void activate(float* __restrict x, float* __restrict active, int64_t n) const {
+    switch (s_.activation) {
+      case Activation::gelu:
+        for (int64_t i = 0; i < n; ++i) {
+          float cumulative, density;
+          normal_(x[i], cumulative, density);
+          active[i] = x[i] * cumulative;
+          x[i] = cumulative + x[i] * density;
+        }
+        break;
+      case Activation::relu:
+        for (int64_t i = 0; i < n; ++i) {
+          active[i] = x[i] > 0.f ? x[i] : 0.f;
+          x[i] = x[i] > 0.f ? 1.f : 0.f;
+        }
+        break;
+      case Activation::swish:
+        for (int64_t i = 0; i < n; ++i) {
+          const float g = sigmoid_(x[i]);
+          active[i] = x[i] * g;
+          x[i] = g + active[i] * (1.f - g);
+        }
+        break;
+      case Activation::tanh:
+        for (int64_t i = 0; i < n; ++i) {
+          active[i] = tanh_(x[i]);
+          x[i] = 1.f - active[i] * active[i];
+        }
+        break;
+      case Activation::sigmoid:
+        for (int64_t i = 0; i < n; ++i) {
+          active[i] = sigmoid_(x[i]);
+          x[i] = active[i] * (1.f - active[i]);
+        }
+        break;
+    }
+  }
+
+  // Queries of a sequence in a layer: their first row and their number.
+  std::pair<int64_t, int64_t> queries_of(const Packed& chunk, int64_t i, bool all) const {
+    if (all) return {chunk.start[i], chunk.length[i]};
+    const int64_t end = i + 1 < chunk.sequences() ? chunk.query_start[i + 1] : chunk.queries();
+    return {chunk.query_start[i], end - chunk.query_start[i]};
+  }
+
+  // A head's columns of rows, padded to whole lanes; or transposed.
+  void take(const float* from, int64_t stride, int64_t rows, Buffer& to, int64_t width) const {
+    const int64_t head = s_.head();
+    to.resize(std::max<size_t>(to.size(), rows * width));
+    for (int64_t i = 0; i < rows; ++i) {
+      std::memcpy(to.data() + i * width, from + i * stride, head * sizeof(float));
+      for (int64_t j = head; j < width; ++j) to[i * width + j] = 0.f;
+    }
+  }
+  void take_transposed(const float* from, int64_t stride, int64_t rows, Buffer& to, int64_t width) const {
+    const int64_t head = s_.head();
+    to.resize(std::max<size_t>(to.size(), head * width));
+    for (int64_t j = 0; j < head; ++j) {
+      for (int64_t i = 0; i < rows; ++i) to[j * width + i] = from[i * stride + j];
+      for (int64_t i = rows; i < width; ++i) to[j * width + i] = 0.f;
+    }
+  }
+  void put(const Buffer& from, int64_t width, int64_t rows, float* to, int64_t stride) const {
+    for (int64_t i = 0; i < rows; ++i) std::memcpy(to + i * stride, from.data() + i * width, s_.head() * sizeof(float));
+  }
+
+  // How many keys a query sees.
+  int64_t limit(bool causal, int64_t query, int64_t keys) const { return causal ? query + 1 : keys; }
+
+  void attend(const Packed& chunk, int64_t l) {
+    const int64_t d = s_.d, head = s_.head(), wide = padded(head);
+    const bool causal = s_.causal && !last(l);  // the last layer's query is the last item: it sees all
+    const float scale = 1.f / std::sqrt(static_cast<float>(head));
+    const Dropout drop = dropout(8 * l + 1, false);
+    Saved& s = saved_[l];
+    int64_t used = 0;
+    for (int64_t i = 0; i < chunk.sequences(); ++i) {
+      const auto [from, n] = queries_of(chunk, i, !last(l));
+      const int64_t keys = chunk.length[i], width = padded(keys);
+      s.probabilities.resize(std::max<size_t>(s.probabilities.size(), used + s_.heads * n * width));
+      for (int64_t h = 0; h < s_.heads; ++h, used += n * width) {
+        const float* kv = s.kv.data() + chunk.start[i] * 2 * d + h * head;
+        float* p = s.probabilities.data() + used;
+        take_transposed(kv, 2 * d, keys, transposed_, width);
+        take(kv + d, 2 * d, keys, values_, wide);
+        product(n, width, head, s.q.data() + from * d + h * head, d, 1, transposed_.data(), width, p, width,
+                causal ? Part::columns_to_row : Part::whole);
+        softmax(p, n, keys, width, scale, causal);
+        float* kept = drop.on ? dropped(p, n * width, drop, used) : p;
+        results_.resize(std::max<size_t>(results_.size(), n * wide));
+        product(n, wide, keys, kept, width, 1, values_.data(), wide, results_.data(), wide,
+                causal ? Part::inner_to_row : Part::whole);
+        put(results_, wide, n, s.context.data() + from * d + h * head, d);
+      }
+    }
+  }
+
+  float* dropped(const float* __restrict p, int64_t n, const Dropout& drop, int64_t from) {
+    kept_.resize(std::max<size_t>(kept_.size(), n));
+    float* __restrict kept = kept_.data();
+    const Dropout own = drop;
+    for (int64_t j = 0; j < n; ++j) kept[j] = p[j] * own(static_cast<uint32_t>(from + j));
+    return kept;
+  }
+
+  void softmax(float* p, int64_t n, int64_t keys, int64_t width, float scale, bool causal) const {
+    for (int64_t i = 0; i < n; ++i) {
+      float* __restrict row = p + i * width;
+      const int64_t m = limit(causal, i, keys);
+      const float top = maximum(row, m) * scale;
+      float sum = 0.f;
+      for (int64_t j = 0; j < m; ++j) {
+        row[j] = exp_(row[j] * scale - top);
+        sum += row[j];
+      }
+      const float share = 1.f / sum;
+      for (int64_t j = 0; j < m; ++j) row[j] *= share;
+      for (int64_t j = m; j < width; ++j) row[j] = 0.f;
+    }
+  }
+
+  void attend_backward(const Packed& chunk, int64_t l, const float* dcontext) {
+    const int64_t d = s_.d, head = s_.head(), wide = padded(head);
+    const bool causal = s_.causal && !last(l);
+    const float scale = 1.f / std::sqrt(static_cast<float>(head));
+    const Dropout drop = dropout(8 * l + 1, false);
+    Saved& s = saved_[l];
+    int64_t used = 0;
+    for (int64_t i = 0; i < chunk.sequences(); ++i) {
+      const auto [from, n] = queries_of(chunk, i, !last(l));
+      const int64_t keys = chunk.length[i], width = padded(keys);
+      for (int64_t h = 0; h < s_.heads; ++h, used += n * width) {
+        const int64_t column = chunk.start[i] * 2 * d + h * head;
+        const float* kv = s.kv.data() + column;
+        const float* p = s.probabilities.data() + used;
+        take_transposed(kv + d, 2 * d, keys, transposed_, width);
+        take(kv, 2 * d, keys, values_, wide);
+        take(s.q.data() + from * d + h * head, d, n, queries_, wide);
+        take(dcontext + from * d + h * head, d, n, gradients_, wide);
+        dp_.resize(std::max<size_t>(dp_.size(), n * width));
+        product(n, width, head, gradients_.data(), wide, 1, transposed_.data(), width, dp_.data(), width,
+                causal ? Part::columns_to_row : Part::whole);
+        const float* kept = drop.on ? dropped(p, n * width, drop, used) : p;
+        const Part back = causal ? Part::inner_from_row : Part::whole;
+        results_.resize(std::max<size_t>(results_.size(), std::max(n, keys) * wide));
+        product(keys, wide, n, kept, 1, width, gradients_.data(), wide, results_.data(), wide, back);
+        put(results_, wide, keys, dkv_.data() + column + d, 2 * d);
+        softmax_backward(p, dp_.data(), n, keys, width, scale, causal, drop, used);
+        product(keys, wide, n, dp_.data(), 1, width, queries_.data(), wide, results_.data(), wide, back);
+        put(results_, wide, keys, dkv_.data() + column, 2 * d);
+        product(n, wide, keys, dp_.data(), width, 1, values_.data(), wide, results_.data(), wide,
+                causal ? Part::inner_to_row : Part::whole);
+        put(results_, wide, n, dq_.data() + from * d + h * head, d);
+      }
+    }
+  }
+
+  // The gradient of dropped probabilities becomes that of unscaled scores, in place.
+  void softmax_backward(const float* p, float* dp, int64_t n, int64_t keys, int64_t width, float scale, bool causal,
+                        const Dropout& drop, int64_t from) const {
+    const Dropout own = drop;
+    for (int64_t i = 0; i < n; ++i) {
+      const float* __restrict row = p + i * width;
+      float* __restrict g = dp + i * width;
+      const int64_t m = limit(causal, i, keys);
+      if (own.on)
+        for (int64_t j = 0; j < m; ++j) g[j] *= own(static_cast<uint32_t>(from + i * width + j));
+      const float mean = dot(row, g, m);
+      for (int64_t j = 0; j < m; ++j) g[j] = row[j] * (g[j] - mean) * scale;
+      for (int64_t j = m; j < width; ++j) g[j] = 0.f;
+    }
+  }
+
+  // From the gradient of a layer's output (overwritten) to that of its input (dx_) and its weights'.
+  void layer_backward(const Packed& chunk, int64_t l, float* dy, const LayerTensors& g) {
+    const int64_t d = s_.d, T = chunk.tokens, Q = last(l) ? chunk.queries() : T;
+    const LayerTensors& w = w_.layers[l];
+    Saved& s = saved_[l];
+    feed_forward_backward(l, Q, dy, g);  // dy: now the gradient of the first half's output
+    normalize_rows_backward(dy, Q, d, w.norm1, s.hat1.data(), s.rstd1.data(), g.norm1, g.shift1);
+    branch_.assign(dy, dy + Q * d);
+    dropout(8 * l + 2, true).apply(branch_.data(), Q * d);
+    add_rows(branch_.data(), Q, d, g.bo);
+    multiply_tn(d, d, Q, branch_.data(), d, s.context.data(), d, g.wo, d, true);
+    dcontext_.resize(Q * d), dq_.resize(Q * d), dkv_.resize(T * 2 * d);
+    multiply(Q, d, d, branch_.data(), d, w.wo, d, dcontext_.data(), d);
+    attend_backward(chunk, l, dcontext_.data());
+    project_backward(chunk, l, Q, dy);
+  }
+
+  void project_backward(const Packed& chunk, int64_t l, int64_t Q, float* dy) {
+    const int64_t d = s_.d, T = chunk.tokens;
+    const Joined& joined = joined_[l];
+    Joined& dj = djoined_[l];
+    Saved& s = saved_[l];
+    const float* xq = last(l) ? s.xq.data() : s.x.data();
+    add_rows(dq_.data(), Q, d, dj.bias.data());
+    add_rows(dkv_.data(), T, 2 * d, dj.bias.data() + d);
+    multiply_tn(d, d, Q, dq_.data(), d, xq, d, dj.weight.data(), d, true);
+    multiply_tn(2 * d, d, T, dkv_.data(), 2 * d, s.x.data(), d, dj.weight.data() + d * d, d, true);
+    multiply(Q, d, d, dq_.data(), d, joined.weight.data(), d, dy, d, true);
+    if (!last(l)) {
+      multiply(T, d, 2 * d, dkv_.data(), 2 * d, joined.weight.data() + d * d, d, dy, d, true);
+      if (dy != dx_.data()) dx_.assign(dy, dy + T * d);
+      return;
+    }
+    next_.resize(T * d);
+    multiply(T, d, 2 * d, dkv_.data(), 2 * d, joined.weight.data() + d * d, d, next_.data(), d);
+    for (int64_t i = 0; i < Q; ++i) axpy(d, 1.f, dy + i * d, next_.data() + chunk.query[i] * d);
+    dx_.swap(next_);
+  }
+
+  void feed_forward_backward(int64_t l, int64_t Q, float* dy, const LayerTensors& g) {
+    const int64_t d = s_.d, inner = s_.inner;
+    const LayerTensors& w = w_.layers[l];
+    Saved& s = saved_[l];
+    normalize_rows_backward(dy, Q, d, w.norm2, s.hat2.data(), s.rstd2.data(), g.norm2, g.shift2);
+    branch_.assign(dy, dy + Q * d);
+    dropout(8 * l + 3, true).apply(branch_.data(), Q * d);
+    add_rows(branch_.data(), Q, d, g.b2);
+    multiply_tn(d, inner, Q, branch_.data(), d, s.active.data(), inner, g.w2, inner, true);
+    dactive_.resize(Q * inner);
+    multiply(Q, inner, d, branch_.data(), d, w.w2, inner, dactive_.data(), inner);
+    float* __restrict da = dactive_.data();
+    const float* __restrict slope = s.slope.data();
+    for (int64_t i = 0; i < Q * inner; ++i) da[i] *= slope[i];
+    add_rows(da, Q, inner, g.b1);
+    multiply_tn(inner, d, Q, da, inner, s.y.data(), d, g.w1, d, true);
+    multiply(Q, d, inner, da, inner, w.w1, d, dy, d, true);
+  }
+
+  const Shape& s_;
+  const Tensors& w_;
+  const std::vector<Joined>& joined_;
+  std::vector<Joined> djoined_;
+  std::vector<Saved> saved_;
+  Buffer hat_, rstd_, output_, dx_, next_, branch_, dcontext_, dq_, dkv_, dactive_;
+  Buffer transposed_, values_, queries_, gradients_, results_, kept_, dp_;
+  uint64_t seed_ = 0, stream_ = 0;
+  bool train_ = false;
+};
+
+Shape shape_of(const std::vector<Tensor>& weights, at::IntArrayRef sizes, at::ArrayRef<double> reals, bool causal) {
+  TORCH_CHECK(sizes.size() == 3 && reals.size() == 3, "sizes: layers, heads, activation; reals: eps, two dropouts");
+  const int64_t d = weights[0].size(1);
+  TORCH_CHECK(d % sizes[1] == 0, "heads must divide the hidden size");
+  return Shape{sizes[0], sizes[1], d, weights[HEAD_TENSORS + 10].size(0), causal,
+               static_cast<Activation>(sizes[2]), static_cast<float>(reals[0]), reals[1], reals[2]};
+}
+
+std::vector<Joined> join(const Tensors& weights, int64_t d) {
+  std::vector<Joined> joined;
+  for (const auto& layer : weights.layers) joined.emplace_back(layer, d);
+  return joined;
+}
+
+void pack_last(const Batch& batch, int64_t from, int64_t to, Packed& chunk) {
+  chunk.clear();
+  for (int64_t i = from; i < to; ++i) {
+    const int64_t at = batch.order[i], n = batch.length(at);
+    chunk.add(batch.items(at), n);
+    chunk.query.push_back(chunk.tokens - 1);
+  }
+}
+
+constexpr int64_t MOST_SEQUENCES = 1024;
+
+}  // namespace
+
+// One batch of SASRec: the loss; gradients are added to `gradients`.
+double sasrec_step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, const Tensor& sequences,
+                   const Tensor& lengths, const Tensor& rows, const Tensor& positive,
+                   const std::optional<Tensor>& negative, int64_t loss_kind, at::IntArrayRef sizes,
+                   at::ArrayRef<double> reals, int64_t seed, int64_t tokens) {
+  const Shape shape = shape_of(weights, sizes, reals, true);
+  const Tensors w(weights, shape.layers);
+  const auto joined = join(w, shape.d);
+  const Batch batch(sequences, lengths, rows);
+  const Loss loss(loss_kind, weights[0], positive, negative);
+  const auto chunks = batch.chunks(tokens, MOST_SEQUENCES);
+  const int64_t threads = threads_for(chunks.size());
+  Gradients all(gradients);
+  all.spread(threads);
+  std::vector<double> losses(chunks.size(), 0.0);
+  std::vector<Encoder> encoders(threads, Encoder(shape, w, joined));
+  std::vector<Packed> packs(threads);
+  std::vector<Buffer> works(threads), dys(threads);
+  deal(chunks.size(), threads, [&](int64_t c, int64_t t) {
+    const auto [from, to] = chunks[c];
+    const Tensors g(all.of(t), shape.layers);
+    pack_last(batch, from, to, packs[t]);
+    const float* h = encoders[t].forward(packs[t], true, seed, c);
+    dys[t].resize((to - from) * shape.d);
+    losses[c] = loss(to - from, batch.order.data() + from, h, dys[t].data(), g.items, works[t]);
+    encoders[t].backward(packs[t], dys[t].data(), g);
+  });
+  for (int64_t t = 0; t < threads; ++t) encoders[t].finish(Tensors(all.of(t), shape.layers));
+  all.gather();
+  double total = 0.0;
+  for (double part : losses) total += part;
+  return total;
+}
+
+// Representations of sequences by SASRec, [rows, d], without dropout.
+Tensor sasrec_encode(const std::vector<Tensor>& weights, const Tensor& sequences, const Tensor& lengths,
+                     const Tensor& rows, at::IntArrayRef sizes, at::ArrayRef<double> reals, int64_t tokens) {
+  const Shape shape = shape_of(weights, sizes, reals, true);
+  const Tensors w(weights, shape.layers);
+  const auto joined = join(w, shape.d);
+  const Batch batch(sequences, lengths, rows);
+  const auto chunks = batch.chunks(tokens, MOST_SEQUENCES);
+  const int64_t threads = threads_for(chunks.size());
+  Tensor result = at::empty({batch.size, shape.d}, weights[0].options());
+  std::vector<Encoder> encoders(threads, Encoder(shape, w, joined));
+  std::vector<Packed> packs(threads);
+  deal(chunks.size(), threads, [&](int64_t c, int64_t t) {
+    const auto [from, to] = chunks[c];
+    pack_last(batch, from, to, packs[t]);
+    const float* h = encoders[t].forward(packs[t], false, 0, 0);
+    for (int64_t i = from; i < to; ++i)
+      std::memcpy(out(result) + batch.order[i] * shape.d, h + (i - from) * shape.d, shape.d * sizeof(float));
+  });
+  return result;
+}
+
+TORCH_LIBRARY_FRAGMENT(recsweep, m) {
+  m.def("sasrec_step(Tensor[] weights, Tensor[] gradients, Tensor sequences, Tensor lengths, Tensor rows, "
+        "Tensor positive, Tensor? negative, int loss, int[] sizes, float[] reals, int seed, int tokens) -> float",
+        &sasrec_step);
+  m.def("sasrec_encode(Tensor[] weights, Tensor sequences, Tensor lengths, Tensor rows, int[] sizes, "
+        "float[] reals, int tokens) -> Tensor", &sasrec_encode);
+}
+
+}  // namespace recsweep

@@ -1,0 +1,177 @@
+"""RecBole's stream of batches and negatives, drawn on tensors.
+
+RecBole's loader walks through Python lists: a list of indices, an Interaction of every column, a set for
+every sample's forbidden items. The stream here takes the same numbers from the same generators in the same
+order, so that every batch and every negative is the same, and gives row numbers instead of copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+PAIRWISE = "PAIRWISE"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One part of a split as tensors, one row a sample."""
+
+    users: torch.Tensor
+    """[samples] int64."""
+    items: torch.Tensor
+    """[samples] int64, the target of each sample."""
+    sequences: torch.Tensor | None
+    """[samples, width] int64, padded with 0 at the end; None for models without sequences."""
+    lengths: torch.Tensor | None
+    """[samples] int64, on the CPU: batches are planned there without waiting for a GPU."""
+    last: torch.Tensor | None
+    """[samples] int64, the last item of each sequence."""
+    device: torch.device
+
+    @classmethod
+    def of(cls, loader: Any, device: torch.device) -> Table:
+        """The samples of a RecBole loader."""
+        dataset, config = loader._dataset, loader.config
+        fields = dataset.inter_feat.interaction
+        item = config["ITEM_ID_FIELD"]
+        sequences = fields.get(item + config["LIST_SUFFIX"])
+        lengths = fields.get(config["ITEM_LIST_LENGTH_FIELD"])
+        last = None
+        if sequences is not None and lengths is not None:
+            last = _column(sequences.gather(1, lengths[:, None].long() - 1)[:, 0], device)
+        return cls(
+            users=_column(fields[config["USER_ID_FIELD"]], device),
+            items=_column(fields[item], device),
+            sequences=None if sequences is None else _column(sequences, device),
+            lengths=None if lengths is None else _column(lengths, torch.device("cpu")),
+            last=last,
+            device=device,
+        )
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def rows(self, begin: int, end: int) -> torch.Tensor:
+        """Row numbers on the CPU."""
+        return torch.arange(begin, min(end, len(self)))
+
+
+def _column(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return values.to(device=device, dtype=torch.int64).contiguous()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples by row number, with a negative for each where the loss wants one."""
+
+    rows: torch.Tensor
+    """[batch] int64, on the CPU."""
+    negatives: torch.Tensor | None
+    """[batch] int64, on the CPU."""
+
+
+class Stream:
+    """Batches of a RecBole training loader, epoch after epoch.
+
+    Args:
+        loader: RecBole's `TrainDataLoader` of this trial; its generator is used up as RecBole would.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self._generator: torch.Generator = loader.generator
+        self._shuffle = bool(loader.shuffle)
+        self._size, self._step = int(loader.sample_size), int(loader.step)
+        fields = loader._dataset.inter_feat.interaction
+        self._targets: np.ndarray[Any, Any] = fields[loader.config["ITEM_ID_FIELD"]].numpy()
+        self._negatives = _negatives(loader)
+
+    def epoch(self) -> Iterator[Batch]:
+        """One pass over the samples."""
+        # As torch's DataLoader and RandomSampler draw: a seed for workers that are never started, the
+        # permutation, and one more permutation when the first is used up.
+        torch.empty((), dtype=torch.int64).random_(generator=self._generator)
+        order = self._permutation() if self._shuffle else torch.arange(self._size)
+        for begin in range(0, self._size, self._step):
+            rows = order[begin : begin + self._step]
+            negatives = None if self._negatives is None else self._negatives.draw(rows.numpy())
+            yield Batch(rows, negatives)
+        if self._shuffle:
+            self._permutation()
+
+    def __len__(self) -> int:
+        return -(-self._size // self._step)
+
+    def _permutation(self) -> torch.Tensor:
+        return torch.randperm(self._size, generator=self._generator)
+
+
+def unsupported_negatives(loader: Any) -> str | None:
+    """Why negatives of this loader cannot be drawn here, or None."""
+    wanted = loader.neg_sample_args
+    if "none" in (wanted["distribution"], wanted.get("sample_num")):
+        return None
+    if wanted.get("dynamic"):
+        return "dynamic negative sampling"
+    if wanted["distribution"] != "uniform":
+        return f"negatives by {wanted['distribution']}"
+    if wanted["sample_num"] != 1:
+        return f"{wanted['sample_num']} negatives a sample"
+    if loader.dl_format.name != PAIRWISE:
+        return "pointwise negatives"
+    return None
+
+
+def _negatives(loader: Any) -> _OtherThanTarget | _NotSeen | None:
+    wanted = loader.neg_sample_args
+    if "none" in (wanted["distribution"], wanted.get("sample_num")):
+        return None
+    fields = loader._dataset.inter_feat.interaction
+    items = fields[loader.config["ITEM_ID_FIELD"]].numpy()
+    if type(loader._sampler).__name__ == "RepeatableSampler":
+        return _OtherThanTarget(items, loader._sampler.item_num)
+    users = fields[loader.config["USER_ID_FIELD"]].numpy()
+    return _NotSeen(users, loader._sampler)
+
+
+class _OtherThanTarget:
+    """RecBole's `RepeatableSampler`: any item but the target, again until none is left."""
+
+    def __init__(self, targets: np.ndarray[Any, Any], item_num: int) -> None:
+        self._targets, self._item_num = targets, item_num
+
+    def draw(self, rows: np.ndarray[Any, Any]) -> torch.Tensor:
+        targets = self._targets[rows]
+        values = np.random.randint(1, self._item_num, len(rows))
+        wrong = np.flatnonzero(values == targets)
+        while len(wrong):
+            values[wrong] = np.random.randint(1, self._item_num, len(wrong))
+            wrong = wrong[values[wrong] == targets[wrong]]
+        return torch.from_numpy(values)
+
+
+class _NotSeen:
+    """RecBole's `Sampler`: any item that the user has no interaction with in the training part."""
+
+    def __init__(self, users: np.ndarray[Any, Any], sampler: Any) -> None:
+        self._users, self._item_num = users, int(sampler.item_num)
+        pairs = [u * self._item_num + i for u, seen in enumerate(sampler.used_ids) for i in seen]
+        self._seen = np.sort(np.asarray(pairs, dtype=np.int64))
+
+    def draw(self, rows: np.ndarray[Any, Any]) -> torch.Tensor:
+        base = self._users[rows].astype(np.int64) * self._item_num
+        values = np.random.randint(1, self._item_num, len(rows))
+        wrong = np.flatnonzero(self._is_seen(base + values))
+        while len(wrong):
+            values[wrong] = np.random.randint(1, self._item_num, len(wrong))
+            wrong = wrong[self._is_seen(base[wrong] + values[wrong])]
+        return torch.from_numpy(values)
+
+    def _is_seen(self, pairs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        place = np.searchsorted(self._seen, pairs)
+        place[place == len(self._seen)] = 0
+        return np.asarray(self._seen[place] == pairs)

@@ -1,0 +1,117 @@
+"""What RecBole and torch load at the start of a process although a trial may never use it.
+
+RecBole imports scikit-learn for three metrics and TensorBoard for event files, and torch loads its
+compiler for the first optimizer: more than half of the time to a worker's first batch. Each of them is
+loaded here when something really uses it. No result depends on this file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from types import FunctionType, ModuleType
+from typing import Any
+
+_COMPILER = "torch._dynamo"
+# What `torch._compile._disable_dynamo` reads on a function: what to call in its place.
+_INSTEAD = "__dynamo_disable"
+
+
+class _Later:
+    """A function or class of a module that is imported when it is called, or asked for anything."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self._place = module, name
+
+    def _found(self) -> Any:
+        module, name = self._place
+        return getattr(importlib.import_module(module), name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._found()(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._found(), name)
+
+
+class _Placeholder(ModuleType):
+    """Stands for a module while others import names from it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # the import system looks for `__path__` and the like
+            raise AttributeError(name)
+        return _Later(self.__name__, name)
+
+
+@contextmanager
+def deferred(*modules: str) -> Iterator[None]:
+    """What is imported meanwhile gets these modules' names as stand-ins that load them when called.
+
+    The placeholders are gone when this ends: any later import finds the modules themselves. A module
+    that is loaded already is left as it is.
+    """
+    placeholders = {name: _Placeholder(name) for name in modules if name not in sys.modules}
+    sys.modules.update(placeholders)
+    try:
+        yield
+    finally:
+        for name, placeholder in placeholders.items():
+            if sys.modules.get(name) is placeholder:
+                del sys.modules[name]
+
+
+def spare_the_compiler() -> None:
+    """Let torch's optimizers load torch's compiler only where something else has loaded it.
+
+    They ask it not to look into them, which is for programs that compile. Without it there is nobody
+    to ask, and what they compute is the same. Where it is loaded they work as torch wrote them.
+    """
+    import torch
+
+    if _COMPILER in sys.modules:
+        return
+    for method in list(vars(torch.optim.Optimizer).values()):
+        if _defined_in(method, "torch._compile"):
+            _call_plainly(method)
+    for optimizer in torch.optim.Optimizer.__subclasses__():
+        step: Any = vars(optimizer).get("step")
+        if _defined_in(step, "torch.optim.optimizer") and step.__code__.co_name == "_use_grad":
+            setattr(optimizer, "step", _plain_step(step))  # noqa: B010  # mypy: a method
+
+
+def _defined_in(function: Any, module: str) -> bool:
+    """Whether a wrapper was made there. Its `__module__` is that of the function it wraps."""
+    wraps_another = isinstance(function, FunctionType) and hasattr(function, "__wrapped__")
+    return wraps_another and function.__globals__["__name__"] == module
+
+
+def _call_plainly(method: Any) -> None:
+    """Keep a method of `torch._compile._disable_dynamo` from loading the compiler."""
+    own = method.__wrapped__
+
+    def instead(*args: Any, **kwargs: Any) -> Any:
+        if _COMPILER not in sys.modules:
+            return own(*args, **kwargs)
+        delattr(own, _INSTEAD)  # from now on in torch's own way
+        return method(*args, **kwargs)
+
+    setattr(own, _INSTEAD, instead)
+
+
+def _plain_step(step: Any) -> Callable[..., Any]:
+    """`torch.optim.optimizer._use_grad_for_differentiable`, without its words to the compiler."""
+    own = step.__wrapped__
+
+    @wraps(step)
+    def plain(self: Any, *args: Any, **kwargs: Any) -> Any:
+        import torch
+
+        if _COMPILER in sys.modules:
+            return step(self, *args, **kwargs)
+        with torch.set_grad_enabled(self.defaults["differentiable"]):
+            return own(self, *args, **kwargs)
+
+    return plain
