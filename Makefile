@@ -37,7 +37,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 snakemake := snakemake --cores $(if $(value CORES),"$$RECSWEEP_CORES",1)
 
 .PHONY: help setup lock tune-all tune-smoke tune summarize evaluate doctor dry-run
-.PHONY: test test-long lint format bench bench-overhead bench-kills clean
+.PHONY: test test-long lint format bench bench-tuner bench-overhead bench-kills clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -73,6 +73,7 @@ setup: ## install everything into .venv (the other targets do so by themselves)
 		bash envs/install.sh $(VENV)/bin/python; \
 		cp envs/requirements.lock $(VENV)/installed.lock; \
 	}
+	@$(VENV)/bin/python -m recsweep.fast.build
 
 lock: ## rebuild envs/requirements.lock from the .in files
 	@"$(PYTHON)" -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
@@ -120,7 +121,10 @@ format: setup ## put the code into its form
 	@ruff format --quiet .
 	@snakefmt Snakefile
 
-bench: setup ## recsweep and RecBole's own tuner side by side (makes .venv-recbole)
+bench: setup ## speed of training, recsweep against RecBole (makes .venv-recbole)
+	@python benchmarks/speed.py
+
+bench-tuner: setup ## recsweep and RecBole's own tuner side by side (makes .venv-recbole)
 	@python benchmarks/side_by_side.py
 
 bench-overhead: setup ## milliseconds a trial outside training

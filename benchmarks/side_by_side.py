@@ -51,17 +51,16 @@ import yaml
 
 from recsweep.config import load_sweep
 from recsweep.documents import load_document
-from recsweep.files import write_text, write_yaml
+from recsweep.files import write_yaml
 from recsweep.plan import StudyPlan, plan_sweep
-from recsweep.provenance import hardware, versions
 from recsweep.recbole_api.settings import TIME_ORDER
 from recsweep.study import Store
+from results import RESULTS, machine_lines, write_section
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ENVIRONMENT = ROOT / ".venv-recbole"
 REQUIREMENTS = HERE / "requirements-recbole.txt"
-RESULTS = HERE / "RESULTS.md"
 NEWEST_PYTHON = (3, 11)
 TOLERANCE = 0.00005
 POINTS: list[float] = [0.001, 0.003, 0.01]
@@ -127,7 +126,7 @@ def main() -> int:
     for text in differing:
         print(f"FAILED: {text}")
     if arguments.write and not differing:
-        write_text(RESULTS, document(lines, arguments, python, time.monotonic() - started))
+        write_section("side by side", document(lines, arguments, python, time.monotonic() - started))
         print(f"\nwritten to {RESULTS.relative_to(ROOT)}")
     return 1 if differing else 0
 
@@ -287,15 +286,7 @@ def disagreements(found: dict[str, tuple[Arm, Arm]]) -> Iterator[str]:
 
 
 def document(lines: list[str], arguments: argparse.Namespace, python: Path, seconds: float) -> str:
-    """The content of RESULTS.md."""
-    machine = hardware()
-    ours = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "snakemake")
-    listing = subprocess.run(
-        [str(python), "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True
-    )
-    installed = {package["name"].lower(): package["version"] for package in json.loads(listing.stdout)}
-    names = ("recbole", "torch", "numpy", "pandas", "scipy", "ray", "hyperopt", "setuptools")
-    theirs = ", ".join(f"{name} {installed[name]}" for name in names)
+    """The section of RESULTS.md."""
     data = (
         "all of ml-100k"
         if arguments.full
@@ -304,7 +295,7 @@ def document(lines: list[str], arguments: argparse.Namespace, python: Path, seco
     command = shlex.join(["python", "benchmarks/side_by_side.py", *sys.argv[1:]])
     return "\n".join(
         [
-            "# recsweep and RecBole's own tuner, side by side",
+            "## recsweep and RecBole's own tuner, side by side",
             "",
             f"Written by `{command}` on {datetime.now():%Y-%m-%d}, in {seconds:.0f} s.",
             "What is compared, and how, stands at the top of [side_by_side.py](side_by_side.py).",
@@ -314,11 +305,7 @@ def document(lines: list[str], arguments: argparse.Namespace, python: Path, seco
             f"- {len(POINTS)} trials a model, at most {arguments.epochs} epochs each, early stop after "
             f"{arguments.stopping_step} without progress, seed {arguments.seed}.",
             f"- Medians of {arguments.repeats} repeats, arms in turns.",
-            f"- Machine: {machine['cores']} cores, {machine['processor']}, {machine['memory_gib']} GiB, "
-            f"{machine['system']}.",
-            f"- Thread settings in the environment of both arms: {_thread_settings()}.",
-            f"- recsweep: {ours}.",
-            f"- RecBole's environment: {theirs}.",
+            *machine_lines(python),
             "",
             *lines,
             "",
@@ -326,13 +313,6 @@ def document(lines: list[str], arguments: argparse.Namespace, python: Path, seco
             "",
         ]
     )
-
-
-def _thread_settings() -> str:
-    """Variables that change how many threads torch takes and how they wait."""
-    prefixes = ("OMP_", "MKL_", "OPENBLAS_", "GOMP_", "KMP_")
-    found = [f"`{name}={value}`" for name, value in sorted(os.environ.items()) if name.startswith(prefixes)]
-    return ", ".join(found) or "none"
 
 
 def _scores(scores: list[float]) -> str:

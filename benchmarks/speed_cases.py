@@ -1,0 +1,127 @@
+"""What speed.py compares: models and data sets, how much of an epoch is timed, what is to be reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recsweep.config import load_sweep
+from recsweep.files import write_yaml
+from recsweep.plan import StudyPlan, plan_sweep
+from recsweep.recbole_api.settings import TIME_ORDER
+
+SEED = 2020
+LEARNING_RATE = 0.001
+BUILTIN = "ml-100k"
+OUTSIDE = "amazon-beauty"
+ARMS = ("A", "B", "C")
+LEAST_BATCHES = 2
+LONGEST_SECONDS = 20.0
+"""A process of RecBole begins no further batch after this time, once it has the least number."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model on one data set."""
+
+    dataset: str
+    model: str
+    must: float
+    aim: float
+    """How many times as fast as RecBole's tuner recsweep must be, and aims to be."""
+    batches: int | None
+    """Batches that RecBole trains on after the warm-up, at most; None: whole epochs."""
+    epochs: int
+    """That recsweep trains, and RecBole where it trains whole ones."""
+    stride: int
+    """recsweep trains on every so-many-th sample."""
+    seconds: tuple[float, float, float]
+    """About what a run of each arm takes on two cores; only for the estimate of the whole."""
+    checked: int = 0
+    """Whole epochs that RecBole trains in the first repeat all the same, to compare scores."""
+    loss: str = "CE"
+    valid_batches: int | None = None
+    """That RecBole validates on where it trains no whole epochs; None: all, few as they are."""
+    warm_up: int = 2
+    """Batches before the ones that count: the first few get memory that no process has touched yet."""
+
+    @property
+    def label(self) -> str:
+        return f"{self.dataset}/{self.model}"
+
+    def quick(self) -> Case:
+        """As little as shows that everything works."""
+        few = None if self.batches is None else 1
+        return replace(
+            self,
+            batches=few,
+            warm_up=1,
+            epochs=2,
+            stride=1 if few is None else self.stride * 4,
+            checked=0,
+        )
+
+    def whole(self) -> Case:
+        """recsweep trains on all samples."""
+        return replace(self, stride=1)
+
+
+CASES = (
+    Case("ml-100k", "FPMC", 8, 15, None, 5, 1, (10, 11, 6), loss="BPR"),
+    Case("ml-100k", "FOSSIL", 3, 8, 8, 4, 1, (9, 11, 13), warm_up=4, checked=2),
+    Case("ml-100k", "STAMP", 3, 6, 6, 3, 1, (12, 13, 10), warm_up=4, checked=1),
+    Case("ml-100k", "GRU4Rec", 5, 9, 4, 3, 3, (14, 20, 22)),
+    Case("ml-100k", "NARM", 4, 8, 4, 3, 3, (16, 23, 30)),
+    Case("ml-100k", "SASRec", 6, 15, 3, 3, 6, (23, 33, 24)),
+    Case("amazon-beauty", "GRU4Rec", 7, 15, 4, 3, 4, (18, 25, 17), valid_batches=2),
+    Case("amazon-beauty", "SASRec", 11, 25, 3, 3, 4, (26, 40, 26), valid_batches=2),
+)
+GEOMETRIC_MEAN = (5.5, 10.0)
+MEMORY_CASE = "ml-100k/SASRec"
+MEMORY = (0.5, 0.25)
+"""Of RecBole's peak memory, a process of recsweep may hold at most this much, and aims to."""
+COLD_START = (6.0, 4.0)
+"""Seconds from the start of a worker to its first batch: at most, and the aim."""
+
+
+def find_cases(models: list[str] | None, datasets: list[str] | None) -> list[Case]:
+    return [
+        case
+        for case in CASES
+        if (not models or case.model in models) and (not datasets or case.dataset in datasets)
+    ]
+
+
+def make_plan(case: Case, data: Path, folder: Path) -> StudyPlan:
+    """The study of a case, from config files in a folder: RecBole's published parameters."""
+    source: dict[str, Any] = {"path": "builtin" if case.dataset == BUILTIN else str(data / case.dataset)}
+    dataset = {
+        **source,
+        "max_sequence_length": 50,
+        "split": {"type": "leave_one_out"},
+        TIME_ORDER: "recbole",  # both round times alike, so both have the same sequences
+    }
+    model = {
+        "model": case.model,
+        "fixed": {"loss_type": case.loss},
+        "defaults": {"learning_rate": LEARNING_RATE},
+        "space": {"learning_rate": {"type": "choice", "values": [LEARNING_RATE]}},
+    }
+    sweep = {
+        "sweep": "speed",
+        "models": [case.model],
+        "datasets": [case.dataset],
+        "training": {
+            "epochs": case.epochs,
+            "train_batch_size": 2048,
+            "eval_batch_size": 4096,
+            "device": "cpu",
+        },
+        "evaluation": {"metric": "NDCG@10", "metrics": ["Recall", "MRR", "NDCG", "Hit"], "topk": [10]},
+        "outputs": str(folder / "outputs"),
+    }
+    write_yaml(folder / "datasets" / f"{case.dataset}.yaml", dataset)
+    write_yaml(folder / "models" / f"{case.model}.yaml", model)
+    write_yaml(folder / "sweep.yaml", sweep)
+    return plan_sweep(load_sweep(folder / "sweep.yaml"))[0]
