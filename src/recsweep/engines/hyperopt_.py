@@ -15,8 +15,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import hyperopt
 import numpy as np
+
+from recsweep.recbole_api.lazy import deferred
+
+with deferred("scipy.stats"):  # for an algo that is none of ours; SciPy finds it by itself when asked
+    import hyperopt
 from hyperopt import anneal, hp, progress, rand, tpe
 from hyperopt.base import miscs_update_idxs_vals, trials_from_docs
 from hyperopt.exceptions import AllTrialsFailed

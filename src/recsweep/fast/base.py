@@ -130,7 +130,7 @@ class SequenceFamily(Family):
         """[rows, d] by the compiled kernels, without dropout."""
 
     def regularization(
-        self, users: torch.Tensor, targets: torch.Tensor, hidden: torch.Tensor
+        self, table: Table, places: torch.Tensor, targets: torch.Tensor, hidden: torch.Tensor
     ) -> torch.Tensor | None:
         """What the loss adds over a whole batch; only models that are not cut into chunks have it."""
         return None
@@ -138,56 +138,59 @@ class SequenceFamily(Family):
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
         total = torch.zeros((), device=table.device)
         share = 1.0 / len(batch.rows)
-        for rows, negatives in self._chunks(table, batch):
-            hidden = self._encode(table, rows)
-            loss = self._loss(table, rows, negatives, hidden) * share
-            extra = self.regularization(table.users[_to(rows, table)], table.items[_to(rows, table)], hidden)
-            if extra is not None:
-                loss = loss + extra
-            self.backward(loss)
-            total += loss.detach()
+        for rows, places, negatives in self._chunks(table, batch):
+            hidden = self._encode(table, rows, places)
+            targets = table.items[places]
+            loss = self._loss(targets, negatives, hidden) * share
+            extra = self.regularization(table, places, targets, hidden)
+            self.backward(loss if extra is None else loss + extra)
+            total += loss.detach() if extra is None else (loss + extra).detach()
         return total
 
-    def _chunks(self, table: Table, batch: Batch) -> Sequence[tuple[torch.Tensor, torch.Tensor | None]]:
-        """A batch in chunks of sequences of like lengths; on a GPU, and where width counts, whole."""
+    def _chunks(
+        self, table: Table, batch: Batch
+    ) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+        """Rows on the CPU, rows where the table is, negatives there; longest sequence first.
+
+        On a CPU in chunks of sequences of like lengths; whole on a GPU, and where the width counts.
+        """
+        if batch.places is not None:
+            return [(batch.rows, batch.places, batch.placed_negatives)]
         lengths = _lengths(table)[batch.rows]
         order = torch.argsort(lengths, descending=True, stable=True)
-        rows, lengths = batch.rows[order], lengths[order]
+        rows = batch.rows[order]
         negatives = None if batch.negatives is None else batch.negatives[order]
-        if self.fixed_width or table.device.type != "cpu":
-            return [(rows, negatives)]
-        bounds = chunk_bounds(lengths.tolist(), TOKENS)
-        return [(rows[a:b], None if negatives is None else negatives[a:b]) for a, b in bounds]
+        if self.fixed_width:
+            return [(rows, rows, negatives)]
+        bounds = chunk_bounds(lengths[order].tolist(), TOKENS)
+        return [(rows[a:b], rows[a:b], None if negatives is None else negatives[a:b]) for a, b in bounds]
 
-    def _encode(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
-        """Rows sorted by length, longest first."""
-        sequences, lengths = _sequences(table), _lengths(table)[rows]
-        on_device = _to(rows, table)
-        picked = sequences[on_device]
+    def _encode(self, table: Table, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Rows sorted by length, longest first; on the CPU, and where the table is."""
+        lengths = _lengths(table)[rows]
+        picked = _sequences(table)[places]
         if not self.fixed_width:
             picked = picked[:, : int(lengths[0])]
-        return self.encode(picked, lengths, table.users[on_device])
+        return self.encode(picked, lengths, table.users[places])
 
     def _loss(
-        self, table: Table, rows: torch.Tensor, negatives: torch.Tensor | None, hidden: torch.Tensor
+        self, targets: torch.Tensor, negatives: torch.Tensor | None, hidden: torch.Tensor
     ) -> torch.Tensor:
         items, _ = self.candidates()
-        targets = table.items[_to(rows, table)]
         if self.kind == CROSS_ENTROPY:
             return losses.cross_entropy(hidden, items, targets)
         if negatives is None:
             raise ValueError("BPR needs negatives; set train_neg_sample_args")
         embedding = self.model.item_embedding
-        better = (hidden * embedding(targets)).sum(1)
-        worse = (hidden * embedding(_to(negatives, table))).sum(1)
+        better, worse = (hidden * embedding(targets)).sum(1), (hidden * embedding(negatives)).sum(1)
         return losses.bpr(better, worse)
 
     def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
         if self.kernels is not None:
             return self.native_encode(table, rows)
         order = torch.argsort(_lengths(table)[rows], descending=True, stable=True)
-        encoded = self._encode(table, rows[order])
-        return torch.empty_like(encoded).index_copy_(0, _to(order, table), encoded)
+        encoded = self._encode(table, rows[order], rows[order].to(table.device))
+        return torch.empty_like(encoded).index_copy_(0, order.to(table.device), encoded)
 
     def candidates(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         return self.model.item_embedding.weight, None
@@ -219,10 +222,6 @@ def chunk_bounds(lengths: Sequence[int], tokens: int) -> list[tuple[int, int]]:
 def linear_parameters(*layers: Any) -> list[torch.nn.Parameter]:
     """Weight and bias (where there is one) of each layer."""
     return [p for layer in layers for p in (layer.weight, getattr(layer, "bias", None)) if p is not None]
-
-
-def _to(rows: torch.Tensor, table: Table) -> torch.Tensor:
-    return rows.to(table.device, non_blocking=True)
 
 
 def _sequences(table: Table) -> torch.Tensor:

@@ -19,8 +19,8 @@ class _Pairwise(Family):
         return batch.negatives
 
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
-        rows = batch.rows.to(table.device, non_blocking=True)
-        negatives = self._negatives(batch).to(table.device, non_blocking=True)
+        rows = batch.rows if batch.places is None else batch.places
+        negatives = self._negatives(batch) if batch.placed_negatives is None else batch.placed_negatives
         better, worse = self._scores(table, rows, table.items[rows], negatives)
         loss = losses.bpr(better, worse) / len(rows)
         self.backward(loss)

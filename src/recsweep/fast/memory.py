@@ -90,11 +90,11 @@ class Fossil(SequenceFamily):
         return result
 
     def regularization(
-        self, users: torch.Tensor, targets: torch.Tensor, hidden: torch.Tensor
+        self, table: Table, places: torch.Tensor, targets: torch.Tensor, hidden: torch.Tensor
     ) -> torch.Tensor | None:
         m = self.model
         if not m.reg_weight:
             return None
-        norms = m.user_lambda(users).norm() + m.item_embedding(targets).norm() + hidden.norm()
+        norms = m.user_lambda(table.users[places]).norm() + m.item_embedding(targets).norm() + hidden.norm()
         total: torch.Tensor = m.reg_weight * norms
         return total

@@ -73,6 +73,9 @@ class Batch:
     """[batch] int64, on the CPU."""
     negatives: torch.Tensor | None
     """[batch] int64, on the CPU."""
+    places: torch.Tensor | None = None
+    """The rows where the table is, where that is not the CPU; see `placed`."""
+    placed_negatives: torch.Tensor | None = None
 
 
 class Stream:
@@ -108,6 +111,36 @@ class Stream:
 
     def _permutation(self) -> torch.Tensor:
         return torch.randperm(self._size, generator=self._generator)
+
+
+def placed(batches: Iterator[Batch], table: Table) -> Iterator[Batch]:
+    """The same batches, for a table on a GPU: all rows and negatives of an epoch go there in one copy.
+
+    Samples of a batch are sorted by length there, longest first, so that nothing has to be asked of the GPU
+    to plan a batch; their order within a batch is no part of a loss.
+    """
+    if table.device.type == "cpu":
+        yield from batches
+        return
+    planned = [_by_length(batch, table) for batch in batches]
+    rows = torch.cat([batch.rows for batch in planned]).to(table.device)
+    negatives = None
+    if planned and planned[0].negatives is not None:
+        drawn = [batch.negatives for batch in planned if batch.negatives is not None]
+        negatives = torch.cat(drawn).to(table.device)
+    begin = 0
+    for batch in planned:
+        part = slice(begin, begin + len(batch.rows))
+        own = None if negatives is None else negatives[part]
+        yield Batch(batch.rows, batch.negatives, rows[part], own)
+        begin = part.stop
+
+
+def _by_length(batch: Batch, table: Table) -> Batch:
+    if table.lengths is None:
+        return batch
+    order = torch.argsort(table.lengths[batch.rows], descending=True, stable=True)
+    return Batch(batch.rows[order], None if batch.negatives is None else batch.negatives[order])
 
 
 def unsupported_negatives(loader: Any) -> str | None:

@@ -21,7 +21,7 @@ from recsweep.fast.memory import Fossil, Stamp
 from recsweep.fast.optimizer import make_stepper
 from recsweep.fast.recurrent import Gru4Rec, Narm
 from recsweep.fast.sequences import REFUSED, Sequences
-from recsweep.fast.stream import Stream, Table, unsupported_negatives
+from recsweep.fast.stream import Stream, Table, placed, unsupported_negatives
 from recsweep.fast.transformer import SasRec
 
 FAMILIES: dict[str, type[Family]] = {
@@ -122,7 +122,7 @@ class _Epochs:
         """
         self._trainer.model.train()
         total: torch.Tensor | float = 0.0
-        for batch in self._stream.epoch():
+        for batch in placed(self._stream.epoch(), self._table):
             with torch.autocast(self._table.device.type, enabled=bool(self._trainer.enable_amp)):
                 loss = self._family.step(self._table, batch)
             if isinstance(loss, float) and math.isnan(loss):

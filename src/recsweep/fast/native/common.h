@@ -373,7 +373,7 @@ struct Loss {
   // Rows in blocks whose scores stay in the cache.
   double cross_entropy(int64_t n, const int64_t* which, const float* h, float* dh, float* ditems,
                        Buffer& work) const {
-    const int64_t block = std::max<int64_t>(16, std::min<int64_t>(256, (1 << 18) / n_items));
+    const int64_t block = std::max<int64_t>(16, std::min<int64_t>(256, (1 << 19) / n_items));
     work.resize(std::max<size_t>(work.size(), std::min(block, n) * n_items));
     double total = 0.0;
     for (int64_t from = 0; from < n; from += block) {

@@ -13,7 +13,7 @@ std::tuple<Tensor, bool> rank_targets(const Tensor& queries, const Tensor& items
   const int64_t* target = targets.data_ptr<int64_t>();
   Tensor ranks = at::empty({n}, targets.options());
   int64_t* rank = ranks.data_ptr<int64_t>();
-  const int64_t block = std::max<int64_t>(16, std::min<int64_t>(256, (1 << 18) / n_items));
+  const int64_t block = std::max<int64_t>(16, std::min<int64_t>(256, (1 << 19) / n_items));
   const int64_t blocks = (n + block - 1) / block, threads = threads_for(blocks);
   std::vector<Buffer> works(threads, Buffer(block * n_items));
   std::vector<char> exact(blocks, 1);
