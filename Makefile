@@ -122,7 +122,7 @@ format: setup ## put the code into its form
 	@snakefmt Snakefile
 
 bench: setup ## speed of training, recsweep against RecBole (makes .venv-recbole)
-	@python benchmarks/speed.py
+	@python benchmarks/speed.py --write
 
 bench-tuner: setup ## recsweep and RecBole's own tuner side by side (makes .venv-recbole)
 	@python benchmarks/side_by_side.py

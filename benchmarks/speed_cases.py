@@ -71,11 +71,11 @@ CASES = (
     Case("ml-100k", "FPMC", 8, 15, None, 5, 1, (10, 11, 6), loss="BPR"),
     Case("ml-100k", "FOSSIL", 3, 8, 8, 4, 1, (9, 11, 13), warm_up=4, checked=2),
     Case("ml-100k", "STAMP", 3, 6, 6, 3, 1, (12, 13, 10), warm_up=4, checked=1),
-    Case("ml-100k", "GRU4Rec", 5, 9, 4, 3, 3, (14, 20, 22)),
-    Case("ml-100k", "NARM", 4, 8, 4, 3, 3, (16, 23, 30)),
-    Case("ml-100k", "SASRec", 6, 15, 3, 3, 6, (23, 33, 24)),
-    Case("amazon-beauty", "GRU4Rec", 7, 15, 4, 3, 4, (18, 25, 17), valid_batches=2),
-    Case("amazon-beauty", "SASRec", 11, 25, 3, 3, 4, (26, 40, 26), valid_batches=2),
+    Case("ml-100k", "GRU4Rec", 5, 9, 4, 2, 2, (14, 20, 19)),
+    Case("ml-100k", "NARM", 4, 8, 4, 2, 2, (16, 23, 23)),
+    Case("ml-100k", "SASRec", 6, 15, 3, 2, 2, (23, 33, 25)),
+    Case("amazon-beauty", "GRU4Rec", 7, 15, 4, 2, 1, (18, 25, 25), valid_batches=2),
+    Case("amazon-beauty", "SASRec", 11, 25, 3, 2, 1, (26, 40, 30), valid_batches=2),
 )
 GEOMETRIC_MEAN = (5.5, 10.0)
 MEMORY_CASE = "ml-100k/SASRec"

@@ -5,6 +5,8 @@ The ranks become RecBole's own matrix of hits, from which RecBole's own metrics 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,65 +17,86 @@ from recsweep.fast.stream import Table
 
 _SCORES_AT_ONCE = 1 << 23
 _ROWS_AT_ONCE = 2048
+_TIED_AT_ONCE = 256
+_TIE, _NAN = 1, 2
+"""Why a rank is open; the kernel's numbers."""
 
 
 def hits(family: Family, table: Table, cutoff: int) -> torch.Tensor | None:
     """RecBole's `rec.topk`: [samples, cutoff + 1], 1 at the rank of the target, then the number of targets.
 
+    Where items share the target's score, torch's top-k decides, as in RecBole.
+
     Returns:
-        None where a tie or a NaN leaves a rank open; the order is then RecBole's to decide.
+        None where a score is NaN; the order is then RecBole's to decide.
     """
-    if isinstance(family, Sequences):
-        return _hits_by_score(family, table, cutoff)
-    parts = []
+    ranks = torch.empty(len(table), dtype=torch.int64, device=table.device)
+    missing = torch.zeros((), dtype=torch.bool, device=table.device)
+    parts = _by_score(family, table) if isinstance(family, Sequences) else _by_query(family, table)
+    for places, found, doubts, scores_of in parts:
+        missing |= (doubts == _NAN).any()
+        tied = torch.nonzero((doubts == _TIE) & (found < cutoff)).squeeze(1)
+        for some in torch.split(tied, _TIED_AT_ONCE):
+            found[some] = _decided(scores_of(some), table.items[places[some]], cutoff)
+        ranks[places] = found
+    return None if bool(missing) else _matrix(ranks.cpu(), cutoff)
+
+
+_Part = tuple[torch.Tensor, torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]
+"""Places in the table, ranks, doubts, and what gives the scores of some of them again."""
+
+
+def _by_query(family: Family, table: Table) -> Iterator[_Part]:
     items, bias = family.candidates()
     items = items.detach()
     for begin in range(0, len(table), _ROWS_AT_ONCE):
         rows = table.rows(begin, begin + _ROWS_AT_ONCE)
         queries = family.queries(table, rows)
-        targets = table.items[rows.to(table.device)]
-        if family.kernels is not None:
-            ranks, exact = family.kernels.rank_targets(queries, items, bias, targets)
-        else:
-            ranks, exact = _ranks(queries, items, bias, targets)
-        if not exact:
-            return None
-        parts.append(ranks.cpu())
-    return _matrix(torch.cat(parts), cutoff)
+        places = rows.to(table.device)
+        arguments = (queries, items, bias, table.items[places])
+        ranks, doubts = (
+            _ranks(*arguments) if family.kernels is None else family.kernels.rank_targets(*arguments)
+        )
+        yield places, ranks, doubts, partial(_scores, items, bias, queries)
 
 
-def _hits_by_score(family: Sequences, table: Table, cutoff: int) -> torch.Tensor | None:
-    ranks = torch.empty(len(table), dtype=torch.int64, device=table.device)
-    inexact = torch.zeros((), dtype=torch.bool, device=table.device)
+def _by_score(family: Sequences, table: Table) -> Iterator[_Part]:
     for rows, scores in family.scored(table):
-        on_device = rows.to(table.device)
-        ranks[on_device], doubtful = _rank(scores, table.items[on_device])
-        inexact |= doubtful
-    return None if bool(inexact) else _matrix(ranks.cpu(), cutoff)
+        places = rows.to(table.device)
+        yield places, *_rank(scores, table.items[places]), scores.__getitem__
+
+
+def _scores(
+    items: torch.Tensor, bias: torch.Tensor | None, queries: torch.Tensor, rows: torch.Tensor | slice
+) -> torch.Tensor:
+    scores = queries[rows] @ items.t()
+    return scores if bias is None else scores + bias
 
 
 def _rank(scores: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of [rows, n_items]: the rank of each target, and whether a tie or a NaN leaves one open."""
+    """Of [rows, n_items]: the rank of each target, and whether it is open."""
     scores[:, 0] = -torch.inf  # padding
     wanted = scores.gather(1, targets[:, None])
-    doubtful = ((scores == wanted).sum(1) != 1).any() | scores.isnan().any()
-    return (scores > wanted).sum(1), doubtful
+    tied = (scores == wanted).sum(1) != 1
+    doubts = torch.where(scores.isnan().any(1), _NAN, tied.to(torch.uint8) * _TIE).to(torch.uint8)
+    return (scores > wanted).sum(1), doubts
+
+
+def _decided(scores: torch.Tensor, targets: torch.Tensor, cutoff: int) -> torch.Tensor:
+    """Ranks as RecBole's top-k has them; the cut-off itself for a target that is not among them."""
+    scores = scores.clone()
+    scores[:, 0] = -torch.inf
+    top = torch.topk(scores, cutoff, dim=1).indices == targets[:, None]
+    return torch.where(top.any(1), top.to(torch.uint8).argmax(1), cutoff)
 
 
 def _ranks(
     queries: torch.Tensor, items: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
-) -> tuple[torch.Tensor, bool]:
-    ranks = torch.empty_like(targets)
-    inexact = torch.zeros((), dtype=torch.bool, device=targets.device)
+) -> tuple[torch.Tensor, torch.Tensor]:
     step = max(1, _SCORES_AT_ONCE // len(items))
-    for begin in range(0, len(queries), step):
-        part = slice(begin, begin + step)
-        scores = queries[part] @ items.t()
-        if bias is not None:
-            scores = scores + bias
-        ranks[part], doubtful = _rank(scores, targets[part])
-        inexact |= doubtful
-    return ranks, not bool(inexact)
+    parts = [slice(begin, begin + step) for begin in range(0, len(queries), step)]
+    found = [_rank(_scores(items, bias, queries, part), targets[part]) for part in parts]
+    return torch.cat([ranks for ranks, _ in found]), torch.cat([doubts for _, doubts in found])
 
 
 def _matrix(ranks: torch.Tensor, cutoff: int) -> torch.Tensor:

@@ -113,13 +113,18 @@ class Stream:
         return torch.randperm(self._size, generator=self._generator)
 
 
+def is_local(table: Table) -> bool:
+    """Whether the CPU works on the table itself."""
+    return table.device.type == "cpu"
+
+
 def placed(batches: Iterator[Batch], table: Table) -> Iterator[Batch]:
     """The same batches, for a table on a GPU: all rows and negatives of an epoch go there in one copy.
 
     Samples of a batch are sorted by length there, longest first, so that nothing has to be asked of the GPU
     to plan a batch; their order within a batch is no part of a loss.
     """
-    if table.device.type == "cpu":
+    if is_local(table):
         yield from batches
         return
     planned = [_by_length(batch, table) for batch in batches]

@@ -7,7 +7,7 @@ computed here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +15,19 @@ import torch
 
 from recsweep.fast import native, ranking
 from recsweep.fast.base import Family
+from recsweep.fast.bert import Bert4Rec, Masking
 from recsweep.fast.dropout import Masks, use_fast_dropout
 from recsweep.fast.factorized import Bpr, Fpmc
 from recsweep.fast.memory import Fossil, Stamp
 from recsweep.fast.optimizer import make_stepper
 from recsweep.fast.recurrent import Gru4Rec, Narm
 from recsweep.fast.sequences import REFUSED, Sequences
-from recsweep.fast.stream import Stream, Table, placed, unsupported_negatives
+from recsweep.fast.stream import Batch, Stream, Table, placed, unsupported_negatives
 from recsweep.fast.transformer import SasRec
 
 FAMILIES: dict[str, type[Family]] = {
     name: family
-    for family in (Fpmc, Bpr, Stamp, Fossil, Gru4Rec, Narm, SasRec, Sequences)
+    for family in (Fpmc, Bpr, Stamp, Fossil, Gru4Rec, Narm, SasRec, Bert4Rec, Sequences)
     for name in family.models
 }
 _TRANSFORMS = {"SHAN": "inverse_itemseq", "BERT4Rec": "mask_itemseq"}
@@ -83,6 +84,8 @@ def unsupported(trainer: Any, train_data: Any) -> str | None:
         return f"transform: {config['transform']}"
     if not config["single_spec"]:
         return "several GPUs for one trial"
+    if config["worker"]:  # processes that load batches draw negatives and masks by seeds of their own
+        return f"worker: {config['worker']}"
     return unsupported_negatives(train_data) or FAMILIES[name].refuses(model)
 
 
@@ -90,8 +93,8 @@ def _make_family(trainer: Any) -> Family:
     model, seed = trainer.model, int(trainer.config["seed"])
     on_cpu = trainer.device.type == "cpu"
     compiled = native.kernels() if on_cpu and not trainer.enable_amp else None
-    if isinstance(model, ()) or type(model).__name__ in Sequences.models:
-        compiled = None
+    if issubclass(FAMILIES[type(model).__name__], (Bert4Rec, Sequences)):
+        compiled = None  # they have none: torch's steps, with compiled dropout
     if on_cpu and compiled is None:
         use_fast_dropout(model, Masks(seed, native.kernels()))
     family = FAMILIES[type(model).__name__](model, compiled, seed)
@@ -110,6 +113,8 @@ class _Epochs:
         self._trainer, self._family = trainer, family
         self._table = Table.of(train_data, trainer.device)
         self._stream = Stream(train_data)
+        if isinstance(family, Bert4Rec):
+            family.masking = Masking(train_data)
         self._stepper = make_stepper(trainer.optimizer, family)
 
     def train(
@@ -122,7 +127,7 @@ class _Epochs:
         """
         self._trainer.model.train()
         total: torch.Tensor | float = 0.0
-        for batch in placed(self._stream.epoch(), self._table):
+        for batch in self._batches():
             with torch.autocast(self._table.device.type, enabled=bool(self._trainer.enable_amp)):
                 loss = self._family.step(self._table, batch)
             if isinstance(loss, float) and math.isnan(loss):
@@ -136,6 +141,11 @@ class _Epochs:
         if math.isnan(result):
             break_on_nan()
         return result
+
+    def _batches(self) -> Iterator[Batch]:
+        if isinstance(self._family, Bert4Rec):
+            return self._stream.epoch()  # masks are drawn for the samples in RecBole's order
+        return placed(self._stream.epoch(), self._table)
 
     def _clip(self) -> None:
         self._stepper.unscale()  # RecBole clips what is still scaled
@@ -158,6 +168,7 @@ class _Validation:
         self._trainer, self._family, self._loader = trainer, family, valid_data
         self._table = Table.of(valid_data, trainer.device)
         self._recbole = trainer.evaluate
+        self._masking = Masking(valid_data) if isinstance(family, Bert4Rec) else None
 
     @torch.no_grad()
     def evaluate(
@@ -175,5 +186,7 @@ class _Validation:
         found = ranking.hits(self._family, self._table, max(collector.topk))
         if found is None:
             return self._recbole(eval_data, load_best_model, model_file, show_progress)
+        if self._masking is not None:
+            self._masking.draw_all()
         collector.data_struct.update_tensor("rec.topk", found)
         return self._trainer.evaluator.evaluate(collector.get_data_struct())

@@ -4,19 +4,21 @@
 namespace recsweep {
 
 // Scores are queries [n, k] times items [n_items, k] (+ bias [n_items]). Item 0 is padding and never ranked.
-// The rank is how many items score higher than the target. `exact` is false where a tie or a NaN leaves it open.
-std::tuple<Tensor, bool> rank_targets(const Tensor& queries, const Tensor& items, const std::optional<Tensor>& bias,
+// The rank is how many items score higher than the target. `doubts`: 0, or 1 where another item has the
+// target's score, or 2 where a score is NaN.
+std::tuple<Tensor, Tensor> rank_targets(const Tensor& queries, const Tensor& items, const std::optional<Tensor>& bias,
                                       const Tensor& targets) {
   const int64_t n = queries.size(0), k = queries.size(1), n_items = items.size(0);
   TORCH_CHECK(items.size(1) == k && targets.numel() == n, "queries, items and targets do not match");
   const float *q = in(queries), *e = in(items), *shift = bias ? in(*bias) : nullptr;
   const int64_t* target = targets.data_ptr<int64_t>();
   Tensor ranks = at::empty({n}, targets.options());
+  Tensor doubts = at::empty({n}, targets.options().dtype(at::kByte));
   int64_t* rank = ranks.data_ptr<int64_t>();
+  uint8_t* doubt = doubts.data_ptr<uint8_t>();
   const int64_t block = std::max<int64_t>(16, std::min<int64_t>(256, (1 << 19) / n_items));
   const int64_t blocks = (n + block - 1) / block, threads = threads_for(blocks);
   std::vector<Buffer> works(threads, Buffer(block * n_items));
-  std::vector<char> exact(blocks, 1);
   deal(blocks, threads, [&](int64_t c, int64_t t) {
     const int64_t from = c * block, m = std::min(block, n - from);
     float* scores = works[t].data();
@@ -32,10 +34,10 @@ std::tuple<Tensor, bool> rank_targets(const Tensor& queries, const Tensor& items
         missing += !(row[j] <= wanted) && !(row[j] > wanted);
       }
       rank[from + i] = higher;
-      if (equal != 1 || missing) exact[c] = 0;
+      doubt[from + i] = missing ? 2 : equal != 1;
     }
   });
-  return {ranks, std::all_of(exact.begin(), exact.end(), [](char whole) { return whole != 0; })};
+  return {ranks, doubts};
 }
 
 // x times a fresh dropout mask, and the same mask applied to a gradient: one function of key and element.
@@ -50,7 +52,7 @@ Tensor dropout(const Tensor& x, double p, int64_t seed, int64_t stream) {
 }
 
 TORCH_LIBRARY_FRAGMENT(recsweep, m) {
-  m.def("rank_targets(Tensor queries, Tensor items, Tensor? bias, Tensor targets) -> (Tensor, bool)", &rank_targets);
+  m.def("rank_targets(Tensor queries, Tensor items, Tensor? bias, Tensor targets) -> (Tensor, Tensor)", &rank_targets);
   m.def("dropout(Tensor x, float p, int seed, int stream) -> Tensor", &dropout);
 }
 

@@ -225,11 +225,32 @@ class Encoder {
 
   // y = dropout(a W^T + b) + x
   void residual(int64_t rows, int64_t d, const float* a, int64_t k, const float* weight, const float* bias,
-                const float* __restrict x, const Dropout& drop, float* __restrict y) {
-    fill_rows(bias, rows, d, y);
-    multiply_nt(rows, d, k, a, k, weight, k, y, d, true);
-    drop.apply(y, rows * d);
-    for (int64_t i = 0; i < rows * d; ++i) y[i] += x[i];
+                const float* x, const Dropout& drop, float* y) {
+    multiply_nt(rows, d, k, a, k, weight, k, y, d);
+    const Dropout own = drop;
+    for (int64_t i = 0; i < rows; ++i) {
+      float* __restrict to = y + i * d;
+      const float* __restrict from = x + i * d;
+      if (own.on)
+        for (int64_t j = 0; j < d; ++j) to[j] = (to[j] + bias[j]) * own(static_cast<uint32_t>(i * d + j)) + from[j];
+      else
+        for (int64_t j = 0; j < d; ++j) to[j] = to[j] + bias[j] + from[j];
+    }
+  }
+
+  // The gradient that goes back through a dropout into branch_, and its sums over the rows.
+  void into_branch(const float* __restrict dy, int64_t rows, int64_t d, const Dropout& drop, float* __restrict sums) {
+    branch_.resize(rows * d);
+    const Dropout own = drop;
+    for (int64_t i = 0; i < rows; ++i) {
+      const float* __restrict from = dy + i * d;
+      float* __restrict to = branch_.data() + i * d;
+      if (own.on)
+        for (int64_t j = 0; j < d; ++j) to[j] = from[j] * own(static_cast<uint32_t>(i * d + j));
+      else
+        for (int64_t j = 0; j < d; ++j) to[j] = from[j];
+      for (int64_t j = 0; j < d; ++j) sums[j] += to[j];
+    }
   }
 
   void feed_forward(int64_t l, int64_t Q) {
@@ -238,15 +259,15 @@ class Encoder {
     Saved& s = saved_[l];
     Buffer& next = last(l) ? output_ : saved_[l + 1].x;
     s.slope.resize(Q * inner), s.active.resize(Q * inner), s.hat2.resize(Q * d), s.rstd2.resize(Q), next.resize(Q * d);
-    fill_rows(w.b1, Q, inner, s.slope.data());
-    multiply_nt(Q, inner, d, s.y.data(), d, w.w1, d, s.slope.data(), inner, true);
-    activate(s.slope.data(), s.active.data(), Q * inner);
+    multiply_nt(Q, inner, d, s.y.data(), d, w.w1, d, s.slope.data(), inner);
+    for (int64_t i = 0; i < Q; ++i) activate(s.slope.data() + i * inner, w.b1, s.active.data() + i * inner, inner);
     residual(Q, d, s.active.data(), inner, w.w2, w.b2, s.y.data(), dropout(8 * l + 3, true), next.data());
     normalize_rows(next.data(), Q, d, w.norm2, w.shift2, s_.eps, s.hat2.data(), s.rstd2.data());
   }
 
-  // f(x) into `active`; f'(x) takes the place of x.
-  void activate(float* __restrict x, float* __restrict active, int64_t n) const {
+  // f(x + bias) into `active`; f'(x + bias) takes the place of x.
+  void activate(float* __restrict x, const float* __restrict bias, float* __restrict active, int64_t n) const {
+    for (int64_t i = 0; i < n; ++i) x[i] += bias[i];
     switch (s_.activation) {
       case Activation::gelu:
         for (int64_t i = 0; i < n; ++i) {
@@ -426,9 +447,7 @@ class Encoder {
     Saved& s = saved_[l];
     feed_forward_backward(l, Q, dy, g);  // dy: now the gradient of the first half's output
     normalize_rows_backward(dy, Q, d, w.norm1, s.hat1.data(), s.rstd1.data(), g.norm1, g.shift1);
-    branch_.assign(dy, dy + Q * d);
-    dropout(8 * l + 2, true).apply(branch_.data(), Q * d);
-    add_rows(branch_.data(), Q, d, g.bo);
+    into_branch(dy, Q, d, dropout(8 * l + 2, true), g.bo);
     multiply_tn(d, d, Q, branch_.data(), d, s.context.data(), d, g.wo, d, true);
     dcontext_.resize(Q * d), dq_.resize(Q * d), dkv_.resize(T * 2 * d);
     multiply(Q, d, d, branch_.data(), d, w.wo, d, dcontext_.data(), d);
@@ -463,16 +482,18 @@ class Encoder {
     const LayerTensors& w = w_.layers[l];
     Saved& s = saved_[l];
     normalize_rows_backward(dy, Q, d, w.norm2, s.hat2.data(), s.rstd2.data(), g.norm2, g.shift2);
-    branch_.assign(dy, dy + Q * d);
-    dropout(8 * l + 3, true).apply(branch_.data(), Q * d);
-    add_rows(branch_.data(), Q, d, g.b2);
+    into_branch(dy, Q, d, dropout(8 * l + 3, true), g.b2);
     multiply_tn(d, inner, Q, branch_.data(), d, s.active.data(), inner, g.w2, inner, true);
     dactive_.resize(Q * inner);
     multiply(Q, inner, d, branch_.data(), d, w.w2, inner, dactive_.data(), inner);
     float* __restrict da = dactive_.data();
     const float* __restrict slope = s.slope.data();
-    for (int64_t i = 0; i < Q * inner; ++i) da[i] *= slope[i];
-    add_rows(da, Q, inner, g.b1);
+    float* __restrict db1 = g.b1;
+    for (int64_t i = 0; i < Q; ++i)
+      for (int64_t j = 0; j < inner; ++j) {
+        da[i * inner + j] *= slope[i * inner + j];
+        db1[j] += da[i * inner + j];
+      }
     multiply_tn(inner, d, Q, da, inner, s.y.data(), d, g.w1, d, true);
     multiply(Q, d, inner, da, inner, w.w1, d, dy, d, true);
   }
