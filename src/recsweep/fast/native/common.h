@@ -7,6 +7,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/native/CPUBlas.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/util/Exception.h>
@@ -16,6 +17,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -34,31 +36,82 @@ constexpr int64_t LANES = 16;
 
 // ---------------------------------------------------------------------------------------- products
 
+// float32 products by the faster of the two libraries that torch brings: on Intel's processors MKL; on
+// AMD's MKL keeps to AVX2, and oneDNN uses all of AVX-512. The choice hangs on the processor alone, so that
+// a trial can be repeated; RECSWEEP_GEMM=mkl or onednn overrides it.
+inline bool by_onednn() {
+#ifdef CPUBLAS_BRGEMM_F32F32F32
+  static const bool chosen = [] {
+    if (const char* wanted = std::getenv("RECSWEEP_GEMM")) return std::strcmp(wanted, "onednn") == 0;
+    return __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512f");
+  }();
+  return chosen;
+#else
+  return false;
+#endif
+}
+
+// oneDNN makes a kernel for each shape, so shapes are cut to few.
+constexpr int64_t CUT_ROWS = 64, CUT_INNER = 64, CUT_COLUMNS = 256;
+
+inline void onednn_product(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+                           float* c, int64_t ldc, bool add) {
+#ifdef CPUBLAS_BRGEMM_F32F32F32
+  for (int64_t i = 0; i < m; i += CUT_ROWS)
+    for (int64_t l = 0; l < k; l += CUT_INNER)
+      for (int64_t j = 0; j < n; j += CUT_COLUMNS)
+        at::native::cpublas::brgemm(std::min(CUT_ROWS, m - i), std::min(CUT_COLUMNS, n - j), std::min(CUT_INNER, k - l),
+                                    lda, ldb, ldc, add || l > 0, a + i * lda + l, b + l * ldb + j, c + i * ldc + j);
+#endif
+}
+
+// A copy of rows [rows, columns] as [columns, rows].
+inline const float* transposed(const float* x, int64_t rows, int64_t columns, int64_t stride) {
+  static thread_local Buffer copy;
+  copy.resize(std::max<size_t>(copy.size(), rows * columns));
+  constexpr int64_t tile = 16;
+  for (int64_t i = 0; i < rows; i += tile)
+    for (int64_t j = 0; j < columns; j += tile)
+      for (int64_t r = i; r < std::min(rows, i + tile); ++r)
+        for (int64_t q = j; q < std::min(columns, j + tile); ++q) copy[q * rows + r] = x[r * stride + q];
+  return copy.data();
+}
+
+inline void blas(const char* transa, const char* transb, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
+                 const float* b, int64_t ldb, float* c, int64_t ldc, bool add) {
+  const int M = m, N = n, K = k, LA = lda, LB = ldb, LC = ldc;
+  const float one = 1.f, beta = add ? 1.f : 0.f;
+  sgemm_(transb, transa, &N, &M, &K, &one, b, &LB, a, &LA, &beta, c, &LC);  // of columns: the other way round
+}
+
 // C[m, n] = A[m, k] B[k, n] (+ C): strides are the lengths of rows in memory.
 inline void multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
                      float* c, int64_t ldc, bool add = false) {
   if (m == 0 || n == 0) return;
-  const int M = m, N = n, K = k, LA = lda, LB = ldb, LC = ldc;
-  const float one = 1.f, beta = add ? 1.f : 0.f;
-  sgemm_("N", "N", &N, &M, &K, &one, b, &LB, a, &LA, &beta, c, &LC);
+  if (by_onednn()) return onednn_product(m, n, k, a, lda, b, ldb, c, ldc, add);
+  blas("N", "N", m, n, k, a, lda, b, ldb, c, ldc, add);
 }
 
 // C[m, n] = A[m, k] B[n, k]^T (+ C), the product of a linear layer.
 inline void multiply_nt(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
                         int64_t ldb, float* c, int64_t ldc, bool add = false) {
   if (m == 0 || n == 0) return;
-  const int M = m, N = n, K = k, LA = lda, LB = ldb, LC = ldc;
-  const float one = 1.f, beta = add ? 1.f : 0.f;
-  sgemm_("T", "N", &N, &M, &K, &one, b, &LB, a, &LA, &beta, c, &LC);
+  if (!by_onednn()) return blas("N", "T", m, n, k, a, lda, b, ldb, c, ldc, add);
+  for (int64_t j = 0; j < n; j += CUT_COLUMNS) {
+    const int64_t columns = std::min(CUT_COLUMNS, n - j);
+    onednn_product(m, columns, k, a, lda, transposed(b + j * ldb, columns, k, ldb), columns, c + j, ldc, add);
+  }
 }
 
 // C[m, n] = A[k, m]^T B[k, n] (+ C), the gradient of a weight.
 inline void multiply_tn(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
                         int64_t ldb, float* c, int64_t ldc, bool add = false) {
   if (m == 0 || n == 0 || (k == 0 && add)) return;
-  const int M = m, N = n, K = k, LA = lda, LB = ldb, LC = ldc;
-  const float one = 1.f, beta = add ? 1.f : 0.f;
-  sgemm_("N", "T", &N, &M, &K, &one, b, &LB, a, &LA, &beta, c, &LC);
+  if (!by_onednn()) return blas("T", "N", m, n, k, a, lda, b, ldb, c, ldc, add);
+  for (int64_t i = 0; i < m; i += CUT_COLUMNS) {
+    const int64_t rows = std::min(CUT_COLUMNS, m - i);
+    onednn_product(rows, n, k, transposed(a + i, k, rows, lda), k, b, ldb, c + i * ldc, ldc, add);
+  }
 }
 
 // --------------------------------------------------------------------------------------- functions
