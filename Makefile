@@ -37,7 +37,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 snakemake := snakemake --cores $(if $(value CORES),"$$RECSWEEP_CORES",1)
 
 .PHONY: help setup lock tune-all tune-smoke tune summarize evaluate doctor dry-run
-.PHONY: test test-long lint format bench bench-tuner bench-overhead bench-kills clean
+.PHONY: test test-long lint format bench bench-tuner bench-equality bench-overhead bench-kills clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -126,6 +126,9 @@ bench: setup ## speed of training, recsweep against RecBole (makes .venv-recbole
 
 bench-tuner: setup ## recsweep and RecBole's own tuner side by side (makes .venv-recbole)
 	@python benchmarks/side_by_side.py
+
+bench-equality: setup ## the fast paths against RecBole on all of ml-100k: losses, metrics, dropout
+	@python benchmarks/equality.py --write
 
 bench-overhead: setup ## milliseconds a trial outside training
 	@python benchmarks/overhead.py
