@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import torch
 
 from helpers.fast import (
     COMPILED,
     FAST_PATHS,
     RECBOLE,
     TORCH,
+    Run,
     assert_equal_runs,
     reference,
-    relative_distance,
     run,
     settings_of,
     split_of,
@@ -27,8 +28,9 @@ from helpers.fast import (
     threads,
     write_interactions,
 )
-from recsweep.fast import native
+from recsweep.fast import base, losses, native, ranking, recurrent, sequences, transformer
 from recsweep.fast.trainer import FAMILIES
+from recsweep.recbole_api import model as recbole
 
 WIDTH = 20
 
@@ -41,6 +43,7 @@ class Case:
     losses: tuple[str | None, ...] = ("CE", "BPR")
     """None: the model knows one loss and has no parameter for it."""
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+    paths: tuple[str, ...] = FAST_PATHS
     undetermined: tuple[str, ...] = ()
     """Endings of parameters that no output depends on: their gradients are nothing but rounding."""
 
@@ -95,6 +98,50 @@ CASES = {
         undetermined=("key.bias",),
     ),
 }
+ITEM_CLASS = {
+    "selected_features": ["class"],
+    "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]},
+}
+ATTENTION = {
+    **{"hidden_size": 16, "inner_size": 32, "n_layers": 2, "n_heads": 2},
+    **{"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0},
+}
+KEYS = ("key.bias",)
+SIZE = {"embedding_size": 16}
+
+
+def on_torch(params: dict[str, Any], *losses: str | None, undetermined: tuple[str, ...] = ()) -> Case:
+    """A model that has RecBole's own loss, over parts of a batch; no compiled kernels."""
+    return Case(params, losses or ("CE", "BPR"), paths=(TORCH,), undetermined=undetermined)
+
+
+CASES |= {
+    "BERT4Rec": on_torch({**ATTENTION, "mask_ratio": 0.3, "ft_ratio": 0.5}, undetermined=KEYS),
+    # What stands before a softmax over positions may be moved alike for all of them: CORE weighs them by
+    # net.fn, whose input ends with the last layer's LayerNorm.
+    "CORE": on_torch(
+        {**ATTENTION, **SIZE, "sess_dropout": 0.0, "item_dropout": 0.0},
+        "CE",
+        undetermined=(*KEYS, "net.fn.bias", "layer.1.feed_forward.LayerNorm.bias"),
+    ),
+    "FDSA": on_torch({**ATTENTION, **ITEM_CLASS}, undetermined=KEYS),
+    # At 0.01 RecBole does not agree with itself either, once its start is moved by one rounding.
+    "GCSAN": on_torch({**ATTENTION, "learning_rate": 0.001}, undetermined=KEYS),
+    "GRU4RecF": on_torch({**SIZE, **ITEM_CLASS, "hidden_size": 24, "dropout_prob": 0.0}),
+    "HRM": on_torch({**SIZE, "dropout_prob": 0.0}),
+    # Its softmax runs over the queries.
+    "LightSANs": on_torch(ATTENTION, undetermined=("query.bias", "pos_q_linear.bias")),
+    "NPE": on_torch({**SIZE, "dropout_prob": 0.0}),
+    "RepeatNet": on_torch(
+        {**SIZE, "hidden_size": 16, "dropout_prob": 0.0},
+        "CE",
+        undetermined=("explore_recommendation_decoder.Ve.bias",),
+    ),
+    "SASRecF": on_torch({**ATTENTION, **ITEM_CLASS}, undetermined=KEYS),
+    "SHAN": on_torch(SIZE),
+    "SRGNN": on_torch(SIZE),
+    "TransRec": on_torch(SIZE, None),
+}
 EVERYWHERE: dict[str, dict[str, Any]] = {
     "weight-decay": {"weight_decay": 0.001},
     "clipped": {"clip_grad_norm": {"max_norm": 0.05}},
@@ -103,7 +150,7 @@ EVERYWHERE: dict[str, dict[str, Any]] = {
     "adamw": {"learner": "adamw", "weight_decay": 0.01},
     "rmsprop": {"learner": "rmsprop", "learning_rate": 0.001},
     "not-shuffled": {"shuffle": False},
-    "large-batches": {"train_batch_size": 1500},
+    "large-batches": {"train_batch_size": 900},
     "small-batches": {"train_batch_size": 60, "epochs": 1},
     "every-second-validation": {"eval_step": 2, "epochs": 4},
 }
@@ -111,7 +158,7 @@ EVERYWHERE: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_interactions(tmp_path_factory.mktemp("fast") / "toy")
+    return write_interactions(tmp_path_factory.mktemp("fast") / "toy", users=45)
 
 
 def case_of(model: str) -> Case:
@@ -120,74 +167,110 @@ def case_of(model: str) -> Case:
     return CASES[model]
 
 
-def check(folder, model: str, path: str, changes: dict[str, Any], width: int = WIDTH) -> None:
+def check(
+    folder,
+    model: str,
+    path: str,
+    changes: dict[str, Any],
+    width: int = WIDTH,
+    workers: int = 1,
+    undetermined: tuple[str, ...] = (),
+) -> None:
     case = case_of(model)
     settings = settings_of(folder, model, {**case.params, **changes}, width)
     split = split_of(settings, folder)
-    found = run(settings, split, path, folder)
-    assert found.path == path
     expected = reference(settings, split, folder)
     assert expected.path == "recbole (fast: false)"
-    assert_equal_runs(found, expected, undetermined=case.undetermined)
+    with threads(workers):
+        found = run(settings, split, path, folder)
+    assert found.path == path
+    assert_equal_runs(found, expected, undetermined=(*case.undetermined, *undetermined))
 
 
 def with_loss(loss: str | None) -> dict[str, Any]:
     return {} if loss is None else {"loss_type": loss}
 
 
-def grid(names: str = "variants") -> list[Any]:
-    """Model, loss and variant; the losses take turns, and each variant of a model's own has them all."""
+UNKNOWN = Case({}, (None,))
+
+
+def losses_and_paths(models: Any = tuple(FAMILIES)) -> list[Any]:
+    return [
+        pytest.param(model, loss, path, id="-".join(filter(None, (model, loss, path))))
+        for model in sorted(models)
+        for loss in CASES.get(model, UNKNOWN).losses
+        for path in CASES.get(model, UNKNOWN).paths
+    ]
+
+
+def variants() -> list[Any]:
+    """Of models with kernels: what concerns each of them and what is its own, with its losses in turns."""
     found = []
-    for model in sorted(FAMILIES):
-        case = CASES.get(model, Case({}, (None,)))
-        for number, (name, changes) in enumerate(EVERYWHERE.items()):
+    for model in sorted(set(FAMILIES) & set(CASES)):
+        case = CASES[model]
+        several = {**EVERYWHERE, **case.variants} if COMPILED in case.paths else {}
+        for number, (name, changes) in enumerate(several.items()):
             loss = case.losses[number % len(case.losses)]
-            found.append(pytest.param(model, {**changes, **with_loss(loss)}, id=f"{model}-{loss}-{name}"))
-        for loss in case.losses:
-            for name, changes in case.variants.items():
-                changes = {**changes, "epochs": 2, **with_loss(loss)}
-                found.append(pytest.param(model, changes, id=f"{model}-{loss}-{name}"))
+            for path in case.paths:
+                label = "-".join(filter(None, (model, loss, name, path)))
+                found.append(pytest.param(model, {"epochs": 2, **changes, **with_loss(loss)}, path, id=label))
     return found
 
 
-LOSSES = [
-    pytest.param(model, loss, id=f"{model}-{loss}")
-    for model in sorted(FAMILIES)
-    for loss in CASES.get(model, Case({}, (None,))).losses
-]
+WITH_KERNELS = [model for model in FAMILIES if COMPILED in CASES.get(model, UNKNOWN).paths]
 
 
 def test_every_fast_path_has_a_case_and_every_case_a_fast_path():
     assert set(CASES) == set(FAMILIES), "models with a fast path, and models that are tested here"
 
 
-@pytest.mark.parametrize("path", FAST_PATHS)
-@pytest.mark.parametrize(("model", "loss"), LOSSES)
+@pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths())
 def test_three_epochs_are_those_of_recbole(folder, model, loss, path):
     check(folder, model, path, with_loss(loss))
 
 
-@pytest.mark.parametrize("path", FAST_PATHS)
-@pytest.mark.parametrize(("model", "changes"), grid())
+@pytest.mark.parametrize(("model", "changes", "path"), variants())
 def test_with_other_settings_too(folder, model, changes, path):
     check(folder, model, path, changes)
 
 
-@pytest.mark.parametrize("path", FAST_PATHS)
-@pytest.mark.parametrize(("model", "loss"), LOSSES)
+@pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths())
 def test_a_last_batch_of_one_sample(folder, model, loss, path):
     settings = settings_of(folder, model, {**case_of(model).params, **with_loss(loss)}, WIDTH)
-    samples = len(split_of(settings, folder).parts[0])
-    size = next(size for size in range(250, 600) if samples % size == 1)
-    check(folder, model, path, {**with_loss(loss), "train_batch_size": size})
+    split = split_of(settings, folder)
+    samples = len(split.parts[0])
+    size = next(size for size in range(250, samples) if samples % size == 1)
+    changes = {**with_loss(loss), "train_batch_size": size, "epochs": 1}
+    try:
+        reference({**settings, **changes}, split, folder)
+    except ValueError as error:  # BERT4Rec's one sample has no mask: its loss is 0 / 0
+        with pytest.raises(ValueError, match=str(error)):
+            run({**settings, **changes}, split, path, folder)
+        return
+    check(folder, model, path, changes)
 
 
-@pytest.mark.parametrize("path", FAST_PATHS)
-@pytest.mark.parametrize("width", [1, 2, 7, 17, 33])
-@pytest.mark.parametrize(("model", "loss"), LOSSES)
+@pytest.mark.parametrize("width", [1, 7, 33])
+@pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths(WITH_KERNELS))
 def test_shorter_and_longer_sequences(folder, model, loss, width, path):
     changes = {"order_len": min(3, width)} if model == "FOSSIL" else {}
-    check(folder, model, path, {**changes, **with_loss(loss), "epochs": 2}, width)
+    # Attention to a single key is 1 whatever the query and the key.
+    undetermined = ("query.bias", "query.weight", "key.weight") if width == 1 else ()
+    check(folder, model, path, {**changes, **with_loss(loss), "epochs": 1}, width, undetermined=undetermined)
+
+
+@pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths())
+def test_batches_cut_into_many_parts(folder, model, loss, path, monkeypatch):
+    """As large data are: here a whole batch would fit into one part."""
+    monkeypatch.setattr(base, "TOKENS", 500)
+    monkeypatch.setattr(losses, "_SCORES_AT_ONCE", 2000)
+    monkeypatch.setattr(ranking, "_SCORES_AT_ONCE", 2000)
+    monkeypatch.setattr(ranking, "_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(recurrent, "_TOKENS", 300)
+    monkeypatch.setattr(transformer, "_TOKENS", 100)
+    monkeypatch.setattr(sequences, "_VALUES_AT_ONCE", 6000)
+    monkeypatch.setattr(sequences, "_SCORES_AT_ONCE", 2000)
+    check(folder, model, path, with_loss(loss))
 
 
 def test_the_data_have_sequences_of_every_length(folder):
@@ -198,10 +281,10 @@ def test_the_data_have_sequences_of_every_length(folder):
 
 
 @pytest.mark.parametrize("path", FAST_PATHS)
-@pytest.mark.parametrize(("model", "loss"), LOSSES)
-def test_two_threads(folder, model, loss, path):
-    with threads(2):
-        check(folder, model, path, {**with_loss(loss), "train_batch_size": 700})
+@pytest.mark.parametrize("model", sorted(WITH_KERNELS))
+def test_two_threads(folder, model, path):
+    changes = {**with_loss(case_of(model).losses[0]), "train_batch_size": 400, "epochs": 1}
+    check(folder, model, path, changes, workers=2)
 
 
 # -- the gate itself ------------------------------------------------------------------------------
@@ -243,32 +326,51 @@ def test_the_gate_sees_small_differences(folder, changes):
         )
 
 
-def test_undetermined_parameters_really_change_nothing(folder):
-    """Moving all key biases leaves RecBole's metrics and losses as they are."""
-    import torch
-
-    from recsweep.recbole_api import model as recbole
-
-    settings = settings_of(folder, "SASRec", {**CASES["SASRec"].params, "loss_type": "CE"}, WIDTH)
+def moved_run(folder, model: str, move: Any, monkeypatch) -> tuple[Run, Run]:
+    """RecBole's own run from a start whose parameters were moved, and from its own start."""
+    case = case_of(model)
+    settings = settings_of(folder, model, {**case.params, **with_loss(case.losses[0])}, WIDTH)
     split = split_of(settings, folder)
+    expected = reference(settings, split, folder)
     original = recbole.make_model
 
     def moved(config, data):
-        model = original(config, data)
-        for name, parameter in model.named_parameters():
-            if name.endswith("key.bias"):
-                parameter.data += torch.linspace(-1, 1, len(parameter))
-        return model
+        own = original(config, data)
+        for name, parameter in own.named_parameters():
+            move(name, parameter.data)
+        return own
 
-    recbole.make_model = moved
-    try:
-        found = run(settings, split, RECBOLE, folder)
-    finally:
-        recbole.make_model = original
-    expected = reference(settings, split, folder)
-    assert_equal_runs(found, expected, undetermined=("key.bias",))
-    name = "trm_encoder.layer.0.multi_head_attention.key.bias"
-    assert relative_distance(found.parameters[name], expected.parameters[name]) > 0.1
+    monkeypatch.setattr(recbole, "make_model", moved)
+    return run(settings, split, RECBOLE, folder), expected
+
+
+@pytest.mark.parametrize("model", sorted(set(FAMILIES) & set(CASES)))
+def test_recbole_agrees_with_itself_within_the_tolerances(folder, model, monkeypatch):
+    """From a start moved by one rounding: a case that fails here can prove nothing about a fast path."""
+    draw = torch.Generator().manual_seed(0)
+
+    def by_one_rounding(name, values):
+        values *= 1 + (torch.randint(0, 2, values.shape, generator=draw) * 2 - 1) * 6e-8
+
+    found, expected = moved_run(folder, model, by_one_rounding, monkeypatch)
+    assert_equal_runs(found, expected, undetermined=case_of(model).undetermined)
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in sorted(FAMILIES) if CASES.get(model, UNKNOWN).undetermined]
+)
+def test_undetermined_parameters_really_change_nothing(folder, model, monkeypatch):
+    """Moved far, they leave RecBole's losses, metrics and all other parameters as they are."""
+    names = []
+
+    def far(name, values):
+        if name.endswith(case_of(model).undetermined):
+            names.append(name)
+            values += torch.linspace(-0.3, 0.3, len(values)) if len(values) > 1 else 0.3
+
+    found, expected = moved_run(folder, model, far, monkeypatch)
+    assert_equal_runs(found, expected, undetermined=case_of(model).undetermined)
+    assert all(any(name.endswith(end) for name in names) for end in case_of(model).undetermined)
 
 
 @pytest.mark.parametrize("path", [RECBOLE, COMPILED, TORCH])

@@ -12,10 +12,10 @@ from recsweep.datasets.prepare import prepare
 from recsweep.documents import Document, load_document, nearest
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.config import resolve_device
-from recsweep.recbole_api.settings import BUILTIN_DATASET, SPLIT_SEED, TIME_ORDER
+from recsweep.recbole_api.settings import BUILTIN_DATASET, FAST, SPLIT_SEED, TIME_ORDER
 
 _REQUIRED = ("model", "dataset")
-_OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED})
+_OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST})
 
 
 def train_file(

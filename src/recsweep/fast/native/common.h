@@ -334,6 +334,13 @@ inline const float* in(const Tensor& t) {
 }
 inline float* out(const Tensor& t) { return const_cast<float*>(in(t)); }
 
+// Users or items, one for each sample.
+inline const int64_t* ids(const Tensor& t, int64_t n) {
+  TORCH_CHECK(t.scalar_type() == at::kLong && t.is_contiguous() && t.numel() == n,
+              "a kernel wants ids as contiguous int64, one a sample: ", n);
+  return t.data_ptr<int64_t>();
+}
+
 // Gradients that several threads add to: each thread has its own, they are summed in a fixed order.
 class Gradients {
  public:
@@ -393,10 +400,10 @@ struct Loss {
   const int64_t* negative;
   float share;  // 1 / batch size
 
-  Loss(int64_t kind_, const Tensor& embedding, const Tensor& pos, const std::optional<Tensor>& neg)
+  Loss(int64_t kind_, const Tensor& embedding, const Tensor& pos, const std::optional<Tensor>& neg, int64_t samples)
       : kind(static_cast<Kind>(kind_)), items(in(embedding)), n_items(embedding.size(0)), d(embedding.size(1)),
-        positive(pos.data_ptr<int64_t>()), negative(neg ? neg->data_ptr<int64_t>() : nullptr),
-        share(1.f / static_cast<float>(pos.numel())) {
+        positive(ids(pos, samples)), negative(neg ? ids(*neg, samples) : nullptr),
+        share(1.f / static_cast<float>(samples)) {
     TORCH_CHECK(kind != Kind::bpr || negative, "BPR needs negatives");
   }
 

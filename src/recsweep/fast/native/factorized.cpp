@@ -4,11 +4,6 @@
 namespace recsweep {
 namespace {
 
-const int64_t* ids(const Tensor& t, int64_t n) {
-  TORCH_CHECK(t.scalar_type() == at::kLong && t.is_contiguous() && t.numel() == n, "ids: contiguous int64, one a sample");
-  return t.data_ptr<int64_t>();
-}
-
 // -log(1e-10 + sigmoid(x)) as RecBole's BPRLoss, and its slope.
 float bpr_loss(float x, float& slope) {
   const float s = sigmoid_(x);

@@ -278,7 +278,7 @@ double stamp_step(const std::vector<Tensor>& weights, const std::vector<Tensor>&
                   const std::optional<Tensor>& negative, int64_t loss_kind) {
   const Stamp model(weights);
   const Batch batch(sequences, lengths, rows);
-  const Loss loss(loss_kind, weights[0], positive, negative);
+  const Loss loss(loss_kind, weights[0], positive, negative, batch.size);
   const Projected projected(model, batch);
   const auto blocks = blocks_of(batch.size);
   const auto which = every(batch.size);
@@ -324,7 +324,7 @@ Tensor fossil_encode(const std::vector<Tensor>& weights, const Tensor& sequences
   const Fossil model(weights, alpha);
   const Batch batch(sequences, lengths, rows);
   Tensor result = at::empty({batch.size, model.d}, weights[0].options());
-  const int64_t* user = users.data_ptr<int64_t>();
+  const int64_t* user = ids(users, batch.size);
   const auto blocks = blocks_of(batch.size);
   deal(blocks.size(), threads_for(blocks.size()), [&](int64_t c, int64_t) {
     for (int64_t i = blocks[c].first; i < blocks[c].second; ++i)
@@ -338,8 +338,8 @@ double fossil_step(const std::vector<Tensor>& weights, const std::vector<Tensor>
                    const std::optional<Tensor>& negative, int64_t loss_kind, double alpha, double reg_weight) {
   const Fossil model(weights, alpha);
   const Batch batch(sequences, lengths, rows);
-  const Loss loss(loss_kind, weights[0], positive, negative);
-  const int64_t *user = users.data_ptr<int64_t>(), *target = positive.data_ptr<int64_t>();
+  const Loss loss(loss_kind, weights[0], positive, negative, batch.size);
+  const int64_t *user = ids(users, batch.size), *target = ids(positive, batch.size);
   const Tensor encoded = fossil_encode(weights, sequences, lengths, rows, users, alpha);
   const float* y = in(encoded);
   const Regularization regularization(reg_weight, model, batch, user, target, y);

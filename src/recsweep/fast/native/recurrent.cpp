@@ -281,7 +281,7 @@ double step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gradi
             int64_t loss_kind, at::ArrayRef<double> dropouts, int64_t seed, int64_t tokens) {
   const int64_t d = weights[0].size(1);
   const Batch batch(sequences, lengths, rows);
-  const Loss loss(loss_kind, weights[0], positive, negative);
+  const Loss loss(loss_kind, weights[0], positive, negative, batch.size);
   const auto chunks = batch.chunks(tokens, MOST_SEQUENCES);
   const int64_t threads = threads_for(chunks.size());
   Gradients all(gradients);

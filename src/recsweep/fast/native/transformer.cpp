@@ -545,7 +545,7 @@ double sasrec_step(const std::vector<Tensor>& weights, const std::vector<Tensor>
   const Tensors w(weights, shape.layers);
   const auto joined = join(w, shape.d);
   const Batch batch(sequences, lengths, rows);
-  const Loss loss(loss_kind, weights[0], positive, negative);
+  const Loss loss(loss_kind, weights[0], positive, negative, batch.size);
   const auto chunks = batch.chunks(tokens, MOST_SEQUENCES);
   const int64_t threads = threads_for(chunks.size());
   Gradients all(gradients);
