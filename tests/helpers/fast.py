@@ -80,7 +80,8 @@ def settings_of(folder: Path, model: str, params: Mapping[str, Any], width: int 
 def split_of(settings: Mapping[str, Any], folder: Path) -> Split:
     """The prepared data, read once for all trials that share it."""
     config = TypedConfig(settings, CPU, folder / "scratch")
-    key = json.dumps(to_plain(data_key(config)), sort_keys=True, default=str)
+    # RecBole's settings do not tell one folder of the same name from another.
+    key = str(folder) + json.dumps(to_plain(data_key(config)), sort_keys=True, default=str)
     if key not in _SPLITS:
         with recbole.clean_globals():
             _SPLITS[key] = build_split(config)
