@@ -12,6 +12,10 @@ from recsweep.cooldown import gpu_temperature
 from recsweep.errors import RecsweepError
 from recsweep.plan import StudyPlan, check_data, plan_sweep
 
+_VARIABLES = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
+    *("RECSWEEP_NATIVE", "RECSWEEP_GEMM"),
+)
 Finding = tuple[str, str, bool]
 """What was looked at, what was found, and whether it is as it should be."""
 
@@ -25,9 +29,10 @@ def examine(config: Path) -> Iterator[Finding]:
         yield name, str(value), True
     yield _libraries()
     yield from _torch()
+    yield _kernels()
     temperature = gpu_temperature()
     yield "GPU temperature", "no GPU or no NVML" if temperature is None else f"{temperature:g} C", True
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
+    for name in _VARIABLES:
         if name in os.environ:
             yield name, os.environ[name], True
     yield from _sweep(config)
@@ -54,6 +59,16 @@ def _torch() -> Iterator[Finding]:
     yield "torch threads", str(torch.get_num_threads()), True
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     yield "GPUs", ", ".join(names) or "none", True
+
+
+def _kernels() -> Finding:
+    from recsweep.fast import build
+
+    library = build.library()
+    if library.is_file():
+        return "compiled kernels", str(library), True
+    why = build.missing_tools() or "not built for this processor; run `make setup`"
+    return "compiled kernels", f"none ({why}); training takes the slower Python path", True
 
 
 def _sweep(config: Path) -> Iterator[Finding]:

@@ -156,6 +156,7 @@ def test_prepare_says_what_is_in_the_data_and_doctor_that_all_is_well(tuned: Fol
     doctor = tuned.run("doctor", "--config", "config/smoke.yaml")
     assert doctor.returncode == 0, doctor.stdout
     assert "ok  recbole: 1.2.1" in doctor.stdout
+    assert "ok  compiled kernels: " in doctor.stdout
     assert "BAD" not in doctor.stdout
 
 
