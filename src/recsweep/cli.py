@@ -343,7 +343,7 @@ def train(config: str, device: str, outputs: str, save: str | None, no_test: boo
 @cli.command(epilog="Example: recsweep doctor > report.txt")
 @click.option("--config", default=DEFAULT_CONFIG, show_default=True, metavar="FILE", help="A sweep to check.")
 def doctor(config: str) -> None:
-    """Print what a bug report needs: versions, hardware, the config's and the store's state."""
+    """Print what a bug report needs: versions, hardware, kernels, the config's and the store's state."""
     from recsweep.doctor import examine
 
     sound = True
