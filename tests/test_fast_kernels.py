@@ -170,7 +170,7 @@ def gradients_of(name: str, params: dict[str, Any], shape: dict[str, int], nativ
     with threads(workers):
         loss = float(family.step(table, batch))
     ours = {key: parameter.grad.clone() for key, parameter in model.named_parameters()}
-    return (loss, ours), (float(expected), theirs)
+    return (loss, ours), (float(expected.detach()), theirs)
 
 
 def assert_same_gradients(name: str, found: Any, expected: Any) -> None:

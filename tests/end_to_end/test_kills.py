@@ -11,7 +11,7 @@ CONFIG = Path(__file__).parents[2] / "config" / "smoke.yaml"
 
 
 def test_a_sweep_killed_three_times_ends_with_the_summary_of_an_undisturbed_one(tmp_path: Path) -> None:
-    _compare(tmp_path, trials=6, epochs=1, kills=3)
+    _compare(tmp_path, trials=6, epochs=8, kills=3)
 
 
 @pytest.mark.long

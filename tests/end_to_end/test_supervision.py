@@ -17,7 +17,10 @@ STUDY = "smoke/ml-100k-small/FPMC/full"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path)
+    made = Folder(tmp_path)
+    # A trial of RecBole's own code lasts long enough to be interrupted.
+    made.edit("smoke.yaml", training__fast=False)
+    return made
 
 
 def test_a_worker_that_dies_is_replaced_and_its_trial_runs_again(folder: Folder) -> None:
