@@ -71,6 +71,8 @@ class Folder:
             text=True,
             start_new_session=True,
             stdin=subprocess.DEVNULL,
+            # A shell without job control starts what runs in its background deaf to Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def trials(self, study: str) -> list[Trial]:
