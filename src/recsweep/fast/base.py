@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 
 from recsweep.fast import losses
-from recsweep.fast.stream import Batch, Table
+from recsweep.fast.stream import Batch, Table, known
 
 CROSS_ENTROPY, BPR = 1, 2
 _KINDS = {"CE": CROSS_ENTROPY, "BPR": BPR}
@@ -31,9 +31,11 @@ class Family(ABC):
     """
 
     models: ClassVar[tuple[str, ...]]
+    has_kernels: ClassVar[bool] = True
+    """Whether there are compiled steps; without them it is torch's everywhere."""
 
     def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
-        self.model, self.kernels = model, kernels
+        self.model, self.kernels = model, kernels if self.has_kernels else None
         self._seed, self._steps = seed, 0
         self.scaler: torch.amp.GradScaler | None = None
         """Scales losses where float16 would lose small gradients."""
@@ -63,9 +65,9 @@ class Family(ABC):
         scaled = loss if self.scaler is None else self.scaler.scale(loss)
         scaled.backward()  # type: ignore[no-untyped-call]
 
-    @abstractmethod
     def native_step(self, table: Table, batch: Batch) -> float:
-        """`step` by the compiled kernels."""
+        """`step` by the compiled kernels; asked for only where there are some."""
+        raise NotImplementedError
 
     @abstractmethod
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
@@ -143,8 +145,10 @@ class SequenceFamily(Family):
             targets = table.items[places]
             loss = self._loss(targets, negatives, hidden) * share
             extra = self.regularization(table, places, targets, hidden)
-            self.backward(loss if extra is None else loss + extra)
-            total += loss.detach() if extra is None else (loss + extra).detach()
+            if extra is not None:
+                loss = loss + extra
+            self.backward(loss)
+            total += loss.detach()
         return total
 
     def _chunks(
@@ -156,7 +160,7 @@ class SequenceFamily(Family):
         """
         if batch.places is not None:
             return [(batch.rows, batch.places, batch.placed_negatives)]
-        lengths = _lengths(table)[batch.rows]
+        lengths = known(table.lengths)[batch.rows]
         order = torch.argsort(lengths, descending=True, stable=True)
         rows = batch.rows[order]
         negatives = None if batch.negatives is None else batch.negatives[order]
@@ -167,8 +171,8 @@ class SequenceFamily(Family):
 
     def _encode(self, table: Table, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Rows sorted by length, longest first; on the CPU, and where the table is."""
-        lengths = _lengths(table)[rows]
-        picked = _sequences(table)[places]
+        lengths = known(table.lengths)[rows]
+        picked = known(table.sequences)[places]
         if not self.fixed_width:
             picked = picked[:, : int(lengths[0])]
         return self.encode(picked, lengths, table.users[places])
@@ -188,7 +192,7 @@ class SequenceFamily(Family):
     def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
         if self.kernels is not None:
             return self.native_encode(table, rows)
-        order = torch.argsort(_lengths(table)[rows], descending=True, stable=True)
+        order = torch.argsort(known(table.lengths)[rows], descending=True, stable=True)
         encoded = self._encode(table, rows[order], rows[order].to(table.device))
         return torch.empty_like(encoded).index_copy_(0, order.to(table.device), encoded)
 
@@ -200,8 +204,8 @@ class SequenceFamily(Family):
         return (
             self.plain,
             self.gradients,
-            _sequences(table),
-            _lengths(table),
+            known(table.sequences),
+            known(table.lengths),
             batch.rows,
             table.items[batch.rows],
             batch.negatives,
@@ -222,15 +226,3 @@ def chunk_bounds(lengths: Sequence[int], tokens: int) -> list[tuple[int, int]]:
 def linear_parameters(*layers: Any) -> list[torch.nn.Parameter]:
     """Weight and bias (where there is one) of each layer."""
     return [p for layer in layers for p in (layer.weight, getattr(layer, "bias", None)) if p is not None]
-
-
-def _sequences(table: Table) -> torch.Tensor:
-    if table.sequences is None:
-        raise ValueError("the data set has no sequences")
-    return table.sequences
-
-
-def _lengths(table: Table) -> torch.Tensor:
-    if table.lengths is None:
-        raise ValueError("the data set has no sequences")
-    return table.lengths

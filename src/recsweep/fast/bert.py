@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch.nn import functional
 
 from recsweep.fast import losses
 from recsweep.fast.base import Family, chunk_bounds
-from recsweep.fast.stream import Batch, Table
-from recsweep.fast.transformer import feed_forward
+from recsweep.fast.stream import Batch, Table, known
+from recsweep.fast.transformer import feed_forward, joined_layers, output
 from recsweep.recbole_api.data import interaction
 
 # Numbers in the embeddings of one part of a batch, padding included: they stay in the cache.
@@ -77,17 +77,12 @@ class Bert4Rec(Family):
     """BERT4Rec: self-attention in both directions; no compiled kernels."""
 
     models = ("BERT4Rec",)
+    has_kernels = False
     masking: Masking
     """Set before the first step."""
 
-    def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
-        super().__init__(model, None, seed)
-
     def parameters(self) -> list[torch.nn.Parameter]:
         return list(self.model.parameters())
-
-    def native_step(self, table: Table, batch: Batch) -> NoReturn:
-        raise NotImplementedError
 
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
         masked = self.masking(batch.rows)
@@ -105,7 +100,7 @@ class Bert4Rec(Family):
         self, table: Table, rows: torch.Tensor, places: torch.Tensor | None
     ) -> Iterator[tuple[torch.Tensor, int]]:
         """Places of rows that have a target, longest sequences first, and the longest length of each part."""
-        lengths = _known(table.lengths)[rows]
+        lengths = known(table.lengths)[rows]
         order = torch.argsort(lengths, descending=True, stable=True)
         if places is not None:
             order = order[(places > 0).any(1)[order]]
@@ -150,21 +145,21 @@ class Bert4Rec(Family):
         *first, last = m.trm_encoder.layer
         for layer in first:
             attention = layer.multi_head_attention
-            x = feed_forward(layer.feed_forward, _output(attention, _context(attention, x, x, real), x))
+            x = feed_forward(layer.feed_forward, output(attention, _context(attention, x, x, real), x))
         attention = last.multi_head_attention
         queries = x.gather(1, places[:, :, None].expand(-1, -1, x.shape[2]))
         context = _context(attention, queries, x, real).flatten(0, 1)[wanted]
-        x = feed_forward(last.feed_forward, _output(attention, context, queries.flatten(0, 1)[wanted]))
+        x = feed_forward(last.feed_forward, output(attention, context, queries.flatten(0, 1)[wanted]))
         result: torch.Tensor = m.output_ln(m.output_gelu(m.output_ffn(x)))
         return result
 
     def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
         """As RecBole's `reconstruct_test_data`: a mask behind the last item, then without the first one."""
-        lengths = _known(table.lengths)[rows]
+        lengths = known(table.lengths)[rows]
         result = self._plain[0].new_empty(len(rows), self.model.hidden_size)
         for part, longest in self._parts(table, rows, None):
             last = (lengths[part] - 1)[:, None].to(table.device)
-            sequences = functional.pad(_known(table.sequences)[rows[part].to(table.device)], (-1, 1))
+            sequences = functional.pad(known(table.sequences)[rows[part].to(table.device)], (-1, 1))
             sequences = sequences[:, :longest].scatter(1, last, self.model.mask_token)
             every = torch.arange(len(part), device=table.device)
             result[part.to(table.device)] = self._encode(sequences, last, every).to(result.dtype)
@@ -181,8 +176,7 @@ def _context(attention: Any, queries: torch.Tensor, x: torch.Tensor, real: torch
     layers = [attention.key, attention.value]
     if queries is x:
         layers.append(attention.query)
-    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
-    joined = functional.linear(x, weight, bias).view(rows, length, len(layers), heads, size)
+    joined = functional.linear(x, *joined_layers(*layers)).view(rows, length, len(layers), heads, size)
     key, value, *found = joined.permute(2, 0, 3, 1, 4)
     query = found[0] if found else attention.query(queries).view(rows, -1, heads, size).transpose(1, 2)
     drop = attention.attn_dropout
@@ -194,14 +188,3 @@ def _context(attention: Any, queries: torch.Tensor, x: torch.Tensor, real: torch
         scores = query @ key.transpose(2, 3) / math.sqrt(size) + torch.where(mask, 0.0, -10000.0)
         context = drop(torch.softmax(scores, dim=3)) @ value
     return context.transpose(1, 2).reshape(rows, -1, d)
-
-
-def _output(attention: Any, context: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    result: torch.Tensor = attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
-    return result
-
-
-def _known(column: torch.Tensor | None) -> torch.Tensor:
-    if column is None:
-        raise ValueError("the data set has no sequences")
-    return column

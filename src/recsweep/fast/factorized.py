@@ -8,7 +8,7 @@ import torch
 
 from recsweep.fast import losses
 from recsweep.fast.base import Family
-from recsweep.fast.stream import Batch, Table
+from recsweep.fast.stream import Batch, Table, known
 
 
 class _Pairwise(Family):
@@ -72,9 +72,7 @@ class Fpmc(_Pairwise):
         return torch.cat([taste, affinity], dim=1), None
 
     def _last(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
-        if table.last is None:
-            raise ValueError("the data set has no sequences")
-        return table.last[rows]
+        return known(table.last)[rows]
 
 
 class Bpr(_Pairwise):

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from recsweep.fast.base import Family, chunk_bounds
-from recsweep.fast.stream import Batch, Table
+from recsweep.fast.stream import Batch, Table, known
 from recsweep.recbole_api.data import interaction
 
 # Numbers in the embeddings of one part, padding included: what a layer holds at once stays in the cache.
@@ -70,9 +70,10 @@ class Sequences(Family):
     """A model whose `calculate_loss` and `full_sort_predict` are RecBole's; no compiled kernels."""
 
     models = tuple(ALLOWED)
+    has_kernels = False
 
     def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
-        super().__init__(model, None, seed)
+        super().__init__(model, kernels, seed)
         for weight in self.weights:
             weight.grad = None  # no step for weights that the loss does not reach, as with RecBole
         self._trim = ALLOWED[type(model).__name__].trim
@@ -90,9 +91,6 @@ class Sequences(Family):
 
     def parameters(self) -> list[torch.nn.Parameter]:
         return list(self.model.parameters())
-
-    def native_step(self, table: Table, batch: Batch) -> NoReturn:
-        raise NotImplementedError
 
     def queries(self, table: Table, rows: torch.Tensor) -> NoReturn:
         raise NotImplementedError
@@ -116,7 +114,7 @@ class Sequences(Family):
         """Row numbers, and the scores [rows, n_items] of these rows, until all had their turn."""
         order = table.rows(0, len(table))
         if self._trim:
-            order = torch.argsort(_known(table.lengths), descending=True, stable=True)
+            order = torch.argsort(known(table.lengths), descending=True, stable=True)
         for begin in range(0, len(table), self._rows_at_once):
             rows = order[begin : begin + self._rows_at_once]
             scores = self.model.full_sort_predict(self._interaction(table, rows, rows.to(table.device), None))
@@ -136,7 +134,7 @@ class Sequences(Family):
         if not self._trim:
             yield rows, rows, negatives
             return
-        lengths = _known(table.lengths)[rows]
+        lengths = known(table.lengths)[rows]
         order = torch.argsort(lengths, descending=True, stable=True)
         items, width = self.model.item_embedding.weight.shape
         # Each part fills a gradient of all items: there are few parts where there are many items.
@@ -149,7 +147,7 @@ class Sequences(Family):
         self, table: Table, rows: torch.Tensor, places: torch.Tensor, negatives: torch.Tensor | None
     ) -> Any:
         """The columns that these models read; trimmed, where a model bears it, to the longest sequence."""
-        m, lengths, sequences = self.model, _known(table.lengths)[rows], _known(table.sequences)[places]
+        m, lengths, sequences = self.model, known(table.lengths)[rows], known(table.sequences)[places]
         if self._trim:
             sequences = sequences[:, : int(lengths.max())].contiguous()
         fields = {m.USER_ID: table.users[places], m.ITEM_ID: table.items[places], m.ITEM_SEQ: sequences}
@@ -230,9 +228,3 @@ def session_graph(sequences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, 
     incoming = graph.transpose(1, 2) / graph.sum(1).clamp(min=1)[:, :, None]
     outgoing = graph / graph.sum(2).clamp(min=1)[:, :, None]
     return places, torch.cat([incoming, outgoing], dim=2), nodes
-
-
-def _known(column: torch.Tensor | None) -> torch.Tensor:
-    if column is None:
-        raise ValueError("the data set has no sequences")
-    return column

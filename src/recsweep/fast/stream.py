@@ -61,6 +61,13 @@ class Table:
         return torch.arange(begin, min(end, len(self)))
 
 
+def known(column: torch.Tensor | None) -> torch.Tensor:
+    """A column of sequences, which a data set of pairs does not have."""
+    if column is None:
+        raise ValueError("the data set has no sequences")
+    return column
+
+
 def _column(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     return values.to(device=device, dtype=torch.int64).contiguous()
 

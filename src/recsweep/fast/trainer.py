@@ -91,13 +91,12 @@ def unsupported(trainer: Any, train_data: Any) -> str | None:
 
 def _make_family(trainer: Any) -> Family:
     model, seed = trainer.model, int(trainer.config["seed"])
+    made = FAMILIES[type(model).__name__]
     on_cpu = trainer.device.type == "cpu"
-    compiled = native.kernels() if on_cpu and not trainer.enable_amp else None
-    if issubclass(FAMILIES[type(model).__name__], (Bert4Rec, Sequences)):
-        compiled = None  # they have none: torch's steps, with compiled dropout
+    compiled = native.kernels() if on_cpu and made.has_kernels and not trainer.enable_amp else None
     if on_cpu and compiled is None:
         use_fast_dropout(model, Masks(seed, native.kernels()))
-    family = FAMILIES[type(model).__name__](model, compiled, seed)
+    family = made(model, compiled, seed)
     if trainer.enable_amp and trainer.enable_scaler:
         family.scaler = torch.amp.GradScaler(trainer.device.type)
     mine, all_of_them = {id(p) for p in family.weights}, {id(p) for p in model.parameters()}

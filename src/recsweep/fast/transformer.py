@@ -68,7 +68,7 @@ def _attend(attention: Any, x: torch.Tensor) -> torch.Tensor:
     """All positions, each over those up to itself. Padding stands at the end, so none sees it."""
     rows, length, d = x.shape
     heads, size = attention.num_attention_heads, attention.attention_head_size
-    joined = functional.linear(x, *_joined(attention.query, attention.key, attention.value))
+    joined = functional.linear(x, *joined_layers(attention.query, attention.key, attention.value))
     query, key, value = joined.view(rows, length, 3, heads, size).permute(2, 0, 3, 1, 4)
     drop = attention.attn_dropout
     share = drop.p if drop.training else 0.0
@@ -78,7 +78,7 @@ def _attend(attention: Any, x: torch.Tensor) -> torch.Tensor:
         later = torch.full((length, length), -10000.0, device=x.device).triu_(1)
         weights = torch.softmax(query @ key.transpose(2, 3) / math.sqrt(size) + later, dim=3)
         context = drop(weights) @ value
-    return _output(attention, context.transpose(1, 2).reshape(rows, length, d), x)
+    return output(attention, context.transpose(1, 2).reshape(rows, length, d), x)
 
 
 def _attend_last(attention: Any, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -86,20 +86,22 @@ def _attend_last(attention: Any, x: torch.Tensor, lengths: torch.Tensor) -> torc
     rows, length, d = x.shape
     heads, size = attention.num_attention_heads, attention.attention_head_size
     last = x[torch.arange(rows, device=x.device), lengths - 1]
-    joined = functional.linear(x, *_joined(attention.key, attention.value))
+    joined = functional.linear(x, *joined_layers(attention.key, attention.value))
     key, value = joined.view(rows, length, 2, heads, size).permute(2, 0, 3, 1, 4)
     query = attention.query(last).view(rows, heads, 1, size)
     padding = torch.arange(length, device=x.device) >= lengths[:, None]
     scores = query @ key.transpose(2, 3) / math.sqrt(size) + (padding * -10000.0)[:, None, None]
     context = attention.attn_dropout(torch.softmax(scores, dim=3)) @ value
-    return _output(attention, context.reshape(rows, d), last)
+    return output(attention, context.reshape(rows, d), last)
 
 
-def _joined(*layers: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def joined_layers(*layers: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights and biases of linear layers as those of one."""
     return torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
 
 
-def _output(attention: Any, context: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def output(attention: Any, context: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """RecBole's `MultiHeadAttention`, from what the heads found to its end."""
     result: torch.Tensor = attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
     return result
 
