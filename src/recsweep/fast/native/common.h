@@ -387,6 +387,32 @@ inline int64_t threads_for(int64_t chunks) {
   return std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), chunks));
 }
 
+using Chunks = std::vector<std::pair<int64_t, int64_t>>;
+constexpr int64_t MOST_SEQUENCES = 1024;  // in a chunk
+
+// The sum over all chunks of work(from, to, chunk, thread, gradients), which returns its part of the loss and
+// adds to the gradients of its thread. `finish(thread, gradients)` follows, before they are summed.
+template <typename Work, typename Finish>
+double accumulate(const Chunks& chunks, int64_t threads, const std::vector<Tensor>& gradients, const Work& work,
+                  const Finish& finish) {
+  Gradients all(gradients);
+  all.spread(threads);
+  std::vector<double> losses(chunks.size(), 0.0);
+  deal(chunks.size(), threads, [&](int64_t c, int64_t t) {
+    losses[c] = work(chunks[c].first, chunks[c].second, c, t, all.of(t));
+  });
+  for (int64_t t = 0; t < threads; ++t) finish(t, all.of(t));
+  all.gather();
+  double total = 0.0;
+  for (double part : losses) total += part;
+  return total;
+}
+
+template <typename Work>
+double accumulate(const Chunks& chunks, int64_t threads, const std::vector<Tensor>& gradients, const Work& work) {
+  return accumulate(chunks, threads, gradients, work, [](int64_t, const std::vector<Tensor>&) {});
+}
+
 // -------------------------------------------------------------------------------------------- loss
 
 enum class Kind : int64_t { none = 0, cross_entropy = 1, bpr = 2 };

@@ -9,8 +9,8 @@ namespace {
 
 constexpr int64_t BLOCK = 128;  // sequences
 
-std::vector<std::pair<int64_t, int64_t>> blocks_of(int64_t n) {
-  std::vector<std::pair<int64_t, int64_t>> found;
+Chunks blocks_of(int64_t n) {
+  Chunks found;
   for (int64_t from = 0; from < n; from += BLOCK) found.emplace_back(from, std::min(n, from + BLOCK));
   return found;
 }
@@ -283,23 +283,18 @@ double stamp_step(const std::vector<Tensor>& weights, const std::vector<Tensor>&
   const auto blocks = blocks_of(batch.size);
   const auto which = every(batch.size);
   const int64_t threads = threads_for(blocks.size());
-  Gradients all(gradients);
-  all.spread(threads);
-  std::vector<double> losses(blocks.size(), 0.0);
   std::vector<StampBlock> workers(threads, StampBlock(model, batch, projected));
   std::vector<Buffer> works(threads), dys(threads), dtables(threads, Buffer(projected.table.size(), 0.f));
-  deal(blocks.size(), threads, [&](int64_t c, int64_t t) {
-    const auto [from, to] = blocks[c];
+  const auto work = [&](int64_t from, int64_t to, int64_t, int64_t t, const std::vector<Tensor>& g) {
     const float* y = workers[t].forward(from, to);
     dys[t].resize((to - from) * model.d);
-    losses[c] = loss(to - from, which.data() + from, y, dys[t].data(), out(all.of(t)[0]), works[t]);
-    workers[t].backward(from, to, dys[t].data(), all.of(t), dtables[t]);
-  });
-  all.gather();
+    const double part = loss(to - from, which.data() + from, y, dys[t].data(), out(g[0]), works[t]);
+    workers[t].backward(from, to, dys[t].data(), g, dtables[t]);
+    return part;
+  };
+  const double total = accumulate(blocks, threads, gradients, work);
   for (int64_t t = 1; t < threads; ++t) axpy(dtables[0].size(), 1.f, dtables[t].data(), dtables[0].data());
   projected.backward(model, dtables[0], out(gradients[1]), out(gradients[0]));
-  double total = 0.0;
-  for (double part : losses) total += part;
   return total;
 }
 
@@ -346,26 +341,19 @@ double fossil_step(const std::vector<Tensor>& weights, const std::vector<Tensor>
   const auto blocks = blocks_of(batch.size);
   const auto which = every(batch.size);
   const int64_t threads = threads_for(blocks.size());
-  Gradients all(gradients);
-  all.spread(threads);
-  std::vector<double> losses(blocks.size(), 0.0);
   std::vector<Buffer> works(threads), dys(threads);
-  deal(blocks.size(), threads, [&](int64_t c, int64_t t) {
-    const auto [from, to] = blocks[c];
-    const auto& g = all.of(t);
+  const auto work = [&](int64_t from, int64_t to, int64_t, int64_t t, const std::vector<Tensor>& g) {
     float *ditems = out(g[0]), *dusers = out(g[1]), *dcommon = out(g[2]);
     dys[t].resize((to - from) * model.d);
     float* dy = dys[t].data();
-    losses[c] = loss(to - from, which.data() + from, y + from * model.d, dy, ditems, works[t]);
+    const double part = loss(to - from, which.data() + from, y + from * model.d, dy, ditems, works[t]);
     for (int64_t i = from; i < to; ++i, dy += model.d) {
       regularization.backward(model, user[i], target[i], y + i * model.d, dy, ditems, dusers);
       model.backward(batch, i, user[i], dy, ditems, dusers, dcommon);
     }
-  });
-  all.gather();
-  double total = regularization.loss();
-  for (double part : losses) total += part;
-  return total;
+    return part;
+  };
+  return regularization.loss() + accumulate(blocks, threads, gradients, work);
 }
 
 TORCH_LIBRARY_FRAGMENT(recsweep, m) {

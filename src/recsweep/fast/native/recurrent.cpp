@@ -268,8 +268,6 @@ class Narm {
 
 // ------------------------------------------------------------------------------------------- operators
 
-constexpr int64_t MOST_SEQUENCES = 1024;
-
 template <typename Model>
 int64_t layers_of(const std::vector<Tensor>& weights) {
   return (static_cast<int64_t>(weights.size()) - 1 - Model::TAIL) / 2;
@@ -284,24 +282,17 @@ double step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gradi
   const Loss loss(loss_kind, weights[0], positive, negative, batch.size);
   const auto chunks = batch.chunks(tokens, MOST_SEQUENCES);
   const int64_t threads = threads_for(chunks.size());
-  Gradients all(gradients);
-  all.spread(threads);
-  std::vector<double> losses(chunks.size(), 0.0);
   std::vector<Model> models(threads, Model(weights, layers_of<Model>(weights), dropouts));
   std::vector<Packed> packs(threads);
   std::vector<Buffer> works(threads), dys(threads);
-  deal(chunks.size(), threads, [&](int64_t c, int64_t t) {
-    const auto [from, to] = chunks[c];
+  return accumulate(chunks, threads, gradients, [&](int64_t from, int64_t to, int64_t c, int64_t t, const auto& g) {
     packs[t].fill(batch, from, to);
     const float* y = models[t].forward(packs[t], true, seed, c);
     dys[t].resize((to - from) * d);
-    losses[c] = loss(to - from, batch.order.data() + from, y, dys[t].data(), out(all.of(t)[0]), works[t]);
-    models[t].backward(packs[t], dys[t].data(), all.of(t));
+    const double part = loss(to - from, batch.order.data() + from, y, dys[t].data(), out(g[0]), works[t]);
+    models[t].backward(packs[t], dys[t].data(), g);
+    return part;
   });
-  all.gather();
-  double total = 0.0;
-  for (double part : losses) total += part;
-  return total;
 }
 
 template <typename Model>

@@ -532,8 +532,6 @@ void pack_last(const Batch& batch, int64_t from, int64_t to, Packed& chunk) {
   }
 }
 
-constexpr int64_t MOST_SEQUENCES = 1024;
-
 }  // namespace
 
 // One batch of SASRec: the loss; gradients are added to `gradients`.
@@ -548,26 +546,21 @@ double sasrec_step(const std::vector<Tensor>& weights, const std::vector<Tensor>
   const Loss loss(loss_kind, weights[0], positive, negative, batch.size);
   const auto chunks = batch.chunks(tokens, MOST_SEQUENCES);
   const int64_t threads = threads_for(chunks.size());
-  Gradients all(gradients);
-  all.spread(threads);
-  std::vector<double> losses(chunks.size(), 0.0);
   std::vector<Encoder> encoders(threads, Encoder(shape, w, joined));
   std::vector<Packed> packs(threads);
   std::vector<Buffer> works(threads), dys(threads);
-  deal(chunks.size(), threads, [&](int64_t c, int64_t t) {
-    const auto [from, to] = chunks[c];
-    const Tensors g(all.of(t), shape.layers);
+  const auto work = [&](int64_t from, int64_t to, int64_t c, int64_t t, const std::vector<Tensor>& own) {
+    const Tensors g(own, shape.layers);
     pack_last(batch, from, to, packs[t]);
     const float* h = encoders[t].forward(packs[t], true, seed, c);
     dys[t].resize((to - from) * shape.d);
-    losses[c] = loss(to - from, batch.order.data() + from, h, dys[t].data(), g.items, works[t]);
+    const double part = loss(to - from, batch.order.data() + from, h, dys[t].data(), g.items, works[t]);
     encoders[t].backward(packs[t], dys[t].data(), g);
+    return part;
+  };
+  return accumulate(chunks, threads, gradients, work, [&](int64_t t, const std::vector<Tensor>& own) {
+    encoders[t].finish(Tensors(own, shape.layers));
   });
-  for (int64_t t = 0; t < threads; ++t) encoders[t].finish(Tensors(all.of(t), shape.layers));
-  all.gather();
-  double total = 0.0;
-  for (double part : losses) total += part;
-  return total;
 }
 
 // Representations of sequences by SASRec, [rows, d], without dropout.
