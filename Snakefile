@@ -24,7 +24,7 @@ os.environ.update(
 )
 
 try:
-    from recsweep.config import load_sweep, option_flags
+    from recsweep.loading import load_sweep, option_flags
     from recsweep.errors import RecsweepError
     from recsweep.plan import plan_sweep
 except ImportError as error:

@@ -45,7 +45,7 @@ from unittest.mock import patch
 import torch
 
 from recsweep import training, worker
-from recsweep.config import load_sweep
+from recsweep.loading import load_sweep
 from recsweep.engines import hyperopt_
 from recsweep.events import Event, Ready, TrialDone
 from recsweep.files import write_yaml

@@ -49,7 +49,7 @@ from typing import Any
 
 import yaml
 
-from recsweep.config import load_sweep
+from recsweep.loading import load_sweep
 from recsweep.documents import load_document
 from recsweep.files import write_yaml
 from recsweep.plan import StudyPlan, plan_sweep

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recsweep.config import load_sweep
+from recsweep.loading import load_sweep
 from recsweep.files import write_yaml
 from recsweep.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api.settings import TIME_ORDER

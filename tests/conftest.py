@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from recsweep.config import load_sweep
+from recsweep.loading import load_sweep
 from recsweep.plan import StudyPlan, plan_sweep
 
 pytest.register_assert_rewrite("engine_contract")

@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from helpers.workspace import SWEEP, make_workspace
-from recsweep.config import OVERRIDES, dataset_folder
+from recsweep.config import dataset_folder
 from recsweep.errors import InputError
+from recsweep.loading import OVERRIDES
 
 
 def refused(workspace, message, **overrides):
@@ -36,7 +37,7 @@ def test_a_short_sweep_file_gets_the_documented_defaults(tmp_path):
         ("search: {max_eval: 3}\n", "4:10: unknown key `search.max_eval`; did you mean `max_evals`?"),
         (
             "search: {algo: byes}\n",
-            "4:16: `search.algo` must be one of random, bayes, anneal, exhaustive, but got 'byes'; "
+            "4:16: `search.algo` must be one of random, bayes, anneal, exhaustive, gp, cmaes, qmc, nsga2, but got 'byes'; "
             "did you mean `bayes`?",
         ),
         (
@@ -52,7 +53,7 @@ def test_a_short_sweep_file_gets_the_documented_defaults(tmp_path):
         ("seed: 1\nseed: 2\n", "5:1: not valid YAML: the key 'seed' stands twice; correct the line"),
         (
             "training: {device: gpu}\n",
-            "4:20: `training.device` must be one of auto, cpu, cuda, but got 'gpu'; did you mean `cpu`?",
+            "4:20: `training.device` must be one of auto, cpu, cuda, mps, but got 'gpu'; did you mean `cpu`?",
         ),
         (
             "training: {precision: float16}\n",
@@ -148,7 +149,7 @@ def test_a_sweep_must_name_itself_its_models_and_its_data(tmp_path, text, messag
         ),
         (
             "{type: uniform, min: 0, max: 1, step: 1}",
-            "2:45: unknown key `space.n_layers.step`; use one of max, min, type",
+            "2:45: unknown key `space.n_layers.step`; use one of max, min, type, when",
         ),
         (
             "{type: quniform, min: 1, max: 4, q: 2}",
@@ -235,7 +236,7 @@ def test_intervals_are_written_as_recbole_writes_them(tmp_path, interval):
         ),
         (
             {"algo": "byes"},
-            "algo: input should be 'random', 'bayes', 'anneal' or 'exhaustive', but got 'byes'; "
+            "algo: input should be 'random', 'bayes', 'anneal', 'exhaustive', 'gp', 'cmaes', 'qmc' or 'nsga2', but got 'byes'; "
             "did you mean `bayes`?",
         ),
         (

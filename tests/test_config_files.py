@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from recsweep import space as spaces
-from recsweep.config import load_sweep
+from recsweep.loading import load_sweep
 from recsweep.plan import check_data, plan_sweep
 from recsweep.recbole_api import catalog
 

@@ -15,8 +15,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from recsweep.cli import cli
-from recsweep.config import OVERRIDES, DatasetConfig, ModelConfig, SweepConfig, load_sweep
+from recsweep.config import DatasetConfig, ModelConfig, SweepConfig
 from recsweep.files import to_plain
+from recsweep.loading import OVERRIDES, load_sweep
 from recsweep.plan import check_data, plan_sweep
 from recsweep.space import Choice, LogUniform, QUniform, RandInt, Uniform
 

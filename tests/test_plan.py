@@ -30,7 +30,7 @@ def test_a_sweep_is_every_model_on_every_data_set(tmp_path):
     assert [plan.label for plan in plans] == ["toy/NARM", "toy/FPMC", "two/NARM", "two/FPMC"]
     assert [plan.name for plan in plans][:2] == ["s/toy/NARM/full", "s/toy/FPMC/full"]
     assert len({plan.content_hash for plan in plans}) == 4
-    assert find_study(plans, "two", "NARM") is plans[2]
+    assert find_study(plans, "two", "NARM") == [plans[2]]
     with pytest.raises(InputError, match=r"the sweep has no study two/NRAM; did you mean `two/NARM`\?"):
         find_study(plans, "two", "NRAM")
 
@@ -248,7 +248,7 @@ def test_planning_loads_neither_torch_nor_recbole(tmp_path):
     workspace = make_workspace(tmp_path)
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from recsweep.config import load_sweep\nfrom recsweep.plan import check_data, plan_sweep\n"
+        "from recsweep.loading import load_sweep\nfrom recsweep.plan import check_data, plan_sweep\n"
         "sweep = load_sweep(Path(sys.argv[1]))\nplans = plan_sweep(sweep)\ncheck_data(sweep)\n"
         "plans[0].settings(plans[0].defaults, plans[0].trial_seed(0))\n"
         "print([m for m in ('torch', 'recbole', 'pandas', 'optuna', 'hyperopt') if m in sys.modules])"

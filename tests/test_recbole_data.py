@@ -16,8 +16,8 @@ import pytest
 import torch
 import yaml
 
-from recsweep.config import load_sweep
 from recsweep.datasets.prepare import prepare, split_key
+from recsweep.loading import load_sweep
 from recsweep.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api import catalog, data
 from recsweep.recbole_api.config import TypedConfig

@@ -9,9 +9,9 @@ import torch
 
 from engine_contract import GRID, MIXED_DEFAULTS, constant, grid, mixed
 from recsweep import training
-from recsweep.config import load_sweep
 from recsweep.datasets.prepare import prepare
 from recsweep.errors import InputError
+from recsweep.loading import load_sweep
 from recsweep.plan import plan_sweep
 from recsweep.space import grid_size
 from recsweep.study import Store

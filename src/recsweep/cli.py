@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import click
 
 from recsweep import __version__
-from recsweep.config import OVERRIDES, Sweep, load_sweep
 from recsweep.errors import EXIT_BUG, InputError, RecsweepError, UserError, disk_trouble
+from recsweep.loading import OVERRIDES, Sweep, load_sweep
 from recsweep.plan import StudyPlan, check_data, find_study, plan_sweep
 from recsweep.progress import Display, duration
 
@@ -115,7 +115,7 @@ def _plans(options: dict[str, Any]) -> tuple[Sweep, list[StudyPlan], list[StudyP
     plans = plan_sweep(sweep)
     dataset, model = options.get("dataset"), options.get("model")
     if dataset and model:
-        return sweep, plans, [find_study(plans, dataset, model)]
+        return sweep, plans, find_study(plans, dataset, model)
     chosen = [p for p in plans if dataset in (None, p.dataset_name) and model in (None, p.model_name)]
     return sweep, plans, chosen
 

@@ -1,14 +1,9 @@
-"""Strict, frozen models of the YAML files: the sweep, its data sets and its models.
-
-A sweep file stands beside two folders, `datasets/` and `models/`, with one file per name. Paths in
-a file are relative to that file; `outputs` is relative to the folder in which recsweep runs.
-"""
+"""Strict, frozen models of a sweep, its data sets and its models. YAML loads into them (`loading.py`)."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,17 +12,29 @@ from pydantic import (
     ConfigDict,
     Field,
     TypeAdapter,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from recsweep.documents import Document, explain, load_document, nearest, validate
-from recsweep.errors import InputError
 from recsweep.space import Parameter, Scalar
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 BUILTIN = "builtin"
+Phase = Literal["full", "coarse", "architecture", "training", "loss"]
+WHOLE: Phase = "full"
+"""The phase that searches the whole space; every model has it."""
+WITH_MODEL = "full_with_model"
+"""The phase of a study in which the model itself is a parameter."""
+MODEL_PARAMETER = "model"
+"""That parameter's name."""
+SECONDS = "training_seconds"
+"""An objective that is no metric: how long a trial trained."""
+ALGOS: dict[str, tuple[str, ...]] = {
+    "hyperopt": ("random", "bayes", "anneal", "exhaustive"),
+    "optuna": ("random", "bayes", "exhaustive", "gp", "cmaes", "qmc", "nsga2"),
+}
+"""How each engine can propose."""
+MULTI_OBJECTIVE_ALGOS = ("random", "bayes", "exhaustive", "qmc", "nsga2")
 
 
 class _Frozen(BaseModel):
@@ -37,17 +44,72 @@ class _Frozen(BaseModel):
 class SearchConfig(_Frozen):
     """How a study searches, and how long."""
 
-    engine: Literal["hyperopt"] = "hyperopt"
+    engine: Literal["hyperopt", "optuna"] = "hyperopt"
     """What drives a study."""
-    algo: Literal["random", "bayes", "anneal", "exhaustive"] = "bayes"
-    """How parameters are proposed; `bayes` is TPE."""
+    algo: Literal["random", "bayes", "anneal", "exhaustive", "gp", "cmaes", "qmc", "nsga2"] = "bayes"
+    """How parameters are proposed; `bayes` is TPE, and may be written `tpe`."""
     max_evals: int = Field(20, ge=1, le=1_000_000)
     """Trials of each study, the first of them with the defaults."""
     startup_trials: int = Field(8, ge=1)
-    """Random trials before TPE models the outcomes. HyperOpt's own default of 20 would make a
-    study of 20 trials a random search."""
+    """Random trials before a model of the outcomes proposes. HyperOpt's own default of 20 would
+    make a study of 20 trials a random search."""
     allow_large_grid: bool = False
     """Confirms an exhaustive search of more than 1,000 combinations."""
+    phases: tuple[Phase, ...] = Field((WHOLE,), min_length=1)
+    """Parts of the search space to search one after the other; each starts from the best before."""
+    phase_shares: dict[Phase, float] = {}
+    """Parts of `max_evals` by phase, in any unit; a phase that is not named gets 1."""
+    warm_start: tuple[str, ...] = ()
+    """Known good configurations, as files or studies; they become the first slots after the defaults."""
+    transfer: bool = False
+    """Start with the best of the same model on the other data sets of the sweep."""
+    timeout_minutes: float | None = Field(None, gt=0)
+    """No trial of a study starts once trials of it have run for so long."""
+    no_improvement_after: int | None = Field(None, ge=1)
+    """A study ends after so many trials in a row that did not better its best."""
+
+    @field_validator("algo", mode="before")
+    @classmethod
+    def _known_as(cls, algo: Any) -> Any:
+        return "bayes" if algo == "tpe" else algo
+
+    @field_validator("phases")
+    @classmethod
+    def _distinct(cls, phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
+        if len(set(phases)) < len(phases):
+            raise ValueError(f"each phase must stand once, but got {', '.join(phases)}")
+        return phases
+
+    @field_validator("phase_shares")
+    @classmethod
+    def _positive(cls, shares: dict[Phase, float]) -> dict[Phase, float]:
+        for phase, share in shares.items():
+            if not 0 < share < math.inf:
+                raise ValueError(f"the share of `{phase}` must be > 0, but got {share}")
+        return shares
+
+    @model_validator(mode="after")
+    def _known_to_the_engine(self) -> SearchConfig:
+        if self.algo not in ALGOS[self.engine]:
+            others = " or ".join(name for name, algos in ALGOS.items() if self.algo in algos)
+            raise ValueError(
+                f"the engine {self.engine} has no algo {self.algo}; it has "
+                f"{', '.join(ALGOS[self.engine])}; or use engine {others}"
+            )
+        return self
+
+
+class PruningConfig(_Frozen):
+    """What stops a poor trial early. Asked after every validation, with validation scores only."""
+
+    pruner: Literal["none", "median", "asha", "hyperband", "wilcoxon"] = "none"
+    """The rule."""
+    warmup_epochs: int = Field(5, ge=0)
+    """No trial is pruned before it has trained for so many epochs."""
+    min_trials: int = Field(4, ge=1)
+    """No trial is pruned before so many others came to a result."""
+    patience: int = Field(0, ge=0)
+    """How many validations in a row the rule may hold before the trial is pruned at the next."""
 
 
 class TrainingConfig(_Frozen):
@@ -59,11 +121,14 @@ class TrainingConfig(_Frozen):
     eval_step: int = Field(1, ge=1)
     train_batch_size: int = Field(2048, ge=1)
     eval_batch_size: int = Field(4096, ge=1)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["float32", "mixed"] = "float32"
     """`mixed` computes in 16 bits where torch's autocast does; weights stay in float32."""
     fast: bool = True
     """Train by recsweep's own faster steps where they are proven equal; False: RecBole's code only."""
+
+
+_METRIC = re.compile(r"^[A-Za-z]+@[1-9][0-9]*$")
 
 
 class EvaluationConfig(_Frozen):
@@ -73,13 +138,39 @@ class EvaluationConfig(_Frozen):
     """The validation metric that early stop and search go by."""
     metrics: tuple[str, ...] = ("Recall", "MRR", "NDCG", "Hit")
     topk: tuple[int, ...] = (10,)
+    objectives: tuple[str, ...] = ()
+    """Several things to search for at once, `metric` the first of them. Empty: `metric` alone."""
 
     @field_validator("metric")
     @classmethod
     def _name_and_cutoff(cls, metric: str) -> str:
-        if not re.match(r"^[A-Za-z]+@[1-9][0-9]*$", metric):
+        if not _METRIC.match(metric):
             raise ValueError(f"a metric is a name and a cut-off such as NDCG@10, but got {metric!r}")
         return metric
+
+    @field_validator("objectives")
+    @classmethod
+    def _metrics_or_seconds(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        for name in objectives:
+            if name != SECONDS and not _METRIC.match(name):
+                raise ValueError(f"an objective is a metric such as NDCG@10, or {SECONDS}, but got {name!r}")
+        if len(set(objectives)) < len(objectives) or len(objectives) == 1:
+            raise ValueError(f"objectives are two or more distinct ones, but got {', '.join(objectives)}")
+        return objectives
+
+    @model_validator(mode="after")
+    def _metric_comes_first(self) -> EvaluationConfig:
+        if self.objectives and self.objectives[0] != self.metric:
+            raise ValueError(
+                f"the first objective must be `metric`, which early stop goes by: {self.metric}, "
+                f"but got {self.objectives[0]}"
+            )
+        return self
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one objective."""
+        return len(self.objectives) > 1
 
     @property
     def metric_name(self) -> str:
@@ -113,6 +204,10 @@ class WorkersConfig(_Frozen):
     """A trial that takes longer is ended and recorded as timed out."""
     crash_retries: int = Field(2, ge=0)
     """How often a trial whose process died is run again before it counts as failed."""
+    store_patience_seconds: float = Field(300.0, ge=0)
+    """How long a store that cannot be reached is waited for before the sweep pauses."""
+    workers_per_study: int = Field(0, ge=0, le=256)
+    """Jobs that Snakemake starts for each study, each a `recsweep worker`. 0: one job does all."""
 
     @field_validator("trials_per_gpu", mode="before")
     @classmethod
@@ -130,14 +225,36 @@ class SweepConfig(_Frozen):
     models: tuple[str, ...] = Field(min_length=1)
     datasets: tuple[str, ...] = Field(min_length=1)
     search: SearchConfig = SearchConfig()
+    pruning: PruningConfig = PruningConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     cooldown: CooldownConfig = CooldownConfig()
     workers: WorkersConfig = WorkersConfig()
     seed: int = Field(2026, ge=0)
+    timeout_minutes: float | None = Field(None, gt=0)
+    """No trial of the sweep starts once its trials have run for so long."""
     outputs: Path = Path("outputs")
     storage: str | None = None
     """Optuna storage URL. None: SQLite in the output folder."""
+
+    @model_validator(mode="after")
+    def _several_objectives_are_searched_whole(self) -> SweepConfig:
+        if not self.evaluation.several:
+            return self
+        search = self.search
+        if search.engine != "optuna" or search.algo not in MULTI_OBJECTIVE_ALGOS:
+            raise ValueError(
+                f"several objectives need search.engine optuna with {', '.join(MULTI_OBJECTIVE_ALGOS)}, "
+                f"but got {search.engine} with {search.algo}"
+            )
+        if self.pruning.pruner != "none":
+            raise ValueError(
+                f"several objectives need pruning.pruner none, but got {self.pruning.pruner}: "
+                "a trial that is poor in one may be good in another"
+            )
+        if len(search.phases) > 1:
+            raise ValueError("several objectives need one phase: a later one starts from a single best")
+        return self
 
 
 class SplitConfig(_Frozen):
@@ -208,127 +325,25 @@ class ModelConfig(_Frozen):
     """Trial number one: the values that the model's authors or RecBole publish."""
     space: dict[str, Parameter] = Field(min_length=1)
     """What is searched."""
+    phases: dict[Phase, tuple[str, ...]] = {}
+    """Names of the parameters that each phase searches."""
+
+    @field_validator("phases")
+    @classmethod
+    def _parts(cls, phases: dict[Phase, tuple[str, ...]]) -> dict[Phase, tuple[str, ...]]:
+        if WHOLE in phases:
+            raise ValueError(f"`{WHOLE}` is the whole space and takes no list")
+        for phase, names in phases.items():
+            if not names or len(set(names)) < len(names):
+                raise ValueError(f"`{phase}` must name one or more parameters, each once")
+        return phases
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """A sweep with the files that it names, and where to point when they are wrong."""
+class VariantsConfig(_Frozen):
+    """Several models searched as one: the model itself is a parameter of the study."""
 
-    config: SweepConfig
-    document: Document
-    datasets: dict[str, DatasetConfig]
-    models: dict[str, ModelConfig]
-    dataset_documents: dict[str, Document]
-    model_documents: dict[str, Document]
-    overrides: dict[str, Any]
-
-    def error(self, location: tuple[str | int, ...], problem: str, fix: str) -> InputError:
-        """An error about the sweep's own settings; an option that set the value is named instead."""
-        for option, target in OVERRIDES.items():
-            if target == location[: len(target)] and option in self.overrides:
-                return InputError(option, problem, fix)
-        return self.document.error(location, problem, fix)
-
-
-# Options of the command line (and of --config and the environment), and the key that each one sets.
-OVERRIDES: dict[str, tuple[str, ...]] = {
-    "models": ("models",),
-    "datasets": ("datasets",),
-    "max_evals": ("search", "max_evals"),
-    "algo": ("search", "algo"),
-    "allow_large_grid": ("search", "allow_large_grid"),
-    "epochs": ("training", "epochs"),
-    "cooldown": ("cooldown", "seconds"),
-    "workers": ("workers", "count"),
-    "seed": ("seed",),
-    "storage": ("storage",),
-    "outputs": ("outputs",),
-}
-
-
-def load_sweep(path: Path, overrides: Mapping[str, Any] | None = None) -> Sweep:
-    """Read a sweep file and the data set and model files beside it.
-
-    Args:
-        path: the sweep file.
-        overrides: values by option name (`max_evals`, `models`, …; see `OVERRIDES`); None and
-            empty values are ignored. Lists may be given as text: "GRU4Rec SASRec".
-
-    Raises:
-        InputError: any mistake in any of the files or options.
-    """
-    given = _given(overrides or {})
-    document = load_document(path)
-    config = _override(validate(document, SweepConfig), given)
-    sweep = Sweep(config, document, {}, {}, {}, {}, given)
-    for name in config.datasets:
-        _load_part(sweep, "datasets", name)
-    for name in config.models:
-        _load_part(sweep, "models", name)
-    return sweep
-
-
-def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for option, value in overrides.items():
-        if option not in OVERRIDES:
-            raise InputError(option, "is no setting of a sweep", nearest(option, OVERRIDES))
-        if value is None or value == "" or value == () or value is False:
-            continue
-        if option in ("models", "datasets"):
-            value = str(value).split() if not isinstance(value, list | tuple) else list(value)
-        given[option] = str(value) if option == "storage" else value
-    return given
-
-
-def option_flags(overrides: Mapping[str, Any]) -> list[str]:
-    """The command-line options that give the same overrides, one word each: `--max-evals=3`."""
-    flags: list[str] = []
-    for option, value in _given(overrides).items():
-        name = f"--{option.replace('_', '-')}"
-        text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-        flags.append(name if value is True else f"{name}={text}")
-    return flags
-
-
-def _override(config: SweepConfig, given: Mapping[str, Any]) -> SweepConfig:
-    data = config.model_dump()
-    for option, value in given.items():
-        target = data
-        *parents, key = OVERRIDES[option]
-        for parent in parents:
-            target = target[parent]
-        target[key] = value
-        try:
-            SweepConfig.model_validate(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            _, fix = explain(first, SweepConfig, data)
-            problem = f"{first['msg'][0].lower()}{first['msg'][1:]}, but got {value!r}"
-            raise InputError(option, problem, fix) from None
-    return SweepConfig.model_validate(data)
-
-
-def _load_part(sweep: Sweep, kind: Literal["datasets", "models"], name: str) -> None:
-    folder = sweep.document.path.parent / kind
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    position = getattr(sweep.config, kind).index(name)
-    if name not in known:
-        hint = nearest(name, known)
-        raise sweep.error(
-            (kind, position),
-            f"unknown {'model' if kind == 'models' else 'data set'} `{name}`",
-            f"{hint}{' Or' if hint.endswith('?') else ', or'} add {folder / (name + '.yaml')}",
-        )
-    document = load_document(folder / f"{name}.yaml")
-    if kind == "datasets":
-        document.data.setdefault("name", name)
-        sweep.datasets[name] = validate(document, DatasetConfig)
-        sweep.dataset_documents[name] = document
-    else:
-        document.data.setdefault("model", name)
-        sweep.models[name] = validate(document, ModelConfig)
-        sweep.model_documents[name] = document
+    model_variants: tuple[str, ...] = Field(min_length=2)
+    """Names of model files beside this one."""
 
 
 def dataset_folder(dataset: DatasetConfig, document_path: Path) -> Path | None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recsweep import provenance
-from recsweep.config import load_sweep
 from recsweep.cooldown import gpu_temperature
 from recsweep.errors import RecsweepError
+from recsweep.loading import load_sweep
 from recsweep.plan import StudyPlan, check_data, plan_sweep
 
 _VARIABLES = (

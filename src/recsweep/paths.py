@@ -34,30 +34,50 @@ class Outputs:
         """What `recsweep prepare` found in a data set, and where it is cached."""
         return self.root / "results" / "prepared" / f"{dataset}.yaml"
 
-    def study(self, dataset: str, model: str) -> Path:
-        return self.root / "results" / "tuning" / dataset / model
+    def study(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        """The files of a study; `phase`: of a phase before the model's last one."""
+        folder = self.root / "results" / "tuning" / dataset / model
+        return folder / phase if phase else folder
 
-    def best_result(self, dataset: str, model: str) -> Path:
-        return self.study(dataset, model) / "best_result.yaml"
+    def best_result(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        return self.study(dataset, model, phase) / "best_result.yaml"
 
-    def best_config(self, dataset: str, model: str) -> Path:
-        return self.study(dataset, model) / "best_config.yaml"
+    def best_config(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        return self.study(dataset, model, phase) / "best_config.yaml"
 
-    def best_params(self, dataset: str, model: str) -> Path:
-        return self.study(dataset, model) / "best_params.json"
+    def best_params(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        return self.study(dataset, model, phase) / "best_params.json"
 
-    def trials(self, dataset: str, model: str) -> Path:
-        return self.study(dataset, model) / "trials.csv"
+    def trials(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        return self.study(dataset, model, phase) / "trials.csv"
+
+    def study_results(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        """Every trial with all that the store knows of it."""
+        return self.study(dataset, model, phase) / "study_results.json"
+
+    def pareto(self, suffix: str, dataset: str, model: str, phase: str | None = None) -> Path:
+        """The trials that no other one betters in every objective; `suffix` is csv or md."""
+        return self.study(dataset, model, phase) / f"pareto.{suffix}"
+
+    @property
+    def all_plots(self) -> Path:
+        return self.root / "plots"
+
+    def plots(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        """The pictures of a study."""
+        folder = self.all_plots / dataset / model
+        return folder / phase if phase else folder
 
     def summary(self, suffix: str) -> Path:
         """The table of best configurations; `suffix` is csv, md or tex."""
         return self.root / "results" / f"summary.{suffix}"
 
-    def checkpoints(self, dataset: str, model: str) -> Path:
-        return self.root / "checkpoints" / dataset / model
+    def checkpoints(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        folder = self.root / "checkpoints" / dataset / model
+        return folder / phase if phase else folder
 
-    def trial_checkpoints(self, dataset: str, model: str, slot: int) -> Path:
-        return self.checkpoints(dataset, model) / f"trial-{slot}"
+    def trial_checkpoints(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
+        return self.checkpoints(dataset, model, phase) / f"trial-{slot}"
 
     def worker_log(self, dataset: str, model: str, worker: int) -> Path:
         return self.logs / dataset / model / f"worker-{worker}.log"

@@ -19,6 +19,9 @@ _GRID_TOLERANCE = 1e-9
 class _Parameter(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    when: dict[str, Scalar | tuple[Scalar, ...]] | None = None
+    """Values of other parameters for which this one exists: `{loss_type: BPR}`; a list means any of them."""
+
     def grid(self) -> Sequence[Any] | None:
         """All values in order, or None where there are infinitely many."""
         return None
@@ -185,6 +188,26 @@ Space = Mapping[str, Parameter]
 Params = dict[str, Any]
 
 
+def is_active(space: Space, name: str, params: Mapping[str, Any]) -> bool:
+    """Whether a parameter exists, given the others: what it depends on exists and has the right value."""
+    for parent, wanted in (space[name].when or {}).items():
+        if parent not in params or not is_active(space, parent, params):
+            return False
+        values = wanted if isinstance(wanted, tuple) else (wanted,)
+        if not any(_same(value, params[parent]) for value in values):
+            return False
+    return True
+
+
+def cast(space: Space, params: Mapping[str, Any]) -> Params:
+    """The parameters that exist, each in its own type and in the space's order."""
+    return {
+        name: parameter.cast(params[name])
+        for name, parameter in space.items()
+        if name in params and is_active(space, name, params)
+    }
+
+
 def grid_size(space: Space) -> float:
     """Number of combinations; infinity when a parameter is continuous."""
     return math.prod(parameter.size for parameter in space.values())
@@ -233,11 +256,6 @@ def combination_index(space: Space, params: Mapping[str, Any]) -> int:
         position = next(i for i, value in enumerate(values) if _same(value, wanted))
         index = index * len(values) + position
     return index
-
-
-def cast(space: Space, params: Mapping[str, Any]) -> Params:
-    """Every parameter of the space in its own type and in the space's order."""
-    return {name: parameter.cast(params[name]) for name, parameter in space.items()}
 
 
 def _listed(value: Any) -> Any:

@@ -186,6 +186,9 @@ class _StudySession:
     def history(self) -> list[Observation]:
         return [Observation(trial.slot, trial.params, trial.score) for trial in self._study.results()]
 
+    def running(self) -> list[Params]:
+        return []
+
     def run(self, slot: int, params: Params) -> Observation:
         claim = self._claim
         if claim is None or claim.slot != slot:

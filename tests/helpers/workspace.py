@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsweep.config import Sweep, load_sweep
+from recsweep.loading import Sweep, load_sweep
 from recsweep.plan import StudyPlan, plan_sweep
 
 HEADER = "user_id:token\titem_id:token\ttimestamp:float"

@@ -94,7 +94,7 @@ def trial_settings(
         "train_batch_size": training.train_batch_size,
         "eval_batch_size": training.eval_batch_size,
         "metrics": list(metric_names(evaluation)),
-        "topk": sorted({*evaluation.topk, evaluation.metric_cutoff}),
+        "topk": sorted({*evaluation.topk, *(cutoff for _, cutoff in searched_metrics(evaluation))}),
         "valid_metric": evaluation.metric,
         "seed": seed,
         "reproducibility": True,
@@ -125,9 +125,20 @@ def precision_settings(training: TrainingConfig) -> dict[str, Any]:
 def metric_names(evaluation: EvaluationConfig) -> tuple[str, ...]:
     """The metrics to report, the searched one among them."""
     names = list(evaluation.metrics)
-    if evaluation.metric_name.lower() not in {name.lower() for name in names}:
-        names.append(evaluation.metric_name)
+    for searched, _ in searched_metrics(evaluation):
+        if searched.lower() not in {name.lower() for name in names}:
+            names.append(searched)
     return tuple(names)
+
+
+def searched_metrics(evaluation: EvaluationConfig) -> list[tuple[str, int]]:
+    """Name and cut-off of every metric that is searched for."""
+    found = [(evaluation.metric_name, evaluation.metric_cutoff)]
+    for objective in evaluation.objectives:
+        name, at, cutoff = objective.partition("@")
+        if at and (name, int(cutoff)) not in found:
+            found.append((name, int(cutoff)))
+    return found
 
 
 def trains_without_negatives(model: ModelConfig, params: Mapping[str, Any]) -> bool:

@@ -38,6 +38,11 @@ class Trial:
     params: Params = field(default_factory=dict)
     seed: int | None = None
     score: float | None = None
+    """The value of the first objective; of a pruned trial, its best until then."""
+    values: tuple[float, ...] = ()
+    """The values of all objectives."""
+    inherited: dict[str, Any] = field(default_factory=dict)
+    """The phase and the slot whose result this trial has, without being trained again."""
     result: dict[str, Any] = field(default_factory=dict)
     failure: dict[str, Any] = field(default_factory=dict)
     curve: dict[int, float] = field(default_factory=dict)
@@ -74,8 +79,12 @@ def claim_of(trial: Trial) -> Claim:
 
 
 def best(results: list[Trial], *, maximize: bool) -> Trial | None:
-    """The trial with the best score; ties go to the lower slot."""
-    done = [trial for trial in results if trial.score is not None]
+    """The trial with the best score; ties go to the lower slot.
+
+    A pruned trial wins only where none is complete: its score is what it came to, not what it can.
+    """
+    scored = [trial for trial in results if trial.score is not None]
+    done = [trial for trial in scored if trial.state == "complete"] or scored
     if not done:
         return None
     sign = -1 if maximize else 1
@@ -132,7 +141,9 @@ def from_optuna(trial: FrozenTrial) -> Trial:
         alone=bool(attributes.get("alone", False)),
         params=dict(setup.get("params", trial.params)),
         seed=setup.get("seed"),
-        score=trial.values[0] if trial.state == TrialState.COMPLETE and trial.values else None,
+        score=trial.values[0] if trial.values else None,
+        values=tuple(trial.values or ()),
+        inherited=dict(attributes.get("inherited", {})),
         result=dict(attributes.get("result", {})),
         failure=dict(attributes.get("failure", {})) if trial.state == TrialState.FAIL else {},
         curve=dict(sorted(trial.intermediate_values.items())),

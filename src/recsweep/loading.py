@@ -1,0 +1,298 @@
+"""From files and options to a sweep: YAML or Python, overrides, and the files that it names.
+
+A sweep file stands beside two folders, `datasets/` and `models/`, with one file per name. Paths in
+a file are relative to that file; `outputs` is relative to the folder in which recsweep runs. A sweep
+may also be a `SweepConfig` that a Python file makes: `my_sweep.py:sweep`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from recsweep.config import (
+    MODEL_PARAMETER,
+    DatasetConfig,
+    ModelConfig,
+    SweepConfig,
+    VariantsConfig,
+)
+from recsweep.documents import Document, explain, load_document, nearest, validate
+from recsweep.errors import InputError
+from recsweep.space import Choice
+
+_LISTS = ("models", "datasets", "phases", "warm_start")
+_TEXTS = ("storage",)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep with the files that it names, and where to point when they are wrong."""
+
+    config: SweepConfig
+    document: Document
+    datasets: dict[str, DatasetConfig]
+    models: dict[str, ModelConfig]
+    dataset_documents: dict[str, Document]
+    model_documents: dict[str, Document]
+    overrides: dict[str, Any]
+    variants: dict[str, dict[str, ModelConfig]] = field(default_factory=dict)
+    """The models that a name of `models` stands for, where it stands for several."""
+
+    def error(self, location: tuple[str | int, ...], problem: str, fix: str) -> InputError:
+        """An error about the sweep's own settings; an option that set the value is named instead."""
+        for option, target in OVERRIDES.items():
+            if target == location[: len(target)] and option in self.overrides:
+                return InputError(option, problem, fix)
+        return self.document.error(location, problem, fix)
+
+
+# Options of the command line (and of --config and the environment), and the key that each one sets.
+OVERRIDES: dict[str, tuple[str, ...]] = {
+    "models": ("models",),
+    "datasets": ("datasets",),
+    "engine": ("search", "engine"),
+    "algo": ("search", "algo"),
+    "max_evals": ("search", "max_evals"),
+    "pruner": ("pruning", "pruner"),
+    "phases": ("search", "phases"),
+    "warm_start": ("search", "warm_start"),
+    "transfer": ("search", "transfer"),
+    "timeout_minutes": ("search", "timeout_minutes"),
+    "no_improvement_after": ("search", "no_improvement_after"),
+    "sweep_timeout_minutes": ("timeout_minutes",),
+    "allow_large_grid": ("search", "allow_large_grid"),
+    "epochs": ("training", "epochs"),
+    "patience": ("training", "stopping_step"),
+    "batch_size": ("training", "train_batch_size"),
+    "device": ("training", "device"),
+    "cooldown": ("cooldown", "seconds"),
+    "workers": ("workers", "count"),
+    "workers_per_study": ("workers", "workers_per_study"),
+    "seed": ("seed",),
+    "storage": ("storage",),
+    "outputs": ("outputs",),
+}
+
+
+def load_sweep(source: Path | str, overrides: Mapping[str, Any] | None = None) -> Sweep:
+    """Read a sweep and the data set and model files beside it.
+
+    Args:
+        source: a sweep file, or `FILE.py:NAME` for a `SweepConfig` or a `Sweep` that Python makes.
+        overrides: values by option name (`max_evals`, `models`, …; see `OVERRIDES`); None and
+            empty values are ignored. Lists may be given as text: "GRU4Rec SASRec".
+
+    Raises:
+        InputError: any mistake in any of the files or options.
+    """
+    given = _given(overrides or {})
+    path, colon, name = str(source).rpartition(":")
+    if colon and path.endswith(".py"):
+        made = _from_python(Path(path), name)
+    else:
+        document = load_document(Path(source))
+        made = Sweep(validate(document, SweepConfig), document, {}, {}, {}, {}, {})
+    sweep = replace(made, config=_override(made.config, given), overrides=given)
+    for dataset in sweep.config.datasets:
+        _load_dataset(sweep, dataset)
+    for model in sweep.config.models:
+        _load_model(sweep, model)
+    return replace(
+        sweep,
+        datasets={name: sweep.datasets[name] for name in sweep.config.datasets},
+        models={name: sweep.models[name] for name in sweep.config.models},
+    )
+
+
+def make_sweep(
+    config: SweepConfig,
+    folder: Path,
+    models: Mapping[str, ModelConfig] | None = None,
+    datasets: Mapping[str, DatasetConfig] | None = None,
+) -> Sweep:
+    """A sweep made in Python, for `recsweep tune --sweep FILE.py:NAME`.
+
+    Args:
+        folder: where `models/` and `datasets/` stand for the names that are not given here; paths
+            of data sets are relative to `folder/datasets`.
+        models: models by the names in `config.models`.
+        datasets: data sets by the names in `config.datasets`.
+    """
+    path = folder / "sweep"
+    given = {name: Document(folder / "models" / name, {}, None) for name in models or {}}
+    data = {name: Document(folder / "datasets" / name, {}, None) for name in datasets or {}}
+    return Sweep(config, Document(path, {}, None), dict(datasets or {}), dict(models or {}), data, given, {})
+
+
+def _from_python(path: Path, name: str) -> Sweep:
+    """The sweep that a Python file holds under a name. The file is the user's own code and is run."""
+    if not path.is_file():
+        raise InputError(path, "there is no such file", "give FILE.py:NAME", 1, 1)
+    spec = importlib.util.spec_from_file_location(f"recsweep_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError(path, "cannot be loaded as Python", "give FILE.py:NAME", 1, 1)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        line = next(
+            (f.lineno for f in traceback.extract_tb(error.__traceback__)[::-1] if f.filename == str(path)), 1
+        )
+        problem = " ".join(str(error).split())
+        raise InputError(path, f"{type(error).__name__}: {problem}", "correct the file", line, 1) from error
+    made = getattr(module, name, None)
+    if isinstance(made, Sweep):
+        return made
+    if isinstance(made, SweepConfig):
+        beside = path.parent / "models"
+        folder = path.parent if beside.is_dir() else path.parent / "config"
+        return replace(make_sweep(made, folder), document=Document(folder / path.name, {}, None))
+    names = [key for key, value in vars(module).items() if isinstance(value, Sweep | SweepConfig)]
+    raise InputError(path, f"`{name}` is no SweepConfig, but {made!r}"[:200], nearest(name, names), 1, 1)
+
+
+def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for option, value in overrides.items():
+        if option not in OVERRIDES:
+            raise InputError(option, "is no setting of a sweep", nearest(option, OVERRIDES))
+        if value is None or value == "" or value == () or value is False:
+            continue
+        if option in _LISTS:
+            value = str(value).split() if not isinstance(value, list | tuple) else list(value)
+        if option == "workers" and str(value) == "-1":
+            value = cores()
+        given[option] = str(value) if option in _TEXTS else value
+    return given
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def option_flags(overrides: Mapping[str, Any]) -> list[str]:
+    """The command-line options that give the same overrides, one word each: `--max-evals=3`."""
+    flags: list[str] = []
+    for option, value in _given(overrides).items():
+        name = f"--{option.replace('_', '-')}"
+        text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        flags.append(name if str(value) == "True" else f"{name}={text}")
+    return flags
+
+
+def _override(config: SweepConfig, given: Mapping[str, Any]) -> SweepConfig:
+    data = config.model_dump()
+    for option, value in given.items():
+        target = data
+        *parents, key = OVERRIDES[option]
+        for parent in parents:
+            target = target[parent]
+        target[key] = value
+    try:
+        return SweepConfig.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        location = tuple(first["loc"])
+        # An option that set the value, or for a rule between several values the last that set one of them.
+        options = [
+            name
+            for name in given
+            if OVERRIDES[name] == location[: len(OVERRIDES[name])]
+            or location == OVERRIDES[name][: len(location)]
+        ]
+        option = options[-1] if options else list(given)[-1]
+        _, fix = explain(first, SweepConfig, data)
+        message = first["msg"].removeprefix("Value error, ")
+        problem = f"{message[0].lower()}{message[1:]}"
+        if "but got" not in problem:
+            problem += f", but got {given[option]!r}"
+        raise InputError(option, problem, fix) from None
+
+
+def _find(sweep: Sweep, kind: Literal["datasets", "models"], name: str) -> Document:
+    """The file of a name, with its name filled in.
+
+    Raises:
+        InputError: there is none; the place is that of the name in the sweep file.
+    """
+    folder = sweep.document.path.parent / kind
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        position = getattr(sweep.config, kind).index(name)
+        hint = nearest(name, known)
+        raise sweep.error(
+            (kind, position),
+            f"unknown {'model' if kind == 'models' else 'data set'} `{name}`",
+            f"{hint}{' Or' if hint.endswith('?') else ', or'} add {folder / (name + '.yaml')}",
+        )
+    return load_document(folder / f"{name}.yaml")
+
+
+def _load_dataset(sweep: Sweep, name: str) -> None:
+    if name in sweep.datasets:
+        return
+    document = _find(sweep, "datasets", name)
+    document.data.setdefault("name", name)
+    sweep.datasets[name] = validate(document, DatasetConfig)
+    sweep.dataset_documents[name] = document
+
+
+def _load_model(sweep: Sweep, name: str) -> None:
+    if name in sweep.models:
+        return
+    document = _find(sweep, "models", name)
+    sweep.model_documents[name] = document
+    if "model_variants" in document.data:
+        sweep.variants[name] = _load_variants(sweep, document)
+        sweep.models[name] = merge_variants(name, sweep.variants[name])
+        return
+    document.data.setdefault("model", name)
+    sweep.models[name] = validate(document, ModelConfig)
+
+
+def _load_variants(sweep: Sweep, document: Document) -> dict[str, ModelConfig]:
+    names = validate(document, VariantsConfig).model_variants
+    folder = document.path.parent
+    models: dict[str, ModelConfig] = {}
+    for position, name in enumerate(names):
+        path = folder / f"{name}.yaml"
+        own = load_document(path) if path.is_file() else None
+        if own is None or "model_variants" in own.data or name in models:
+            known = [
+                other.stem
+                for other in folder.glob("*.yaml")
+                if other.stem not in (document.path.stem, *models)
+            ]
+            raise document.error(
+                ("model_variants", position), f"`{name}` is no other single model", nearest(name, known)
+            )
+        own.data.setdefault("model", name)
+        models[name] = validate(own, ModelConfig)
+        sweep.model_documents[name] = own
+    return models
+
+
+def merge_variants(name: str, variants: Mapping[str, ModelConfig]) -> ModelConfig:
+    """Several models as one: `model` is a parameter, and each model's own depend on it.
+
+    A parameter `p` of the model `M` is named `M.p`, since the same name may have another range there.
+    """
+    names = tuple(variants)
+    space: dict[str, Any] = {MODEL_PARAMETER: Choice(type="choice", values=names)}
+    defaults: dict[str, Any] = {MODEL_PARAMETER: names[0]}
+    for variant, model in variants.items():
+        for own, parameter in model.space.items():
+            when = {f"{variant}.{parent}": wanted for parent, wanted in (parameter.when or {}).items()}
+            conditions = {"when": {MODEL_PARAMETER: variant, **when}}
+            space[f"{variant}.{own}"] = parameter.model_copy(update=conditions)
+        defaults |= {f"{variant}.{own}": value for own, value in model.defaults.items()}
+    return ModelConfig(model=name, defaults=defaults, space=space)
