@@ -12,8 +12,10 @@ SMOKE_CONFIG := config/smoke.yaml
 
 # Settings of a sweep. Each travels to the commands as an environment variable and is expanded by the
 # shell inside quotes, so that no value is ever read as a command or by make itself.
-SETTINGS := TUNABLE_MODELS DATASETS MAX_EVALS COOLDOWN ALGO EPOCHS WORKERS SEED STORAGE OUTPUTS
-OTHERS := CONFIG MODEL DATASET CORES
+SETTINGS := TUNABLE_MODELS DATASETS MAX_EVALS COOLDOWN ENGINE ALGO PRUNER PHASES EPOCHS PATIENCE BATCH_SIZE DEVICE \
+	TIMEOUT_MINUTES SWEEP_TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER WARM_START WORKERS WORKERS_PER_STUDY \
+	SEED STORAGE OUTPUTS
+OTHERS := CONFIG MODEL DATASET PHASE STUDY_NAME BEST_PARAMS MORE CORES
 unexport $(SETTINGS) $(OTHERS)
 $(foreach name,$(SETTINGS) $(OTHERS),$(eval export RECSWEEP_$(name) := $$(value $(name))))
 
@@ -21,22 +23,39 @@ key_TUNABLE_MODELS := models
 key_DATASETS := datasets
 key_MAX_EVALS := max_evals
 key_COOLDOWN := cooldown
+key_ENGINE := engine
 key_ALGO := algo
+key_PRUNER := pruner
+key_PHASES := phases
 key_EPOCHS := epochs
+key_PATIENCE := patience
+key_BATCH_SIZE := batch_size
+key_DEVICE := device
+key_TIMEOUT_MINUTES := timeout_minutes
+key_SWEEP_TIMEOUT_MINUTES := sweep_timeout_minutes
+key_NO_IMPROVEMENT_AFTER := no_improvement_after
+key_WARM_START := warm_start
 key_WORKERS := workers
+key_WORKERS_PER_STUDY := workers_per_study
 key_SEED := seed
 key_STORAGE := storage
 key_OUTPUTS := outputs
 given := $(foreach name,$(SETTINGS),$(if $(value $(name)),$(name)))
 # key="value" for Snakemake, --key="value" for recsweep
 snakemake_settings = sweep_file="$$RECSWEEP_CONFIG" $(foreach name,$(given),$(key_$(name))="$$RECSWEEP_$(name)")
+# … and what names one study
+study_settings = $(foreach name,MODEL DATASET PHASE STUDY_NAME,$(if $(value $(name)),--$(flag_$(name))="$$RECSWEEP_$(name)"))
+flag_MODEL := model
+flag_DATASET := dataset
+flag_PHASE := phase
+flag_STUDY_NAME := study-name
 recsweep_settings = --config="$$RECSWEEP_CONFIG" $(foreach name,$(given),--$(subst _,-,$(key_$(name)))="$$RECSWEEP_$(name)")
 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 snakemake := snakemake --cores $(if $(value CORES),"$$RECSWEEP_CORES",1)
 
-.PHONY: help setup lock tune-all tune-smoke tune summarize evaluate doctor dry-run
+.PHONY: help setup lock tune-all tune-smoke tune worker plots dashboard summarize evaluate doctor dry-run
 .PHONY: test test-long lint format bench bench-tuner bench-equality bench-overhead bench-kills clean
 
 help: ## this help
@@ -46,21 +65,36 @@ help: ## this help
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
 	@echo
 	@echo "variables (make tune-all MAX_EVALS=50 …):"
-	@sed -n 's/^#v \([A-Z_]*\) *\(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-16s %s\n", $$1, $$2}'
+	@sed -n 's/^#v \([A-Z_]*\) *\(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-22s %s\n", $$1, $$2}'
 
 #v TUNABLE_MODELS  models of the sweep, e.g. "GRU4Rec SASRec" (files in config/models/)
 #v DATASETS        data sets of the sweep, e.g. "ml-100k" (files in config/datasets/)
 #v MAX_EVALS       trials of each study
+#v ENGINE          hyperopt or optuna
+#v ALGO            random, bayes, anneal, exhaustive, gp, cmaes, qmc or nsga2
+#v PRUNER          none, median, asha, hyperband or wilcoxon
+#v PHASES          phases to search one after the other, e.g. "coarse architecture training"
 #v EPOCHS          most epochs of a trial
-#v ALGO            random, bayes, anneal or exhaustive
+#v PATIENCE        validations without progress before a trial ends
+#v BATCH_SIZE      training samples in a batch
+#v DEVICE          auto, cpu, cuda or mps
+#v TIMEOUT_MINUTES         no trial of a study starts after so many minutes
+#v SWEEP_TIMEOUT_MINUTES   no trial of the sweep starts after so many minutes
+#v NO_IMPROVEMENT_AFTER    trials in a row without a better one that end a study
+#v WARM_START      files or studies whose best are tried first
 #v COOLDOWN        seconds of rest between trials; default 60 with a GPU, 0 without
-#v WORKERS         worker processes of a study
+#v WORKERS         worker processes of a study; -1: one a core
+#v WORKERS_PER_STUDY       jobs that Snakemake starts for each study; default 0: one job does all
 #v SEED            seed of the sweep
 #v STORAGE         Optuna storage URL; default sqlite:///outputs/recsweep.db
 #v OUTPUTS         where everything is written; default outputs
 #v CONFIG          the sweep file; default config/config.yaml
 #v MODEL           for `make tune`: the model of the one study
 #v DATASET         for `make tune`: the data set of the one study
+#v PHASE           for `make tune`: the phase of the one study
+#v STUDY_NAME      for `make tune`: another name of the one study in the store
+#v BEST_PARAMS     for `make tune`: a file of parameters to start from
+#v MORE            for `make tune`: trials to add to a study that is complete
 #v CORES           Snakemake's cores; 1 runs study after study, each on the whole machine
 #v PYTHON          the Python (3.11 or newer) that .venv is made with
 
@@ -88,8 +122,17 @@ tune-smoke: setup ## a sweep of minutes on real interactions, to see that everyt
 	@$(snakemake) --config $(snakemake_settings)
 
 tune: setup ## one study: make tune MODEL=SASRec DATASET=ml-100k MAX_EVALS=50
-	@recsweep tune $(recsweep_settings) $(if $(value MODEL),--model="$$RECSWEEP_MODEL") \
-		$(if $(value DATASET),--dataset="$$RECSWEEP_DATASET")
+	@recsweep tune $(recsweep_settings) $(study_settings) \
+		$(if $(value BEST_PARAMS),--best-params="$$RECSWEEP_BEST_PARAMS") $(if $(value MORE),--more="$$RECSWEEP_MORE")
+
+worker: setup ## join the sweep that runs on STORAGE: fill its waiting slots, then end
+	@recsweep worker $(recsweep_settings) $(study_settings)
+
+plots: setup ## draw every study: pages and pictures in outputs/plots
+	@recsweep plots $(recsweep_settings) $(study_settings)
+
+dashboard: setup ## Optuna's dashboard on the store, on http://127.0.0.1:8080
+	@recsweep dashboard $(recsweep_settings)
 
 dry-run: setup ## say how many trials tune-all would run
 	@recsweep tune --dry-run $(recsweep_settings)

@@ -9,10 +9,15 @@
 #   results/tuning/<dataset>/<model>/best_config.yaml  a complete config, for recsweep and RecBole
 #   results/tuning/<dataset>/<model>/best_params.json  the parameters alone
 #   results/tuning/<dataset>/<model>/trials.csv        every trial, one row
+#   results/tuning/<dataset>/<model>/study_results.json   every trial, whole
+#   results/tuning/<dataset>/<model>/<phase>/…         the same of each phase before the last one
 #   results/summary.{csv,md,tex}                       the best configuration of every model
 #   checkpoints/<dataset>/<model>/trial-<n>/           weights of the winner
 #   cache/                                             prepared data sets, by content
 #   logs/                                              a log of each rule and of each worker
+#
+# With phases, a study is a phase of a model on a data set; each needs the best parameters of the one
+# before. With `workers_per_study`, a study is opened, filled by that many jobs, and then closed.
 import os
 import re
 import sys
@@ -38,7 +43,8 @@ SWEEP_FILE = str(SETTINGS.pop("sweep_file", "config/config.yaml"))
 try:
     SWEEP = load_sweep(Path(SWEEP_FILE), SETTINGS)
     STUDIES = {
-        (study.dataset_name, study.model_name): study for study in plan_sweep(SWEEP)
+        (study.dataset_name, study.model_name, study.phase): study
+        for study in plan_sweep(SWEEP)
     }
 except RecsweepError as error:
     print(f"recsweep: {error}", file=sys.stderr)
@@ -47,12 +53,19 @@ except RecsweepError as error:
 OUT = str(SWEEP.config.outputs)
 FLAGS = ["--config", SWEEP_FILE, *option_flags(SWEEP.overrides)]
 GPUS = 0 if SWEEP.config.training.device == "cpu" else 1
+LAST = {
+    (study.dataset_name, study.model_name): study
+    for study in STUDIES.values()
+    if study.is_last
+}
 RESULT_FILES = (
     "best_result.yaml",
     "best_config.yaml",
     "best_params.json",
     "trials.csv",
+    "study_results.json",
 )
+JOBS = SWEEP.config.workers.workers_per_study
 # A study uses the whole machine; two at once would fight for its cores.
 CORES = os.cpu_count() or 1
 
@@ -60,23 +73,53 @@ CORES = os.cpu_count() or 1
 wildcard_constraints:
     dataset="|".join(map(re.escape, SWEEP.datasets)),
     model="|".join(map(re.escape, SWEEP.models)),
+    phase="[a-z_]+",
+    job="[0-9]+",
+
+
+def study_of(wildcards):
+    """The study of a rule; one without a phase in its outputs is of the model's last one."""
+    place = wildcards.dataset, wildcards.model
+    phase = getattr(wildcards, "phase", None) or LAST[place].phase
+    return STUDIES[(*place, phase)]
 
 
 def fingerprint(wildcards):
     """What a study computes and how much of it: a rule runs again when this changes."""
-    study = STUDIES[wildcards.dataset, wildcards.model]
-    return f"{study.content_hash}/{study.budget}"
+    study = study_of(wildcards)
+    limits = study.sweep.search.timeout_minutes, study.sweep.search.no_improvement_after
+    return f"{study.content_hash}/{study.budget}/{limits}/{study.sweep.timeout_minutes}"
+
+
+def results_of(study, names=RESULT_FILES):
+    return [str(study.outputs.study(*study.place) / name) for name in names]
+
+
+def needs(wildcards):
+    """The prepared data, and the best parameters of the phase before."""
+    study = study_of(wildcards)
+    before = STUDIES.get((study.dataset_name, study.model_name, study.previous))
+    prepared = [f"{OUT}/results/prepared/{study.dataset_name}.yaml"]
+    return prepared + (results_of(before, ["best_params.json"]) if before else [])
+
+
+def opened(study):
+    return (
+        f"{OUT}/logs/open/{study.dataset_name}/{study.model_name}/{study.phase}.opened"
+    )
+
+
+def worked(wildcards):
+    """The marks of the jobs that fill a study, where it has jobs of its own."""
+    study = study_of(wildcards)
+    return [opened(study).replace(".opened", f".{job}.worked") for job in range(JOBS)]
 
 
 rule all:
     default_target: True
     input:
         expand(f"{OUT}/results/summary.{{suffix}}", suffix=["csv", "md", "tex"]),
-        [
-            f"{OUT}/results/tuning/{dataset}/{model}/{name}"
-            for dataset, model in STUDIES
-            for name in RESULT_FILES
-        ],
+        [path for study in LAST.values() for path in results_of(study)],
 
 
 rule prepare_dataset:
@@ -95,20 +138,100 @@ rule prepare_dataset:
     params:
         flags=FLAGS,
         data=lambda wildcards: str(
-            [s.content_hash for (d, _), s in STUDIES.items() if d == wildcards.dataset]
+            [
+                study.content_hash
+                for study in STUDIES.values()
+                if study.dataset_name == wildcards.dataset
+            ]
         ),
     shell:
         "recsweep prepare {params.flags:q} --dataset={wildcards.dataset:q} 2>&1 | tee {log:q}"
 
 
+rule open_study:
+    input:
+        needs,
+    output:
+        touch(f"{OUT}/logs/open/{{dataset}}/{{model}}/{{phase}}.opened"),
+    log:
+        f"{OUT}/logs/open/{{dataset}}/{{model}}/{{phase}}.log",
+    benchmark:
+        f"{OUT}/logs/open/{{dataset}}/{{model}}/{{phase}}.benchmark.tsv"
+    conda:
+        "envs/recsweep.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        gpu=0,
+    params:
+        flags=FLAGS,
+        fingerprint=fingerprint,
+    shell:
+        "recsweep open {params.flags:q} --dataset={wildcards.dataset:q} --model={wildcards.model:q}"
+        " --phase={wildcards.phase:q} 2>&1 | tee {log:q}"
+
+
+rule work_on_study:
+    input:
+        f"{OUT}/logs/open/{{dataset}}/{{model}}/{{phase}}.opened",
+    output:
+        touch(f"{OUT}/logs/open/{{dataset}}/{{model}}/{{phase}}.{{job}}.worked"),
+    log:
+        f"{OUT}/logs/work/{{dataset}}/{{model}}/{{phase}}.{{job}}.log",
+    benchmark:
+        f"{OUT}/logs/work/{{dataset}}/{{model}}/{{phase}}.{{job}}.benchmark.tsv"
+    conda:
+        "envs/recsweep.yaml"
+    threads: max(1, CORES // max(1, JOBS))
+    resources:
+        mem_mb=8000,
+        gpu=GPUS,
+    params:
+        flags=FLAGS,
+        fingerprint=fingerprint,
+    shell:
+        "recsweep worker {params.flags:q} --dataset={wildcards.dataset:q} --model={wildcards.model:q}"
+        " --phase={wildcards.phase:q} 2>&1 | tee {log:q}"
+
+
+rule tune_phase:
+    input:
+        needs,
+        worked,
+    output:
+        f"{OUT}/results/tuning/{{dataset}}/{{model}}/{{phase}}/best_result.yaml",
+        f"{OUT}/results/tuning/{{dataset}}/{{model}}/{{phase}}/best_config.yaml",
+        f"{OUT}/results/tuning/{{dataset}}/{{model}}/{{phase}}/best_params.json",
+        f"{OUT}/results/tuning/{{dataset}}/{{model}}/{{phase}}/trials.csv",
+        f"{OUT}/results/tuning/{{dataset}}/{{model}}/{{phase}}/study_results.json",
+    log:
+        f"{OUT}/logs/tune/{{dataset}}/{{model}}/{{phase}}.log",
+    benchmark:
+        f"{OUT}/logs/tune/{{dataset}}/{{model}}/{{phase}}.benchmark.tsv"
+    conda:
+        "envs/recsweep.yaml"
+    threads: CORES
+    resources:
+        mem_mb=8000,
+        gpu=GPUS,
+    params:
+        flags=FLAGS,
+        fingerprint=fingerprint,
+    shell:
+        "recsweep tune {params.flags:q} --dataset={wildcards.dataset:q} --model={wildcards.model:q}"
+        " --phase={wildcards.phase:q} --log={log:q}"
+
+
 rule tune_study:
     input:
-        f"{OUT}/results/prepared/{{dataset}}.yaml",
+        needs,
+        worked,
     output:
         f"{OUT}/results/tuning/{{dataset}}/{{model}}/best_result.yaml",
         f"{OUT}/results/tuning/{{dataset}}/{{model}}/best_config.yaml",
         f"{OUT}/results/tuning/{{dataset}}/{{model}}/best_params.json",
         f"{OUT}/results/tuning/{{dataset}}/{{model}}/trials.csv",
+        f"{OUT}/results/tuning/{{dataset}}/{{model}}/study_results.json",
     log:
         f"{OUT}/logs/tune/{{dataset}}/{{model}}.log",
     benchmark:
@@ -122,16 +245,18 @@ rule tune_study:
     params:
         flags=FLAGS,
         fingerprint=fingerprint,
+        phase=lambda wildcards: study_of(wildcards).phase,
     shell:
         "recsweep tune {params.flags:q} --dataset={wildcards.dataset:q} --model={wildcards.model:q}"
-        " --log={log:q}"
+        " --phase={params.phase:q} --log={log:q}"
 
 
 rule summarize_sweep:
     input:
         [
-            f"{OUT}/results/tuning/{dataset}/{model}/best_result.yaml"
-            for dataset, model in STUDIES
+            path
+            for study in LAST.values()
+            for path in results_of(study, ["best_result.yaml"])
         ],
     output:
         expand(f"{OUT}/results/summary.{{suffix}}", suffix=["csv", "md", "tex"]),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from helpers.postgres import Postgres, running_postgres
 from recsweep.loading import load_sweep
 from recsweep.plan import StudyPlan, plan_sweep
 
@@ -28,6 +29,13 @@ CONFIG = Path(__file__).parent.parent / "config"
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder of prepared splits for the whole run: a split is made once."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server; a test takes a database of its own."""
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from recsweep.recbole_api import catalog
 
 CONFIG = Path(__file__).parent.parent / "config"
 PANEL = ("GRU4Rec", "NARM", "STAMP", "SASRec", "FPMC", "FOSSIL")
-MODELS = sorted(path.stem for path in (CONFIG / "models").glob("*.yaml"))
+ALL_MODELS = sorted(path.stem for path in (CONFIG / "models").glob("*.yaml"))
+VARIANTS = ("AnyOfSix",)
+MODELS = sorted(set(ALL_MODELS) - set(VARIANTS))
 DATASETS = sorted(path.stem for path in (CONFIG / "datasets").glob("*.yaml"))
 
 
@@ -42,8 +44,23 @@ def test_every_shipped_data_set_is_there_and_sound(dataset):
 @pytest.mark.parametrize("model", MODELS)
 def test_every_shipped_model_plans(model):
     (plan,) = plan_sweep(load(models=model))
-    assert plan.model.model == model
-    assert set(plan.defaults) == set(plan.model.space)
+    assert plan.model.model == model.split("-")[0]
+    assert set(plan.model.defaults) == set(plan.model.space)
+    assert set(plan.defaults) == {name for name, p in plan.space.items() if not p.when}
+
+
+@pytest.mark.parametrize("model", VARIANTS)
+def test_every_shipped_study_over_models_plans(model):
+    (plan,) = plan_sweep(load(models=model))
+    assert tuple(plan.variants) == PANEL
+    assert [params["model"] for params in plan.known_good] == list(PANEL)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_phases_of_a_shipped_model_search_all_of_its_space_together(model):
+    shipped = load(models=model).models[model]
+    assert "coarse" in shipped.phases
+    assert {name for names in shipped.phases.values() for name in names} == set(shipped.space)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -60,7 +77,7 @@ def test_every_space_tells_its_source_in_a_comment(model):
 def test_trial_number_one_is_what_recbole_publishes(model):
     (plan,) = plan_sweep(load(models=model))
     overall = yaml.safe_load((catalog.recbole_folder() / "properties" / "overall.yaml").read_text())
-    published = {**overall, "embedding_size": 64, **catalog.published_defaults(model)}
+    published = {**overall, "embedding_size": 64, **catalog.published_defaults(plan.model.model)}
     assert {name: value for name, value in plan.defaults.items() if value != published.get(name)} == {}
 
 

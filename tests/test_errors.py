@@ -47,6 +47,7 @@ def test_a_failed_trial_is_neither_the_users_fault_nor_a_pause():
     assert {e for e in ALL if issubclass(e, TrialError)} == {
         TrialError,
         errors.TrialDiverged,
+        errors.TrialPruned,
         errors.TrialStopped,
     }
 

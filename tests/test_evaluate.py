@@ -42,7 +42,11 @@ def fill(plan, study, scores):
 
 def evaluate(plan, study):
     notes: list[str] = []
-    return evaluate_winner(plan, study, CPU, notes.append), notes
+    store = Store(plan.storage_url)
+    try:
+        return evaluate_winner(plan, study, store, CPU, notes.append), notes
+    finally:
+        store.close()
 
 
 def save(plan, slot, params):

@@ -65,7 +65,7 @@ def test_the_state_is_read_as_plain_python():
 
 
 def test_an_unknown_engine_is_named_with_those_there_are():
-    with pytest.raises(UserError, match="no engine grid; the engines are: hyperopt"):
+    with pytest.raises(UserError, match="no engine grid; the engines are: hyperopt, optuna"):
         make_engine("grid")
 
 

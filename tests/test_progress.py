@@ -53,6 +53,15 @@ def test_a_score_of_zero_counts_and_a_failure_does_not():
     assert (view.filled, view.failed, view.best) == (3, 1, 0.0)
 
 
+def test_a_pruned_trial_is_counted_and_never_the_best():
+    view = study()
+    view.add(0, 0.2)
+    view.add(1, 0.9, pruned=True)
+    view.add(2, None)
+    assert (view.filled, view.pruned, view.failed) == (3, 1, 1)
+    assert (view.best, view.best_slot) == (0.2, 0)
+
+
 def test_the_time_left_is_shared_by_the_workers():
     view = study(filled=10)
     assert view.seconds_left is None
@@ -91,6 +100,16 @@ def test_a_terminal_shows_the_study_its_trials_and_the_scores(monkeypatch):
     assert "study 2/6 toy/NARM" in shown
     assert "3/20 trials best NDCG@10 0.5000 (trial 1) about 2 min 50 s left" in shown
     assert "worker 0: trial 3 epoch 4  last 0.2500  best 0.3750" in shown
+
+
+def test_a_terminal_shows_how_many_trials_were_pruned(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    stream = Terminal()
+    with Display(stream=stream) as display:
+        display.show(study(filled=7, pruned=3), force=True)
+        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    assert "7/20 trials, 3 pruned" in shown
 
 
 def test_a_terminal_is_redrawn_at_most_ten_times_a_second(monkeypatch):

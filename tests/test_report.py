@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 
 import pytest
 import yaml
 
-from recsweep.report.results import best_result, read_result, trials_csv, write_study
+from helpers.found import NASTY, OBJECTIVES, fill_store, result_of, some_trials, trial, workspace
+from recsweep.report.results import best_result, read_result, study_results, trials_csv, write_study
 from recsweep.report.tables import (
     footnotes,
     parameters_text,
@@ -62,6 +64,14 @@ def filled(make_plan, tmp_path):
     yield fill
     for store in stores:
         store.close()
+
+
+def stored(plan):
+    """What is in the plan's own store."""
+    store = Store(plan.storage_url)
+    result = read_result(plan, store.find_study(plan.name, plan.definition))
+    store.close()
+    return result
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -132,6 +142,71 @@ def test_every_trial_is_a_row_with_its_reason(filled):
     assert rows[0]["learning_rate"] == "0.001"
     assert rows[0]["recall@10"] == "0.2"
     assert [int(row["seed"]) for row in rows] == [result.plan.trial_seed(slot) for slot in range(3)]
+
+
+def test_a_pruned_trial_keeps_its_best_score_and_its_reason(tmp_path):
+    plan = workspace(tmp_path).plan()
+    fill_store(plan, some_trials())
+    result = stored(plan)
+    row = rows_of(trials_csv(plan, result.trials))[3]
+    assert (row["state"], row["score"]) == ("pruned", "0.05")
+    assert row["reason"] == f"pruned: {NASTY}"
+    assert (result.failed, result.pruned, result.winner.slot) == (1, 2, 7)
+    assert best_result(result)["budget"] == {"trials": 12, "counted": 12, "failed": 1, "pruned": 2}
+
+
+def test_study_results_holds_every_trial_with_all_that_the_store_knows(filled):
+    result = filled(scores=(0.1, None, 0.2), test={"ndcg@10": 0.7654321012345})
+    write_study(result)
+    plan = result.plan
+    text = plan.outputs.study_results(*plan.place).read_text()
+    content = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert (content["study"], content["best_trial"]) == (plan.name, 2)
+    assert content["objectives"] == [{"name": "NDCG@10", "better": "more"}]
+    assert content["budget"] == {"trials": 3, "counted": 3, "failed": 1}
+    first, second, _ = content["trials"]
+    assert (first["trial"], first["state"], first["reason"], first["score"]) == (0, "complete", None, 0.1)
+    assert first["parameters"] == plan.defaults
+    assert first["validation"] == {"ndcg@10": 0.1, "recall@10": 0.2}
+    assert first["curve"] == [{"epoch": 1, "score": 0.1}]
+    assert first["epochs"] == {"best": 1, "trained": 2}
+    assert (first["seed"], first["seconds"], first["attempt"]) == (plan.trial_seed(0), 1.5, 0)
+    assert first["environment"] == ME
+    assert first["started"] < first["finished"]
+    assert first["worker"]
+    assert second["reason"] == "diverged: the training loss is NaN in epoch 1"
+    assert second["objectives"] == {}
+    assert "7654321012345" not in text, "the test split is for the winner's tables"
+
+
+def test_study_results_is_json_that_any_program_reads(make_plan):
+    plan = make_plan()
+    odd = trial(0, None, "failed", curve={1: math.nan, 2: math.inf}, params={"learning_rate": 0.1})
+    content = study_results(result_of(plan, [odd]))
+    assert [point["score"] for point in content["trials"][0]["curve"]] == [None, None]
+    assert content["best_trial"] is None
+
+
+def test_several_objectives_have_columns_a_front_and_values_of_the_winner(tmp_path):
+    plan = workspace(tmp_path, budget=4, objectives=OBJECTIVES).plan()
+    values = ((0.1, 5.0), (0.12, 20.0), (0.2, 9.0))
+    complete = [trial(slot, own[0], values=own) for slot, own in enumerate(values)]
+    fill_store(plan, [*complete, trial(3, None, "failed")])
+    result = stored(plan)
+    write_study(result)
+    rows = rows_of(plan.outputs.trials(*plan.place).read_text())
+    assert [(row["score"], row["training_seconds"]) for row in rows] == [
+        ("0.1", "5.0"),
+        ("0.12", "20.0"),
+        ("0.2", "9.0"),
+        ("", ""),
+    ]
+    front = rows_of(plan.outputs.pareto("csv", *plan.place).read_text())
+    assert [row["trial"] for row in front] == ["2", "0"]
+    assert "| 2 | 0.2 | 9 |" in plan.outputs.pareto("md", *plan.place).read_text()
+    assert json.loads(plan.outputs.study_results(*plan.place).read_text())["pareto_front"] == [2, 0]
+    assert best_result(result)["objectives"] == {"NDCG@10": 0.2, "training_seconds": 9.0}
+    assert best_result(result)["trial"] == 2, "the first objective decides"
 
 
 def test_a_study_in_which_every_trial_failed_still_has_its_trials(filled):
@@ -228,5 +303,5 @@ def test_rebuilt_files_are_the_same_byte_for_byte(filled):
         return {str(path): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
     first = write()
-    assert len(first) == 2 * 4 + 3
+    assert len(first) == 2 * 5 + 3
     assert write() == first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import multiprocessing
 import os
@@ -20,7 +21,8 @@ from pydantic import TypeAdapter
 from recsweep.config import ModelConfig
 from recsweep.errors import InputError, StoreUnavailable, StudyChanged
 from recsweep.owner import this_process
-from recsweep.study import CRASH, DIVERGED, DUPLICATE, ERROR, Claim, Store, best
+from recsweep.study import CRASH, DIVERGED, DUPLICATE, ERROR, INTERRUPTED, Claim, Store, best
+from recsweep.study.backend import Slot
 
 DEFINITION = {"model": "FPMC", "training": {"epochs": 5}, "seed": 1}
 SPACE = (
@@ -64,12 +66,50 @@ def empty_database(tmp_path_factory) -> Path:
     return folder / "recsweep.db"
 
 
+@pytest.fixture(scope="module")
+def empty_postgres(postgres) -> str:
+    """Likewise."""
+    url = postgres.new_url()
+    Store(url).close()
+    return url.split("?")[0].rsplit("/", 1)[1]
+
+
 @pytest.fixture
-def store(tmp_path, empty_database):
-    shutil.copy(empty_database, tmp_path)
-    store = Store(url_of(tmp_path))
+def new_url(request, tmp_path):
+    """Makes stores of a kind: `sqlite`, `postgresql`, `journal`."""
+    names = (f"store-{number}" for number in itertools.count())
+
+    def make(kind: str) -> str:
+        name = next(names)
+        if kind == "postgresql":
+            postgres = request.getfixturevalue("postgres")
+            return postgres.new_url(request.getfixturevalue("empty_postgres"))
+        if kind == "journal":
+            return f"journal:///{tmp_path / name}.journal"
+        shutil.copy(request.getfixturevalue("empty_database"), tmp_path / f"{name}.db")
+        return url_of(tmp_path, f"{name}.db")
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "journal"])
+def store(request, new_url):
+    """Every kind of store is held to the same tests."""
+    store = Store(new_url(request.param))
     yield store
     store.close()
+
+
+@pytest.fixture
+def sqlite_store(new_url):
+    store = Store(new_url("sqlite"))
+    yield store
+    store.close()
+
+
+def add_waiting(study, *slots: Slot) -> None:
+    """As another process would that took a slot for lost."""
+    study._backend.add(study.id, slots)
 
 
 @pytest.fixture
@@ -162,15 +202,14 @@ def test_the_seed_of_a_trial_survives_retries_and_differs_between_slots(study, m
     assert make_plan(max_evals=9).trial_seed(1) == plan.trial_seed(1), "the budget is no part of a seed"
 
 
-def test_a_kill_between_closing_a_trial_and_putting_its_slot_back_loses_nothing(study, monkeypatch):
+def test_a_kill_between_closing_a_trial_and_putting_its_slot_back_loses_nothing(study):
     study.ensure_slots(1)
     claim = claimed(study)
-    monkeypatch.setattr(study, "_add_waiting", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        study.put_back(claim, "the sweep was stopped")
-    monkeypatch.undo()
+    study._close(claim.trial_id, "interrupted", "the sweep was stopped")  # and there it ends
     assert study.ensure_slots(1) == 1
-    assert claimed(study).slot == 0
+    again = claimed(study)
+    assert (again.slot, again.attempt) == (0, 1)
+    assert study.claim(1, ME) is None
 
 
 def test_a_slot_that_is_to_have_a_gpu_to_itself_is_none_for_those_that_share_one(study):
@@ -225,18 +264,20 @@ def test_a_worker_that_comes_back_late_drops_its_result(study):
 
 def test_two_trials_of_one_slot_are_counted_once(study):
     study.ensure_slots(2)
-    study._add_waiting(1, 0, 0)  # as a second process that made the slots at the same time
-    for score in (0.1, 0.2):
-        run_slot(study, 2, score)
+    run_slot(study, 2, 0.1)
+    study.put_back(claimed(study), "the process that ran the trial is gone")
+    add_waiting(study, Slot(1, attempt=1))  # by a second process that saw the same
+    run_slot(study, 2, 0.2)
     assert study.claim(2, ME) is None
     assert [(trial.slot, trial.score) for trial in study.results()] == [(0, 0.1), (1, 0.2)]
-    assert [t.failure["kind"] for t in study.trials() if t.state == "failed"] == [DUPLICATE]
+    assert [t.failure["kind"] for t in study.trials() if t.state == "failed"] == [INTERRUPTED, DUPLICATE]
     assert study.ensure_slots(2) == 0
 
 
 def test_a_failed_result_is_not_run_again_by_a_second_trial_of_its_slot(study):
     study.ensure_slots(1)
-    study._add_waiting(0, 0, 0)
+    study.put_back(claimed(study), "the process that ran the trial is gone")
+    add_waiting(study, Slot(0, attempt=1))
     study.fail(claimed(study), DIVERGED, "NaN")
     assert study.claim(1, ME) is None
     assert [trial.failure.get("kind") for trial in study.results()] == [DIVERGED]
@@ -285,7 +326,8 @@ def test_a_process_elsewhere_is_given_up_only_after_its_beat_stood_still(study):
 def test_a_trial_whose_process_died_before_its_first_beat_is_given_up_too(study):
     study.ensure_slots(1)
     (trial,) = study.trials()
-    study._set_state(trial.id, optuna.trial.TrialState.RUNNING)  # a claim, cut off before its beat
+    # A claim, cut off before its beat.
+    study._backend.storage.set_trial_state_values(trial.id, optuna.trial.TrialState.RUNNING)
     assert study.put_back_orphans(stale_after=0.2) == 0
     time.sleep(0.3)
     assert study.put_back_orphans(stale_after=0.2) == 1
@@ -402,8 +444,9 @@ def test_a_worker_of_a_study_that_was_restarted_drops_its_result(study, store):
 # -- the database ---------------------------------------------------------------------------------
 
 
-def test_a_locked_database_is_waited_for(study, tmp_path):
-    other = sqlite3.connect(tmp_path / "recsweep.db", isolation_level=None, check_same_thread=False)
+def test_a_locked_database_is_waited_for(sqlite_store, tmp_path):
+    study = sqlite_store.open_study("s", DEFINITION, maximize=True)
+    other = sqlite3.connect(tmp_path / "store-0.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     timer = threading.Timer(1.0, lambda: other.execute("ROLLBACK"))
     started = time.monotonic()
@@ -427,10 +470,11 @@ def test_a_store_that_cannot_be_reached_is_one_line_that_says_what_to_do(url):
     assert caught.value.exit_code == 3
 
 
-def test_a_store_that_breaks_during_a_sweep_is_one_line_too(study, store, tmp_path):
+def test_a_store_that_breaks_during_a_sweep_is_one_line_too(sqlite_store, tmp_path):
+    study = sqlite_store.open_study("s", DEFINITION, maximize=True)
     study.ensure_slots(1)
-    store.close()
-    for path in tmp_path.glob("recsweep.db*"):
+    sqlite_store.close()
+    for path in tmp_path.glob("store-0.db*"):
         path.write_bytes(b"this is no database" * 500)
     with pytest.raises(StoreUnavailable, match="no trial is lost") as caught:
         study.claim(1, ME)
@@ -448,7 +492,7 @@ def test_optuna_itself_opens_the_store_and_sees_parameters_and_values(study, sto
     for score in (0.2, 0.6):
         run_slot(study, 3, score)
     study.fail(claimed(study), CRASH, "signal 9")
-    opened = optuna.load_study(study_name=study.name, storage=store.url)
+    opened = optuna.load_study(study_name=study.name, storage=store.optuna_storage)
     assert opened.direction == optuna.study.StudyDirection.MAXIMIZE
     assert opened.best_value == 0.6
     assert opened.best_params == {**PARAMS, "hidden_sizes": "[8, 4]"}

@@ -20,7 +20,7 @@ Finding = tuple[str, str, bool]
 """What was looked at, what was found, and whether it is as it should be."""
 
 
-def examine(config: Path) -> Iterator[Finding]:
+def examine(config: str | Path) -> Iterator[Finding]:
     """Look at everything that a sweep depends on; never raises for what it looks at."""
     for name, version in provenance.versions().items():
         yield name, version, version != "not installed"
@@ -71,7 +71,7 @@ def _kernels() -> Finding:
     return "compiled kernels", f"none ({why}); training takes the slower Python path", True
 
 
-def _sweep(config: Path) -> Iterator[Finding]:
+def _sweep(config: str | Path) -> Iterator[Finding]:
     try:
         sweep = load_sweep(config)
         plans = plan_sweep(sweep)

@@ -10,6 +10,7 @@ RecsweepError
 ├── EngineStateError (exit 1)  a search library did not leave the state that we read
 └── TrialError                 a trial's own fault: recorded with its reason, the study goes on
     ├── TrialDiverged          NaN or infinite loss or score
+    ├── TrialPruned            too poor to go on; recorded with its best until then
     └── TrialStopped           told to stop (its slot goes back)
 """
 
@@ -88,6 +89,10 @@ class TrialError(RecsweepError):
 
 class TrialDiverged(TrialError):
     """The loss or the validation score became NaN or infinite."""
+
+
+class TrialPruned(TrialError):
+    """The pruner ended the trial; the message says when and why."""
 
 
 class TrialStopped(TrialError):

@@ -12,8 +12,9 @@ from recsweep import training
 from recsweep.datasets.prepare import prepare
 from recsweep.errors import RecsweepError
 from recsweep.files import to_plain
+from recsweep.limits import closed
 from recsweep.plan import StudyPlan
-from recsweep.study import TEST_ATTRIBUTE, Study, Trial, best
+from recsweep.study import TEST_ATTRIBUTE, Store, Study, Trial, best
 
 
 def winner(plan: StudyPlan, study: Study) -> Trial | None:
@@ -22,14 +23,14 @@ def winner(plan: StudyPlan, study: Study) -> Trial | None:
 
 
 def evaluate_winner(
-    plan: StudyPlan, study: Study, device: torch.device, note: Callable[[str], None]
+    plan: StudyPlan, study: Study, store: Store, device: torch.device, note: Callable[[str], None]
 ) -> dict[str, float]:
     """Restore or retrain the winner of a closed study and evaluate it on the test split, once.
 
     Raises:
         RecsweepError: the study is not closed, or nothing in it succeeded.
     """
-    if study.ensure_slots(plan.budget):
+    if closed(plan, study, store) is None:
         raise RecsweepError(f"study {plan.name} is not closed; its test split stays unseen until it is")
     trial = winner(plan, study)
     if trial is None or trial.seed is None:
@@ -60,7 +61,11 @@ def evaluate_winner(
 
 
 def _restore(plan: StudyPlan, trial: Trial, settings: dict[str, Any]) -> dict[str, Any] | None:
-    folder = plan.outputs.trial_checkpoints(plan.dataset_name, plan.model_name, trial.slot)
+    dataset, model, phase = plan.place
+    slot = trial.slot
+    if trial.inherited:  # its weights are where it was trained
+        slot, phase = trial.inherited["slot"], trial.inherited["phase"]
+    folder = plan.outputs.trial_checkpoints(dataset, model, slot, phase)
     state = training.load_checkpoint(folder)
     # A folder of the same name may hold another sweep's weights.
     return state if state is not None and state.get("config") == to_plain(settings) else None

@@ -57,6 +57,8 @@ class TrialDone:
     epochs: int
     seconds: float
     reason: str = ""
+    pruned: bool = False
+    """It was stopped early, `reason` says when and why; its score is its best until then."""
 
 
 @dataclass(frozen=True)

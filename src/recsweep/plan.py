@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from recsweep import space as spaces
@@ -67,6 +68,8 @@ class StudyPlan:
     """Another name of the study in the store."""
     slots: int | None = None
     """Another budget than the config's."""
+    folder: Path = Path()
+    """What files that the config names are relative to."""
 
     @property
     def name(self) -> str:
@@ -114,6 +117,11 @@ class StudyPlan:
         return tuple(Objective(name, _maximize(name)) for name in names)
 
     @property
+    def directions(self) -> list[bool]:
+        """For each objective, whether more is better."""
+        return [objective.maximize for objective in self.objectives]
+
+    @property
     def maximize(self) -> bool:
         return self.objectives[0].maximize
 
@@ -158,6 +166,10 @@ class StudyPlan:
         others = [{**self._everywhere, MODEL_PARAMETER: name} for name in self.variants]
         starts = [self.defaults, *(spaces.cast(self.space, params) for params in others)]
         return tuple(params for position, params in enumerate(starts) if params not in starts[:position])
+
+    def model_of(self, params: Mapping[str, Any]) -> str:
+        """Name of the model that a trial trains."""
+        return str(params[MODEL_PARAMETER]) if self.variants else self.model_name
 
     def complete(self, params: Mapping[str, Any]) -> spaces.Params:
         """A trial's parameters with those that this phase does not search."""
@@ -218,7 +230,7 @@ class StudyPlan:
         """The complete RecBole config of one trial."""
         params, model = self.complete(params), self.model
         if self.variants:
-            name = str(params[MODEL_PARAMETER])
+            name = self.model_of(params)
             model, prefix = self.variants[name], f"{name}."
             params = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
         return trial_settings(
@@ -336,6 +348,7 @@ def _studies(sweep: Sweep) -> Iterator[StudyPlan]:
                     phase,
                     chain,
                     variants=variants,
+                    folder=Path() if "warm_start" in sweep.overrides else sweep.document.path.parent,
                 )
 
 

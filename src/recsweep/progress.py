@@ -39,16 +39,19 @@ class StudyView:
     budget: int
     filled: int = 0
     failed: int = 0
+    pruned: int = 0
     best: float | None = None
     best_slot: int | None = None
     seconds: list[float] = field(default_factory=list)
     workers: dict[int, WorkerView] = field(default_factory=dict)
 
-    def add(self, slot: int, score: float | None) -> None:
+    def add(self, slot: int, score: float | None, *, pruned: bool = False) -> None:
         """Count a result."""
         self.filled += 1
         if score is None:
             self.failed += 1
+        elif pruned:
+            self.pruned += 1
         elif self.best is None or (score > self.best if self.maximize else score < self.best):
             self.best, self.best_slot = score, slot
 
@@ -128,7 +131,7 @@ def _picture(study: StudyView) -> Group:
     head.add_row(
         Text(f"study {study.position}/{study.count} {study.label}", style="bold"),
         ProgressBar(total=study.budget, completed=study.filled, width=24),
-        f"{study.filled}/{study.budget} trials",
+        f"{study.filled}/{study.budget} trials" + (f", {study.pruned} pruned" if study.pruned else ""),
         f"best {study.metric} {best}",
         "" if left is None else f"about {duration(left)} left",
     )

@@ -38,6 +38,30 @@ class _Parameter(BaseModel):
         """How many values there are, without listing them; infinity for a continuous range."""
         return math.inf
 
+    def at(self, index: int) -> Any:
+        """Value number `index` of the grid, without listing it."""
+        raise NotImplementedError
+
+    def index(self, value: Any) -> int:
+        """The inverse of `at`; of a range, number of the nearest value."""
+        raise NotImplementedError
+
+    def at_rank(self, rank: int) -> Any:
+        """As `at`, but numbers ascend, in whatever order they are listed."""
+        return self.at(rank)
+
+    def rank(self, value: Any) -> int:
+        """The inverse of `at_rank`."""
+        return self.index(value)
+
+    def from_unit(self, share: float) -> Any:
+        """The value at a share of the way, 0 to 1; the values of a grid have equal parts of it."""
+        return self.at_rank(min(int(share * self.size), int(self.size) - 1))
+
+    def to_unit(self, value: Any) -> float:
+        """A value's share of the way: the middle of its part."""
+        return float((self.rank(value) + 0.5) / self.size)
+
 
 class _Range(_Parameter):
     min: Number
@@ -78,6 +102,9 @@ class Choice(_Parameter):
     def size(self) -> float:
         return len(self.values)
 
+    def at(self, index: int) -> Any:
+        return _listed(self.values[index])
+
     def index(self, value: Any) -> int:
         """Position of a value.
 
@@ -98,13 +125,36 @@ class Choice(_Parameter):
         return True
 
     def cast(self, value: Any) -> Any:
-        return _listed(self.values[self.index(value)])
+        return self.at(self.index(value))
+
+    @property
+    def ordered(self) -> bool:
+        """Whether its values are numbers, so that one can lie between two others."""
+        return all(_is_number(value) for value in self.values)
+
+    @property
+    def _ascending(self) -> list[int]:
+        numbers: Any = self.values
+        indices = range(len(numbers))
+        return sorted(indices, key=numbers.__getitem__) if self.ordered else list(indices)
+
+    def at_rank(self, rank: int) -> Any:
+        return self.at(self._ascending[rank])
+
+    def rank(self, value: Any) -> int:
+        return self._ascending.index(self.index(value))
 
 
 class Uniform(_Range):
     """A real number, each equally likely."""
 
     type: Literal["uniform"]
+
+    def from_unit(self, share: float) -> Any:
+        return self.cast(self.min + share * (self.max - self.min))
+
+    def to_unit(self, value: Any) -> float:
+        return float((value - self.min) / (self.max - self.min))
 
 
 class LogUniform(_Range):
@@ -117,6 +167,14 @@ class LogUniform(_Range):
         if self.min <= 0:
             raise ValueError(f"`min > 0` must hold for loguniform, but got min={self.min}")
         return self
+
+    def from_unit(self, share: float) -> Any:
+        low, high = math.log(self.min), math.log(self.max)
+        return self.cast(math.exp(low + share * (high - low)))
+
+    def to_unit(self, value: Any) -> float:
+        low, high = math.log(self.min), math.log(self.max)
+        return (math.log(value) - low) / (high - low)
 
 
 class QUniform(_Range):
@@ -148,6 +206,13 @@ class QUniform(_Range):
     def _steps(self) -> range:
         return range(round(self.min / self.q), round(self.max / self.q) + 1)
 
+    def at(self, index: int) -> Any:
+        return self._at(self._steps[index])
+
+    def index(self, value: Any) -> int:
+        clipped = min(max(value, self.min), self.max)
+        return int(round(clipped / self.q) - self._steps.start)
+
     def _at(self, step: int) -> Number:
         # 3 * 0.1 is 0.30000000000000004; the nearest short decimal is what was meant.
         return int(step * self.q) if self.integral else float(f"{step * self.q:.12g}")
@@ -158,8 +223,7 @@ class QUniform(_Range):
         return bool(abs(value / self.q - round(value / self.q)) <= 1e-6)
 
     def cast(self, value: Any) -> Any:
-        clipped = min(max(value, self.min), self.max)
-        return self._at(round(clipped / self.q))
+        return self.at(self.index(value))
 
 
 class RandInt(_Range):
@@ -176,11 +240,17 @@ class RandInt(_Range):
     def size(self) -> float:
         return len(range(self.min, self.max + 1))
 
+    def at(self, index: int) -> Any:
+        return range(self.min, self.max + 1)[index]
+
+    def index(self, value: Any) -> int:
+        return int(min(max(round(value), self.min), self.max) - self.min)
+
     def contains(self, value: Any) -> bool:
         return super().contains(value) and float(value).is_integer()
 
     def cast(self, value: Any) -> Any:
-        return min(max(round(value), self.min), self.max)
+        return self.at(self.index(value))
 
 
 Parameter = Annotated[Choice | Uniform | LogUniform | QUniform | RandInt, Field(discriminator="type")]
@@ -193,24 +263,46 @@ def is_active(space: Space, name: str, params: Mapping[str, Any]) -> bool:
     for parent, wanted in (space[name].when or {}).items():
         if parent not in params or not is_active(space, parent, params):
             return False
-        values = wanted if isinstance(wanted, tuple) else (wanted,)
-        if not any(_same(value, params[parent]) for value in values):
+        if not any(_same(value, params[parent]) for value in _any_of(wanted)):
             return False
     return True
 
 
+def parents_first(space: Space) -> list[str]:
+    """Names of the parameters, each after those that it depends on; else in the space's order."""
+    names: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        for parent in space[name].when or {}:
+            if parent in space and parent not in names:
+                add(parent)
+        names[name] = None
+
+    for name in space:
+        if name not in names:
+            add(name)
+    return list(names)
+
+
 def cast(space: Space, params: Mapping[str, Any]) -> Params:
     """The parameters that exist, each in its own type and in the space's order."""
-    return {
-        name: parameter.cast(params[name])
-        for name, parameter in space.items()
-        if name in params and is_active(space, name, params)
-    }
+    typed: Params = {}
+    for name in parents_first(space):
+        if name in params and is_active(space, name, typed):
+            typed[name] = space[name].cast(params[name])
+    return {name: typed[name] for name in space if name in typed}
+
+
+def from_unit(space: Space, shares: Mapping[str, float]) -> Params:
+    """The point of a space at a point of the unit cube, without the parameters that do not exist."""
+    return cast(space, {name: space[name].from_unit(share) for name, share in shares.items()})
 
 
 def grid_size(space: Space) -> float:
-    """Number of combinations; infinity when a parameter is continuous."""
-    return math.prod(parameter.size for parameter in space.values())
+    """Number of distinct combinations; infinity when a parameter is continuous."""
+    if continuous(space):
+        return math.inf
+    return sum(_size(block) for block in _blocks(space))
 
 
 def continuous(space: Space) -> list[str]:
@@ -219,16 +311,18 @@ def continuous(space: Space) -> list[str]:
 
 
 def combinations(space: Space) -> Iterator[Params]:
-    """Every combination once, the last parameter varying fastest.
+    """Every combination of the parameters that exist once, the last parameter varying fastest.
+
+    What others depend on varies slowest, wherever it stands in the space.
 
     Raises:
         ValueError: when a parameter is continuous.
     """
     if names := continuous(space):
         raise ValueError(f"a continuous parameter has no end: {', '.join(names)}")
-    grids = [parameter.grid() or () for parameter in space.values()]
-    for values in itertools.product(*grids):
-        yield dict(zip(space, values, strict=True))
+    for block in _blocks(space):
+        for indices in itertools.product(*block.values()):
+            yield {name: space[name].at(index) for name, index in zip(block, indices, strict=True)}
 
 
 def combination_at(space: Space, index: int) -> Params:
@@ -237,25 +331,79 @@ def combination_at(space: Space, index: int) -> Params:
     Raises:
         IndexError: outside the grid.
     """
-    if not 0 <= index < grid_size(space):
-        raise IndexError(f"0 <= index < {grid_size(space)} must hold, but got {index}")
-    params: Params = {}
-    for name, parameter in reversed(list(space.items())):
-        values = parameter.grid() or ()
-        index, position = divmod(index, len(values))
-        params[name] = values[position]
-    return {name: params[name] for name in space}
+    rest = index
+    for block in _blocks(space) if index >= 0 else ():
+        if rest < _size(block):
+            params: Params = {}
+            for name, indices in reversed(block.items()):
+                rest, position = divmod(rest, len(indices))
+                params[name] = space[name].at(indices[position])
+            return dict(reversed(params.items()))
+        rest -= _size(block)
+    raise IndexError(f"0 <= index < {grid_size(space)} must hold, but got {index}")
 
 
 def combination_index(space: Space, params: Mapping[str, Any]) -> int:
-    """The inverse of `combination_at`."""
-    index = 0
-    for name, parameter in space.items():
-        values = parameter.grid() or ()
-        wanted = parameter.cast(params[name])
-        position = next(i for i, value in enumerate(values) if _same(value, wanted))
-        index = index * len(values) + position
-    return index
+    """The inverse of `combination_at`.
+
+    Raises:
+        ValueError: a parameter that exists has no value.
+    """
+    wanted = {name: space[name].index(value) for name, value in cast(space, params).items()}
+    before = 0
+    for block in _blocks(space):
+        if block.keys() == wanted.keys() and all(wanted[name] in block[name] for name in block):
+            within = 0
+            for name, indices in block.items():
+                within = within * len(indices) + indices.index(wanted[name])
+            return before + within
+        before += _size(block)
+    raise ValueError(f"every parameter that exists must have a value, but got only {', '.join(params)}")
+
+
+_Block = dict[str, range]
+"""A part of a grid: for each parameter that exists there, in the space's order, numbers of its values."""
+
+
+def _blocks(space: Space) -> Iterator[_Block]:
+    """The grid in parts, in each of which the same parameters exist; one where none depends on another."""
+    order = parents_first(space)
+
+    def extend(depth: int, block: _Block, params: Params) -> Iterator[_Block]:
+        if depth == len(order):
+            yield {name: block[name] for name in space if name in block}
+            return
+        name = order[depth]
+        if not is_active(space, name, params):
+            yield from extend(depth + 1, block, params)
+            return
+        for indices in _told_apart(space, name):
+            first = {name: space[name].at(indices.start)}
+            yield from extend(depth + 1, {**block, name: indices}, {**params, **first})
+
+    yield from extend(0, {}, {})
+
+
+def _told_apart(space: Space, name: str) -> Iterator[range]:
+    """Numbers of a parameter's values: each that a condition names alone, those between them together."""
+    parameter, start = space[name], 0
+    conditions = [child.when[name] for child in space.values() if child.when and name in child.when]
+    named = [value for wanted in conditions for value in _any_of(wanted)]
+    for index in sorted({parameter.index(value) for value in named if parameter.contains(value)}):
+        if start < index:
+            yield range(start, index)
+        yield range(index, index + 1)
+        start = index + 1
+    if start < parameter.size:
+        yield range(start, int(parameter.size))
+
+
+def _any_of(wanted: Scalar | tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+    return wanted if isinstance(wanted, tuple) else (wanted,)
+
+
+def _size(block: _Block) -> int:
+    return math.prod(len(indices) for indices in block.values())
 
 
 def _listed(value: Any) -> Any:

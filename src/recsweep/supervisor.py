@@ -35,11 +35,14 @@ from recsweep.events import (
     TrialDone,
 )
 from recsweep.gpus import Gpus, Memory
+from recsweep.limits import closed
 from recsweep.owner import Owner, this_process
 from recsweep.plan import StudyPlan
 from recsweep.pool import Child, Pool
 from recsweep.progress import Display, StudyView, WorkerView, duration
-from recsweep.study import CRASH, HEARTBEAT_SECONDS, TIMEOUT, Claim, Store, Study, best, claim_of
+from recsweep.starts import open_study
+from recsweep.stopping import MAX_EVALS
+from recsweep.study import CRASH, HEARTBEAT_SECONDS, TIMEOUT, Claim, Store, Study, Trial, best, claim_of
 
 ALIKE_FAILURES = 3
 """A study pauses when its first trials, this many, all fail with the same message."""
@@ -71,60 +74,79 @@ class Supervisor:
         self._pool.close()
 
     def run_study(
-        self, plan: StudyPlan, position: int, count: int, *, restart: bool = False
+        self,
+        plan: StudyPlan,
+        position: int,
+        count: int,
+        *,
+        restart: bool = False,
+        origin: Trial | None = None,
     ) -> dict[str, float] | None:
         """Fill every slot of a study, then evaluate its winner on the test split.
 
+        A phase before the model's last one is not evaluated: its winner is not the model's.
+
+        Args:
+            origin: the trial of an earlier phase that the study inherits.
+
         Returns:
-            The winner's test metrics, or None when no trial succeeded.
+            The winner's test metrics, or None where there is nothing to evaluate.
 
         Raises:
             SweepPaused: something that is no trial's fault; nothing is lost.
         """
-        store = Store(plan.storage_url)
-        try:
-            study = store.open_study(plan.name, plan.definition, maximize=plan.maximize, restart=restart)
+        with self._open(plan) as store:
+            study = open_study(plan, store, restart=restart, origin=origin)
             view = _view(plan, study, position, count)
-            self._search(plan, study, view)
-            return self._evaluate(plan, study, view)
+            self._search(plan, study, store, view)
+            return self._evaluate(plan, study, view) if plan.is_last else None
+
+    @contextmanager
+    def _open(self, plan: StudyPlan) -> Iterator[Store]:
+        store = Store(plan.storage_url, plan.sweep.workers.store_patience_seconds, self._display.line)
+        try:
+            yield store
         finally:
             store.close()
 
     def join_study(self, plan: StudyPlan, position: int, count: int) -> None:
-        """Fill the slots that wait in a study that another process made, then leave.
+        """Fill the slots that wait in a study that another process opened; leave when all are filled.
+
+        Where the slots that are left run elsewhere it waits for them: should one of their processes
+        die, there is somebody to run its trial again.
 
         Raises:
             UserError: the store has no such study.
         """
-        store = Store(plan.storage_url)
-        try:
-            if store.find_study(plan.name) is None:
+        with self._open(plan) as store:
+            study = store.find_study(plan.name, plan.definition)
+            if study is None:
                 raise UserError(
-                    f"study {plan.name} is not in the store; a worker joins a sweep that runs; "
-                    "start it with `recsweep tune`"
+                    f"study {plan.name} is not in the store; a worker joins a sweep that was opened; "
+                    "start it with `recsweep tune`, or open it with `recsweep open`"
                 )
-            study = store.open_study(plan.name, plan.definition, maximize=plan.maximize)
-            waiting = study.open_slots(plan.budget)
             view = _view(plan, study, position, count)
+            waiting = 0 if closed(plan, study, store) else study.open_slots(plan.budget)
             self._announce(plan, view, waiting)
             if waiting:
                 with self._stoppable(study):
-                    self._work(plan, study, view, waiting, join=True)
-        finally:
-            store.close()
+                    self._work(plan, study, store, view, waiting, join=True)
 
     # -- searching -------------------------------------------------------------------------------
 
-    def _search(self, plan: StudyPlan, study: Study, view: StudyView) -> None:
+    def _search(self, plan: StudyPlan, study: Study, store: Store, view: StudyView) -> None:
         orphans = study.put_back_orphans()
         if orphans:
             self._display.line(f"{plan.label}: {orphans} unfinished trial(s) of a dead process wait again")
         open_slots = study.ensure_slots(plan.budget)
-        self._announce(plan, view, open_slots)
-        if not open_slots:
-            return
-        with self._stoppable(study):
-            self._work(plan, study, view, open_slots)
+        ended = closed(plan, study, store)
+        self._announce(plan, view, 0 if ended else open_slots)
+        if ended is None:
+            with self._stoppable(study):
+                self._work(plan, study, store, view, open_slots)
+            ended = closed(plan, study, store)
+        if ended is not None and ended.limit != MAX_EVALS:
+            self._display.line(f"{plan.label}: ended by {ended.reason}")
 
     @contextmanager
     def _stoppable(self, study: Study) -> Iterator[None]:
@@ -137,22 +159,34 @@ class Supervisor:
                 raise
 
     def _work(
-        self, plan: StudyPlan, study: Study, view: StudyView, open_slots: int, *, join: bool = False
+        self,
+        plan: StudyPlan,
+        study: Study,
+        store: Store,
+        view: StudyView,
+        open_slots: int,
+        *,
+        join: bool = False,
     ) -> None:
         self._gpus = None  # every study's trials are measured anew
         self._employ(plan, study, open_slots)
         while True:
             self._pump(plan, study, view)
-            self._seat_workers(plan, study)
+            if self._gpus is not None and closed(plan, study, store) is None:
+                self._seat_workers(plan, study)
             busy = [child for child in self._pool.children if not child.idle]
             if busy:
                 continue
-            waiting = study.open_slots(plan.budget)
-            if not waiting and (join or not study.ensure_slots(plan.budget)):
+            if closed(plan, study, store):
                 return
+            waiting = study.open_slots(plan.budget)
             if waiting:  # slots that were put back
                 self._employ(plan, study, waiting)
+            elif join and not study.running():
+                return
             else:  # other machines run the rest
+                if not join:
+                    study.ensure_slots(plan.budget)
                 study.put_back_orphans()
                 time.sleep(_POLL_OTHERS_SECONDS)
                 view.filled = len(study.results())
@@ -264,9 +298,12 @@ class Supervisor:
         )
 
     def _trial_done(self, event: TrialDone, plan: StudyPlan, study: Study, view: StudyView) -> None:
-        view.add(event.slot, event.score)
+        view.add(event.slot, event.score, pruned=event.pruned)
         view.seconds.append(event.seconds)
         head = f"{plan.label} trial {event.slot} ({view.filled}/{view.budget})"
+        if event.pruned:
+            self._display.line(f"{head} {event.reason}")
+            return
         if event.score is None:
             self._display.line(f"{head} failed after {duration(event.seconds)}: {event.reason}")
             self._pause_if_all_fail(plan, study)
@@ -449,7 +486,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 def _view(plan: StudyPlan, study: Study, position: int, count: int) -> StudyView:
     view = StudyView(plan.label, position, count, plan.sweep.evaluation.metric, plan.maximize, plan.budget)
     for trial in study.results():
-        view.add(trial.slot, trial.score)
+        view.add(trial.slot, trial.score, pruned=trial.state == "pruned")
     return view
 
 

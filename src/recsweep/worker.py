@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 
-from recsweep import cooldown, memory, training
+from recsweep import cooldown, memory, pruning, training
+from recsweep.config import SECONDS
 from recsweep.datasets.prepare import Prepared, prepare
 from recsweep.engines import make_engine
 from recsweep.engines.base import Observation, Search
-from recsweep.errors import SweepPaused, TrialDiverged, TrialStopped, disk_trouble
+from recsweep.errors import SweepPaused, TrialDiverged, TrialPruned, TrialStopped, disk_trouble
 from recsweep.evaluate import evaluate_winner, winner
 from recsweep.events import (
     Claimed,
@@ -34,12 +35,16 @@ from recsweep.events import (
     TrialDone,
 )
 from recsweep.gpus import Seat
+from recsweep.limits import closed
 from recsweep.owner import Owner
 from recsweep.plan import StudyPlan
 from recsweep.provenance import git_commit, hardware, versions
+from recsweep.pruning import Curve
 from recsweep.recbole_api.config import resolve_device
+from recsweep.recbole_api.data import Split
 from recsweep.space import Params
-from recsweep.study import DIVERGED, ERROR, OUT_OF_MEMORY, Claim, Store, Study
+from recsweep.starts import settled_starts
+from recsweep.study import DIVERGED, ERROR, OUT_OF_MEMORY, Claim, Store, Study, Trial
 
 _KEPT_SPLITS = 2
 _NO_MEMORY = (
@@ -87,21 +92,32 @@ class Worker:
     def evaluate(self, plan: StudyPlan, seat: Seat | None = None) -> None:
         """Evaluate the winner of a closed study on the test split."""
         device = _device(plan, seat)
-        metrics = evaluate_winner(plan, self.study(plan), device, lambda text: self.send(Note(text)))
+        study, store = self.study(plan), self.store(plan)
+        metrics = evaluate_winner(plan, study, store, device, lambda text: self.send(Note(text)))
         memory.release(device)
         self.send(Evaluated(metrics))
 
     def study(self, plan: StudyPlan) -> Study:
         """The study's place in the store."""
-        url = plan.storage_url
-        if url not in self._stores:
-            self._stores[url] = Store(url)
-        return self._stores[url].open_study(plan.name, plan.definition, maximize=plan.maximize)
+        return self.store(plan).open_study(plan.name, plan.definition, maximize=plan.directions)
 
-    def prepared(self, plan: StudyPlan, device: torch.device) -> Prepared:
-        """The study's data, kept from one study to the next where it is the same."""
+    def store(self, plan: StudyPlan) -> Store:
+        """The store of a study, opened once."""
+        url, patience = plan.storage_url, plan.sweep.workers.store_patience_seconds
+        if url not in self._stores:
+            tell = lambda text: self.send(Note(text))  # noqa: E731
+            self._stores[url] = Store(url, patience, tell, wait_to_open=True)
+        return self._stores[url]
+
+    def prepared(self, plan: StudyPlan, device: torch.device, params: Params | None = None) -> Prepared:
+        """The study's data, kept from one study to the next where it is the same.
+
+        Args:
+            params: of a trial, where what a model needs depends on them.
+        """
         started = time.perf_counter()
-        found = prepare(plan.settings(plan.defaults, plan.sweep.seed), plan.files, plan.outputs.cache)
+        settings = plan.settings(plan.defaults if params is None else params, plan.sweep.seed)
+        found = prepare(settings, plan.files, plan.outputs.cache)
         known = self._splits.pop(found.key, found)
         self._splits[found.key] = known
         while len(self._splits) > _KEPT_SPLITS:
@@ -136,23 +152,32 @@ class _StudySession:
         seat: Seat | None,
     ) -> None:
         self._worker, self._plan, self._study = worker, plan, study
-        self._split, self._device = prepared.split, device
+        self._splits = {plan.model_of(plan.defaults): prepared.split}
+        self._device = device
         self._seat = seat or Seat(str(device))
         self._claim: Claim | None = None
         self._said_paths: set[str] = set()
+        self._curves: dict[int, Curve] = {}
+        """Of the closed trials, by id."""
         self._cooldown = cooldown.decide(plan.sweep.cooldown, str(device))
         if self._cooldown.seconds == 0 and plan.sweep.cooldown.seconds is None:
             worker.send(Note(f"{plan.label}: no cooldown: {self._cooldown.reason}"))
         # A study on a GPU may be one search after another; the rest between two trials stays.
         self._ran_one = seat is not None and worker.last_study == plan.name
         self._ended = False  # by the terms of the seat
+        search = plan.sweep.search
+        self._may_end_early = any(
+            (search.timeout_minutes, search.no_improvement_after, plan.sweep.timeout_minutes)
+        )
         self.retired = False
         self.search = Search(
-            plan.model.space,
+            plan.space,
             plan.defaults,
             plan.maximize,
             plan.sweep.search.algo,
             plan.sweep.search.startup_trials,
+            settled_starts(plan, study),
+            tuple(plan.directions) if len(plan.directions) > 1 else (),
         )
         self._environment = {
             "device": str(device),
@@ -164,6 +189,8 @@ class _StudySession:
 
     def next_slot(self) -> int | None:
         if self.retired or self._ended or self._worker.should_stop():
+            return None
+        if self._may_end_early and closed(self._plan, self._study, self._worker.store(self._plan)):
             return None
         budget, shared = self._plan.budget, self._seat.shared
         if self._ran_one and self._cooldown.seconds > 0 and self._study.open_slots(budget, shared=shared):
@@ -184,52 +211,61 @@ class _StudySession:
         return self._plan.proposal_seed(slot)
 
     def history(self) -> list[Observation]:
-        return [Observation(trial.slot, trial.params, trial.score) for trial in self._study.results()]
+        return [
+            Observation(trial.slot, trial.params, trial.score, trial.values, pruned=trial.state == "pruned")
+            for trial in self._study.results()
+        ]
 
     def running(self) -> list[Params]:
-        return []
+        mine = self._claim.trial_id if self._claim else None
+        return [trial.params for trial in self._study.running() if trial.params and trial.id != mine]
 
     def run(self, slot: int, params: Params) -> Observation:
         claim = self._claim
         if claim is None or claim.slot != slot:
             raise AssertionError(f"slot {slot} was not claimed by this session")
         seed = self._plan.trial_seed(slot)
-        if not self._study.start(claim, params, self._plan.model.space, seed, self._environment):
+        if not self._study.start(claim, params, self.search.space, seed, self._environment):
             self._drop(claim)
             return Observation(slot, params, None)
-        score = self._train(claim, self._plan.settings(params, seed))
+        observation = self._train(claim, params, self._plan.settings(params, seed))
         self._ran_one, self._worker.last_study = True, self._plan.name
         self.retired = self._worker.count_trial(self._plan.sweep.workers.trials_per_worker)
-        return Observation(slot, params, score)
+        return observation
 
-    def _train(self, claim: Claim, settings: dict[str, Any]) -> float | None:
+    def _train(self, claim: Claim, params: Params, settings: dict[str, Any]) -> Observation:
         started = time.perf_counter()
-        epochs = 0
+        curve: dict[int, float] = {}
+        without_result = Observation(claim.slot, params, None)
 
         def after_epoch(epoch: int, score: float) -> None:
-            nonlocal epochs
-            epochs = epoch
+            curve[epoch] = score
             if not self._study.report(claim, epoch, score):
                 raise TrialStopped("the trial was closed by another process")
             self._worker.send(EpochDone(claim.slot, epoch, score))
+            if (verdict := self._verdict(Curve(claim.slot, curve))) is not None:
+                raise TrialPruned(f"pruned at epoch {epoch}: {verdict}")
 
         if self._seat.measure:
             memory.start(self._device)
         try:
-            trained = training.train(settings, self._split, self._device, after_epoch)
+            trained = training.train(settings, self._split_for(params), self._device, after_epoch)
         except TrialStopped:
             self._drop(claim)
-            return None
+            return without_result
+        except TrialPruned as stop:
+            return self._prune(claim, params, curve, time.perf_counter() - started, str(stop))
         except Exception as error:
             kind, message = classify(error)
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
             if kind == OUT_OF_MEMORY and self._seat.shared:
                 self._put_back(claim, message)
-                return None
+                return without_result
             self._study.fail(claim, kind, message)
-            self._worker.send(TrialDone(claim.slot, None, epochs, time.perf_counter() - started, message))
-            return None
+            seconds = time.perf_counter() - started
+            self._worker.send(TrialDone(claim.slot, None, max(curve, default=0), seconds, message))
+            return without_result
         self._say_path(trained.path)
         result = {
             "metrics": trained.metrics,
@@ -238,13 +274,54 @@ class _StudySession:
             "seconds": round(trained.seconds, 3),
             "path": trained.path,
         }
-        if self._study.finish(claim, trained.score, result):
+        values = tuple(_value(objective.name, trained) for objective in self._plan.objectives)
+        if self._study.finish(claim, values, result):
             self._keep_if_best(claim, trained)
             self._worker.send(TrialDone(claim.slot, trained.score, trained.epochs, trained.seconds))
             self._tell_memory()
-            return trained.score
+            return Observation(claim.slot, params, trained.score, values)
         self._drop(claim)
-        return None
+        return without_result
+
+    def _split_for(self, params: Params) -> Split:
+        """The data as the model of a trial needs them: models searched together may differ in that."""
+        model = self._plan.model_of(params)
+        if model not in self._splits:
+            self._splits[model] = self._worker.prepared(self._plan, self._device, params).split
+        return self._splits[model]
+
+    def _verdict(self, own: Curve) -> str | None:
+        """Why the pruner ends the trial now. The store is asked for the others only where it may."""
+        config, epochs = self._plan.sweep.pruning, self._plan.sweep.training.epochs
+        if not pruning.is_due(config, own, max_epochs=epochs):
+            return None
+        others = [self._closed_curve(trial) for trial in self._study.results() if trial.state != "failed"]
+        if pruning.needs_running(config):
+            others += [Curve(trial.slot, trial.curve) for trial in self._study.running()]
+        return pruning.verdict(config, own, others, maximize=self._plan.maximize, max_epochs=epochs)
+
+    def _closed_curve(self, trial: Trial) -> Curve:
+        if trial.id not in self._curves:
+            self._curves[trial.id] = Curve(trial.slot, trial.curve, trial.state)
+        return self._curves[trial.id]
+
+    def _prune(
+        self, claim: Claim, params: Params, curve: dict[int, float], seconds: float, reason: str
+    ) -> Observation:
+        """Close a trial that is not worth its epochs, with its best until then and without weights."""
+        score = (max if self._plan.maximize else min)(curve.values())
+        result = {
+            "metrics": {},
+            "best_epoch": max(epoch for epoch, found in curve.items() if found == score),
+            "epochs": max(curve),
+            "seconds": round(seconds, 3),
+        }
+        if not self._study.prune(claim, [score], result, reason):
+            self._drop(claim)
+            return Observation(claim.slot, params, None)
+        self._worker.send(TrialDone(claim.slot, score, max(curve), seconds, reason, pruned=True))
+        self._tell_memory()
+        return Observation(claim.slot, params, score, pruned=True)
 
     def _tell_memory(self) -> None:
         """After a trial that succeeded: one that failed may have ended before its peak."""
@@ -277,7 +354,8 @@ class _StudySession:
         outputs, plan = self._plan.outputs, self._plan
         if not self._is_best(claim):
             return
-        folder = outputs.trial_checkpoints(plan.dataset_name, plan.model_name, claim.slot)
+        dataset, model, phase = plan.place
+        folder = outputs.trial_checkpoints(dataset, model, claim.slot, phase)
         try:
             stored = training.save_checkpoints(folder, trained)
         except (OSError, RuntimeError) as error:
@@ -290,13 +368,18 @@ class _StudySession:
                 )
             )
         best = winner(plan, self._study)  # another worker may have been better meanwhile
-        for other in outputs.checkpoints(plan.dataset_name, plan.model_name).glob("trial-*"):
+        for other in outputs.checkpoints(dataset, model, phase).glob("trial-*"):
             if best is not None and other.name != f"trial-{best.slot}":
                 shutil.rmtree(other, ignore_errors=True)
 
     def _is_best(self, claim: Claim) -> bool:
         best = winner(self._plan, self._study)
         return best is not None and best.id == claim.trial_id
+
+
+def _value(objective: str, trained: training.Trained) -> float:
+    """What a trial came to in one objective."""
+    return trained.seconds if objective == SECONDS else trained.metrics[objective.lower()]
 
 
 def classify(error: Exception) -> tuple[str, str]:

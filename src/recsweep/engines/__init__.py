@@ -16,4 +16,8 @@ def make_engine(name: str) -> Engine:
         from recsweep.engines.hyperopt_ import HyperoptEngine
 
         return HyperoptEngine()
-    raise UserError(f"there is no engine {name}; the engines are: hyperopt; choose one of them")
+    if name == "optuna":
+        from recsweep.engines.optuna_ import OptunaEngine
+
+        return OptunaEngine()
+    raise UserError(f"there is no engine {name}; the engines are: hyperopt, optuna; choose one of them")

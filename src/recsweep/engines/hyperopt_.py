@@ -26,14 +26,14 @@ from hyperopt.base import miscs_update_idxs_vals, trials_from_docs
 from hyperopt.exceptions import AllTrialsFailed
 
 from recsweep import space as spaces
+from recsweep.engines import proposals
 from recsweep.engines.base import Engine, Observation, Search, SearchState, Session
+from recsweep.engines.proposals import Found, loss
 from recsweep.errors import EngineStateError
-from recsweep.files import canonical_json, to_plain
+from recsweep.files import to_plain
 from recsweep.recbole_api.model import hyper_tuning
 from recsweep.space import Choice, LogUniform, Params, QUniform, RandInt, Space
 
-MAX_REDRAWS = 20
-"""How often a proposal that was tried before is drawn anew, where all parameters are discrete."""
 _EPOCH = datetime(2020, 1, 1)
 _NO_LIMIT = 2**31 - 1  # the store's slots are the budget; HyperTuning's own must never end a search
 
@@ -86,26 +86,19 @@ def read_state(tuner: Any) -> SearchState:
 
 def _make_tuner(session: Session, proposer: _Proposer) -> Any:
     base: Any = hyper_tuning()
+    found = Found(session.search)
 
     class SlotTuning(base):  # type: ignore[misc]  # RecBole has no types
         """RecBole's `HyperTuning`, one store slot to a trial."""
 
         def trial(self, params: Params) -> dict[str, Any]:
-            slot = proposer.slot
             typed = spaces.cast(session.search.space, params)
-            observation = session.run(slot, typed)
-            # Keyed by slot: equal parameters with another seed are another result.
-            self.params2result[f"slot {slot}: {canonical_json(typed)}"] = observation.score
+            observation = session.run(proposer.slot, typed)
+            if found.add(observation):
+                self.best_score, self.best_params = observation.score, typed
             self.params_list.append(self.params2str(typed))
             self.score_list.append(observation.score)
-            score = observation.score
-            if score is None or not math.isfinite(score):
-                return {"status": hyperopt.STATUS_FAIL}
-            loss = -score if session.search.maximize else score
-            if proposer.best_loss is None or loss < proposer.best_loss:
-                proposer.best_loss = loss
-                self.best_score, self.best_params = score, typed
-            return {"loss": loss, "status": hyperopt.STATUS_OK}
+            return _result(session.search, observation)
 
     tuner = SlotTuning(
         objective_function=None,
@@ -114,6 +107,7 @@ def _make_tuner(session: Session, proposer: _Proposer) -> Any:
         max_evals=_NO_LIMIT,
     )
     tuner.early_stop_fn = None
+    tuner.params2result = found.results
     return tuner
 
 
@@ -122,7 +116,6 @@ class _Proposer:
 
     def __init__(self, session: Session, first_slot: int) -> None:
         self.slot = first_slot
-        self.best_loss: float | None = None
         self._session = session
         self._fresh = True
 
@@ -134,7 +127,10 @@ class _Proposer:
             self.slot = slot
         self._fresh = False
         params = propose(self._session.search, self.slot, self._session, domain)
-        raw = to_raw(self._session.search.space, params)
+        space = self._session.search.space
+        # HyperOpt knows no conditions: what does not exist gets a value, and `trial` leaves it out again.
+        raw = {name: parameter.from_unit(0.0) for name, parameter in space.items()}
+        raw = to_raw(space, raw | params)
         misc = {"tid": new_ids[0], "cmd": domain.cmd, "workdir": domain.workdir}
         miscs_update_idxs_vals(
             [misc], {name: [new_ids[0]] for name in raw}, {name: [value] for name, value in raw.items()}
@@ -144,29 +140,10 @@ class _Proposer:
 
 
 def propose(search: Search, slot: int, session: Session, domain: Any) -> Params:
-    """Parameters for a slot: the defaults, a point of the grid, or what HyperOpt suggests."""
-    if search.algo == "exhaustive":
-        return _grid_point(search, slot)
-    if slot == 0:
-        return dict(search.defaults)
-    history = session.history()
-    seed = session.proposal_seed(slot)
-    tried = {canonical_json(observation.params) for observation in history}
-    discrete = not spaces.continuous(search.space)
-    params: Params = {}
-    for redraw in range(MAX_REDRAWS):
-        params = _suggest(search, domain, history, (seed + redraw) % (2**31 - 1))
-        if not (discrete and canonical_json(params) in tried):
-            break
-    return params
-
-
-def _grid_point(search: Search, slot: int) -> Params:
-    """The grid in order, but with the defaults first."""
-    first = spaces.combination_index(search.space, search.defaults)
-    if slot == 0:
-        return dict(search.defaults)
-    return spaces.combination_at(search.space, slot - 1 if slot <= first else slot)
+    """Parameters for a slot: what the search starts with, a point of the grid, or what HyperOpt suggests."""
+    return proposals.propose(
+        session, slot, lambda known: lambda seed: _suggest(search, domain, known.history, seed)
+    )
 
 
 def _suggest(search: Search, domain: Any, history: list[Observation], seed: int) -> Params:
@@ -185,23 +162,18 @@ def _as_trials(search: Search, domain: Any, history: list[Observation]) -> Any:
     docs = []
     for tid, observation in enumerate(history):
         raw = to_raw(search.space, observation.params)
-        if observation.score is None or not math.isfinite(observation.score):
-            result: dict[str, Any] = {"status": hyperopt.STATUS_FAIL}
-        else:
-            loss = -observation.score if search.maximize else observation.score
-            result = {"status": hyperopt.STATUS_OK, "loss": loss}
         docs.append(
             {
                 "state": hyperopt.JOB_STATE_DONE,
                 "tid": tid,
                 "spec": None,
-                "result": result,
+                "result": _result(search, observation),
                 "misc": {
                     "tid": tid,
                     "cmd": domain.cmd,
                     "workdir": domain.workdir,
-                    "idxs": {name: [tid] for name in raw},
-                    "vals": {name: [value] for name, value in raw.items()},
+                    "idxs": {name: [tid] if name in raw else [] for name in search.space},
+                    "vals": {name: [raw[name]] if name in raw else [] for name in search.space},
                 },
                 "exp_key": None,
                 "owner": None,
@@ -211,6 +183,13 @@ def _as_trials(search: Search, domain: Any, history: list[Observation]) -> Any:
             }
         )
     return trials_from_docs(docs, validate=False)
+
+
+def _result(search: Search, observation: Observation) -> dict[str, Any]:
+    value = loss(search, observation)
+    if value is None:
+        return {"status": hyperopt.STATUS_FAIL}
+    return {"status": hyperopt.STATUS_OK, "loss": value}
 
 
 def to_hyperopt(space: Space) -> dict[str, Any]:
@@ -231,9 +210,11 @@ def to_hyperopt(space: Space) -> dict[str, Any]:
 
 
 def to_raw(space: Space, params: Params) -> dict[str, Any]:
-    """Parameters as HyperOpt stores them: a choice is the index of its value."""
+    """The parameters that exist, as HyperOpt stores them: a choice is the index of its value."""
     raw: dict[str, Any] = {}
     for name, parameter in space.items():
+        if name not in params:
+            continue
         value = params[name]
         if isinstance(parameter, Choice):
             raw[name] = parameter.index(value)
@@ -243,11 +224,10 @@ def to_raw(space: Space, params: Params) -> dict[str, Any]:
 
 
 def from_raw(space: Space, raw: dict[str, Any]) -> Params:
-    """The inverse of `to_raw`, in the types of the space."""
+    """The inverse of `to_raw`, in the types of the space and without what does not exist."""
     params: Params = {}
     for name, parameter in space.items():
-        value = raw[name].item() if isinstance(raw[name], np.generic) else raw[name]
-        params[name] = (
-            parameter.grid()[int(value)] if isinstance(parameter, Choice) else parameter.cast(value)
-        )
-    return params
+        given = raw[name]
+        value = given.item() if isinstance(given, np.generic) else given
+        params[name] = parameter.at(int(value)) if isinstance(parameter, Choice) else parameter.cast(value)
+    return spaces.cast(space, params)

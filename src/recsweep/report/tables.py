@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 from recsweep.files import write_text
 from recsweep.paths import Outputs
 from recsweep.report.results import StudyResult
+from recsweep.stopping import MAX_EVALS
 
 _LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -26,11 +28,22 @@ _LATEX_SPECIAL = {
 
 
 def write_summary(outputs: Outputs, results: list[StudyResult]) -> None:
-    """Write summary.csv, summary.md and summary.tex."""
-    ordered = ranked(results)
+    """Write summary.csv, summary.md and summary.tex; of a model's phases the last one decides."""
+    ordered = ranked(summed(results))
     write_text(outputs.summary("csv"), summary_csv(ordered))
     write_text(outputs.summary("md"), summary_markdown(ordered))
     write_text(outputs.summary("tex"), summary_latex(ordered))
+
+
+def summed(results: list[StudyResult]) -> list[StudyResult]:
+    """The last phase of each model, with the trials and the time of those before it."""
+    last = [result for result in results if result.plan.is_last]
+    return [
+        replace(
+            one, before=tuple(r for r in results if r.plan.place[:2] == one.plan.place[:2] and r is not one)
+        )
+        for one in last
+    ]
 
 
 def ranked(results: list[StudyResult]) -> list[StudyResult]:
@@ -60,10 +73,10 @@ def summary_csv(results: list[StudyResult]) -> str:
             [plan.dataset_name, plan.model_name, plan.sweep.evaluation.metric]
             + [winner.score if winner else ""]
             + [test.get(name, "") for name in metrics]
-            + [winner.slot if winner else "", len(result.trials), result.failed]
-            + [json.dumps(winner.params) if winner else "", winner.seed if winner else ""]
+            + [winner.slot if winner else "", result.all_trained, result.all_failed]
+            + [json.dumps(result.parameters) if winner else "", winner.seed if winner else ""]
             + [plan.content_hash[:16], (winner.environment.get("commit") or "") if winner else ""]
-            + [round(result.seconds, 1)]
+            + [round(result.all_seconds, 1)]
         )
     return buffer.getvalue()
 
@@ -109,19 +122,26 @@ def footnotes(results: list[StudyResult]) -> list[str]:
     """Whether the comparison is fair: equal budgets, or where they differ."""
     if not results:
         return ["No study of the sweep is in the store yet."]
-    counts = {result.plan.label: len(result.trials) for result in results}
+    counts = {_name(result): result.all_trained for result in results}
     if len(set(counts.values())) == 1:
         notes = [f"Every model had the same budget: {next(iter(counts.values()))} trials."]
     else:
         notes = [
             "Budgets differ: " + ", ".join(f"{label} {count}" for label, count in counts.items()) + " trials."
         ]
-    failed = {result.plan.label: result.failed for result in results if result.failed}
-    if failed:
-        notes.append(
-            "Failed trials: " + ", ".join(f"{label} {count}" for label, count in failed.items()) + "."
-        )
+    failed = {_name(result): result.all_failed for result in results}
+    pruned = {_name(result): result.all_pruned for result in results}
+    for title, numbers in (("Failed", failed), ("Pruned", pruned)):
+        found = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
+        notes += [f"{title} trials: {found}."] if found else []
+    for result in results:
+        if result.ended is not None and result.ended.limit != MAX_EVALS:
+            notes.append(f"{_name(result)} was ended by {result.ended.reason}.")
     return notes
+
+
+def _name(result: StudyResult) -> str:
+    return f"{result.plan.dataset_name}/{result.plan.model_name}"
 
 
 def _rows(results: list[StudyResult]) -> list[dict[str, Any]]:
@@ -137,9 +157,9 @@ def _rows(results: list[StudyResult]) -> list[dict[str, Any]]:
                 "model": plan.model_name,
                 "validation": f"{winner.score:.4f}" if winner and winner.score is not None else "-",
                 "test": "-" if test is None else f"{test:.4f}",
-                "trials": len(result.trials),
+                "trials": result.all_trained,
                 "trial": winner.slot if winner else "-",
-                "parameters": parameters_text(winner.params) if winner else "no trial succeeded",
+                "parameters": parameters_text(result.parameters) if winner else "no trial succeeded",
                 "leads": winner is not None and plan.dataset_name not in seen,
             }
         )

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import optuna
-import sqlalchemy
 from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
-from recsweep.errors import InputError, StudyChanged
+from recsweep.errors import StudyChanged
 from recsweep.files import canonical_json
-from recsweep.study.database import open_database, schema_lock, store_errors
+from recsweep.study.database import Patience, open_backend, store_errors
 from recsweep.study.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -25,51 +25,75 @@ class Store:
     """An Optuna storage with the waiting, the claims and the errors that a sweep needs.
 
     Args:
-        url: SQLAlchemy URL, `sqlite:///outputs/recsweep.db` by default.
+        url: `sqlite:///outputs/recsweep.db` by default; PostgreSQL by SQLAlchemy's URL, Optuna's journal
+            file by `journal:///FILE`.
+        patience_seconds: how long a store that is away is waited for.
+        tell: takes a line when it has to be waited for.
+        wait_to_open: wait already if it is away now. Left out, a wrong URL is told at once.
 
     Raises:
-        InputError: not a URL that SQLAlchemy knows.
+        InputError: not a URL of a store.
         StoreUnavailable: it cannot be opened.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        patience_seconds: float = 0.0,
+        tell: Callable[[str], None] | None = None,
+        *,
+        wait_to_open: bool = False,
+    ) -> None:
         self.url = url
-        with store_errors(url), schema_lock(url):
-            try:
-                self.backend = open_database(url)
-            except (sqlalchemy.exc.ArgumentError, ImportError) as error:
-                raise InputError(
-                    "storage", f"cannot be opened: {error}", "use sqlite:///FILE or postgresql+psycopg://…"
-                ) from None
+        self.patience = Patience(url, patience_seconds, tell)
+        opening = self.patience if wait_to_open else Patience(url)
+        self._known: dict[str, Study] = {}
+        self._backend = opening.call(lambda again: open_backend(url))
+
+    @property
+    def optuna_storage(self) -> BaseStorage:
+        """The same store for Optuna's own tools."""
+        return self._backend.storage
 
     def open_study(
-        self, name: str, definition: Mapping[str, Any], *, maximize: bool, restart: bool = False
+        self,
+        name: str,
+        definition: Mapping[str, Any],
+        *,
+        maximize: bool | Sequence[bool],
+        restart: bool = False,
     ) -> Study:
         """The study of that name, made now if there is none.
 
         Args:
             definition: all that decides what its trials compute.
+            maximize: for each objective, whether more is better.
             restart: archive a study that was made from another definition, or in which every
                 trial failed, and start anew.
 
         Raises:
             StudyChanged: the study has trials and was made from another definition.
         """
-        with store_errors(self.url):
-            direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
+        each = maximize if isinstance(maximize, Sequence) else (maximize,)
+        directions = [StudyDirection.MAXIMIZE if more else StudyDirection.MINIMIZE for more in each]
+
+        def make(again: bool) -> Study:
             with contextlib.suppress(DuplicatedStudyError):
-                self.backend.create_new_study([direction], name)
-            study = Study(self.backend, name, self.backend.get_study_id_from_name(name))
-            change = _change(study, definition)
-            if change and not restart:
-                raise StudyChanged(change)
-            if change or (restart and study.all_failed()):
+                self.optuna_storage.create_new_study(directions, name)
+            return self._study(name)
+
+        study = self.patience.call(make)
+        change = _change(study, definition)
+        if change and not restart:
+            raise StudyChanged(change)
+        if change or (restart and study.all_failed()):
+            with store_errors(self.url):
                 self._archive(name)
-                return self.open_study(name, definition, maximize=maximize)
-            wanted = _stored_form(definition)
-            if study.attributes.get("definition") != wanted:
-                study.set_attribute("definition", wanted)
-            return study
+            return self.open_study(name, definition, maximize=maximize)
+        wanted = _stored_form(definition)
+        if study.attributes.get("definition") != wanted:
+            study.set_attribute("definition", wanted)
+        return study
 
     def find_study(self, name: str, definition: Mapping[str, Any] | None = None) -> Study | None:
         """The study of that name, or None. Makes nothing.
@@ -77,33 +101,45 @@ class Store:
         Raises:
             StudyChanged: a definition is given, and the study was made from another one.
         """
-        with store_errors(self.url):
-            try:
-                study = Study(self.backend, name, self.backend.get_study_id_from_name(name))
-            except KeyError:
-                return None
-            change = _change(study, definition) if definition is not None else None
-            if change:
-                raise StudyChanged(change)
-            return study
+        try:
+            study = self.patience.call(lambda again: self._study(name))
+        except KeyError:
+            return None
+        change = _change(study, definition) if definition is not None else None
+        if change:
+            raise StudyChanged(change)
+        return study
+
+    def _study(self, name: str) -> Study:
+        """A study, the same object as long as it is the same study: it remembers what it has read."""
+        study_id = self.optuna_storage.get_study_id_from_name(name)
+        known = self._known.get(name)
+        if known is None or known.id != study_id:
+            known = self._known[name] = Study(self._backend, self.patience, name, study_id)
+        return known
+
+    def studies(self, prefix: str) -> list[Study]:
+        """The studies whose names begin so, without archived ones."""
+        names = [name for name in self.names() if name.startswith(prefix) and "@" not in name]
+        return [study for name in names if (study := self.find_study(name)) is not None]
 
     def names(self) -> list[str]:
         """Names of all studies."""
-        with store_errors(self.url):
-            return [study.study_name for study in self.backend.get_all_studies()]
+        found = self.patience.call(lambda again: self.optuna_storage.get_all_studies())
+        return [study.study_name for study in found]
 
     def close(self) -> None:
         """Give back the connections."""
-        self.backend.remove_session()
-        self.backend.engine.dispose()
+        self._backend.close()
 
     def _archive(self, name: str) -> None:
         """Keep a study under another name: nothing is ever lost."""
+        storage = self.optuna_storage
         archive = f"{name}@{datetime.now().strftime('%Y%m%d-%H%M%S-%f')}"
         optuna.copy_study(
-            from_study_name=name, from_storage=self.backend, to_storage=self.backend, to_study_name=archive
+            from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=archive
         )
-        self.backend.delete_study(self.backend.get_study_id_from_name(name))
+        storage.delete_study(storage.get_study_id_from_name(name))
 
 
 def _stored_form(definition: Mapping[str, Any]) -> Any:

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import sqlalchemy
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import RDBStorage
-from optuna.storages._rdb.models import TrialModel, TrialUserAttributeModel
+from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
 from recsweep.files import to_plain
 from recsweep.owner import Owner
 from recsweep.space import Params, Space
-from recsweep.study.database import store_errors
+from recsweep.study.backend import Backend, Change, Slot
+from recsweep.study.database import Patience
 from recsweep.study.trial import (
-    BID,
     DUPLICATE,
     INTERRUPTED,
-    STATES,
+    PRUNED,
     Claim,
     Trial,
     claim_of,
     distribution_of,
     for_optuna,
-    from_optuna,
-    is_finished,
     latest,
     owner_alive,
 )
@@ -41,48 +35,84 @@ heartbeat. Measured by the observer's own clock, so clocks need not agree."""
 HEARTBEAT_SECONDS = 15.0
 TEST_ATTRIBUTE = "test"
 
-_FEW = 8  # trials worth reading one by one rather than all at once
-# What Optuna raises for a trial that was closed, or whose study was restarted.
-_GONE = (UpdateFinishedTrialError, KeyError)
-
 
 class Study:
-    """One study in the store."""
+    """One study in the store.
 
-    def __init__(self, storage: RDBStorage, name: str, study_id: int) -> None:
-        self.name, self._id, self._storage = name, study_id, storage
-        self._seen_beats: dict[int, tuple[int, float]] = {}
-        self._finished: dict[int, Trial] = {}  # immutable, so each is read once
+    What is finished is immutable, so each finished trial is read once; what a step costs depends on
+    what is new, not on how many trials there are.
+
+    Args:
+        backend: the store.
+        patience: waits while the store is away.
+    """
+
+    def __init__(self, backend: Backend, patience: Patience, name: str, study_id: int) -> None:
+        self.name, self.id, self._backend, self._patience = name, study_id, backend, patience
+        self._seen_beats: dict[int, tuple[int, float, int]] = {}
+        self._finished: dict[int, Trial] = {}
+        self._since = 0
+        self._latest: dict[int, Trial] = {}
+        """Of the finished trials, the one that says what a slot came to."""
+        self._results: list[Trial] | None = None
+        self._reopened: frozenset[int] = frozenset()
 
     # -- reading ---------------------------------------------------------------------------------
 
     @property
     def attributes(self) -> dict[str, Any]:
-        with self._errors():
-            return dict(self._storage.get_study_user_attrs(self._id))
+        storage = self._backend.storage
+        return self._patience.call(lambda again: dict(storage.get_study_user_attrs(self.id)))
 
     def set_attribute(self, name: str, value: Any) -> None:
-        with self._errors():
-            self._storage.set_study_user_attr(self._id, name, to_plain(value))
+        storage, plain = self._backend.storage, to_plain(value)
+        self._patience.call(lambda again: storage.set_study_user_attr(self.id, name, plain))
 
     def trials(self) -> list[Trial]:
-        """Every trial, in the order in which they were made."""
-        with self._errors():
-            return [from_optuna(t) for t in self._storage.get_all_trials(self._id, deepcopy=False)]
+        """Every trial, in the order in which they were made; waiting ones without their details."""
+        waiting = self._patience.call(lambda again: self._backend.waiting(self.id))
+        running = self.running()
+        self._read_finished()
+        found = {trial.id: trial for trial in (*waiting, *running, *self._finished.values())}
+        return [found[id_] for id_ in sorted(found)]
 
     def running(self) -> list[Trial]:
         """The trials that run now, whoever runs them."""
-        with self._errors():
-            index = self._index(TrialState.RUNNING)
-            return [from_optuna(self._storage.get_trial(trial.id)) for trial in index]
+        return self._patience.call(lambda again: self._backend.running(self.id))
 
     def slots(self) -> dict[int, Trial]:
         """The latest trial of each slot, by slot; unfinished ones without their details."""
-        return latest(self._known())
+        return latest(self.trials())
 
     def results(self) -> list[Trial]:
-        """The counted trials, one a slot, by slot: what the study has found so far."""
-        return [trial for _, trial in sorted(self.slots().items()) if trial.counted]
+        """The counted trials, one a slot, by slot: what the study has found so far.
+
+        Not to be changed: the same list is given until something new is found.
+        """
+        self._read_finished()
+        latest_of = self._latest
+        # A slot that failed and was put back since (`return_slots`) has no result yet.
+        reopened = frozenset(
+            trial.slot
+            for trial in self._patience.call(lambda again: self._backend.retried(self.id))
+            if trial.slot in latest_of and latest_of[trial.slot].state == "failed"
+        )
+        if self._results is None or reopened != self._reopened:
+            counted = [t for slot, t in latest_of.items() if t.counted and slot not in reopened]
+            self._results, self._reopened = sorted(counted, key=lambda t: t.slot), reopened
+        return self._results
+
+    def _read_finished(self) -> None:
+        """Read what has been finished since the last time."""
+        found, self._since = self._patience.call(
+            lambda again: self._backend.finished(self.id, self._since, set(self._finished))
+        )
+        for trial in found:
+            self._finished[trial.id] = trial
+            known = self._latest.get(trial.slot)
+            self._latest |= latest([trial] if known is None else [known, trial])
+        if found:
+            self._results = None
 
     def all_failed(self) -> bool:
         """Whether there are results and none of them is a success."""
@@ -103,32 +133,31 @@ class Study:
             How many slots of the budget are not filled yet.
         """
         slots = self.slots()
-        for slot in range(budget):
-            trial = slots.get(slot)
+        if self._missing(slots, budget):
+            with self._backend.exclusive(self.id):
+                # Twice: a slot that was put back between two reads looks as if it were lost.
+                missing = self._missing(self.slots(), budget)
+                slots = self.slots()
+                again = self._missing(slots, budget)
+                lost = [slot for number, slot in again.items() if missing.get(number) == slot]
+                self._patience.call(lambda _: self._backend.add(self.id, lost))
+        return sum(not (slot in slots and slots[slot].counted) for slot in range(budget))
+
+    def _missing(self, slots: Mapping[int, Trial], budget: int) -> dict[int, Slot]:
+        missing: dict[int, Slot] = {}
+        for number in range(budget):
+            trial = slots.get(number)
             if trial is None:
-                self._add_waiting(slot, attempt=0, crashes=0)
+                missing[number] = Slot(number)
             elif trial.state == "failed" and not trial.counted:
                 # Its process died after closing the trial and before putting the slot back.
-                self._add_waiting(slot, trial.attempt + 1, trial.crashes, trial.alone)
-        return sum(not (slot in slots and slots[slot].counted) for slot in range(budget))
+                missing[number] = _next(trial)
+        return missing
 
     def open_slots(self, budget: int, *, shared: bool = False) -> int:
         """How many slots of the budget wait; `shared`: for a worker that shares its GPU."""
-        with self._errors():
-            return len(self._waiting(budget, shared))
-
-    def _waiting(self, budget: int, shared: bool) -> list[Trial]:
-        waiting = [trial for trial in self._index(TrialState.WAITING) if trial.slot < budget]
-        alone = self._alone() if shared else set()
-        return [trial for trial in waiting if trial.id not in alone]
-
-    def _add_waiting(self, slot: int, attempt: int, crashes: int, alone: bool = False) -> None:
-        attributes = {"slot": slot, "attempt": attempt, "crashes": crashes}
-        if alone:
-            attributes["alone"] = True
-        template = create_trial(state=TrialState.WAITING, user_attrs=attributes)
-        with self._errors():
-            self._storage.create_new_trial(self._id, template)
+        waiting = self._patience.call(lambda again: self._backend.waiting(self.id))
+        return sum(trial.slot < budget and not (shared and trial.alone) for trial in waiting)
 
     def claim(self, budget: int, owner: Owner, *, shared: bool = False) -> Claim | None:
         """Take the lowest waiting slot of the budget; None when none waits.
@@ -136,24 +165,23 @@ class Study:
         Args:
             shared: the caller shares its GPU, so slots that need one to themselves are not for it.
         """
-        with self._errors():
-            for trial in sorted(self._waiting(budget, shared), key=lambda t: (t.slot, t.number)):
-                # The bid stands before the state changes: a process that dies in between is known.
-                self._write(trial.id, f"{BID}{owner.place}/{owner.pid}", owner.to_dict())
-                if not self._set_state(trial.id, TrialState.RUNNING):
-                    continue
-                self.beat(trial.id, owner, 0)
-                attributes = self._storage.get_trial_user_attrs(trial.id)
-                known = (attributes["attempt"], attributes["crashes"], attributes.get("alone", False))
-                claim = Claim(trial.id, trial.slot, *known)
-                if not self._is_duplicate(claim, trial.number):
-                    return claim
-                self._close(trial.id, DUPLICATE, "another trial fills the slot")
-        return None
+        while True:
+            named = {**owner.to_dict(), "beat": 0, "claim": uuid.uuid4().hex}
+
+            def step(again: bool, named: dict[str, Any] = named) -> Trial | None:
+                return self._backend.claim(self.id, budget, named, shared=shared, again=again)
+
+            trial = self._patience.call(step)
+            if trial is None:
+                return None
+            claim = claim_of(trial)
+            if not (claim.attempt and self._is_duplicate(claim, trial.number)):
+                return claim
+            self._close(trial.id, DUPLICATE, "another trial fills the slot")
 
     def _is_duplicate(self, claim: Claim, number: int) -> bool:
         """Two processes that put one slot back at once make two trials; the first one counts."""
-        others = [t for t in self._known() if t.slot == claim.slot and t.id != claim.trial_id]
+        others = [t for t in self.trials() if t.slot == claim.slot and t.id != claim.trial_id]
         return any(
             trial.state in ("complete", "pruned")
             # A retry has a higher attempt than the failure before it; a second trial has the same.
@@ -162,49 +190,77 @@ class Study:
             for trial in others
         )
 
+    def inherit(
+        self,
+        origin: Trial,
+        phase: str,
+        space: Space,
+        params: Params,
+    ) -> None:
+        """Fill slot 0 with a trial of an earlier phase, unless it is filled.
+
+        Args:
+            origin: the trial; its result becomes this slot's.
+            phase: where it was trained.
+            params: of the slot.
+        """
+        setup = {"params": params, "seed": origin.seed, "environment": origin.environment}
+        source = origin.inherited or {"phase": phase, "slot": origin.slot}
+        attributes = {"slot": 0, "setup": setup, "result": origin.result, "inherited": source}
+        written = _in_optunas_terms(params, space)
+        template = create_trial(
+            state=TrialState.COMPLETE,
+            values=list(origin.values),
+            params={name: value for name, (_, value) in written.items()},
+            distributions={name: distribution for name, (distribution, _) in written.items()},
+            user_attrs=to_plain(attributes),
+            intermediate_values=origin.curve,
+        )
+        with self._backend.exclusive(self.id):
+            storage = self._backend.storage
+
+            def step(again: bool) -> None:
+                if 0 not in self.slots():
+                    storage.create_new_trial(self.id, template)
+
+            self._patience.call(step)
+
     # -- one trial -------------------------------------------------------------------------------
 
     def start(
         self, claim: Claim, params: Params, space: Space, seed: int, environment: Mapping[str, Any]
     ) -> bool:
         """Record what is about to be trained; False if the trial was closed meanwhile."""
-        written = {
-            name: (distribution_of(space[name]), for_optuna(space[name], value))
-            for name, value in params.items()
-        }
-        with self._errors():
-            try:
-                for name, (distribution, value) in written.items():
-                    internal = distribution.to_internal_repr(value)
-                    self._storage.set_trial_param(claim.trial_id, name, internal, distribution)
-                setup = {"params": params, "seed": seed, "environment": environment}
-                self._storage.set_trial_user_attr(claim.trial_id, "setup", to_plain(setup))
-            except _GONE:
-                return False
-            return True
+        setup = {"params": params, "seed": seed, "environment": environment}
+        change = Change(attributes={"setup": to_plain(setup)}, params=_in_optunas_terms(params, space))
+        return self._apply(claim.trial_id, change)
 
     def report(self, claim: Claim, epoch: int, score: float) -> bool:
         """Record a validation score; False if the trial was closed meanwhile."""
-        with self._errors():
-            try:
-                self._storage.set_trial_intermediate_value(claim.trial_id, epoch, score)
-            except _GONE:
-                return False
-            return True
+        return self._apply(claim.trial_id, Change(scores={epoch: score}))
 
-    def finish(self, claim: Claim, score: float, result: Mapping[str, Any]) -> bool:
-        """Close a trial with its result; False if it was closed before, and the result is dropped."""
-        with self._errors():
-            try:
-                self._storage.set_trial_user_attr(claim.trial_id, "result", to_plain(result))
-                return self._storage.set_trial_state_values(claim.trial_id, TrialState.COMPLETE, [score])
-            except _GONE:
-                return False
+    def finish(self, claim: Claim, values: float | Sequence[float], result: Mapping[str, Any]) -> bool:
+        """Close a trial with its result; False if it was closed before, and the result is dropped.
+
+        Args:
+            values: of the objectives; a number where there is one.
+        """
+        several = values if isinstance(values, Sequence) else (values,)
+        attributes = {"result": to_plain(result)}
+        return self._apply(claim.trial_id, Change(attributes, state=TrialState.COMPLETE, values=several))
+
+    def prune(
+        self, claim: Claim, values: float | Sequence[float], result: Mapping[str, Any], reason: str
+    ) -> bool:
+        """Close a trial that was stopped early, with its best until then; False if it was closed before."""
+        several = values if isinstance(values, Sequence) else (values,)
+        failure = {"kind": PRUNED, "message": reason}
+        attributes = {"result": to_plain(result), "failure": failure}
+        return self._apply(claim.trial_id, Change(attributes, state=TrialState.PRUNED, values=several))
 
     def fail(self, claim: Claim, kind: str, message: str) -> bool:
         """Close a trial with the reason of its failure; False if it was closed before."""
-        with self._errors():
-            return self._close(claim.trial_id, kind, message)
+        return self._close(claim.trial_id, kind, message)
 
     def put_back(self, claim: Claim, message: str, *, crashed: bool = False, alone: bool = False) -> bool:
         """Close a trial that came to no result and let its slot wait again.
@@ -213,17 +269,16 @@ class Study:
             crashed: the trial takes the blame for its dead process.
             alone: the next trial of the slot is to have a GPU to itself, as all after it.
         """
-        with self._errors():
-            if not self._close(claim.trial_id, INTERRUPTED, message):
-                return False
-            crashes = claim.crashes + crashed
-            self._add_waiting(claim.slot, claim.attempt + 1, crashes, alone or claim.alone)
-            return True
+        crashes = claim.crashes + crashed
+        then = Slot(claim.slot, claim.attempt + 1, crashes, alone or claim.alone)
+        return self._close(claim.trial_id, INTERRUPTED, message, then)
 
     def return_slots(self, trials: list[Trial]) -> None:
         """Let slots wait again whose failures were not the fault of their trials."""
-        for trial in trials:
-            self._add_waiting(trial.slot, trial.attempt + 1, trial.crashes)
+        with self._backend.exclusive(self.id):
+            slots = self.slots()  # another process may have returned them already
+            lost = [_next(trial) for trial in trials if slots[trial.slot].id == trial.id]
+            self._patience.call(lambda again: self._backend.add(self.id, lost))
 
     def put_back_owned(self, owner: Owner, message: str) -> None:
         """Put back every running trial of a process's workers, which are all gone."""
@@ -234,15 +289,14 @@ class Study:
 
     def beat(self, trial_id: int, owner: Owner, count: int) -> None:
         """A sign of life."""
-        with self._errors(), contextlib.suppress(*_GONE):
-            self._storage.set_trial_user_attr(trial_id, "owner", {**owner.to_dict(), "beat": count})
+        self._apply(trial_id, Change(attributes={"owner": {**owner.to_dict(), "beat": count}}))
 
     def put_back_orphans(self, stale_after: float = STALE_AFTER_SECONDS) -> int:
         """Put back the running trials whose processes are gone; how many there were.
 
         A process of this machine is looked up. One that cannot be seen from here, or that died
         before its first sign of life, is given up when its beat has not changed for `stale_after`
-        seconds of this process's own clock; call again meanwhile.
+        seconds of this process's own clock, the store being there all the time; call again meanwhile.
         """
         orphans = 0
         for trial in self.running():
@@ -255,72 +309,28 @@ class Study:
     def _beat_is_stale(self, trial: Trial, stale_after: float) -> bool:
         now, beat = time.monotonic(), int(trial.owner.get("beat", -1))
         known = self._seen_beats.get(trial.id)
-        if known is None or known[0] != beat:
-            self._seen_beats[trial.id] = (beat, now)
+        # While the store was away nobody could beat.
+        if known is None or known[0] != beat or known[2] != self._patience.outages:
+            self._seen_beats[trial.id] = (beat, now, self._patience.outages)
             return False
         return now - known[1] > stale_after
 
     # -- helpers ---------------------------------------------------------------------------------
 
-    def _known(self) -> list[Trial]:
-        """Every trial: the finished ones whole, each read once; the others as the index has them."""
-        with self._errors():
-            index = self._index()
-            unread = [t.id for t in index if is_finished(t) and t.id not in self._finished]
-            if len(unread) > _FEW:
-                read = self._storage.get_all_trials(self._id, deepcopy=False)
-            else:
-                read = [self._storage.get_trial(trial_id) for trial_id in unread]
-            whole = {trial._trial_id: from_optuna(trial) for trial in read}
-            self._finished.update({id_: trial for id_, trial in whole.items() if is_finished(trial)})
-        return [self._finished.get(trial.id, trial) for trial in index]
+    def _apply(self, trial_id: int, change: Change) -> bool:
+        return self._patience.call(lambda again: self._backend.apply(self.id, trial_id, change, again=again))
 
-    def _index(self, *states: TrialState) -> list[Trial]:
-        """Number, slot and state of each trial, in one query: all that most questions need."""
-        trials, attributes = TrialModel.__table__, TrialUserAttributeModel.__table__
-        slot = sqlalchemy.and_(attributes.c.trial_id == trials.c.trial_id, attributes.c.key == "slot")
-        query = (
-            sqlalchemy.select(trials.c.trial_id, trials.c.number, trials.c.state, attributes.c.value_json)
-            .select_from(trials.outerjoin(attributes, slot))
-            .where(trials.c.study_id == self._id)
-            .order_by(trials.c.trial_id)
-        )
-        if states:
-            query = query.where(trials.c.state.in_(states))
-        with self._storage.engine.connect() as connection:
-            rows = connection.execute(query).all()
-        return [
-            Trial(id_, number, number if text is None else json.loads(text), STATES[state])
-            for id_, number, state, text in rows
-        ]
+    def _close(self, trial_id: int, kind: str, message: str, then: Slot | None = None) -> bool:
+        failure = {"kind": kind, "message": message}
+        return self._apply(trial_id, Change({"failure": failure}, state=TrialState.FAIL, then=then))
 
-    def _alone(self) -> set[int]:
-        """Ids of the trials that are to have a GPU to themselves."""
-        trials, attributes = TrialModel.__table__, TrialUserAttributeModel.__table__
-        query = (
-            sqlalchemy.select(trials.c.trial_id)
-            .join(attributes, attributes.c.trial_id == trials.c.trial_id)
-            .where(trials.c.study_id == self._id, attributes.c.key == "alone")
-        )
-        with self._storage.engine.connect() as connection:
-            return set(connection.execute(query).scalars())
 
-    def _write(self, trial_id: int, name: str, value: Any) -> None:
-        with contextlib.suppress(*_GONE):
-            self._storage.set_trial_user_attr(trial_id, name, to_plain(value))
+def _next(trial: Trial) -> Slot:
+    """What waits once more for a trial's slot."""
+    return Slot(trial.slot, trial.attempt + 1, trial.crashes, trial.alone)
 
-    def _set_state(self, trial_id: int, state: TrialState) -> bool:
-        try:
-            return self._storage.set_trial_state_values(trial_id, state)
-        except _GONE:
-            return False
 
-    def _close(self, trial_id: int, kind: str, message: str) -> bool:
-        try:
-            self._storage.set_trial_user_attr(trial_id, "failure", {"kind": kind, "message": message})
-            return self._set_state(trial_id, TrialState.FAIL)
-        except _GONE:
-            return False
-
-    def _errors(self) -> contextlib.AbstractContextManager[None]:
-        return store_errors(self._storage.url)
+def _in_optunas_terms(params: Params, space: Space) -> dict[str, tuple[BaseDistribution, Any]]:
+    return {
+        name: (distribution_of(space[name]), for_optuna(space[name], value)) for name, value in params.items()
+    }

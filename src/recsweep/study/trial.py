@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,8 @@ from recsweep.space import Choice, LogUniform, Params, QUniform, RandInt
 INTERRUPTED, DUPLICATE = "interrupted", "duplicate"
 # Failures that are a result.
 DIVERGED, OUT_OF_MEMORY, ERROR, TIMEOUT, CRASH = "diverged", "out_of_memory", "error", "timeout", "crash"
+PRUNED = "pruned"
+"""Not a failure, but kept where a failure's reason is: why a trial was stopped early."""
 
 BID = "bid:"
 """Start of the names of the attributes in which processes say that they want a trial."""
@@ -129,29 +132,53 @@ def owner_alive(trial: Trial) -> bool | None:
 
 def from_optuna(trial: FrozenTrial) -> Trial:
     """A trial as Optuna reads it."""
-    attributes = trial.user_attrs
+    return from_attributes(
+        trial._trial_id,
+        trial.number,
+        STATES[trial.state],
+        trial.user_attrs,
+        values=tuple(trial.values or ()),
+        curve=trial.intermediate_values,
+        started=trial.datetime_start,
+        finished=trial.datetime_complete,
+    )
+
+
+def from_attributes(
+    trial_id: int,
+    number: int,
+    state: str,
+    attributes: Mapping[str, Any],
+    *,
+    values: tuple[float, ...] = (),
+    curve: Mapping[int, float] | None = None,
+    started: datetime | None = None,
+    finished: datetime | None = None,
+) -> Trial:
+    """A trial from what Optuna keeps of it; most of it are attributes that we wrote."""
     setup = attributes.get("setup", {})
+    failed = state in ("failed", "pruned")
     return Trial(
-        id=trial._trial_id,
-        number=trial.number,
-        slot=int(attributes.get("slot", trial.number)),
-        state=STATES[trial.state],
+        id=trial_id,
+        number=number,
+        slot=int(attributes.get("slot", number)),
+        state=state,
         attempt=int(attributes.get("attempt", 0)),
         crashes=int(attributes.get("crashes", 0)),
         alone=bool(attributes.get("alone", False)),
-        params=dict(setup.get("params", trial.params)),
+        params=dict(setup.get("params", {})),
         seed=setup.get("seed"),
-        score=trial.values[0] if trial.values else None,
-        values=tuple(trial.values or ()),
+        score=values[0] if values else None,
+        values=values,
         inherited=dict(attributes.get("inherited", {})),
         result=dict(attributes.get("result", {})),
-        failure=dict(attributes.get("failure", {})) if trial.state == TrialState.FAIL else {},
-        curve=dict(sorted(trial.intermediate_values.items())),
+        failure=dict(attributes.get("failure", {})) if failed else {},
+        curve=dict(sorted((curve or {}).items())),
         environment=dict(setup.get("environment", {})),
         owner=dict(attributes.get("owner", {})),
         bids=[bid for name, bid in attributes.items() if name.startswith(BID)],
-        started=trial.datetime_start,
-        finished=trial.datetime_complete,
+        started=started,
+        finished=finished,
     )
 
 

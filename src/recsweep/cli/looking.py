@@ -1,0 +1,61 @@
+"""Commands that show what there is: plots, dashboard, doctor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from recsweep.cli.options import DEFAULT_CONFIG, overridden, studies_of, study_options, sweep_options
+from recsweep.errors import UserError
+from recsweep.paths import Outputs
+
+
+@click.command(epilog="Example: recsweep plots --dataset ml-100k --model GRU4Rec")
+@sweep_options
+@study_options
+def plots(**options: Any) -> None:
+    """Draw what the studies of a sweep found, as pages and pictures that need no network."""
+    studies = studies_of(options)
+    from recsweep.report.plots import draw_sweep
+
+    gallery, missing = draw_sweep(studies.all, studies.chosen)
+    for label in missing:
+        click.echo(f"{label} is not in the store yet", err=True)
+    click.echo(gallery)
+
+
+@click.command(epilog="Example: recsweep dashboard --port 8080")
+@sweep_options
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where it listens.")
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="Its port; 0 takes any free one.",
+)
+def dashboard(host: str, port: int, **options: Any) -> None:
+    """Serve Optuna's dashboard on the store of a sweep, until Ctrl-C."""
+    config = overridden(options).config
+    from recsweep.dashboard import serve
+
+    serve(config.storage or Outputs(config.outputs).storage_url, host, port, click.echo)
+
+
+@click.command(epilog="Example: recsweep doctor > report.txt")
+@click.option("--config", default=DEFAULT_CONFIG, show_default=True, metavar="FILE", help="A sweep to check.")
+def doctor(config: str) -> None:
+    """Print what a bug report needs: versions, hardware, kernels, the config's and the store's state."""
+    from recsweep.doctor import examine
+
+    sound = True
+    for name, text, fine in examine(config):
+        sound = sound and fine
+        click.echo(f"{'ok ' if fine else 'BAD'} {name}: {text}")
+    if not sound:
+        raise UserError("something is not as it should be; see the lines marked BAD; mend them and run again")
+
+
+COMMANDS = [plots, dashboard, doctor]

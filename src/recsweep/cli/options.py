@@ -1,0 +1,182 @@
+"""The options that commands share, and the studies that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from recsweep.documents import nearest
+from recsweep.errors import InputError, UserError
+from recsweep.loading import OVERRIDES, Sweep, load_sweep
+from recsweep.plan import StudyPlan, find_study, plan_sweep
+
+DEFAULT_CONFIG = "config/config.yaml"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _decorate(command: _Command, options: list[Callable[[_Command], _Command]]) -> _Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def sweep_options(command: _Command) -> _Command:
+    """The options that every command on a sweep shares; each one overrides the config file."""
+    return _decorate(
+        command,
+        [
+            click.option(
+                "--config",
+                "--sweep",
+                "config",
+                default=DEFAULT_CONFIG,
+                show_default=True,
+                metavar="FILE",
+                help="The sweep: a YAML file, or FILE.py:NAME for a SweepConfig made in Python.",
+            ),
+            click.option("--models", metavar="NAMES", help='Models, e.g. "GRU4Rec SASRec".'),
+            click.option("--datasets", metavar="NAMES", help="Data sets, by the names of their files."),
+            click.option("--engine", metavar="NAME", help="hyperopt or optuna."),
+            click.option(
+                "--algo",
+                metavar="NAME",
+                help="random, bayes (or tpe), anneal, exhaustive, gp, cmaes, qmc or nsga2.",
+            ),
+            click.option("--max-evals", "--n-trials", metavar="N", help="Trials of each study."),
+            click.option("--pruner", metavar="NAME", help="none, median, asha, hyperband or wilcoxon."),
+            click.option("--phases", metavar="NAMES", help='Phases, e.g. "coarse architecture training".'),
+            click.option(
+                "--warm-start", metavar="NAMES", help="Files or studies whose best are tried first."
+            ),
+            click.option(
+                "--transfer", is_flag=True, help="Try first what was best on the sweep's other data sets."
+            ),
+            click.option("--epochs", metavar="N", help="Most epochs of a trial."),
+            click.option("--patience", metavar="N", help="Validations without progress before a trial ends."),
+            click.option("--batch-size", metavar="N", help="Training samples in a batch."),
+            click.option("--device", metavar="NAME", help="auto, cpu, cuda or mps."),
+            click.option("--cooldown", metavar="SECONDS", help="Rest between the trials of a study."),
+            click.option(
+                "--workers", "--n-jobs", metavar="N", help="Worker processes of a study; -1: one a core."
+            ),
+            click.option(
+                "--workers-per-study",
+                metavar="N",
+                help="Jobs of their own that Snakemake starts for a study.",
+            ),
+            click.option(
+                "--timeout-minutes",
+                metavar="N",
+                help="No trial of a study starts after so many minutes of it.",
+            ),
+            click.option(
+                "--no-improvement-after",
+                metavar="N",
+                help="End a study after N trials in a row without a better one.",
+            ),
+            click.option(
+                "--sweep-timeout-minutes",
+                metavar="N",
+                help="No trial of the sweep starts after so many minutes of it.",
+            ),
+            click.option("--seed", metavar="N", help="Seed of the sweep."),
+            click.option(
+                "--storage",
+                metavar="URL",
+                help="The store: sqlite:///, postgresql+psycopg:// or journal:///.",
+            ),
+            click.option("--outputs", metavar="FOLDER", help="Where everything is written."),
+            click.option(
+                "--allow-large-grid", is_flag=True, help="Confirm a grid of more than 1,000 combinations."
+            ),
+        ],
+    )
+
+
+def study_options(command: _Command) -> _Command:
+    """One study of the sweep instead of all."""
+    return _decorate(
+        command,
+        [
+            click.option("--dataset", metavar="NAME", help="Only this data set."),
+            click.option("--model", metavar="NAME", help="Only this model."),
+            click.option("--phase", metavar="NAME", help="Only this phase."),
+            click.option(
+                "--study-name", metavar="NAME", help="Name of the one study in the store, instead of its own."
+            ),
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Studies:
+    """What the options of a command name."""
+
+    sweep: Sweep
+    all: list[StudyPlan]
+    """Every study of the sweep."""
+    chosen: list[StudyPlan]
+    """Those that were asked for."""
+
+    def position(self, plan: StudyPlan) -> int:
+        """Which of all it is, from 1."""
+        labels = [study.label for study in self.all]
+        return labels.index(plan.label) + 1
+
+
+def overridden(options: dict[str, Any]) -> Sweep:
+    """The sweep with what the options override."""
+    overrides = {name: options[name] for name in OVERRIDES if name in options}
+    return load_sweep(options["config"], overrides)
+
+
+def studies_of(options: dict[str, Any]) -> Studies:
+    """The studies that the options name.
+
+    Raises:
+        InputError: any mistake in any of the files or options.
+    """
+    sweep = overridden(_beside(options))
+    plans = plan_sweep(sweep)
+    dataset, model, phase = (options.get(name) for name in ("dataset", "model", "phase"))
+    if dataset and model:
+        chosen = find_study(plans, dataset, model)
+    else:
+        chosen = [p for p in plans if dataset in (None, p.dataset_name) and model in (None, p.model_name)]
+    if phase:
+        known = {plan.phase for plan in chosen}
+        chosen = [plan for plan in chosen if plan.phase == phase]
+        if not chosen:
+            raise InputError("--phase", f"no study has the phase {phase}", nearest(phase, known))
+    if name := options.get("study_name"):
+        if len(chosen) != 1:
+            raise UserError(
+                f"--study-name {name}: a name is for one study, but {len(chosen)} were asked for; "
+                "name one with --dataset, --model and --phase"
+            )
+        named = replace(chosen[0], study_name=name)
+        plans = [named if plan is chosen[0] else plan for plan in plans]
+        chosen = [named]
+    return Studies(sweep, plans, chosen)
+
+
+def _beside(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the study that was asked for, where the sweep itself does not list it."""
+    listed = load_sweep(options["config"], {}).config
+    for single, several in (("model", "models"), ("dataset", "datasets")):
+        name = options.get(single)
+        known = (options.get(several) or " ".join(getattr(listed, several))).split()
+        if name and name not in known:
+            options = {**options, several: " ".join([*known, name])}
+    phase = options.get("phase")
+    phases = (options.get("phases") or " ".join(listed.search.phases)).split()
+    return {**options, "phases": phase} if phase and phase not in phases else options
+
+
+def as_path(text: str | None) -> Path | None:
+    """A path that was given, or None."""
+    return Path(text) if text else None

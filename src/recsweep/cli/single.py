@@ -1,0 +1,81 @@
+"""Commands beside the studies: prepare, train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recsweep.cli.options import as_path, studies_of, study_options, sweep_options
+from recsweep.plan import StudyPlan, check_data
+from recsweep.progress import duration
+
+
+@click.command(epilog="Example: recsweep prepare --datasets ml-100k")
+@sweep_options
+@study_options
+def prepare(**options: Any) -> None:
+    """Check the data sets row by row, split them once, and cache the splits."""
+    studies = studies_of(options)
+    kept = check_data(studies.sweep)
+    from recsweep.datasets.prepare import prepare as prepare_split
+    from recsweep.files import write_yaml
+
+    by_dataset: dict[str, list[StudyPlan]] = {}
+    for plan in studies.chosen:
+        if plan.phase != plan.chain[0]:
+            continue  # the phases of a model share its data
+        by_dataset.setdefault(plan.dataset_name, []).append(plan)
+    for name, plans in by_dataset.items():
+        splits: dict[str, Any] = {}
+        for plan in plans:
+            for params in plan.known_good:  # of each model, where several are searched together
+                settings = plan.settings(params, plan.sweep.seed)
+                found = prepare_split(settings, plan.files, plan.outputs.cache)
+                entry = splits.setdefault(found.key, {**found.split.statistics, "models": []})
+                entry["models"].append(plan.model_of(params))
+                how = "found in the cache" if found.cached else "prepared"
+                click.echo(f"{plan.dataset_name}/{plan.model_of(params)}: {how} ({found.key[:12]})")
+        content = {
+            "dataset": name,
+            "interactions": kept[name],
+            "files": dict(plans[0].files.hashes),
+            "splits": splits,
+        }
+        write_yaml(plans[0].outputs.prepared(name), content)
+
+
+DEVICES = ["auto", "cpu", "cuda", "mps"]
+
+
+@click.command(epilog="Example: recsweep train --config outputs/results/tuning/ml-100k/FPMC/best_config.yaml")
+@click.option("--config", "config", required=True, metavar="FILE", help="A complete RecBole config.")
+@click.option(
+    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"])
+)
+@click.option(
+    "--outputs", default="outputs", show_default=True, metavar="FOLDER", help="Where prepared data is cached."
+)
+@click.option("--save", metavar="FOLDER", help="Write the best and last weights there.")
+@click.option("--no-test", is_flag=True, help="Leave the test split unseen.")
+def train(config: str, device: str, outputs: str, save: str | None, no_test: bool) -> None:
+    """Train one complete configuration, such as a study's best_config.yaml."""
+    from recsweep.single import train_file
+
+    trained, test = train_file(
+        Path(config),
+        device,
+        Path(outputs),
+        save=as_path(save),
+        test=not no_test,
+        tell=lambda text: click.echo(text, err=True),
+    )
+    click.echo(f"best epoch {trained.best_epoch} of {trained.epochs}, {duration(trained.seconds)}")
+    for name, value in trained.metrics.items():
+        click.echo(f"validation {name} {value:.4f}")
+    for name, value in (test or {}).items():
+        click.echo(f"test {name} {value:.4f}")
+
+
+COMMANDS = [prepare, train]

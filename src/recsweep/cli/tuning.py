@@ -1,0 +1,304 @@
+"""Commands that run studies: tune, open, worker, evaluate, summarize."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsweep.cli.options import Studies, as_path, studies_of, study_options, sweep_options
+from recsweep.documents import nearest
+from recsweep.errors import InputError, RecsweepError, SweepPaused, UserError
+from recsweep.plan import StudyPlan, check_data
+from recsweep.progress import Display
+
+if TYPE_CHECKING:
+    from recsweep.study import Store, Trial
+    from recsweep.supervisor import Supervisor
+
+
+@click.command(epilog="Example: recsweep tune --model SASRec --dataset ml-100k --max-evals 50")
+@sweep_options
+@study_options
+@click.option(
+    "--best-params", metavar="FILE", help="Start from the parameters of a file; of a pattern, the newest."
+)
+@click.option("--more", type=click.IntRange(1), metavar="N", help="Add N trials to a study that is complete.")
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="Start anew where a study was made from another config, or where every trial failed.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
+@click.option("--log", metavar="FILE", help="Also append the plain lines to a file.")
+def tune(
+    best_params: str | None, more: int | None, restart: bool, dry_run: bool, log: str | None, **options: Any
+) -> None:
+    """Run the studies of a sweep: fill their slots, test their winners, write their files."""
+    studies = studies_of(options)
+    if dry_run:
+        announce(studies.chosen, best_params, more)
+        return
+    check_data(studies.sweep)
+    from recsweep.supervisor import Supervisor
+
+    with Display(as_path(log)) as display, Supervisor(display) as supervisor:
+        for plan in studies.chosen:
+            _tune_study(plan, studies, supervisor, display, best_params, more, restart)
+    if not any(options[name] for name in ("dataset", "model", "phase", "study_name")):
+        _write_summary(studies.all)
+        click.echo(studies.all[0].outputs.summary("md").read_text(encoding="utf-8"))
+
+
+def _tune_study(
+    plan: StudyPlan,
+    studies: Studies,
+    supervisor: Supervisor,
+    display: Display,
+    best_params: str | None,
+    more: int | None,
+    restart: bool,
+) -> None:
+    with _store(plan) as store:
+        begun, origin = _begin(plan, store, best_params, more)
+    position, count = studies.position(plan), len(studies.all)
+    supervisor.run_study(begun, position, count, restart=restart, origin=origin)
+    _write_and_tell(begun, display)
+
+
+def _begin(
+    plan: StudyPlan, store: Store, best_params: str | None = None, more: int | None = None
+) -> tuple[StudyPlan, Trial | None]:
+    """A study with its start and its budget, and the trial that it inherits."""
+    from recsweep.starts import begin
+
+    begun, origin = begin(plan, store, best_params)
+    return (begun if more is None else replace(begun, slots=_raised(begun, store, more))), origin
+
+
+def _raised(plan: StudyPlan, store: Store, more: int) -> int:
+    """The budget of a complete study with more trials."""
+    from recsweep.limits import closed
+
+    if plan.sweep.search.algo == "exhaustive":
+        raise UserError(f"{plan.label}: --more adds nothing to an exhaustive search; widen the space instead")
+    study = store.find_study(plan.name, plan.definition)
+    slots = 1 + max(study.slots(), default=-1) if study is not None else 0
+    budget = max(slots, plan.budget)
+    if study is None or closed(replace(plan, slots=budget), study, store) is None:
+        raise UserError(
+            f"{plan.label}: --more {more} adds to a complete study, but of {budget} trials some are to run; "
+            f"run `recsweep tune` with --max-evals {budget - plan.inherits} first"
+        )
+    return budget + more
+
+
+@contextmanager
+def _store(plan: StudyPlan) -> Iterator[Store]:
+    from recsweep.study import Store
+
+    store = Store(plan.storage_url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def announce(plans: list[StudyPlan], best_params: str | None = None, more: int | None = None) -> None:
+    """How many trials would run, study by study, before any does."""
+    total = 0
+    for plan in plans:
+        budget, open_slots = _open_slots(plan, best_params, more)
+        total += open_slots
+        follows = f", from the best of {plan.previous}" if plan.previous and not best_params else ""
+        click.echo(f"{plan.label}: {open_slots} of {budget} trials to run{follows}")
+    config = plans[0].sweep if plans else None
+    how = f" with {config.search.engine}/{config.search.algo}" if config else ""
+    pruned = f", pruned by {config.pruning.pruner}" if config and config.pruning.pruner != "none" else ""
+    epochs = config.training.epochs if config else 0
+    click.echo(f"{len(plans)} studies, {total} trials to run{how}{pruned}, at most {epochs} epochs each")
+
+
+def _open_slots(plan: StudyPlan, best_params: str | None = None, more: int | None = None) -> tuple[int, int]:
+    """Trials that a study may train, and how many of them are still to be; makes no store."""
+    from recsweep.limits import closed
+    from recsweep.starts import begin
+
+    if plan.storage_url == plan.outputs.storage_url and not plan.outputs.database.is_file():
+        return plan.budget, plan.budget
+    with _store(plan) as store:
+        try:
+            begin(plan, store, best_params)
+        except InputError:
+            raise
+        except UserError:  # the phase before is to run first
+            return plan.budget, plan.budget
+        begun, _ = _begin(plan, store, best_params, more)
+        study = store.find_study(begun.name, begun.definition)
+        trained = begun.budget - begun.inherits
+        if study is None:
+            return trained, trained
+        if closed(begun, study, store):
+            return trained, 0
+        filled = {trial.slot for trial in study.results()} | ({0} if begun.inherits else set())
+        return trained, sum(slot not in filled for slot in range(begun.budget))
+
+
+def _write_and_tell(plan: StudyPlan, display: Display) -> None:
+    from recsweep.report.results import read_result, write_study
+    from recsweep.report.tables import parameters_text
+    from recsweep.starts import as_begun
+
+    with _store(plan) as store:
+        study = store.find_study(plan.name, plan.definition)
+        if study is None:
+            raise RecsweepError(f"study {plan.name} is not in the store {plan.storage_url}")
+        result = read_result(as_begun(plan, store), study, store)
+    write_study(result)
+    winner = result.winner
+    if winner is None:
+        _say_why_nothing_won(plan, result)
+        return
+    metric = plan.sweep.evaluation.metric
+    test = (result.test or {}).get(metric.lower())
+    display.line(
+        f"{plan.label}: best {metric} {winner.score:.4f} on validation"
+        + (f", {test:.4f} on test" if test is not None else "")
+        + f", trial {winner.slot} of {len(result.trials)}: {parameters_text(result.parameters)}"
+    )
+    config = plan.outputs.best_config(*plan.place)
+    display.line(f"train with it: recsweep train --config {config}")
+
+
+def _say_why_nothing_won(plan: StudyPlan, result: Any) -> None:
+    if not result.trials:
+        raise SweepPaused(
+            f"{plan.label}: no trial has run; {result.ended.reason if result.ended else 'it is empty'}; "
+            "raise the limit and run the same command again"
+        )
+    reasons = {str(trial.failure.get("message")) for trial in result.trials}
+    raise UserError(
+        f"{plan.label}: all {len(result.trials)} trials failed; {'; '.join(sorted(reasons)[:3])}; "
+        f"correct the cause, and pass --restart or a new sweep name; "
+        f"see {plan.outputs.trials(*plan.place)}"
+    )
+
+
+def _write_summary(plans: list[StudyPlan]) -> int:
+    """Rebuild every file of these studies from the store; how many studies were there."""
+    from recsweep.report.results import read_results, write_study
+    from recsweep.report.tables import write_summary
+
+    results = read_results(plans)
+    for result in results:
+        write_study(result)
+    if plans:
+        write_summary(plans[0].outputs, results)
+    return len(results)
+
+
+@click.command(epilog="Example: recsweep summarize --config config/smoke.yaml")
+@sweep_options
+def summarize(**options: Any) -> None:
+    """Rebuild all result files and the summary table from the store."""
+    plans = studies_of(options).all
+    found = _write_summary(plans)
+    click.echo(plans[0].outputs.summary("md").read_text(encoding="utf-8"))
+    if found < len(plans):
+        click.echo(f"{len(plans) - found} of {len(plans)} studies are not in the store yet", err=True)
+
+
+@click.command(epilog="Example: recsweep evaluate --dataset ml-100k --model GRU4Rec")
+@sweep_options
+@study_options
+def evaluate(**options: Any) -> None:
+    """Evaluate the winners of complete studies on the test split, once."""
+    studies = studies_of(options)
+    chosen = [plan for plan in studies.chosen if plan.is_last]
+    for plan in chosen:
+        budget, missing = _open_slots(plan)
+        if missing:
+            raise UserError(
+                f"{plan.label}: {missing} of {budget} trials are still to run; "
+                f"the test split stays unseen until the study is closed; run `recsweep tune` first"
+            )
+    from recsweep.supervisor import Supervisor
+
+    with Display() as display, Supervisor(display) as supervisor:
+        for plan in chosen:
+            with _store(plan) as store:
+                begun, origin = _begin(plan, store)
+            position = studies.position(plan)
+            metrics = supervisor.run_study(begun, position, len(studies.all), origin=origin)
+            _write_and_tell(begun, display)
+            for name, value in (metrics or {}).items():
+                click.echo(f"{plan.label} test {name} {value:.4f}")
+
+
+@click.command("open", epilog="Example: recsweep open --storage postgresql+psycopg://me@host/sweeps")
+@sweep_options
+@study_options
+@click.option(
+    "--best-params", metavar="FILE", help="Start from the parameters of a file; of a pattern, the newest."
+)
+def open_(best_params: str | None, **options: Any) -> None:
+    """Put the studies of a sweep and their slots into the store, for workers to fill; train nothing."""
+    from recsweep.starts import open_study
+
+    studies = studies_of(options)
+    check_data(studies.sweep)
+    for plan in studies.chosen:
+        with _store(plan) as store:
+            begun, origin = _begin(plan, store, best_params)
+            study = open_study(begun, store, origin=origin)
+            waiting = study.ensure_slots(begun.budget)
+        click.echo(f"{begun.name}: {waiting} of {begun.budget - begun.inherits} trials to run")
+
+
+@click.command(epilog="Example: recsweep worker --storage postgresql+psycopg://me@host/sweeps --workers 2")
+@sweep_options
+@study_options
+@click.option("--study", metavar="NAME", help="Only the study of this name in the store.")
+def worker(study: str | None, **options: Any) -> None:
+    """Join a sweep that runs elsewhere: fill the slots that wait in its store, then end."""
+    studies = studies_of(options)
+    chosen = studies.chosen
+    if study:
+        chosen = [plan for plan in chosen if plan.name == study]
+        if not chosen:
+            known = [plan.name for plan in studies.chosen]
+            raise InputError("--study", f"the sweep has no study {study}", nearest(study, known))
+    check_data(studies.sweep)
+    from recsweep.supervisor import Supervisor
+
+    with Display() as display, Supervisor(display) as supervisor:
+        for plan in chosen:
+            with _store(plan) as store:
+                begun = _opened(plan, store, alone=len(chosen) == 1)
+            if begun is None:
+                display.line(f"{plan.label}: not open yet")
+                continue
+            supervisor.join_study(begun, studies.position(plan), len(studies.all))
+
+
+def _opened(plan: StudyPlan, store: Store, *, alone: bool) -> StudyPlan | None:
+    """A study as it was opened, with its start; None where it was not.
+
+    Raises:
+        UserError: it was not, and it is the only one that was asked for.
+    """
+    if store.find_study(plan.name) is None and not alone:
+        return None
+    try:
+        begun, _ = _begin(plan, store)
+    except UserError:
+        if alone:
+            raise
+        return None
+    return begun
+
+
+COMMANDS = [tune, open_, worker, summarize, evaluate]

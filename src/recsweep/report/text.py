@@ -1,0 +1,35 @@
+"""Values as tables and pictures show them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from recsweep.study import Trial
+
+
+def cell(value: Any) -> Any:
+    """A value in a CSV file."""
+    if value is None:
+        return ""
+    return json.dumps(value) if isinstance(value, list | dict | bool) else value
+
+
+def short(value: Any) -> str:
+    """A value in four digits, where it is a number with more."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def reason(trial: Trial) -> str:
+    """Why a trial failed or was pruned; empty for one that is complete."""
+    if not trial.failure:
+        return ""
+    return f"{trial.failure.get('kind')}: {trial.failure.get('message')}"
+
+
+def worker(trial: Trial) -> str:
+    """The process that ran a trial; empty where nobody has said so."""
+    if not trial.owner:
+        return ""
+    host = str(trial.owner.get("place", "")).split("/")[0]
+    return f"{host} {trial.owner.get('worker') or trial.owner.get('pid')}"

@@ -1,0 +1,106 @@
+"""Which limit ended a study, if one did: a pure function of its counted trials and the limits.
+
+So the answer is the same after any kill, pause or second run with the same limits, and a study goes on when
+a limit is raised. What runs when a limit is met is finished; should it better the best, the study goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from recsweep.study import Trial
+
+MAX_EVALS, NO_IMPROVEMENT = "max_evals", "no_improvement_after"
+STUDY_TIMEOUT, SWEEP_TIMEOUT = "search.timeout_minutes", "timeout_minutes"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may end a study; None: it does not."""
+
+    max_evals: int
+    """Slots of the study."""
+    no_improvement_after: int | None = None
+    timeout_minutes: float | None = None
+    """Of the study."""
+    sweep_timeout_minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The limit that ended a study."""
+
+    limit: str
+    """The key of the limit in a sweep file."""
+    reason: str
+    """`no_improvement_after=10: no better trial since trial 7`"""
+
+
+def ended_by(
+    trials: Iterable[Trial], limits: Limits, *, maximize: bool, now: datetime, sweep_seconds: float = 0.0
+) -> Ended | None:
+    """The limit at which no more trial of a study starts; None while there is none.
+
+    Args:
+        trials: the study's; those that neither count nor run are left out.
+        now: until when those that run have run, by the clock of the store's times.
+        sweep_seconds: `seconds_run` of the trials of all studies of the sweep.
+    """
+    trials = list(trials)
+    counted = [trial for trial in trials if trial.counted]
+    if sum(trial.slot < limits.max_evals for trial in counted) >= limits.max_evals:
+        return Ended(MAX_EVALS, f"max_evals={limits.max_evals}: every slot is filled")
+    without, since = without_improvement(counted, maximize=maximize)
+    if limits.no_improvement_after is not None and without >= limits.no_improvement_after:
+        found = "no trial succeeded" if since is None else f"no better trial since trial {since}"
+        return Ended(NO_IMPROVEMENT, f"{NO_IMPROVEMENT}={limits.no_improvement_after}: {found}")
+    minutes = seconds_run(trials, now) / 60
+    if limits.timeout_minutes is not None and minutes >= limits.timeout_minutes:
+        ran = f"trials of the study ran for {minutes:.1f} minutes"
+        return Ended(STUDY_TIMEOUT, f"{STUDY_TIMEOUT}={limits.timeout_minutes:g}: {ran}")
+    if limits.sweep_timeout_minutes is not None and sweep_seconds / 60 >= limits.sweep_timeout_minutes:
+        ran = f"trials of the sweep ran for {sweep_seconds / 60:.1f} minutes"
+        return Ended(SWEEP_TIMEOUT, f"{SWEEP_TIMEOUT}={limits.sweep_timeout_minutes:g}: {ran}")
+    return None
+
+
+def without_improvement(counted: Sequence[Trial], *, maximize: bool) -> tuple[int, int | None]:
+    """How many trials ended since the best one did, and its slot; None where none succeeded.
+
+    In the order in which they ended. A trial that failed or was pruned is none that betters the best: what
+    a pruned one might have come to is not known.
+    """
+    sign = 1 if maximize else -1
+    without, best, since = 0, 0.0, None
+    for trial in sorted(counted, key=_ended_at):
+        without += 1
+        if trial.state != "complete" or trial.score is None:
+            continue
+        if since is None or sign * trial.score > best:
+            without, best, since = 0, sign * trial.score, trial.slot
+    return without, since
+
+
+def _ended_at(trial: Trial) -> tuple[datetime, int]:
+    return trial.finished or trial.started or datetime.min, trial.slot
+
+
+def seconds_run(trials: Iterable[Trial], now: datetime) -> float:
+    """How long at least one of the trials ran.
+
+    Attempts that were put back do not count, nor does what passed between them: a sweep that was killed
+    and went on a day later has run as long as one that was not. Nor does a trial that was inherited.
+    """
+    spans = [
+        (trial.started, trial.finished or now)
+        for trial in trials
+        if trial.started is not None and (trial.counted or trial.state == "running") and not trial.inherited
+    ]
+    total, until = 0.0, datetime.min
+    for start, end in sorted(spans):
+        if end > max(start, until):
+            total += (end - max(start, until)).total_seconds()
+            until = end
+    return total

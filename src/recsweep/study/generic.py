@@ -1,0 +1,129 @@
+"""A store that is asked through Optuna: its journal file, for network file systems, and databases that
+`tables.py` does not know.
+
+A claim is Optuna's change of state from waiting to running, of which one process wins. It takes a few
+steps, so a process that claims first writes a bid: should it die in between, the bids say who it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.storages.journal import JournalFileSymlinkLock
+from optuna.trial import TrialState, create_trial
+
+from recsweep.study.backend import Backend, Change, Slot
+from recsweep.study.trial import BID, Trial, from_optuna, is_finished
+
+# What Optuna raises for a trial that was closed, or whose study was restarted.
+_GONE = (UpdateFinishedTrialError, KeyError)
+
+
+class Generic(Backend):
+    """Any storage of Optuna.
+
+    Args:
+        storage: opened.
+        url: where it is.
+        lock: path of a file that processes which add slots lock; None where the storage has no folder.
+    """
+
+    def __init__(self, storage: BaseStorage, url: str, lock: str | None) -> None:
+        self.storage, self.url, self._lock = storage, url, lock
+
+    def claim(
+        self, study_id: int, budget: int, owner: Mapping[str, Any], *, shared: bool, again: bool
+    ) -> Trial | None:
+        if again:
+            for trial in self.running(study_id):
+                if trial.owner.get("claim") == owner["claim"]:
+                    return trial
+        open_ = [trial for trial in self.waiting(study_id) if trial.slot < budget]
+        for trial in sorted(open_, key=lambda t: (t.slot, t.number)):
+            if shared and trial.alone:
+                continue
+            with contextlib.suppress(*_GONE):
+                self.storage.set_trial_user_attr(
+                    trial.id, f"{BID}{owner['place']}/{owner['pid']}", dict(owner)
+                )
+                if self.storage.set_trial_state_values(trial.id, TrialState.RUNNING):
+                    self.storage.set_trial_user_attr(trial.id, "owner", dict(owner))
+                    return trial
+        return None
+
+    def apply(self, study_id: int, trial_id: int, change: Change, *, again: bool) -> bool:
+        try:
+            self.storage.get_study_name_from_id(study_id)  # a journal keeps the trials of a removed study
+            frozen = self.storage.get_trial(trial_id)
+            if frozen.state.is_finished():
+                return again and frozen.state == change.state and _is_written(frozen.user_attrs, change)
+            for name, value in change.attributes.items():
+                self.storage.set_trial_user_attr(trial_id, name, value)
+            for name, (distribution, value) in change.params.items():
+                internal = distribution.to_internal_repr(value)
+                self.storage.set_trial_param(trial_id, name, internal, distribution)
+            for step, score in change.scores.items():
+                self.storage.set_trial_intermediate_value(trial_id, step, score)
+            if change.state is None:
+                return True
+            return self._close(study_id, trial_id, change)
+        except _GONE:
+            return False
+
+    def _close(self, study_id: int, trial_id: int, change: Change) -> bool:
+        if change.state is None or change.then is None:
+            values = list(change.values) or None
+            return self.storage.set_trial_state_values(trial_id, change.state or TrialState.FAIL, values)
+        with self.exclusive(study_id):
+            if not self.storage.set_trial_state_values(trial_id, change.state):
+                return False
+            self.add(study_id, [change.then])
+        return True
+
+    def add(self, study_id: int, slots: Sequence[Slot]) -> None:
+        for slot in slots:
+            template = create_trial(state=TrialState.WAITING, user_attrs=slot.attributes)
+            self.storage.create_new_trial(study_id, template)
+
+    @contextmanager
+    def exclusive(self, study_id: int) -> Iterator[None]:
+        if self._lock is None:
+            yield
+            return
+        lock = JournalFileSymlinkLock(self._lock)
+        lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def waiting(self, study_id: int) -> list[Trial]:
+        return self._all(study_id, TrialState.WAITING)
+
+    def retried(self, study_id: int) -> list[Trial]:
+        return [t for t in self._all(study_id, TrialState.WAITING, TrialState.RUNNING) if t.attempt]
+
+    def running(self, study_id: int) -> list[Trial]:
+        return self._all(study_id, TrialState.RUNNING)
+
+    def finished(self, study_id: int, since: int, known: set[int]) -> tuple[list[Trial], int]:
+        trials = self.storage.get_all_trials(study_id, deepcopy=False)
+        found = [from_optuna(t) for t in trials if t._trial_id not in known and t.state.is_finished()]
+        return [trial for trial in found if is_finished(trial)], since
+
+    def _all(self, study_id: int, *states: TrialState) -> list[Trial]:
+        return [from_optuna(t) for t in self.storage.get_all_trials(study_id, deepcopy=False, states=states)]
+
+    def close(self) -> None:
+        self.storage.remove_session()
+
+
+def _is_written(stored: Mapping[str, Any], change: Change) -> bool:
+    """Whether a closed trial was closed by this very change."""
+    return all(stored.get(name) == json.loads(json.dumps(value)) for name, value in change.attributes.items())

@@ -1,0 +1,208 @@
+"""The pages in a real browser, without a network: they show what they should, and ask for nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from helpers.found import NASTY, OBJECTIVES, fill_store, some_trials, trial, workspace
+from recsweep.plan import StudyPlan
+from recsweep.report.plots import draw_sweep
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run"),
+)
+MARKS = (".point path", "path.point", "path.js-line")  # bars, marks, lines
+PICTURES = ("history", "importance", "parallel", "slices", "curves", "pareto", "timeline")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for the module. Its event loop ends with it, before other tests want their own."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        told = f"no browser to look at the pages with: none of {', '.join(BROWSERS)} is on the path"
+        if os.environ.get("CI"):
+            pytest.fail(f"{told}; .ci/run installs one")
+        pytest.skip(told)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Seen:
+    """A page, and what it asked for and complained of."""
+
+    page: Page
+    asked: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._hear)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning", "trace"):
+            self.complaints.append(message.text)
+
+    def open(self, path: Path) -> Page:
+        self.page.goto(path.absolute().as_uri())
+        return self.page
+
+    def texts(self, selector: str) -> list[str]:
+        return self.page.locator(selector).all_text_contents()
+
+
+@pytest.fixture
+def seen(browser: Browser) -> Iterator[Seen]:
+    context = browser.new_context(offline=True)
+    seen = Seen(context.new_page())
+    yield seen
+    context.close()
+    assert seen.complaints == []
+    assert [url for url in seen.asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> StudyPlan:
+    """A study with one objective whose pictures are drawn."""
+    plan = workspace(tmp_path_factory.mktemp("single")).plan()
+    fill_store(plan, some_trials())
+    draw_sweep([plan], [plan])
+    return plan
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> StudyPlan:
+    """A study with two objectives whose pictures are drawn."""
+    plan = workspace(tmp_path_factory.mktemp("several"), budget=4, objectives=OBJECTIVES).plan()
+    values = ((0.1, 5.0), (0.12, 20.0), (0.2, 9.0))
+    complete = [trial(slot, own[0], values=own) for slot, own in enumerate(values)]
+    fill_store(plan, [*complete, trial(3, None, "failed")])
+    draw_sweep([plan], [plan])
+    return plan
+
+
+def page_of(plan: StudyPlan, name: str) -> Path:
+    return plan.outputs.plots(*plan.place) / f"{name}.html"
+
+
+def marks_and_legend(seen: Seen, plan: StudyPlan, name: str) -> tuple[int, list[str]]:
+    """How many marks, lines and bars a page drew, and what its legend says."""
+    page = seen.open(page_of(plan, name))
+    page.locator("#chart[data-drawn=yes] .main-svg").first.wait_for()
+    drawn = page.locator(", ".join(f".cartesianlayer {mark}" for mark in MARKS)).count()
+    return drawn, seen.texts("#chart .legendtext")
+
+
+@pytest.mark.parametrize("name", [name for name in PICTURES if name != "pareto"])
+def test_every_page_draws_its_picture(seen: Seen, plan: StudyPlan, name: str) -> None:
+    drawn, legend = marks_and_legend(seen, plan, name)
+    trials = some_trials()
+    expected = {
+        "history": (len(trials) + 1, ["complete", "pruned", "best so far", "failed"]),
+        "importance": (4, []),
+        "parallel": (len(plan.space) + 1 + 9, []),
+        "slices": (11 * 4, ["pruned", "complete", "best: trial 7"]),
+        "curves": (3, ["complete", "pruned", "best: trial 7"]),
+        "timeline": (len(trials), ["complete", "pruned", "failed"]),
+    }
+    least, words = expected[name]
+    assert drawn >= least
+    assert legend == words
+    assert seen.page.title().startswith("toy/NARM: ")
+    assert seen.page.locator("h1").inner_text() == seen.page.title()
+    box = seen.page.locator("#chart").bounding_box()
+    assert box is not None
+    assert box["height"] >= 250
+
+
+def test_a_page_of_several_objectives_shows_the_front(seen: Seen, several: StudyPlan) -> None:
+    drawn, legend = marks_and_legend(seen, several, "pareto")
+    assert drawn == 4, "three trials and the line through the front"
+    assert legend == ["bettered by another", "front"]
+    titles = seen.texts("#chart .xtitle, #chart .ytitle")
+    assert titles == ["training_seconds (less is better)", "NDCG@10 (more is better)"]
+
+
+def test_what_is_pointed_at_is_told_and_its_tags_stay_text(seen: Seen, plan: StudyPlan) -> None:
+    marks_and_legend(seen, plan, "history")
+    seen.page.locator("#chart .scatterlayer .trace").last.locator("path.point").hover(force=True)
+    hover = seen.page.locator("#chart .hoverlayer text")
+    hover.first.wait_for()
+    said = "".join(hover.all_text_contents())
+    assert "trial 5, failed" in said
+    assert NASTY in said
+    assert seen.page.locator("#chart img").count() == 0
+
+
+def test_a_page_follows_the_colours_of_the_browser(seen: Seen, plan: StudyPlan) -> None:
+    def colour() -> str:
+        return str(seen.page.evaluate("chart._fullLayout.font.color"))
+
+    marks_and_legend(seen, plan, "curves")
+    light = colour()
+    seen.page.emulate_media(color_scheme="dark")
+    seen.page.wait_for_function(f"chart._fullLayout.font.color !== '{light}'")
+    assert (light, colour()) == ("#1d2126", "#e6e8eb")
+
+
+def test_the_gallery_shows_pictures_that_load_and_leads_to_their_pages(seen: Seen, plan: StudyPlan) -> None:
+    page = seen.open(plan.outputs.all_plots / "index.html")
+    images = page.locator("img")
+    assert images.count() == len(PICTURES) - 1
+    for image in images.all():
+        image.scroll_into_view_if_needed()
+        handle = image.element_handle()
+        page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=handle)
+        assert "toy/NARM" in (image.get_attribute("alt") or "")
+    page.get_by_role("link", name="Learning curves", exact=True).click()
+    page.locator("#chart[data-drawn=yes]").wait_for()
+    page.get_by_role("link", name="All studies").click()
+    assert page.title() == "Sweep toy-sweep"
+
+
+def test_a_page_without_a_picture_says_why(seen: Seen, tmp_path: Path) -> None:
+    plan = workspace(tmp_path).plan()
+    fill_store(plan, [trial(0, 0.1)])
+    draw_sweep([plan], [plan])
+    seen.open(page_of(plan, "importance"))
+    assert seen.texts(".none") == ["Importance needs two complete trials or more; there is one so far."]
+
+
+def test_the_dashboard_shows_the_study(browser: Browser, plan: StudyPlan) -> None:
+    command = [sys.executable, "-m", "recsweep", "dashboard", "--port", "0"]
+    sweep = plan.outputs.root.parent / "sweep.yaml"
+    process = subprocess.Popen(
+        [*command, "--config", str(sweep)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    page = browser.new_page()
+    seen = Seen(page)
+    try:
+        assert process.stdout is not None
+        (address,) = re.findall(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+        page.goto(address)
+        page.get_by_text(plan.name).first.wait_for()
+        assert [url for url in seen.asked if not url.startswith((address, "data:", "blob:"))] == []
+    finally:
+        page.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
