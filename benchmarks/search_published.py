@@ -5,8 +5,8 @@ trial. A folder holds them as `searches.csv` and `trials.csv`. The real loop of 
 search, with the recorded metric instead of training, and what counts is the number of recorded trials
 until the best one of the log is found (equal at four decimals is equal).
 
-- A search takes part if at least four distinct trials were logged, and at least half of its grid. What
-  was logged with parameters outside the space, or without some of them, is left out.
+- A search takes part if at least four distinct trials were logged, at least half of its grid, and not all
+  with one score. What was logged with parameters outside the space, or without some of them, is left out.
 - A combination that was never logged fails and is not counted, for nobody knows what it would come to.
 - The objective is the first of NDCG@10, MRR@10, Recall@10, AUC and minus log loss that was logged, on
   validation data.
@@ -41,14 +41,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from results import write_section
-
 from recsweep.config import ALGOS, parameter_type
 from recsweep.engines import make_engine
 from recsweep.engines.base import Observation, Search
 from recsweep.files import canonical_json
 from recsweep.provenance import hardware, versions
 from recsweep.space import Params, Space, cast, grid_size
+from results import write_section
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT.parent / "shared" / "published"
@@ -63,6 +62,8 @@ FEWEST, LEAST = 4, 0.5
 """A search takes part from so many logged trials and from such a part of its grid."""
 LARGE = 12
 """From so many logged trials on a search is large: in a smaller one most trials are random ones."""
+JUDGED = 20
+"""From so many searches on an interval is trusted."""
 MODEL_BASED = {"bayes", "gp", "cmaes"}
 GAUSSIAN = "gp"
 
@@ -316,8 +317,9 @@ def difference(results: list[Result]) -> tuple[float, float]:
 def worse_than_random(results: list[Result]) -> list[str]:
     found = []
     for arm in dict.fromkeys(result.arm for result in results):
-        mean, half = difference([result for result in results if result.arm == arm])
-        if arm[1] in MODEL_BASED and mean - half > 0:
+        mine = [result for result in results if result.arm == arm]
+        mean, half = difference(mine)
+        if arm[1] in MODEL_BASED and len(mine) >= JUDGED and mean - half > 0:
             found.append(f"{'/'.join(arm)} takes {mean:.2f} trials more than random order, beyond chance")
     return found
 
@@ -348,7 +350,7 @@ def report(
         "",
         "Trials until the best is found, and the difference to random order with its 95 % interval:",
         "",
-        "| engine/algo | trials | than random order | large: trials | than random order | ms a proposal |",
+        "| engine/algo | trials | than random order | large: trials | than random order | ms a trial |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for arm in arms(arguments.arms):
@@ -357,10 +359,10 @@ def report(
         for names in (every, large):
             there = [result for result in mine if result.name in names]
             mean, half = difference(there)
-            trials = statistics.fmean(statistics.fmean(result.trials) for result in there) if there else 0
-            cells += [f"{trials:.2f}", f"{mean:+.2f} ± {half:.2f}"]
-        proposals = sum(sum(result.trials) for result in mine)
-        cells.append(f"{1000 * sum(result.seconds for result in mine) / max(1, proposals):.1f}")
+            trials = [statistics.fmean(result.trials) for result in there]
+            cells += [f"{statistics.fmean(trials):.2f}", f"{mean:+.2f} ± {half:.2f}"] if there else ["", ""]
+        count = sum(sum(result.trials) for result in mine)
+        cells.append(f"{1000 * sum(result.seconds for result in mine) / max(1, count):.1f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

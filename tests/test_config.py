@@ -37,8 +37,8 @@ def test_a_short_sweep_file_gets_the_documented_defaults(tmp_path):
         ("search: {max_eval: 3}\n", "4:10: unknown key `search.max_eval`; did you mean `max_evals`?"),
         (
             "search: {algo: byes}\n",
-            "4:16: `search.algo` must be one of random, bayes, anneal, exhaustive, gp, cmaes, qmc, nsga2, but got 'byes'; "
-            "did you mean `bayes`?",
+            "4:16: `search.algo` must be one of random, bayes, anneal, exhaustive, gp, cmaes, qmc, nsga2, "
+            "but got 'byes'; did you mean `bayes`?",
         ),
         (
             "search:\n  max_evals: 0\n",
@@ -72,6 +72,151 @@ def test_a_short_sweep_file_gets_the_documented_defaults(tmp_path):
 )
 def test_a_mistake_in_the_sweep_file_is_one_line_with_its_place(tmp_path, extra, message):
     refused(make_workspace(tmp_path, sweep=SWEEP + extra), f"{{root}}/sweep.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (
+            "search: {engine: optuna, algo: anneal}\n",
+            "4:9: `search`: the engine optuna has no algo anneal; it has random, bayes, exhaustive, "
+            "gp, cmaes, "
+            "qmc, nsga2; or use engine hyperopt; correct the value",
+        ),
+        (
+            "search: {algo: gp}\n",
+            "4:9: `search`: the engine hyperopt has no algo gp; it has random, bayes, anneal, exhaustive; "
+            "or use engine optuna; correct the value",
+        ),
+        (
+            "search: {engine: ray}\n",
+            "4:18: `search.engine` must be one of hyperopt, optuna, but got 'ray'; "
+            "use one of hyperopt, optuna",
+        ),
+        ("search: {phases: []}\n", "4:18: `search.phases` must not be empty; name at least one"),
+        (
+            "search: {phases: coarse}\n",
+            "4:18: `search.phases` must be a list, but got 'coarse'; write `[coarse]`",
+        ),
+        (
+            "search: {phases: [coarse, full, coarse]}\n",
+            "4:18: `search.phases`: each phase must stand once, but got coarse, full, coarse; "
+            "correct the value",
+        ),
+        (
+            "search: {phases: [coarse, fine]}\n",
+            "4:27: `search.phases.1` must be one of full, coarse, architecture, training, loss, but "
+            "got 'fine'; "
+            "use one of architecture, coarse, full, loss, training",
+        ),
+        *(
+            (
+                f"search: {{phase_shares: {{coarse: {share}}}}}\n",
+                f"4:24: `search.phase_shares`: the share of `coarse` must be > 0, but got {read}; "
+                "correct the value",
+            )
+            for share, read in [("0", "0.0"), ("-2", "-2.0"), (".inf", "inf"), (".nan", "nan")]
+        ),
+        (
+            "search: {timeout_minutes: 0}\n",
+            "4:27: `search.timeout_minutes`: input should be greater than 0, but got 0; correct the value",
+        ),
+        (
+            "search: {no_improvement_after: 0}\n",
+            "4:32: `search.no_improvement_after`: input should be greater than or equal to 1, but got 0; "
+            "correct the value",
+        ),
+        (
+            "timeout_minutes: -1\n",
+            "4:18: `timeout_minutes`: input should be greater than 0, but got -1; correct the value",
+        ),
+        (
+            "pruning: {pruner: medain}\n",
+            "4:19: `pruning.pruner` must be one of none, median, asha, hyperband, wilcoxon, but got "
+            "'medain'; "
+            "did you mean `median`?",
+        ),
+        (
+            "pruning: {min_trials: 0}\n",
+            "4:23: `pruning.min_trials`: input should be greater than or equal to 1, but got 0; "
+            "correct the value",
+        ),
+        (
+            "evaluation: {objectives: [NDCG@10]}\n",
+            "4:26: `evaluation.objectives`: objectives are two or more distinct ones, but got NDCG@10; "
+            "correct the value",
+        ),
+        (
+            "evaluation: {objectives: [NDCG@10, NDCG@10]}\n",
+            "4:26: `evaluation.objectives`: objectives are two or more distinct ones, but got "
+            "NDCG@10, NDCG@10; "
+            "correct the value",
+        ),
+        (
+            "evaluation: {objectives: [NDCG@10, seconds]}\n",
+            "4:26: `evaluation.objectives`: an objective is a metric such as NDCG@10, or training_seconds, "
+            "but got 'seconds'; correct the value",
+        ),
+        (
+            "evaluation: {objectives: [Recall@10, NDCG@10]}\n",
+            "4:13: `evaluation`: the first objective must be `metric`, which early stop goes by: NDCG@10, "
+            "but got Recall@10; correct the value",
+        ),
+        (
+            "evaluation: {objectives: [NDCG@10, training_seconds]}\n",
+            "1:1: several objectives need search.engine optuna with random, bayes, "
+            "exhaustive, qmc, "
+            "nsga2, but got hyperopt with bayes; correct the value",
+        ),
+        (
+            "workers: {store_patience_seconds: -1}\n",
+            "4:35: `workers.store_patience_seconds`: input should be greater than or equal to 0, but got -1; "
+            "correct the value",
+        ),
+        (
+            "workers: {workers_per_study: 257}\n",
+            "4:30: `workers.workers_per_study`: input should be less than or equal to 256, but got 257; "
+            "correct the value",
+        ),
+    ],
+)
+def test_a_mistake_in_how_to_search_is_one_line_with_its_place(tmp_path, extra, message):
+    refused(make_workspace(tmp_path, sweep=SWEEP + extra), f"{{root}}/sweep.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("phases", "message"),
+    [
+        (
+            "{full: [n_layers]}",
+            "3:9: `phases`: `full` is the whole space and takes no list; correct the value",
+        ),
+        (
+            "{coarse: []}",
+            "3:9: `phases`: `coarse` must name one or more parameters, each once; correct the value",
+        ),
+        (
+            "{coarse: [n_layers, n_layers]}",
+            "3:9: `phases`: `coarse` must name one or more parameters, each once; correct the value",
+        ),
+        (
+            "{coarse: n_layers}",
+            "3:18: `phases.coarse` must be a list, but got 'n_layers'; write `[n_layers]`",
+        ),
+    ],
+)
+def test_a_mistake_in_the_phases_of_a_model_is_one_line_with_its_place(tmp_path, phases, message):
+    model = "defaults: {n_layers: 1}\nspace: {n_layers: {type: choice, values: [1, 2]}}\n"
+    refused(
+        make_workspace(tmp_path, model=f"{model}phases: {phases}\n"), f"{{root}}/models/NARM.yaml:{message}"
+    )
+
+
+def test_bayes_may_be_written_tpe_and_is_the_same_study(tmp_path):
+    sweep = SWEEP + "search: {algo: tpe}\n"
+    workspace = make_workspace(tmp_path, sweep=sweep)
+    assert workspace.load().config.search.algo == "bayes"
+    assert workspace.plan().content_hash == make_workspace(tmp_path / "b").plan().content_hash
 
 
 @pytest.mark.parametrize(("written", "read"), [("auto", "auto"), ("1", 1), ("8", 8)])
@@ -236,8 +381,8 @@ def test_intervals_are_written_as_recbole_writes_them(tmp_path, interval):
         ),
         (
             {"algo": "byes"},
-            "algo: input should be 'random', 'bayes', 'anneal', 'exhaustive', 'gp', 'cmaes', 'qmc' or 'nsga2', but got 'byes'; "
-            "did you mean `bayes`?",
+            "algo: input should be 'random', 'bayes', 'anneal', 'exhaustive', 'gp', 'cmaes', 'qmc' or "
+            "'nsga2', but got 'byes'; did you mean `bayes`?",
         ),
         (
             {"cooldown": "-1"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from recsweep.cli import cli
-from recsweep.config import DatasetConfig, ModelConfig, SweepConfig
+from recsweep.config import DatasetConfig, ModelConfig, SweepConfig, VariantsConfig
 from recsweep.files import to_plain
 from recsweep.loading import OVERRIDES, load_sweep
 from recsweep.plan import check_data, plan_sweep
-from recsweep.space import Choice, LogUniform, QUniform, RandInt, Uniform
+from recsweep.space import Choice, LogUniform, QUniform, RandInt, Uniform, grid_size
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config" / "README.md"
@@ -89,6 +90,7 @@ KEYS = [
         ("The sweep file", SweepConfig),
         ("A data set file", DatasetConfig),
         ("A model file", ModelConfig),
+        ("Several models as one study", VariantsConfig),
     ]
     for found in fields(model)
 ]
@@ -128,30 +130,86 @@ def test_every_override_is_in_the_table():
         assert key == f"`{option}`"
 
 
+def field_of(option: str) -> tuple[FieldInfo, type[BaseModel], str]:
+    """The config field that an option of the command line overrides."""
+    *parents, name = OVERRIDES[option]
+    model: type[BaseModel] = SweepConfig
+    for parent in parents:
+        model = model.model_fields[parent].annotation  # type: ignore[assignment]
+    return model.model_fields[name], model, name
+
+
 # -- examples ------------------------------------------------------------------------------------
 
 
-def test_the_examples_of_the_config_page_are_a_sweep_that_loads(tmp_path):
-    for block in re.findall(r"```yaml\n# (\S+)\n(.*?)```", text(CONFIG), flags=re.DOTALL):
-        path = tmp_path / block[0]
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    """The files that the config page shows, beside those that come with recsweep."""
+    root = tmp_path_factory.mktemp("examples")
+    shutil.copytree(ROOT / "config", root / "config")
+    blocks = re.findall(r"```(?:yaml|python)\n# (\S+\.\w+)\n(.*?)```", text(CONFIG), flags=re.DOTALL)
+    for name, content in blocks:
+        path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block[1], encoding="utf-8")
+        path.write_text(content, encoding="utf-8")
     (shown,) = re.findall(r"```\n(customer_id:token.*?)```", text(CONFIG), flags=re.DOTALL)
     header, *_ = shown.splitlines()
     bought = [f"c1\tp{item}\t5\t{1700000000 + item}" for item in range(6)]
     for name, lines in [("shop", [header, *bought]), ("plain", ["user_id:token\titem_id:token", "a\tb"])]:
-        folder = tmp_path / "data" / name
+        folder = root / "data" / name
         folder.mkdir(parents=True)
         (folder / f"{name}.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    sweep = load_sweep(tmp_path / "config" / "shop.yaml", {"datasets": "shop"})
+    return root
+
+
+def test_the_examples_of_the_config_page_are_a_sweep_that_loads(examples):
+    sweep = load_sweep(examples / "config" / "shop.yaml", {"datasets": "shop"})
     assert [plan.label for plan in plan_sweep(sweep)] == ["shop/HGN"]
     assert check_data(sweep) == {"shop": 6}
     # Without times there are no sequences: a general model.
     model = "defaults: {embedding_size: 8}\nspace:\n  embedding_size: {type: choice, values: [8]}\n"
-    (tmp_path / "config" / "models" / "BPR.yaml").write_text(model, encoding="utf-8")
-    sweep = load_sweep(tmp_path / "config" / "shop.yaml", {"datasets": "plain", "models": "BPR"})
+    (examples / "config" / "models" / "BPR.yaml").write_text(model, encoding="utf-8")
+    sweep = load_sweep(examples / "config" / "shop.yaml", {"datasets": "plain", "models": "BPR"})
     assert [plan.label for plan in plan_sweep(sweep)] == ["plain/BPR"]
     assert check_data(sweep) == {"plain": 1}
+
+
+def test_the_example_of_conditions_has_the_combinations_that_it_says(examples):
+    (plan,) = plan_sweep(load_sweep(examples / "config" / "smoke.yaml", {"models": "Caser"}))
+    space = {name: parameter for name, parameter in plan.space.items() if name != "learning_rate"}
+    assert grid_size(space) == 2 * 3 + 2 * 2, "two more decays in two of six cases"
+    assert "weight_decay" not in plan.defaults
+
+
+def test_the_example_of_phases_divides_the_budget_as_the_page_says(examples):
+    plans = plan_sweep(load_sweep(examples / "config" / "phased.yaml"))
+    budgets = {(plan.model_name, plan.phase): plan.budget for plan in plans}
+    gru4rec = [budgets["GRU4Rec", phase] for phase in ("coarse", "architecture", "training")]
+    fpmc = [budgets["FPMC", phase] for phase in ("coarse", "training")]
+    assert len(budgets) == 5
+    section = " ".join(sections(CONFIG)["Phases"].split())
+    assert "GRU4Rec trains {}, {} and {} trials".format(*gru4rec) in section
+    assert "budget goes to its other phases: {} and {}".format(*fpmc) in section
+    assert sum(gru4rec) == sum(fpmc) == 30
+    shown = yaml.safe_load(re.findall(r"```yaml\n(phases:.*?)```", text(CONFIG), flags=re.DOTALL)[0])
+    shipped = yaml.safe_load(text(ROOT / "config" / "models" / "GRU4Rec.yaml"))
+    assert shown["phases"] == shipped["phases"]
+
+
+def test_the_examples_of_variants_and_of_objectives_are_studies(examples):
+    (plan,) = plan_sweep(load_sweep(examples / "config" / "smoke.yaml", {"models": "Either"}))
+    assert [params["model"] for params in plan.known_good] == ["GRU4Rec", "FPMC"]
+    assert "GRU4Rec.learning_rate" in plan.space
+    (plan,) = plan_sweep(load_sweep(examples / "config" / "tradeoff.yaml"))
+    assert [objective.maximize for objective in plan.objectives] == [True, True, False]
+
+
+def test_the_example_in_python_is_a_sweep(examples):
+    (examples / "config" / "models" / "BPR.yaml").unlink(missing_ok=True)
+    sweep = load_sweep(f"{examples / 'my_sweep.py'}:sweep", {"max_evals": "5"})
+    plans = plan_sweep(sweep)
+    assert [(plan.label, plan.budget) for plan in plans] == [("liked/BPR", 5), ("liked/FPMC", 5)]
+    assert check_data(sweep)["liked"] > 10_000
 
 
 # -- commands ------------------------------------------------------------------------------------
@@ -165,6 +223,35 @@ def command_text(name: str) -> str:
     return "\n".join([own, *linked])
 
 
+def option_rows(page: str) -> dict[str, list[str]]:
+    """Default and meaning of each option in the tables of a page."""
+    return {flag: row for first, row in rows(page).items() for flag in re.findall(r"--[a-z][a-z-]*", first)}
+
+
+def shown_default(option: click.Option) -> str:
+    """What the column `default` must say: what holds where the option is not given."""
+    if option.required:
+        return "required"
+    if isinstance(option.default, str | int) and not option.is_flag:
+        return str(option.default)
+    return default_text(*field_of(option.name)) if option.name in OVERRIDES else "-"
+
+
+@pytest.mark.parametrize("option", OVERRIDES)
+def test_every_value_of_an_option_with_few_is_named(option):
+    annotation = field_of(option)[0].annotation
+    if typing.get_origin(annotation) is typing.Literal:
+        _, meaning = option_rows(sections(COMMANDS)["Options of a sweep"])[f"--{option.replace('_', '-')}"]
+        assert {value for value in literals(annotation) if f"`{value}`" not in meaning} == set()
+
+
+def test_the_defaults_that_the_page_of_commands_shows_are_read_from_the_models():
+    field, model, name = field_of("max_evals")
+    assert (model.__name__, name, field.default) == ("SearchConfig", "max_evals", 20)
+    told = option_rows(command_text("tune"))
+    assert (told["--max-evals"][0], told["--n-trials"][0]) == ("20", "20")
+
+
 @pytest.mark.parametrize("name", cli.commands)
 def test_every_command_and_option_is_explained(name):
     command, page = cli.commands[name], command_text(name)
@@ -173,10 +260,13 @@ def test_every_command_and_option_is_explained(name):
     example = (command.epilog or "").removeprefix("Example: ")
     assert example
     assert example in page, f"docs/commands.md lacks the example of {name}: {example}"
-    told = " ".join(rows(page))
+    told = option_rows(page)
     for option in (o for o in command.params if isinstance(o, click.Option)):
         for flag in option.opts:
-            assert re.search(rf"{re.escape(flag)}\b", told), f"docs/commands.md: no {flag} of {name}"
+            assert flag in told, f"docs/commands.md: no {flag} of {name}"
+            default, meaning = told[flag]
+            assert default == shown_default(option), f"docs/commands.md: the default of {flag} of {name}"
+            assert meaning
 
 
 def test_no_option_is_explained_that_does_not_exist():
@@ -187,7 +277,8 @@ def test_no_option_is_explained_that_does_not_exist():
 
 
 def makefile(pattern: str) -> list[str]:
-    return re.findall(pattern, text(ROOT / "Makefile"), flags=re.MULTILINE)
+    joined = text(ROOT / "Makefile").replace("\\\n", " ")
+    return re.findall(pattern, joined, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("target", makefile(r"^([a-z-]+):[^#\n]*## "))
@@ -198,6 +289,18 @@ def test_every_make_target_is_explained(target):
 @pytest.mark.parametrize("variable", makefile(r"^#v ([A-Z_]+)"))
 def test_every_make_variable_is_explained(variable):
     assert f"`{variable}`" in sections(CONFIG)["Overrides"]
+
+
+def test_the_readme_has_every_variable_of_make_and_every_command():
+    readme = text(ROOT / "README.md")
+    told = {
+        name
+        for first in rows(sections(ROOT / "README.md")["Variables"])
+        for name in re.findall("[A-Z_]+", first)
+    }
+    assert told == set(makefile(r"^#v ([A-Z_]+)"))
+    (listed,) = re.findall(r"`recsweep ((?:\w+ \| )+\w+)`", readme)
+    assert set(listed.split(" | ")) == set(cli.commands)
 
 
 def test_make_documents_every_variable_that_it_reads():

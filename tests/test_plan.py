@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helpers.workspace import NARM, ROWS, SWEEP, make_workspace, run_python
 from recsweep.errors import InputError, UserError
-from recsweep.plan import check_data, find_study, plan_sweep
+from recsweep.plan import check_data, divide, find_study, plan_sweep
 
 SPACE = "space:\n  n_layers: {type: choice, values: [1, 2]}\n"
 LARGE = (
@@ -263,3 +267,344 @@ def test_a_model_cannot_fix_what_is_the_same_for_all_models(tmp_path, name):
     path.write_text(f"fixed: {{{name}: 1}}\n" + path.read_text().replace("fixed:", "# fixed:"))
     with pytest.raises(InputError, match=f"`{name}` is the same for every model of a sweep"):
         plan_sweep(workspace.load())
+
+
+# -- a budget in parts ----------------------------------------------------------------------------
+
+SHARES = st.lists(st.floats(0.01, 100.0), min_size=1, max_size=6)
+
+
+@given(SHARES, st.integers(0, 500))
+def test_the_parts_of_a_budget_sum_to_it_and_none_is_empty(shares, more):
+    parts = divide(len(shares) + more, shares)
+    assert sum(parts) == len(shares) + more
+    assert min(parts) >= 1
+
+
+@given(SHARES, st.integers(0, 500))
+def test_a_larger_share_never_gets_less(shares, more):
+    parts = divide(len(shares) + more, shares)
+    for share, part in zip(shares, parts, strict=True):
+        assert all(part >= other for s, other in zip(shares, parts, strict=True) if share > s)
+
+
+@given(st.integers(1, 6), st.integers(0, 500))
+def test_equal_shares_differ_by_one_at_most_and_the_earlier_gets_more(count, more):
+    parts = divide(count + more, [1.0] * count)
+    assert max(parts) - min(parts) <= 1
+    assert parts == sorted(parts, reverse=True)
+
+
+@given(SHARES, st.integers(0, 300), st.floats(0.1, 50.0))
+def test_the_unit_of_the_shares_does_not_matter(shares, more, unit):
+    total = len(shares) + more
+    apart = zip(divide(total, shares), divide(total, [share * unit for share in shares]), strict=True)
+    assert all(abs(one - other) <= 1 for one, other in apart), "rounding may move one at the edge"
+
+
+@pytest.mark.parametrize(
+    ("total", "shares", "parts"),
+    [
+        (20, [1], [20]),
+        (12, [1, 1, 1], [4, 4, 4]),
+        (20, [1, 1, 1], [7, 7, 6]),
+        (30, [2, 1, 1], [15, 8, 7]),
+        (30, [2, 1], [20, 10]),
+        (3, [100, 1, 1], [1, 1, 1]),
+        (10, [100, 1, 1], [8, 1, 1]),
+        (10, [1, 2, 7], [1, 2, 7]),
+        (10, [0.1, 0.2, 0.7], [1, 2, 7]),
+    ],
+)
+def test_a_budget_is_divided_by_largest_remainders(total, shares, parts):
+    assert divide(total, shares) == parts
+
+
+# -- phases ---------------------------------------------------------------------------------------
+
+PHASED = """\
+defaults: {n_layers: 1, hidden_size: 64, loss_type: CE, weight_decay: 0.0}
+space:
+  n_layers: {type: choice, values: [1, 2]}
+  hidden_size: {type: choice, values: [32, 64]}
+  loss_type: {type: choice, values: [CE, BPR]}
+  weight_decay: {type: choice, values: [0.0, 0.1], when: {loss_type: BPR}}
+phases:
+  coarse: [n_layers, hidden_size]
+  loss: [loss_type, weight_decay]
+  training: [weight_decay]
+"""
+
+
+def phased(root, phases="[coarse, loss]", model=PHASED, extra=""):
+    sweep = SWEEP + f"search: {{phases: {phases}, max_evals: 9{extra}}}\n"
+    return make_workspace(root, sweep=sweep, model=model)
+
+
+def test_each_phase_is_a_study_of_its_own_after_the_one_before(tmp_path):
+    coarse, loss, full = phased(tmp_path, "[coarse, loss, full]").plans()
+    assert [plan.name for plan in (coarse, loss, full)] == [
+        "toy-sweep/toy/NARM/coarse",
+        "toy-sweep/toy/NARM/loss",
+        "toy-sweep/toy/NARM/full",
+    ]
+    assert [plan.label for plan in (coarse, full)] == ["toy/NARM/coarse", "toy/NARM/full"]
+    assert [plan.previous for plan in (coarse, loss, full)] == [None, "coarse", "loss"]
+    assert [plan.is_last for plan in (coarse, loss, full)] == [False, False, True]
+    assert [plan.place[2] for plan in (coarse, loss, full)] == ["coarse", "loss", None]
+    assert len({plan.content_hash for plan in (coarse, loss, full)}) == 3
+    assert len({plan.trial_seed(0) for plan in (coarse, loss, full)}) == 3
+
+
+def test_a_phase_searches_its_part_and_leaves_the_rest_where_it_starts(tmp_path):
+    coarse, loss = phased(tmp_path).plans()
+    assert list(coarse.space) == ["n_layers", "hidden_size"]
+    assert coarse.defaults == {"n_layers": 1, "hidden_size": 64}
+    assert coarse.constants == {"loss_type": "CE", "weight_decay": 0.0}
+    assert coarse.complete({"n_layers": 2, "hidden_size": 32}) == {
+        "n_layers": 2,
+        "hidden_size": 32,
+        "loss_type": "CE",
+    }, "there is no weight decay with CE"
+    begun = dataclasses.replace(
+        loss, start={"n_layers": 2, "hidden_size": 32, "loss_type": "BPR", "weight_decay": 0.1}
+    )
+    assert begun.defaults == {"loss_type": "BPR", "weight_decay": 0.1}
+    flat = begun.settings({"loss_type": "CE"}, seed=1)
+    assert (flat["n_layers"], flat["hidden_size"], flat["loss_type"]) == (2, 32, "CE")
+    assert "weight_decay" not in flat
+
+
+def test_a_condition_on_what_a_phase_does_not_search_is_settled_by_its_start(tmp_path):
+    plan = phased(tmp_path, "[training]").plan()
+    assert dict(plan.space) == {}, "with CE there is nothing to search"
+    with_bpr = dataclasses.replace(plan, start={**plan.model.defaults, "loss_type": "BPR"})
+    assert list(with_bpr.space) == ["weight_decay"]
+    assert with_bpr.space["weight_decay"].when is None
+    (_, loss) = phased(tmp_path / "other").plans()
+    assert loss.space["weight_decay"].when == {"loss_type": "BPR"}, "searched together it stays"
+
+
+def test_every_model_spends_the_same_budget_on_the_phases_that_it_has(tmp_path):
+    workspace = phased(tmp_path, "[coarse, loss, full]", extra=", phase_shares: {full: 2}")
+    workspace.sweep.write_text(workspace.sweep.read_text().replace("[NARM]", "[NARM, STAMP]"))
+    other = PHASED.split("phases:")[0].replace("  n_layers: {type: choice, values: [1, 2]}\n", "")
+    other = other.replace("n_layers: 1, ", "").replace("hidden_size", "embedding_size")
+    (tmp_path / "models" / "STAMP.yaml").write_text(other + "phases: {coarse: [embedding_size]}\n")
+    plans = workspace.plans()
+    budgets = {(plan.model_name, plan.phase): plan.budget for plan in plans}
+    assert budgets == {
+        ("NARM", "coarse"): 2,
+        ("NARM", "loss"): 2,
+        ("NARM", "full"): 5,
+        ("STAMP", "coarse"): 3,
+        ("STAMP", "full"): 6,
+    }
+    inherits = dataclasses.replace(plans[1], inherits=True)
+    assert inherits.budget == 3, "what is inherited comes on top"
+    assert dataclasses.replace(inherits, slots=7).budget == 7
+
+
+def test_an_exhaustive_phase_has_the_grid_of_its_part(tmp_path):
+    assert [plan.budget for plan in phased(tmp_path).plans(algo="exhaustive")] == [4, 3]
+
+
+def test_a_start_and_a_phase_are_part_of_the_definition_and_the_rest_of_the_file_is_not(tmp_path):
+    (coarse, loss) = phased(tmp_path / "a").plans()
+    assert coarse.definition["phase"] == {
+        "name": "coarse",
+        "searched": ["n_layers", "hidden_size"],
+        "start": {"n_layers": 1, "hidden_size": 64, "loss_type": "CE", "weight_decay": 0.0},
+    }
+    elsewhere = dataclasses.replace(loss, start={**loss.model.defaults, "n_layers": 2})
+    assert elsewhere.content_hash != loss.content_hash
+    assert elsewhere.definition["phase"]["start"]["n_layers"] == 2
+    other_lists = PHASED.replace("training: [weight_decay]", "architecture: [hidden_size]")
+    assert phased(tmp_path / "b", model=other_lists).plans()[0].content_hash == coarse.content_hash
+    whole = make_workspace(tmp_path / "c", model=PHASED).plan()
+    without = make_workspace(tmp_path / "d", model=PHASED.split("phases:")[0]).plan()
+    assert whole.content_hash == without.content_hash
+    assert "phase" not in whole.definition
+
+
+@pytest.mark.parametrize(
+    ("phases", "options", "message"),
+    [
+        (
+            "[architecture]",
+            {},
+            "models/NARM.yaml:8:3: NARM has none of the phases architecture; "
+            "add one to `phases` of the model, or search the phase full",
+        ),
+        (
+            "[coarse, loss, full]",
+            {"max_evals": 2},
+            "max_evals: each of the 3 phases of NARM needs a trial, but max_evals is 2; "
+            "raise it, or name fewer phases",
+        ),
+    ],
+)
+def test_phases_that_cannot_be_searched_are_refused(tmp_path, phases, options, message):
+    with pytest.raises(InputError) as caught:
+        phased(tmp_path, phases).plans(**options)
+    assert str(caught.value).removeprefix(f"{tmp_path}/") == message
+
+
+def test_a_phase_that_names_an_unknown_parameter_is_one_line_with_its_place(tmp_path):
+    model = PHASED.replace("coarse: [n_layers, hidden_size]", "coarse: [n_layers, hiden_size]")
+    refused(
+        phased(tmp_path, "[full]", model=model),
+        "{root}/models/NARM.yaml:8:22: `hiden_size` is not in the space; did you mean `hidden_size`?",
+    )
+
+
+def test_the_phases_of_one_study_are_found_together(tmp_path):
+    plans = phased(tmp_path).plans()
+    assert find_study(plans, "toy", "NARM") == plans
+
+
+# -- conditions -----------------------------------------------------------------------------------
+
+CONDITION = """\
+defaults: {n_layers: 1, hidden_size: 64, learning_rate: 0.1}
+space:
+  n_layers: {type: choice, values: [1, 2]}
+  hidden_size: {type: choice, values: [32, 64], when: {%s}}
+  learning_rate: {type: uniform, min: 0, max: 1%s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "more", "message"),
+    [
+        ("nlayers: 1", "", "4:56: `nlayers` is no other parameter of the space; did you mean `n_layers`?"),
+        (
+            "hidden_size: 64",
+            "",
+            "4:56: `hidden_size` is no other parameter of the space; use one of learning_rate, n_layers",
+        ),
+        (
+            "learning_rate: 0.1",
+            "",
+            "4:56: `learning_rate` is continuous; depend on a choice, quniform or randint",
+        ),
+        ("n_layers: 3", "", "4:66: `n_layers` is never 3; use one of its values"),
+        ("n_layers: [1, 3]", "", "4:66: `n_layers` is never 3; use one of its values"),
+        ('n_layers: "1"', "", "4:66: `n_layers` is never '1'; use one of its values"),
+    ],
+)
+def test_a_condition_that_can_never_hold_is_one_line_with_its_place(tmp_path, when, more, message):
+    workspace = make_workspace(tmp_path, model=CONDITION % (when, more))
+    refused(workspace, f"{{root}}/models/NARM.yaml:{message}")
+
+
+def test_parameters_that_depend_on_each_other_are_refused(tmp_path):
+    model = (
+        "defaults: {n_layers: 1, hidden_size: 64}\nspace:\n"
+        "  n_layers: {type: choice, values: [1, 2], when: {hidden_size: 64}}\n"
+        "  hidden_size: {type: choice, values: [32, 64], when: {n_layers: 1}}\n"
+    )
+    refused(
+        make_workspace(tmp_path, model=model),
+        "{root}/models/NARM.yaml:3:44: `n_layers` depends on itself; take one condition away",
+    )
+
+
+def test_a_parameter_that_does_not_exist_at_the_defaults_has_no_value_there(tmp_path):
+    plan = make_workspace(tmp_path, model=CONDITION % ("n_layers: 2", "")).plan()
+    assert plan.defaults == {"n_layers": 1, "learning_rate": 0.1}
+    assert plan.complete({"n_layers": 2, "hidden_size": 32, "learning_rate": 0.5})["hidden_size"] == 32
+    assert "hidden_size" not in plan.settings({"n_layers": 1, "learning_rate": 0.5}, 1)
+
+
+def test_a_condition_is_part_of_a_study_and_none_is_as_it_was_before_there_were_any(tmp_path):
+    one, two = (
+        make_workspace(tmp_path / w[-1], model=CONDITION % (w, "")).plan()
+        for w in ("n_layers: 1", "n_layers: 2")
+    )
+    assert one.content_hash != two.content_hash
+    assert "when" not in make_workspace(tmp_path / "c").plan().definition["model"]["space"]["n_layers"]
+
+
+# -- variants -------------------------------------------------------------------------------------
+
+
+def test_a_study_of_variants_starts_with_the_defaults_of_each_model(tmp_path):
+    workspace = make_workspace(tmp_path, sweep=SWEEP.replace("[NARM]", "[Any]"))
+    (tmp_path / "models" / "STAMP.yaml").write_text(
+        "defaults: {embedding_size: 8}\nspace:\n  embedding_size: {type: choice, values: [8, 16]}\n"
+    )
+    (tmp_path / "models" / "Any.yaml").write_text("model_variants: [NARM, STAMP]\n")
+    plan = workspace.plan(phases="coarse")
+    assert (plan.label, plan.name) == ("toy/Any", "toy-sweep/toy/Any/full_with_model")
+    assert plan.known_good == (
+        {"model": "NARM", "NARM.n_layers": 1},
+        {"model": "STAMP", "STAMP.embedding_size": 8},
+    )
+    assert [plan.model_of(params) for params in plan.known_good] == ["NARM", "STAMP"]
+    flat = plan.settings({"model": "STAMP", "STAMP.embedding_size": 16}, 1)
+    assert (flat["model"], flat["embedding_size"]) == ("STAMP", 16)
+    assert not any("." in name for name in flat)
+    assert plan.budget == 20, "it is searched whole, whatever the phases"
+    assert set(plan.definition["variants"]) == {"NARM", "STAMP"}
+
+
+# -- several objectives, pruning, limits ----------------------------------------------------------
+
+
+def test_each_objective_is_maximized_or_minimized_as_its_meaning_asks(tmp_path):
+    extra = "evaluation: {objectives: [NDCG@10, AveragePopularity@5, training_seconds]}\n"
+    plan = make_workspace(tmp_path, sweep=SWEEP + "search: {engine: optuna}\n" + extra).plan()
+    assert [(o.name, o.maximize) for o in plan.objectives] == [
+        ("NDCG@10", True),
+        ("AveragePopularity@5", False),
+        ("training_seconds", False),
+    ]
+    assert (plan.directions, plan.maximize) == ([True, False, False], True)
+    flat = plan.settings({"n_layers": 1}, 1)
+    assert flat["topk"] == [5, 10]
+    assert "AveragePopularity" in flat["metrics"]
+    assert plan.definition["evaluation"]["objectives"] == [
+        "NDCG@10",
+        "AveragePopularity@5",
+        "training_seconds",
+    ]
+
+
+def test_an_unknown_objective_is_one_line_with_its_place(tmp_path):
+    extra = "search: {engine: optuna}\nevaluation: {objectives: [NDCG@10, Recal@10]}\n"
+    refused(
+        make_workspace(tmp_path, sweep=SWEEP + extra),
+        "{root}/sweep.yaml:5:36: unknown metric `Recal`; did you mean `recall`?",
+    )
+
+
+def test_what_was_not_there_before_is_no_part_of_a_study_that_does_not_use_it(tmp_path):
+    definition = make_workspace(tmp_path).plan().definition
+    assert definition.keys() == {"dataset", "data", "model", "training", "evaluation", "search", "seed"}
+    assert definition["search"].keys() == {"engine", "algo", "startup_trials"}
+    assert "objectives" not in definition["evaluation"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout_minutes": 1},
+        {"sweep_timeout_minutes": 1},
+        {"no_improvement_after": 1},
+        {"workers_per_study": 3},
+        {"device": "cpu"},
+    ],
+)
+def test_limits_and_places_are_no_part_of_a_study(tmp_path, options):
+    workspace = make_workspace(tmp_path)
+    assert workspace.plan(**options).content_hash == workspace.plan().content_hash
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"warm_start": "a.json"}, {"transfer": True}, {"engine": "optuna"}, {"pruner": "asha"}, {"patience": 3}],
+)
+def test_how_a_study_searches_is_part_of_it(tmp_path, options):
+    workspace = make_workspace(tmp_path)
+    assert workspace.plan(**options).content_hash != workspace.plan().content_hash

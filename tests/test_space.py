@@ -165,6 +165,134 @@ def test_combination_number_and_combination_are_inverse(space):
     assert spaces.combination_index(space, last) == size - 1
 
 
+@st.composite
+def conditional_grids(draw):
+    """Up to five parameters in any order, each of which may depend on up to two of those made before it."""
+    space: dict = {}
+    for name in draw(st.permutations("abcde"))[: draw(st.integers(1, 5))]:
+        parameter = draw(FINITE)
+        when = {}
+        for parent in (
+            draw(st.lists(st.sampled_from(sorted(space)), unique=True, max_size=2)) if space else ()
+        ):
+            values = [value for value in space[parent].grid() if not isinstance(value, list)]
+            if values:
+                some = tuple(draw(st.lists(st.sampled_from(values), min_size=1, max_size=3)))
+                when[parent] = some if draw(st.booleans()) else some[0]
+        space[name] = parameter.model_copy(update={"when": when or None})
+    return {name: space[name] for name in draw(st.permutations(sorted(space)))}
+
+
+def brute_force(space):
+    """The existing parameters of every combination of all parameters, each once."""
+    whole = itertools.product(*(parameter.grid() for parameter in space.values()))
+    points = (spaces.cast(space, dict(zip(space, values, strict=True))) for values in whole)
+    return {repr(params) for params in points}
+
+
+@given(conditional_grids())
+@settings(max_examples=100, deadline=None)
+def test_a_conditional_grid_visits_every_combination_of_what_exists_once(space):
+    assume(math.prod(parameter.size for parameter in space.values()) <= 3000)
+    seen = [repr(params) for params in spaces.combinations(space)]
+    assert len(seen) == len(set(seen)) == spaces.grid_size(space)
+    assert set(seen) == brute_force(space)
+
+
+@given(conditional_grids())
+@settings(max_examples=60, deadline=None)
+def test_number_and_combination_of_a_conditional_space_are_inverse(space):
+    assume(spaces.grid_size(space) <= 3000)
+    for index, params in enumerate(itertools.islice(spaces.combinations(space), 100)):
+        assert spaces.combination_at(space, index) == params
+        assert spaces.combination_index(space, params) == index
+        assert list(params) == [name for name in space if spaces.is_active(space, name, params)]
+    last = spaces.combination_at(space, spaces.grid_size(space) - 1)
+    assert spaces.combination_index(space, last) == spaces.grid_size(space) - 1
+
+
+@given(conditional_grids())
+@settings(max_examples=60, deadline=None)
+def test_what_others_depend_on_comes_before_them(space):
+    order = spaces.parents_first(space)
+    assert sorted(order) == sorted(space)
+    for position, name in enumerate(order):
+        assert set(space[name].when or {}) <= set(order[:position])
+
+
+def test_without_conditions_the_order_is_the_spaces_own():
+    space = {name: make(type="randint", min=1, max=2) for name in "bca"}
+    assert spaces.parents_first(space) == ["b", "c", "a"]
+
+
+def test_a_large_conditional_space_is_counted_and_numbered_without_being_listed():
+    space = {
+        "n": make(type="randint", min=0, max=10**15, when={"loss": "BPR"}),
+        "loss": make(type="choice", values=["CE", "BPR"]),
+        "parent": make(type="randint", min=1, max=10**6),
+        "extra": make(type="randint", min=1, max=7, when={"parent": [5, 900_000]}),
+    }
+    of_the_parent = 10**6 - 2 + 2 * 7
+    size = of_the_parent + of_the_parent * (10**15 + 1)
+    assert spaces.grid_size(space) == size
+    for index in (0, 3, of_the_parent, size // 2, size - 1):
+        assert spaces.combination_index(space, spaces.combination_at(space, index)) == index
+
+
+def test_a_combination_without_a_value_is_refused():
+    space = {"a": make(type="randint", min=1, max=2), "b": make(type="randint", min=1, max=2)}
+    with pytest.raises(ValueError, match="every parameter that exists must have a value, but got only a"):
+        spaces.combination_index(space, {"a": 1})
+
+
+def test_a_condition_is_judged_by_the_value_that_the_model_gets():
+    space = {
+        "warmup": make(type="randint", min=1, max=3, when={"dropout": 0.3}),
+        "dropout": make(type="quniform", min=0.0, max=0.5, q=0.1),
+    }
+    assert spaces.cast(space, {"warmup": 2.0, "dropout": 0.1 + 0.2}) == {"warmup": 2, "dropout": 0.3}
+
+
+@given(FINITE)
+def test_every_value_of_a_grid_has_its_number_its_rank_and_its_part_of_the_unit_interval(parameter):
+    for index, value in enumerate(parameter.grid()):
+        assert parameter.index(value) == index
+        assert repr(parameter.at(index)) == repr(value)
+        assert repr(parameter.at_rank(parameter.rank(value))) == repr(value)
+        assert repr(parameter.from_unit(parameter.to_unit(value))) == repr(value)
+    size = parameter.size
+    parts = [parameter.from_unit((part + 0.5) / size) for part in range(size)]
+    assert sorted(map(repr, parts)) == sorted(map(repr, parameter.grid()))
+    assert parameter.contains(parameter.from_unit(0.0))
+    assert parameter.contains(parameter.from_unit(1.0))
+
+
+@given(reals(), st.floats(0, 1))
+def test_a_share_of_the_way_through_a_range_is_a_value_of_it(parameter, share):
+    value = parameter.from_unit(share)
+    assert parameter.contains(value)
+    assert parameter.to_unit(value) == pytest.approx(share, abs=1e-6)
+
+
+def test_numbers_ascend_by_rank_in_whatever_order_they_are_listed():
+    rates = make(type="choice", values=[0.01, 0.0001, 1, 0.001])
+    assert rates.ordered
+    assert [rates.at_rank(rank) for rank in range(4)] == [0.0001, 0.001, 0.01, 1]
+    assert [rates.from_unit(share) for share in (0.0, 0.3, 0.6, 0.9)] == [0.0001, 0.001, 0.01, 1]
+    words = make(type="choice", values=["b", "a", True])
+    assert not words.ordered
+    assert [words.at_rank(rank) for rank in range(3)] == ["b", "a", True]
+
+
+def test_a_point_of_the_unit_cube_has_only_what_exists():
+    space = {
+        "negatives": make(type="randint", min=1, max=4, when={"loss": "BPR"}),
+        "loss": make(type="choice", values=["CE", "BPR"]),
+    }
+    assert spaces.from_unit(space, {"negatives": 0.99, "loss": 0.6}) == {"negatives": 4, "loss": "BPR"}
+    assert spaces.from_unit(space, {"negatives": 0.99, "loss": 0.1}) == {"loss": "CE"}
+
+
 @given(GRIDS)
 @settings(max_examples=40, deadline=None)
 def test_a_grid_visits_every_combination_once(space):

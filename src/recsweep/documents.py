@@ -165,13 +165,16 @@ def explain(error: Any, model: type[BaseModel], data: Any) -> tuple[str, str]:
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return f"`{key}` must hold keys and values, but got {_short(value)}", "write `key: value` below it"
     if kind == "too_short":
+        least = error["ctx"]["min_length"]
+        if least > 1:
+            return f"`{key}` must name {least} or more, but got {_short(value)}", "name another"
         return f"`{key}` must not be empty", "name at least one"
     if location and location[-1] in _UNIONS and str(location[-1]) != key.split(".")[-1]:
         return f"`{key}` must be {_UNIONS[location[-1]]}, but got {_short(value)}", "correct the value"
     message = str(error["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if kind == "value_error":  # our own validators name the value themselves
-        return f"`{key}`: {message}", "correct the value"
+        return f"`{key}`: {message}" if location else message, "correct the value"
     return f"`{key}`: {message}, but got {_short(value)}", "correct the value"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -140,13 +141,12 @@ def _from_python(path: Path, name: str) -> Sweep:
     if spec is None or spec.loader is None:
         raise InputError(path, "cannot be loaded as Python", "give FILE.py:NAME", 1, 1)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses and pydantic look for the names of its types
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        line = next(
-            (f.lineno for f in traceback.extract_tb(error.__traceback__)[::-1] if f.filename == str(path)), 1
-        )
         problem = " ".join(str(error).split())
+        line = _line_of(error, path)
         raise InputError(path, f"{type(error).__name__}: {problem}", "correct the file", line, 1) from error
     made = getattr(module, name, None)
     if isinstance(made, Sweep):
@@ -157,6 +157,14 @@ def _from_python(path: Path, name: str) -> Sweep:
         return replace(make_sweep(made, folder), document=Document(folder / path.name, {}, None))
     names = [key for key, value in vars(module).items() if isinstance(value, Sweep | SweepConfig)]
     raise InputError(path, f"`{name}` is no SweepConfig, but {made!r}"[:200], nearest(name, names), 1, 1)
+
+
+def _line_of(error: Exception, path: Path) -> int:
+    """The last line of a file that an error came through."""
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).resolve() == path.resolve():
+        return error.lineno or 1
+    frames = traceback.extract_tb(error.__traceback__)[::-1]
+    return next((f.lineno or 1 for f in frames if Path(f.filename).resolve() == path.resolve()), 1)
 
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,6 +198,21 @@ def option_flags(overrides: Mapping[str, Any]) -> list[str]:
 
 
 def _override(config: SweepConfig, given: Mapping[str, Any]) -> SweepConfig:
+    data = _overridden(config, given)
+    try:
+        return SweepConfig.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = _to_blame(config, given, first)
+        _, fix = explain(first, SweepConfig, data)
+        message = first["msg"].removeprefix("Value error, ")
+        problem = f"{message[0].lower()}{message[1:]}"
+        if first["type"] != "value_error":  # our own validators name the value themselves
+            problem += f", but got {given[option]!r}"
+        raise InputError(option, problem, fix) from None
+
+
+def _overridden(config: SweepConfig, given: Mapping[str, Any]) -> dict[str, Any]:
     data = config.model_dump()
     for option, value in given.items():
         target = data
@@ -197,25 +220,25 @@ def _override(config: SweepConfig, given: Mapping[str, Any]) -> SweepConfig:
         for parent in parents:
             target = target[parent]
         target[key] = value
-    try:
-        return SweepConfig.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        location = tuple(first["loc"])
-        # An option that set the value, or for a rule between several values the last that set one of them.
-        options = [
-            name
-            for name in given
-            if OVERRIDES[name] == location[: len(OVERRIDES[name])]
-            or location == OVERRIDES[name][: len(location)]
-        ]
-        option = options[-1] if options else list(given)[-1]
-        _, fix = explain(first, SweepConfig, data)
-        message = first["msg"].removeprefix("Value error, ")
-        problem = f"{message[0].lower()}{message[1:]}"
-        if "but got" not in problem:
-            problem += f", but got {given[option]!r}"
-        raise InputError(option, problem, fix) from None
+    return data
+
+
+def _to_blame(config: SweepConfig, given: Mapping[str, Any], mistake: Any) -> str:
+    """The option that set the wrong value; of a rule between values the last without which it holds."""
+    location = tuple(mistake["loc"])
+    for option in given:
+        if OVERRIDES[option] == location[: len(OVERRIDES[option])]:
+            return option
+    for option in reversed(list(given)):
+        try:
+            SweepConfig.model_validate(
+                _overridden(config, {name: value for name, value in given.items() if name != option})
+            )
+        except ValidationError as error:
+            if any(other["loc"] == mistake["loc"] for other in error.errors(include_url=False)):
+                continue
+        return option
+    return list(given)[-1]
 
 
 def _find(sweep: Sweep, kind: Literal["datasets", "models"], name: str) -> Document:

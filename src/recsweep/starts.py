@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +65,7 @@ def begin(plan: StudyPlan, store: Store, best_params: str | None = None) -> tupl
     if study is not None:
         found = _winner(earlier, study, store)
         start = {**_started_at(plan, study), **found.params}
-        return replace(plan, start=spaces.cast(plan.model.space, start), inherits=True), found
+        return replace(plan, start=_typed(plan.model.space, start), inherits=True), found
     path = plan.outputs.best_params(earlier.dataset_name, earlier.model_name, earlier.phase)
     if path.is_file():
         return replace(plan, start=_whole(plan, read_single(path), path)), None
@@ -139,7 +141,7 @@ def settled_starts(plan: StudyPlan, study: Study) -> tuple[Params, ...]:
 
 def _warm(plan: StudyPlan, store: Store) -> Iterator[Params]:
     for entry in plan.sweep.search.warm_start:
-        name = entry.format_map(_Names(dataset=plan.dataset_name, model=plan.model_name, phase=plan.phase))
+        name = _filled_in(entry, plan)
         if name.endswith(_FILES):
             path = plan.folder / name
             for params in read_params(path):
@@ -154,11 +156,10 @@ def _warm(plan: StudyPlan, store: Store) -> Iterator[Params]:
         yield known
 
 
-class _Names(dict[str, str]):
-    """Placeholders of `warm_start`; others stay as they are."""
-
-    def __missing__(self, key: str) -> str:
-        return f"{{{key}}}"
+def _filled_in(entry: str, plan: StudyPlan) -> str:
+    """A name with its placeholders; other braces stay as they are."""
+    known = {"dataset": plan.dataset_name, "model": plan.model_name, "phase": plan.phase}
+    return re.sub(r"\{(dataset|model|phase)\}", lambda found: known[found[1]], entry)
 
 
 def _transferred(plan: StudyPlan, store: Store) -> Iterator[Params]:
@@ -197,7 +198,12 @@ def _whole(plan: StudyPlan, params: Mapping[str, Any], path: Path) -> Params:
                 f"{value!r} of `{name}` lies outside its space",
                 "widen the space, or take another value",
             )
-    return spaces.cast(space, {**plan.model.defaults, **params})
+    return _typed(space, {**plan.model.defaults, **params})
+
+
+def _typed(space: spaces.Space, params: Mapping[str, Any]) -> Params:
+    """Every value in its own type; those too that do not exist here, for a search may come where they do."""
+    return {name: space[name].cast(params[name]) for name in space if name in params}
 
 
 # -- files of parameters -------------------------------------------------------------------------
@@ -212,9 +218,8 @@ def newest(pattern: str) -> Path:
     path = Path(pattern)
     if path.is_file():
         return path
-    root = Path(path.anchor) if path.is_absolute() else Path()
-    relative = str(path.relative_to(path.anchor)) if path.is_absolute() else pattern
-    found = [file for file in root.glob(relative) if file.is_file()] if relative else []
+    # Not Path.glob, which raises for some patterns.
+    found = [Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).is_file()]  # noqa: PTH207
     if not found:
         raise InputError("--best-params", f"there is no file {pattern}", "give a best_params.json")
     return max(found, key=lambda file: (file.stat().st_mtime, str(file)))
@@ -237,9 +242,13 @@ def read_params(path: Path) -> list[dict[str, Any]]:
     data: Any = _json(path) if path.suffix == ".json" else load_document(path).data
     several: Sequence[Any] = data if isinstance(data, list) else [data]
     found = [item.get("parameters", item) if isinstance(item, dict) else item for item in several]
-    if not found or not all(isinstance(item, dict) for item in found):
+    if not found or not all(map(_are_parameters, found)):
         raise InputError(path, "must hold parameters by name", 'write {"learning_rate": 0.001}')
     return found
+
+
+def _are_parameters(data: Any) -> bool:
+    return isinstance(data, dict) and all(isinstance(name, str) for name in data)
 
 
 def _json(path: Path) -> Any:

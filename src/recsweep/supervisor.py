@@ -319,16 +319,17 @@ class Supervisor:
         )
 
     def _pause_if_all_fail(self, plan: StudyPlan, study: Study) -> None:
-        results = study.results()
+        results = [trial for trial in study.results() if not trial.inherited]
         failures = [trial for trial in results if trial.state == "failed"]
         messages = {trial.failure.get("message") for trial in failures}
         if len(failures) < len(results) or len(messages) != 1:
             return
-        if len(failures) < min(ALIKE_FAILURES, plan.budget):
+        if len(failures) < min(ALIKE_FAILURES, plan.budget - plan.inherits):
             return
         message = messages.pop() or ""
         self._abandon(study, "the study was paused")
-        failures = study.results()  # a worker may have gone on to fail until it was stopped
+        # A worker may have gone on to fail until it was stopped.
+        failures = [trial for trial in study.results() if not trial.inherited]
         study.return_slots(failures)
         raise SweepPaused(
             f"{plan.label}: the first {len(failures)} trials all failed alike; {message}; "
@@ -457,7 +458,8 @@ class Supervisor:
     def _announce(self, plan: StudyPlan, view: StudyView, open_slots: int) -> None:
         head = f"study {view.position}/{view.count} {plan.label}"
         if not open_slots:
-            self._display.line(f"{head}: all {plan.budget} trials are in the store, nothing to train")
+            count = f"all {plan.budget}" if view.filled >= plan.budget else f"{view.filled} of {plan.budget}"
+            self._display.line(f"{head}: {count} trials are in the store, nothing to train")
             return
         search = plan.sweep.search
         self._display.line(

@@ -99,6 +99,7 @@ def test_trials_that_fail_alike_pause_the_study_and_burn_no_budget(folder: Folde
     model["fixed"] |= {"hidden_size": 30, "n_heads": 4}
     for name in ("hidden_size", "n_heads"):
         del model["defaults"][name], model["space"][name]
+    del model["phases"]
     (folder.path / "config/models/SASRec.yaml").write_text(yaml.safe_dump(model))
     done = folder.run("tune", *tune_options(5, models="SASRec"))
     assert done.returncode == 3
@@ -152,7 +153,7 @@ def test_two_supervisors_share_one_study_without_running_a_slot_twice(folder: Fo
 def test_a_worker_joins_a_sweep_that_runs_elsewhere_and_leaves(folder: Folder) -> None:
     refused = folder.run("worker", *tune_options(4))
     assert refused.returncode == 2
-    assert "a worker joins a sweep that runs" in refused.stderr
+    assert "a worker joins a sweep that was opened" in refused.stderr
     process = folder.start("tune", *tune_options(4, epochs=8))
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")

@@ -52,7 +52,11 @@ DEVICES = ["auto", "cpu", "cuda", "mps"]
 @click.command(epilog="Example: recsweep train --config outputs/results/tuning/ml-100k/FPMC/best_config.yaml")
 @click.option("--config", "config", required=True, metavar="FILE", help="A complete RecBole config.")
 @click.option(
-    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"])
+    "--device",
+    default="auto",
+    show_default=True,
+    type=click.Choice(DEVICES),
+    help="Where to train; auto is CUDA where there is one.",
 )
 @click.option(
     "--outputs", default="outputs", show_default=True, metavar="FOLDER", help="Where prepared data is cached."

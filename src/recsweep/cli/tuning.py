@@ -122,21 +122,30 @@ def announce(plans: list[StudyPlan], best_params: str | None = None, more: int |
     click.echo(f"{len(plans)} studies, {total} trials to run{how}{pruned}, at most {epochs} epochs each")
 
 
-def _open_slots(plan: StudyPlan, best_params: str | None = None, more: int | None = None) -> tuple[int, int]:
-    """Trials that a study may train, and how many of them are still to be; makes no store."""
+def _open_slots(
+    plan: StudyPlan, best_params: str | None = None, more: int | None = None, *, as_opened: bool = False
+) -> tuple[int, int]:
+    """Trials that a study may train, and how many of them are still to be; makes no store.
+
+    Args:
+        as_opened: with the start that it has in the store, where it is there.
+    """
     from recsweep.limits import closed
-    from recsweep.starts import begin
+    from recsweep.starts import as_begun, begin
 
     if plan.storage_url == plan.outputs.storage_url and not plan.outputs.database.is_file():
         return plan.budget, plan.budget
     with _store(plan) as store:
-        try:
-            begin(plan, store, best_params)
-        except InputError:
-            raise
-        except UserError:  # the phase before is to run first
-            return plan.budget, plan.budget
-        begun, _ = _begin(plan, store, best_params, more)
+        if as_opened and store.find_study(plan.name) is not None:
+            begun = as_begun(plan, store)
+        else:
+            try:
+                begin(plan, store, best_params)
+            except InputError:
+                raise
+            except UserError:  # the phase before is to run first
+                return plan.budget, plan.budget
+            begun, _ = _begin(plan, store, best_params, more)
         study = store.find_study(begun.name, begun.definition)
         trained = begun.budget - begun.inherits
         if study is None:
@@ -219,20 +228,20 @@ def evaluate(**options: Any) -> None:
     studies = studies_of(options)
     chosen = [plan for plan in studies.chosen if plan.is_last]
     for plan in chosen:
-        budget, missing = _open_slots(plan)
+        budget, missing = _open_slots(plan, as_opened=True)
         if missing:
             raise UserError(
                 f"{plan.label}: {missing} of {budget} trials are still to run; "
                 f"the test split stays unseen until the study is closed; run `recsweep tune` first"
             )
+    from recsweep.starts import as_begun
     from recsweep.supervisor import Supervisor
 
     with Display() as display, Supervisor(display) as supervisor:
         for plan in chosen:
             with _store(plan) as store:
-                begun, origin = _begin(plan, store)
-            position = studies.position(plan)
-            metrics = supervisor.run_study(begun, position, len(studies.all), origin=origin)
+                begun = as_begun(plan, store)
+            metrics = supervisor.run_study(begun, studies.position(plan), len(studies.all))
             _write_and_tell(begun, display)
             for name, value in (metrics or {}).items():
                 click.echo(f"{plan.label} test {name} {value:.4f}")
@@ -290,15 +299,11 @@ def _opened(plan: StudyPlan, store: Store, *, alone: bool) -> StudyPlan | None:
     Raises:
         UserError: it was not, and it is the only one that was asked for.
     """
-    if store.find_study(plan.name) is None and not alone:
-        return None
-    try:
-        begun, _ = _begin(plan, store)
-    except UserError:
-        if alone:
-            raise
-        return None
-    return begun
+    from recsweep.starts import as_begun
+
+    if store.find_study(plan.name) is not None:
+        return as_begun(plan, store)
+    return _begin(plan, store)[0] if alone else None
 
 
 COMMANDS = [tune, open_, worker, summarize, evaluate]

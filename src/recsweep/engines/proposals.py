@@ -31,7 +31,9 @@ class Known:
     running: list[Params]
 
 
-def propose(session: Session, slot: int, sampler: Callable[[Known], Draw]) -> Params:
+def propose(
+    session: Session, slot: int, sampler: Callable[[Known], Draw], redraws: int = MAX_REDRAWS
+) -> Params:
     """Parameters for a slot: what the search starts with, a point of the grid, or a draw of the sampler."""
     search = session.search
     if search.algo == "exhaustive":
@@ -40,7 +42,7 @@ def propose(session: Session, slot: int, sampler: Callable[[Known], Draw]) -> Pa
     if fixed is not None:
         return fixed
     known = Known(slot, session.proposal_seed(slot), session.history(), session.running())
-    return untried(search.space, known, sampler(known))
+    return untried(search.space, known, sampler(known), redraws)
 
 
 def grid_point(search: Search, slot: int) -> Params:
@@ -63,17 +65,17 @@ def starting_points(search: Search) -> list[Params]:
     return points
 
 
-def untried(space: Space, known: Known, draw: Draw) -> Params:
+def untried(space: Space, known: Known, draw: Draw, redraws: int = MAX_REDRAWS) -> Params:
     """A draw that nobody has tried or runs now; where there is none left to try, any.
 
-    A point with a continuous parameter counts as new. After `MAX_REDRAWS` draws of tried points one of
-    those that are left is taken at random.
+    A point with a continuous parameter counts as new. Where all draws were tried points, one of those
+    that are left is taken at random.
     """
     tried = [observation.params for observation in known.history] + known.running
     params = draw(known.seed)
     if not _among(space, params, tried) or _all_among(space, tried):
         return params
-    for redraw in range(1, MAX_REDRAWS):
+    for redraw in range(1, redraws):
         params = draw((known.seed + redraw) % SEEDS)
         if not _among(space, params, tried):
             return params

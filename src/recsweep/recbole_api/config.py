@@ -75,7 +75,7 @@ def resolve_device(wanted: str) -> torch.device:
     """`auto`: CUDA where there is one. `cuda:1` and the like are taken as they are.
 
     Raises:
-        UserError: `cuda` was asked for and is not there.
+        UserError: `cuda` or `mps` was asked for and is not there.
     """
     from recsweep.errors import UserError
 
@@ -87,6 +87,10 @@ def resolve_device(wanted: str) -> torch.device:
             + ("a CPU build" if torch.version.cuda is None else f"built for CUDA {torch.version.cuda}")
             + "; use device: auto, or see the README on CUDA builds"
         )
-    if ":" in wanted:
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise UserError(
+            "device: mps was asked for, but torch sees no GPU of a Mac; use device: auto, or another torch"
+        )
+    if ":" in wanted or wanted == "mps":
         return torch.device(wanted)
     return torch.device("cuda" if available and wanted != "cpu" else "cpu")

@@ -134,9 +134,9 @@ def footnotes(results: list[StudyResult]) -> list[str]:
     for title, numbers in (("Failed", failed), ("Pruned", pruned)):
         found = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
         notes += [f"{title} trials: {found}."] if found else []
-    for result in results:
+    for result in (one for last in results for one in (*last.before, last)):
         if result.ended is not None and result.ended.limit != MAX_EVALS:
-            notes.append(f"{_name(result)} was ended by {result.ended.reason}.")
+            notes.append(f"{result.plan.label} was ended by {result.ended.reason}.")
     return notes
 
 

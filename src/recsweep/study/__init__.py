@@ -1,6 +1,6 @@
-"""The store: studies, their slots, and the trials that fill them. The only importer of Optuna.
+"""The store: studies, their slots, and the trials that fill them. The only importer of Optuna's storages.
 
-The store is an Optuna RDB storage, so any Optuna tool opens it. A slot is one unit of the budget
+The store is a storage of Optuna's, so any Optuna tool opens it. A slot is one unit of the budget
 and keeps its number and its seed whatever happens. It is filled by trials: the first one waits
 from the start; when the process of a trial dies, the trial is closed as failed and a new one waits
 for the same slot. What a slot came to is what its latest trial came to.
