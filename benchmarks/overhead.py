@@ -45,10 +45,10 @@ from unittest.mock import patch
 import torch
 
 from recsweep import training, worker
-from recsweep.loading import load_sweep
 from recsweep.engines import hyperopt_
 from recsweep.events import Event, Ready, TrialDone
 from recsweep.files import write_yaml
+from recsweep.loading import load_sweep
 from recsweep.owner import this_process
 from recsweep.plan import StudyPlan, plan_sweep
 from recsweep.provenance import hardware

@@ -16,7 +16,7 @@ until the best one of the log is found (equal at four decimals is equal).
   needs after the same slot 0, which is known exactly: of n trials left, k of them best, the first best one
   is expected at (n + 1) / (k + 1). The 95 % interval of the difference is over the searches.
 
-    python benchmarks/search_published.py --published FOLDER --seeds 10
+    python benchmarks/search_published.py --published FOLDER --seeds 20
 
 Where there is no such folder, it says so and ends well. The exit code is 1 where a search tried a
 combination twice or missed the best, or where a model-based algo is worse than random beyond chance.
@@ -172,8 +172,8 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="How soon each algo finds the best of published searches.")
     parser.add_argument("--published", type=Path, default=PUBLISHED, metavar="FOLDER")
-    parser.add_argument("--seeds", type=int, default=10, help="searches of each arm on each published search")
-    parser.add_argument("--gp-seeds", type=int, default=2, help="the same for gp, which takes its time")
+    parser.add_argument("--seeds", type=int, default=20, help="searches of each arm on each published search")
+    parser.add_argument("--gp-seeds", type=int, default=5, help="the same for gp, which takes its time")
     parser.add_argument("--startup", type=int, default=8, help="random trials before a model proposes")
     parser.add_argument("--arms", nargs="*", default=None, metavar="ENGINE/ALGO", help="only these")
     parser.add_argument("--processes", type=int, default=2)

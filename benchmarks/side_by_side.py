@@ -49,9 +49,9 @@ from typing import Any
 
 import yaml
 
-from recsweep.loading import load_sweep
 from recsweep.documents import load_document
 from recsweep.files import write_yaml
+from recsweep.loading import load_sweep
 from recsweep.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api.settings import TIME_ORDER
 from recsweep.study import Store

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recsweep.loading import load_sweep
 from recsweep.files import write_yaml
+from recsweep.loading import load_sweep
 from recsweep.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api.settings import TIME_ORDER
 

@@ -14,6 +14,7 @@ from hypothesis import settings
 from helpers.postgres import Postgres, running_postgres
 from recsweep.loading import load_sweep
 from recsweep.plan import StudyPlan, plan_sweep
+from recsweep.study import Store
 
 pytest.register_assert_rewrite("engine_contract")
 
@@ -29,6 +30,14 @@ CONFIG = Path(__file__).parent.parent / "config"
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder of prepared splits for the whole run: a split is made once."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of a SQLite store, made once; a test copies them."""
+    path = tmp_path_factory.mktemp("empty") / "recsweep.db"
+    Store(f"sqlite:///{path}").close()
+    return path
 
 
 @pytest.fixture(scope="session")

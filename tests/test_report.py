@@ -10,8 +10,16 @@ import math
 import pytest
 import yaml
 
+from helpers import phased
 from helpers.found import NASTY, OBJECTIVES, fill_store, result_of, some_trials, trial, workspace
-from recsweep.report.results import best_result, read_result, study_results, trials_csv, write_study
+from recsweep.report.results import (
+    best_result,
+    read_result,
+    read_results,
+    study_results,
+    trials_csv,
+    write_study,
+)
 from recsweep.report.tables import (
     footnotes,
     parameters_text,
@@ -19,8 +27,10 @@ from recsweep.report.tables import (
     summary_csv,
     summary_latex,
     summary_markdown,
+    summed,
     write_summary,
 )
+from recsweep.starts import begin, open_study
 from recsweep.study import DIVERGED, Store
 
 ME = {
@@ -305,3 +315,141 @@ def test_rebuilt_files_are_the_same_byte_for_byte(filled):
     first = write()
     assert len(first) == 2 * 5 + 3
     assert write() == first
+
+
+# -- limits and phases ----------------------------------------------------------------------------
+
+
+def test_a_limit_that_ended_a_study_is_told_in_its_result_and_below_the_summary(tmp_path):
+    plan = phased.workspace(tmp_path, "max_evals: 20, no_improvement_after: 2").plan()
+    store = Store(plan.storage_url)
+    phased.fill(plan, store, [0.1, 0.3, 0.2, None])
+    result = read_result(plan, store.find_study(plan.name), store)
+    store.close()
+    reason = "no_improvement_after=2: no better trial since trial 1"
+    assert best_result(result)["budget"] == {"trials": 20, "counted": 4, "failed": 1, "ended_by": reason}
+    assert study_results(result)["budget"]["ended_by"] == reason
+    assert footnotes(summed([result])) == [
+        "Every model had the same budget: 4 trials.",
+        "Failed trials: toy/NARM 1.",
+        f"toy/NARM was ended by {reason}.",
+    ]
+
+
+def test_a_budget_that_was_spent_is_no_limit_that_has_to_be_told(tmp_path):
+    plan = phased.workspace(tmp_path, "max_evals: 2, no_improvement_after: 1").plan()
+    store = Store(plan.storage_url)
+    phased.fill(plan, store, [0.2, 0.1])
+    result = read_result(plan, store.find_study(plan.name), store)
+    store.close()
+    assert "ended_by" not in best_result(result)["budget"]
+    assert footnotes([result]) == ["Every model had the same budget: 2 trials."]
+
+
+GOOD = {"n_layers": 2, "hidden_size": 96}
+
+
+@pytest.fixture
+def two_phases(tmp_path):
+    """A function that fills `coarse` (5 slots) and then `loss` (4, and the inherited one)."""
+
+    def make(coarse_scores=(0.1, 0.3, 0.2, None, 0.1), loss_scores=(0.2, 0.4, None, 0.1), extra=""):
+        search = f"phases: [coarse, loss], max_evals: 9{extra}"
+        plans = phased.workspace(tmp_path, search).plans()
+        coarse, loss = plans
+        store = Store(coarse.storage_url)
+        phased.fill(coarse, store, coarse_scores, [coarse.defaults, GOOD, *[coarse.defaults] * 3])
+        begun, origin = begin(loss, store)
+        study = open_study(begun, store, origin=origin)
+        found = {"loss_type": "BPR", "weight_decay": 0.1}
+        phased.fill(begun, store, loss_scores, [begun.defaults, found, *[begun.defaults] * 2], study)
+        store.close()
+        return plans
+
+    return make
+
+
+def test_what_is_inherited_costs_nothing_and_says_where_it_was_trained(two_phases):
+    coarse, loss = read_results(two_phases(loss_scores=(0.2, 0.1, None, 0.1)))
+    assert (coarse.trained, loss.trained, len(loss.trials)) == (5, 4, 5)
+    best = best_result(loss)
+    assert (best["trial"], best["score"]) == (0, 0.3)
+    assert best["inherited"] == {"phase": "coarse", "slot": 1}
+    assert best["budget"] == {"trials": 4, "counted": 4, "failed": 1, "inherited": 1}
+    assert best["search"]["phase"] == "loss"
+    assert best["search"]["searched"] == ["loss_type", "weight_decay"]
+    assert best["durations"]["all_trials_seconds"] == 4.5, "three of its own succeeded"
+    first, *others = study_results(loss)["trials"]
+    assert first["inherited"] == {"phase": "coarse", "slot": 1}
+    assert {other["inherited"] for other in others} == {None}
+
+
+def test_the_parameters_of_a_winner_are_complete_whatever_its_phase_searched(two_phases):
+    plans = two_phases()
+    coarse, loss = read_results(plans)
+    assert coarse.parameters == {**GOOD, "loss_type": "CE"}
+    assert loss.parameters == {**GOOD, "loss_type": "BPR", "weight_decay": 0.1}
+    for result in (coarse, loss):
+        write_study(result)
+    outputs = plans[0].outputs
+    assert json.loads(outputs.best_params("toy", "NARM", "coarse").read_text()) == coarse.parameters
+    assert json.loads(outputs.best_params("toy", "NARM").read_text()) == loss.parameters
+    config = yaml.safe_load(outputs.best_config("toy", "NARM").read_text())
+    assert {name: config[name] for name in loss.parameters} == loss.parameters
+    searched = rows_of(outputs.trials("toy", "NARM").read_text())[2]
+    assert (searched["loss_type"], searched["weight_decay"]) == ("BPR", "0.1")
+    assert "n_layers" not in searched, "it was the same for all trials of the phase"
+    absent = rows_of(outputs.trials("toy", "NARM").read_text())[1]
+    assert (absent["loss_type"], absent["weight_decay"]) == ("CE", "")
+
+
+def test_the_summary_has_a_row_a_model_with_the_trials_of_all_its_phases(two_phases):
+    results = read_results(two_phases())
+    (row,) = ranked(summed(results))
+    assert row.plan.phase == "loss"
+    assert (row.all_trained, row.all_failed, row.all_pruned) == (9, 2, 0)
+    assert row.all_seconds == 7 * 1.5
+    (line,) = rows_of(summary_csv([row]))
+    assert (line["trials"], line["failed"], line["best_trial"], line["seconds"]) == ("9", "2", "2", "10.5")
+    assert footnotes([row]) == [
+        "Every model had the same budget: 9 trials.",
+        "Failed trials: toy/NARM 2.",
+    ]
+
+
+def test_models_with_more_and_with_fewer_phases_have_equal_budgets(two_phases, filled):
+    (with_two,) = summed(read_results(two_phases()))
+    with_one = filled(scores=[0.1] * 9)
+    assert footnotes([with_one, with_two])[0] == "Every model had the same budget: 9 trials."
+
+
+def test_a_limit_that_ended_an_earlier_phase_is_told_with_its_name(two_phases):
+    plans = two_phases((0.3, 0.1, 0.1, None), (0.4, 0.2, 0.3, 0.1), extra=", no_improvement_after: 3")
+    (row,) = summed(read_results(plans))
+    assert row.all_trained == 8
+    assert footnotes([row])[1:] == [
+        "Failed trials: toy/NARM 1.",
+        "toy/NARM/coarse was ended by no_improvement_after=3: no better trial since trial 0.",
+    ]
+
+
+def test_pruned_trials_are_counted_below_the_summary(tmp_path):
+    plan = workspace(tmp_path).plan()
+    fill_store(plan, some_trials())
+    assert footnotes(summed([stored(plan)])) == [
+        "Every model had the same budget: 12 trials.",
+        "Failed trials: toy/NARM 1.",
+        "Pruned trials: toy/NARM 2.",
+    ]
+
+
+def test_trials_that_were_added_are_part_of_the_budget_that_is_told(tmp_path):
+    import dataclasses
+
+    plan = phased.workspace(tmp_path, "max_evals: 2").plan()
+    store = Store(plan.storage_url)
+    phased.fill(plan, store, [0.1, 0.2])
+    phased.fill(dataclasses.replace(plan, slots=5), store, [0.3, 0.1, 0.1])
+    store.close()
+    (result,) = read_results([plan])
+    assert best_result(result)["budget"] == {"trials": 5, "counted": 5, "failed": 0}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 
 import pytest
 import yaml
 
-from helpers.phased import fill, workspace
+from helpers.phased import MODEL, fill, workspace
 from recsweep.errors import InputError, StudyChanged, UserError
 from recsweep.report.results import read_result, write_study
 from recsweep.starts import (
@@ -29,8 +30,11 @@ GOOD = {"n_layers": 2, "hidden_size": 96}
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path / 'outputs' / 'recsweep.db'}")
+def store(tmp_path, empty_store):
+    path = tmp_path / "outputs" / "recsweep.db"
+    path.parent.mkdir()
+    shutil.copy(empty_store, path)
+    store = Store(f"sqlite:///{path}")
     yield store
     store.close()
 
@@ -137,6 +141,18 @@ def test_a_phase_in_which_nothing_succeeded_gives_no_start(phases, store):
     assert "toy/NARM/coarse: no trial succeeded, so that the next phase has no start" in refused(
         UserError, begin, phases[1], store
     )
+
+
+def test_a_phase_in_which_nothing_exists_to_search_is_refused(tmp_path, store):
+    model = MODEL.replace("loss: [loss_type, weight_decay]", "loss: [weight_decay]")
+    coarse, loss = workspace(tmp_path, "phases: [coarse, loss], max_evals: 4", model=model).plans()
+    fill(coarse, store, [0.1, 0.2])
+    begun, origin = begin(loss, store)
+    assert refused(UserError, lambda: open_study(begun, store, origin=origin)) == (
+        "toy/NARM/loss: there is nothing to search; none of the phase's parameters exists where it starts; "
+        "add what they depend on to the phase, or leave the phase out"
+    )
+    assert store.find_study(loss.name) is None
 
 
 def test_a_phase_that_ended_early_by_a_limit_is_complete(tmp_path, store):

@@ -364,6 +364,16 @@ def test_a_device_with_a_number_is_taken_as_it_is(monkeypatch):
     assert resolve_device("auto") == torch.device("cuda")
 
 
+def test_the_gpu_of_a_mac_is_taken_where_there_is_one_and_refused_where_not(monkeypatch):
+    from recsweep.errors import UserError
+
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match="device: mps was asked for, but torch sees no GPU of a Mac"):
+        resolve_device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert resolve_device("mps") == torch.device("mps")
+
+
 def test_a_gpu_that_is_not_there_is_refused_and_auto_takes_what_there_is():
     from recsweep.errors import UserError
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -13,6 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import optuna_dashboard  # type: ignore[import-untyped]
 
 from recsweep.errors import UserError
+from recsweep.paths import is_made, store_file
 from recsweep.study import Store
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -44,9 +44,9 @@ def serve(url: str, host: str, port: int, tell: Callable[[str], None]) -> None:
     Raises:
         UserError: there is no such store, or the address cannot be served from.
     """
-    if (file := _file(url)) and not file.is_file():
+    if not is_made(url):
         raise UserError(
-            f"there is no store {file} yet; run `recsweep tune` first, or name one with --storage"
+            f"there is no store {store_file(url)} yet; run `recsweep tune` first, or name one with --storage"
         )
     store = Store(url)
     try:
@@ -60,14 +60,6 @@ def serve(url: str, host: str, port: int, tell: Callable[[str], None]) -> None:
         tell("the dashboard has ended; the store is as it was left")
     finally:
         store.close()
-
-
-def _file(url: str) -> Path | None:
-    """The file that a store is in, where it is one."""
-    for scheme in ("sqlite:///", "journal:///"):
-        if url.startswith(scheme):
-            return Path(url.removeprefix(scheme).split("?")[0])
-    return None
 
 
 def _bind(app: Any, host: str, port: int) -> WSGIServer:

@@ -10,6 +10,7 @@ from recsweep import provenance
 from recsweep.cooldown import gpu_temperature
 from recsweep.errors import RecsweepError
 from recsweep.loading import load_sweep
+from recsweep.paths import is_made
 from recsweep.plan import StudyPlan, check_data, plan_sweep
 
 _VARIABLES = (
@@ -89,7 +90,7 @@ def _store(plans: list[StudyPlan]) -> Iterator[Finding]:
     from recsweep.study import Store
 
     plan = plans[0]
-    if plan.sweep.storage is None and not plan.outputs.database.is_file():
+    if not is_made(plan.storage_url):
         yield "store", f"{plan.storage_url}: not made yet", True
         return
     try:

@@ -1,9 +1,23 @@
-"""Every output name in one place. Pure: nothing here makes a folder or reads a file."""
+"""Every output name in one place. Nothing here makes a folder or reads a file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+
+def store_file(url: str) -> Path | None:
+    """The file that a store is in; None for one on a server."""
+    for scheme in ("sqlite:///", "journal:///"):
+        if url.startswith(scheme):
+            return Path(url.removeprefix(scheme).split("?")[0])
+    return None
+
+
+def is_made(url: str) -> bool:
+    """Whether a store may be there: to open one that is not would make it."""
+    file = store_file(url)
+    return file is None or file.is_file()
 
 
 @dataclass(frozen=True)

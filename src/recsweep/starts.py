@@ -31,7 +31,13 @@ def open_study(plan: StudyPlan, store: Store, *, restart: bool = False, origin: 
 
     Raises:
         StudyChanged: the study has trials and was made from another definition.
+        UserError: where it starts, none of the phase's parameters exists.
     """
+    if not plan.space:
+        raise UserError(
+            f"{plan.label}: there is nothing to search; none of the phase's parameters exists where it "
+            "starts; add what they depend on to the phase, or leave the phase out"
+        )
     study = store.open_study(plan.name, plan.definition, maximize=plan.directions, restart=restart)
     known_good(plan, store, study)
     if origin is not None and plan.previous is not None:

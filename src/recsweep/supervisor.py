@@ -195,7 +195,7 @@ class Supervisor:
     def _employ(self, plan: StudyPlan, study: Study, waiting: int) -> None:
         """Set workers to search; none of them does so now."""
         workers = plan.sweep.workers
-        gpus = 0 if plan.sweep.training.device == "cpu" else self._pool.gpus
+        gpus = 0 if plan.sweep.training.device in ("cpu", "mps") else self._pool.gpus
         if gpus:
             self._gpus = self._gpus or Gpus(gpus, workers.trials_per_gpu, workers.count)
             self._seat_workers(plan, study)

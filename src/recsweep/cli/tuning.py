@@ -12,6 +12,7 @@ import click
 from recsweep.cli.options import Studies, as_path, studies_of, study_options, sweep_options
 from recsweep.documents import nearest
 from recsweep.errors import InputError, RecsweepError, SweepPaused, UserError
+from recsweep.paths import is_made
 from recsweep.plan import StudyPlan, check_data
 from recsweep.progress import Display
 
@@ -133,7 +134,7 @@ def _open_slots(
     from recsweep.limits import closed
     from recsweep.starts import as_begun, begin
 
-    if plan.storage_url == plan.outputs.storage_url and not plan.outputs.database.is_file():
+    if not is_made(plan.storage_url):
         return plan.budget, plan.budget
     with _store(plan) as store:
         if as_opened and store.find_study(plan.name) is not None:

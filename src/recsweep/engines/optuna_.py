@@ -24,11 +24,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from recsweep import space as spaces
 from recsweep.engines.base import Engine, Search, SearchState, Session
-from recsweep.engines.proposals import MAX_REDRAWS, Draw, Found, Known, outcome, propose
+from recsweep.engines.proposals import Draw, Found, Known, outcome, propose
 from recsweep.space import Choice, LogUniform, Params, Uniform
-
-GP_REDRAWS = 3
-"""As `MAX_REDRAWS`, for `gp`: each draw of it takes tenths of a second, and comes out much the same."""
 
 
 class OptunaEngine(Engine):
@@ -36,10 +33,10 @@ class OptunaEngine(Engine):
 
     def search(self, session: Session) -> SearchState | None:
         found = Found(session.search)
-        sampler, gaussian = _sampler(session), session.search.algo == "gp"
+        sampler = _sampler(session)
         while (slot := session.next_slot()) is not None:
             with _quiet():
-                params = propose(session, slot, sampler, GP_REDRAWS if gaussian else MAX_REDRAWS)
+                params = propose(session, slot, sampler)
             found.add(session.run(slot, params))
         return found.state if found.results else None
 

@@ -12,8 +12,9 @@ from recsweep.engines.base import Observation, Search, SearchState, Session
 from recsweep.files import canonical_json
 from recsweep.space import Params, Space
 
-MAX_REDRAWS = 20
-"""How often a proposal that was tried before is drawn anew, where all its parameters are discrete."""
+MAX_REDRAWS = 3
+"""How often a proposal that was tried before is drawn anew, where all its parameters are discrete.
+More of it finds no more (benchmarks/search_published.py), and a model takes its time over each."""
 SEEDS = 2**31 - 1
 """Seeds lie below this."""
 
@@ -31,9 +32,7 @@ class Known:
     running: list[Params]
 
 
-def propose(
-    session: Session, slot: int, sampler: Callable[[Known], Draw], redraws: int = MAX_REDRAWS
-) -> Params:
+def propose(session: Session, slot: int, sampler: Callable[[Known], Draw]) -> Params:
     """Parameters for a slot: what the search starts with, a point of the grid, or a draw of the sampler."""
     search = session.search
     if search.algo == "exhaustive":
@@ -42,7 +41,7 @@ def propose(
     if fixed is not None:
         return fixed
     known = Known(slot, session.proposal_seed(slot), session.history(), session.running())
-    return untried(search.space, known, sampler(known), redraws)
+    return untried(search.space, known, sampler(known))
 
 
 def grid_point(search: Search, slot: int) -> Params:
@@ -65,7 +64,7 @@ def starting_points(search: Search) -> list[Params]:
     return points
 
 
-def untried(space: Space, known: Known, draw: Draw, redraws: int = MAX_REDRAWS) -> Params:
+def untried(space: Space, known: Known, draw: Draw) -> Params:
     """A draw that nobody has tried or runs now; where there is none left to try, any.
 
     A point with a continuous parameter counts as new. Where all draws were tried points, one of those
@@ -75,7 +74,7 @@ def untried(space: Space, known: Known, draw: Draw, redraws: int = MAX_REDRAWS) 
     params = draw(known.seed)
     if not _among(space, params, tried) or _all_among(space, tried):
         return params
-    for redraw in range(1, redraws):
+    for redraw in range(1, MAX_REDRAWS + 1):
         params = draw((known.seed + redraw) % SEEDS)
         if not _among(space, params, tried):
             return params

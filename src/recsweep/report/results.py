@@ -12,6 +12,7 @@ from typing import Any
 from recsweep.config import WHOLE
 from recsweep.files import to_plain, write_json, write_text, write_yaml
 from recsweep.limits import closed
+from recsweep.paths import is_made
 from recsweep.plan import StudyPlan
 from recsweep.report.pareto import pareto_csv, pareto_front, pareto_markdown
 from recsweep.report.text import cell, reason, worker
@@ -99,7 +100,7 @@ def read_results(plans: Sequence[StudyPlan]) -> list[StudyResult]:
     stores: dict[str, Store] = {}
     try:
         for plan in plans:
-            if plan.storage_url == plan.outputs.storage_url and not plan.outputs.database.is_file():
+            if not is_made(plan.storage_url):
                 continue
             if plan.storage_url not in stores:
                 stores[plan.storage_url] = Store(plan.storage_url)

@@ -1,0 +1,481 @@
+"""Commands as a user types them, on studies whose trials came to their scores without training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from helpers.phased import fill, workspace
+from helpers.workspace import Workspace
+from recsweep.cli import cli, main
+from recsweep.plan import StudyPlan
+from recsweep.starts import begin, open_study
+from recsweep.study import Store, best
+
+STAMP = (
+    "defaults: {embedding_size: 8}\nspace:\n  embedding_size: {type: choice, values: [8, 16]}\n"
+    "phases: {coarse: [embedding_size]}\n"
+)
+
+
+@dataclass
+class Said:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path) -> Callable[..., Said]:
+    """Run a command on the sweep of this test."""
+
+    def run(name: str, *options: str, config: Path | str = tmp_path / "sweep.yaml") -> Said:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["recsweep", name, "--config", str(config), *options])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Said(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def refused(call):
+    """Run a command that ends with one line and exit code 2."""
+
+    def run(*words: str) -> str:
+        said = call(*words)
+        assert said.code == 2, said
+        assert said.out == ""
+        (line,) = said.err.splitlines()
+        return line.removeprefix("recsweep: ")
+
+    return run
+
+
+@pytest.fixture
+def make(tmp_path, empty_store) -> Callable[..., Workspace]:
+    """A sweep and an empty store of its own."""
+
+    def new(search: str = "max_evals: 3", extra: str = "", store: bool = True) -> Workspace:
+        space = workspace(tmp_path, search, extra)
+        (tmp_path / "outputs").mkdir()
+        if store:
+            shutil.copy(empty_store, tmp_path / "outputs" / "recsweep.db")
+        return space
+
+    return new
+
+
+def fill_in(plan: StudyPlan, *scores: float | None, tested: bool = True) -> None:
+    """Trials of a study with these scores, begun as `recsweep tune` would, its winner tested."""
+    store = Store(plan.storage_url)
+    begun, origin = begin(plan, store)
+    study = open_study(begun, store, origin=origin)
+    fill(begun, store, scores, study=study)
+    winner = best(study.results(), maximize=plan.maximize)
+    if tested and winner is not None:
+        study.set_attribute("test", {"trial_id": winner.id, "metrics": {"ndcg@10": 0.05}})
+    store.close()
+
+
+def two_models(space: Workspace) -> list[StudyPlan]:
+    (space.root / "models" / "STAMP.yaml").write_text(STAMP)
+    space.sweep.write_text(space.sweep.read_text().replace("[NARM]", "[NARM, STAMP]"))
+    return space.plans()
+
+
+# -- dry runs -------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_what_each_phase_would_train_and_makes_nothing(make, call, tmp_path):
+    two_models(make("phases: [coarse, loss], max_evals: 9, engine: optuna", store=False))
+    said = call("tune", "--dry-run")
+    assert said.lines == [
+        "toy/NARM/coarse: 5 of 5 trials to run",
+        "toy/NARM/loss: 4 of 4 trials to run, from the best of coarse",
+        "toy/STAMP: 9 of 9 trials to run",
+        "3 studies, 18 trials to run with optuna/bayes, at most 300 epochs each",
+    ]
+    assert said.code == 0
+    assert list((tmp_path / "outputs").iterdir()) == []
+
+
+def test_a_dry_run_counts_what_is_in_the_store(make, call):
+    narm, stamp = two_models(make("max_evals: 4", "pruning: {pruner: median}\n"))
+    fill_in(narm, 0.1, None)
+    fill_in(stamp, 0.1, 0.2, 0.3, 0.4)
+    assert call("tune", "--dry-run").lines == [
+        "toy/NARM: 2 of 4 trials to run",
+        "toy/STAMP: 0 of 4 trials to run",
+        "2 studies, 2 trials to run with hyperopt/bayes, pruned by median, at most 300 epochs each",
+    ]
+    assert call("tune", "--dry-run", "--max-evals", "6").lines[-1].startswith("2 studies, 6 trials to run")
+
+
+def test_a_dry_run_counts_no_inherited_trial(make, call):
+    coarse, loss = make("phases: [coarse, loss], max_evals: 9").plans()
+    fill_in(coarse, *[0.1] * 5)
+    assert call("tune", "--dry-run").lines[:2] == [
+        "toy/NARM/coarse: 0 of 5 trials to run",
+        "toy/NARM/loss: 4 of 4 trials to run, from the best of coarse",
+    ]
+    fill_in(loss, 0.1)
+    assert "toy/NARM/loss: 3 of 4 trials to run" in call("tune", "--dry-run").out
+
+
+def test_a_dry_run_knows_what_a_limit_has_ended(make, call):
+    space = make("max_evals: 20, no_improvement_after: 2")
+    fill_in(space.plan(), 0.3, 0.1, 0.1)
+    assert call("tune", "--dry-run").lines[0] == "toy/NARM: 0 of 20 trials to run"
+    assert (
+        call("tune", "--dry-run", "--no-improvement-after", "3").lines[0]
+        == "toy/NARM: 17 of 20 trials to run"
+    )
+
+
+def test_a_phase_that_the_sweep_does_not_list_is_searched_alone_with_the_whole_budget(make, call):
+    make("max_evals: 9")
+    assert call("tune", "--dry-run", "--phase", "loss").lines[0] == "toy/NARM: 9 of 9 trials to run"
+
+
+# -- more -----------------------------------------------------------------------------------------
+
+
+def test_more_adds_to_a_study_that_is_complete(make, call):
+    fill_in(make().plan(), 0.1, 0.2, 0.3)
+    said = call("tune", "--dry-run", "--more", "4")
+    assert said.lines[0] == "toy/NARM: 4 of 7 trials to run"
+
+
+def test_more_adds_to_what_is_there_and_not_to_max_evals(make, call):
+    space = make("max_evals: 5")
+    fill_in(space.plan(), *[0.1] * 5)
+    said = call("tune", "--dry-run", "--more", "2", "--max-evals", "3")
+    assert said.lines[0] == "toy/NARM: 2 of 7 trials to run"
+
+
+def test_more_is_refused_while_trials_are_to_run(make, refused):
+    space = make()
+    wanted = (
+        "toy/NARM: --more 4 adds to a complete study, but of 3 trials some are to run; "
+        "run `recsweep tune` with --max-evals 3 first"
+    )
+    assert refused("tune", "--more", "4") == wanted, "none has run"
+    fill_in(space.plan(), 0.1)
+    assert refused("tune", "--more", "4") == wanted
+    assert refused("tune", "--dry-run", "--more", "4") == wanted
+
+
+def test_more_is_refused_again_when_it_was_interrupted_and_says_how_to_go_on(make, refused, call):
+    space = make()
+    fill_in(space.plan(), 0.1, 0.2, 0.3)
+    fill_in(dataclasses.replace(space.plan(), slots=7), 0.1)
+    assert refused("tune", "--more", "4").endswith("run `recsweep tune` with --max-evals 7 first")
+    assert call("tune", "--dry-run", "--max-evals", "7").lines[0] == "toy/NARM: 3 of 7 trials to run"
+
+
+def test_more_of_a_grid_is_refused(make, refused):
+    make()
+    assert refused("tune", "--more", "4", "--algo", "exhaustive") == (
+        "toy/NARM: --more adds nothing to an exhaustive search; widen the space instead"
+    )
+
+
+# -- one study ------------------------------------------------------------------------------------
+
+
+def test_a_name_for_several_studies_is_refused(make, refused):
+    two_models(make("phases: [coarse, full], max_evals: 4"))
+    assert refused("tune", "--study-name", "mine") == (
+        "--study-name mine: a name is for one study, but 4 were asked for; "
+        "name one with --dataset, --model and --phase"
+    )
+    assert "but 2 were asked for" in refused(
+        "tune", "--study-name", "mine", "--model", "NARM", "--dataset", "toy"
+    )
+
+
+def test_a_study_under_another_name_stands_apart_from_its_own(make, call):
+    space = make()
+    fill_in(space.plan(), 0.1, 0.2, 0.3)
+    assert call("tune", "--dry-run", "--study-name", "mine").lines[0] == "toy/NARM: 3 of 3 trials to run"
+    said = call("open", "--study-name", "mine")
+    assert said.lines == ["mine: 3 of 3 trials to run"]
+    store = Store(space.plan().storage_url)
+    assert sorted(store.names()) == ["mine", "s/toy/NARM/full"]
+    store.close()
+
+
+def test_a_phase_that_no_study_has_is_refused_with_the_nearest(make, refused):
+    two_models(make("phases: [coarse, loss], max_evals: 4"))
+    assert refused("tune", "--phase", "loss", "--model", "STAMP", "--dataset", "toy") == (
+        "--phase: no study has the phase loss; use one of coarse"
+    )
+    assert refused("tune", "--phase", "coarze").startswith("phases: input should be 'full', 'coarse', ")
+    assert refused("tune", "--phase", "coarze").endswith("did you mean `coarse`?")
+
+
+def test_a_model_without_the_phase_is_refused_with_the_place_of_its_file(make, refused, tmp_path):
+    make()
+    assert refused("tune", "--phase", "training") == (
+        f"{tmp_path}/models/NARM.yaml:8:3: NARM has none of the phases training; "
+        "add one to `phases` of the model, or search the phase full"
+    )
+
+
+# -- open and worker ------------------------------------------------------------------------------
+
+
+def test_opening_puts_slots_into_the_store_and_trains_nothing(make, call):
+    space = make("phases: [coarse, loss], max_evals: 9")
+    coarse, loss = space.plans()
+    said = call("open", "--phase", "coarse")
+    assert (said.code, said.lines) == (0, ["s/toy/NARM/coarse: 5 of 5 trials to run"])
+    assert call("open", "--phase", "coarse").lines == said.lines, "again, and nothing changes"
+    fill_in(coarse, *[0.1] * 5)
+    assert call("open").lines == [
+        "s/toy/NARM/coarse: 0 of 5 trials to run",
+        "s/toy/NARM/loss: 4 of 4 trials to run",
+    ]
+    store = Store(loss.storage_url)
+    states = [trial.state for trial in store.find_study(loss.name).trials()]
+    store.close()
+    assert states == ["complete", *["waiting"] * 4]
+
+
+def test_a_phase_is_not_opened_before_the_one_before_it_is_complete(make, refused):
+    make("phases: [coarse, loss], max_evals: 9")
+    assert refused("open", "--phase", "loss") == (
+        "toy/NARM/loss: starts from the best of the phase coarse, which is not in the store; "
+        "run `recsweep tune` with --phase coarse first, or give a file with --best-params"
+    )
+
+
+def test_a_worker_refuses_what_was_not_opened(make, refused):
+    make()
+    assert refused("worker") == (
+        "study s/toy/NARM/full is not in the store; a worker joins a sweep that was opened; "
+        "start it with `recsweep tune`, or open it with `recsweep open`"
+    )
+    assert refused("worker", "--study", "s/toy/NARM/ful") == (
+        "--study: the sweep has no study s/toy/NARM/ful; did you mean `s/toy/NARM/full`?"
+    )
+
+
+def test_a_worker_refuses_another_definition(make, refused, call):
+    space = make()
+    fill_in(space.plan(), 0.1)
+    assert refused("worker", "--epochs", "3").startswith(
+        "study s/toy/NARM/full has trials of another definition; training.epochs: 300 -> 3; "
+    )
+
+
+def test_a_worker_of_several_studies_leaves_out_what_is_not_open_yet(make, call):
+    narm, _ = two_models(make())
+    fill_in(narm, 0.1, 0.2, 0.3)
+    said = call("worker")
+    assert said.code == 0
+    assert said.err.splitlines() == [
+        "study 1/2 toy/NARM: all 3 trials are in the store, nothing to train",
+        "toy/STAMP: not open yet",
+    ]
+
+
+def test_a_worker_joins_a_study_with_the_start_that_it_was_opened_with(make, call, tmp_path):
+    """It is not told of the file, and may be on a machine that does not have it."""
+    space = make()
+    (tmp_path / "best.json").write_text(json.dumps({"n_layers": 2}))
+    assert call("open", "--best-params", "best.json").lines == ["s/toy/NARM/full: 3 of 3 trials to run"]
+    store = Store(space.plan().storage_url)
+    begun, _ = begin(space.plan(), store, str(tmp_path / "best.json"))
+    fill(begun, store, [0.1, 0.2, 0.3])
+    store.close()
+    (tmp_path / "best.json").unlink()
+    said = call("worker")
+    assert (said.code, said.err) == (
+        0,
+        "study 1/1 toy/NARM: all 3 trials are in the store, nothing to train\n",
+    )
+
+
+# -- what a study came to -------------------------------------------------------------------------
+
+
+def test_a_complete_study_is_told_with_its_files_and_the_summary(make, call, tmp_path):
+    fill_in(make().plan(), 0.1, 0.3, 0.2)
+    said = call("tune")
+    assert said.code == 0
+    assert said.err.splitlines() == [
+        "study 1/1 toy/NARM: all 3 trials are in the store, nothing to train",
+        "toy/NARM: best NDCG@10 0.3000 on validation, 0.0500 on test, trial 1 of 3: "
+        "n_layers 1, hidden_size 64, loss_type CE",
+        f"train with it: recsweep train --config {tmp_path}/outputs/results/tuning/toy/NARM/best_config.yaml",
+    ]
+    assert "| toy | **NARM** | 0.3000 | 0.0500 | 3 | 1 |" in said.out
+    assert (tmp_path / "outputs/results/summary.tex").is_file()
+    assert call("tune", "--model", "NARM", "--dataset", "toy").out == "", "a part is no summary"
+
+
+def test_a_study_that_a_limit_ended_is_told_so(make, call, tmp_path):
+    fill_in(make("max_evals: 20, no_improvement_after: 2").plan(), 0.3, 0.1, 0.1)
+    said = call("tune")
+    reason = "no_improvement_after=2: no better trial since trial 0"
+    assert said.err.splitlines()[:2] == [
+        "study 1/1 toy/NARM: 3 of 20 trials are in the store, nothing to train",
+        f"toy/NARM: ended by {reason}",
+    ]
+    assert f"toy/NARM was ended by {reason}." in said.out
+    best_result = yaml.safe_load((tmp_path / "outputs/results/tuning/toy/NARM/best_result.yaml").read_text())
+    assert best_result["budget"]["ended_by"] == reason
+
+
+def test_a_study_in_which_no_trial_could_start_pauses_the_sweep(make, call):
+    narm, _ = two_models(make(extra="timeout_minutes: 0.0000001\n"))
+    fill_in(narm, 0.1, 0.2, 0.3)
+    said = call("tune")
+    assert said.code == 3
+    assert said.err.splitlines()[-1] == (
+        "recsweep: toy/STAMP: no trial has run; timeout_minutes=1e-07: trials of the sweep ran for "
+        "0.0 minutes; "
+        "raise the limit and run the same command again"
+    )
+    assert call("summarize").code == 0, "the table of the others can be had"
+
+
+def test_a_study_in_which_every_trial_failed_says_why(make, call, tmp_path):
+    fill_in(make().plan(), None, None, None)
+    said = call("tune")
+    assert said.code == 2
+    assert said.err.splitlines()[-1] == (
+        "recsweep: toy/NARM: all 3 trials failed; the loss is NaN; correct the cause, and pass "
+        "--restart or a "
+        f"new sweep name; see {tmp_path}/outputs/results/tuning/toy/NARM/trials.csv"
+    )
+
+
+def test_phases_are_told_one_after_the_other_and_only_the_last_is_tested(make, call, tmp_path):
+    coarse, loss = make("phases: [coarse, loss], max_evals: 5").plans()
+    fill_in(coarse, 0.1, 0.3, 0.2, tested=False)
+    fill_in(loss, 0.1, 0.2)
+    said = call("tune")
+    assert said.code == 0
+    assert "toy/NARM/coarse: best NDCG@10 0.3000 on validation, trial 1 of 3" in said.err
+    assert "toy/NARM/loss: best NDCG@10 0.3000 on validation, 0.0500 on test, trial 0 of 3" in said.err
+    folder = tmp_path / "outputs/results/tuning/toy/NARM"
+    assert (folder / "coarse" / "best_params.json").is_file()
+    assert yaml.safe_load((folder / "coarse" / "best_result.yaml").read_text())["test"] is None
+    assert "| toy | **NARM** | 0.3000 | 0.0500 | 5 | 0 |" in said.out
+    assert "Every model had the same budget: 5 trials." in said.out
+
+
+def test_the_winner_of_a_study_from_a_file_is_evaluated_without_the_file(make, call, tmp_path):
+    space = make()
+    (tmp_path / "best.json").write_text(json.dumps({"n_layers": 2}))
+    store = Store(space.plan().storage_url)
+    begun, _ = begin(space.plan(), store, str(tmp_path / "best.json"))
+    trials = fill(begun, store, [0.1, 0.3, 0.2])
+    store.find_study(begun.name).set_attribute(
+        "test", {"trial_id": trials[1].id, "metrics": {"ndcg@10": 0.05}}
+    )
+    store.close()
+    said = call("evaluate")
+    assert (said.code, said.lines) == (0, ["toy/NARM test ndcg@10 0.0500"])
+    assert "n_layers 2" in said.err
+
+
+def test_the_test_split_stays_unseen_until_a_study_is_closed(make, refused):
+    fill_in(make().plan(), 0.1)
+    assert refused("evaluate") == (
+        "toy/NARM: 2 of 3 trials are still to run; the test split stays unseen until the study is closed; "
+        "run `recsweep tune` first"
+    )
+
+
+def test_a_summary_names_the_studies_that_are_not_there(make, call):
+    narm, _ = two_models(make())
+    fill_in(narm, 0.1, 0.2, 0.3)
+    said = call("summarize")
+    assert said.err == "1 of 2 studies are not in the store yet\n"
+    assert "Every model had the same budget: 3 trials." in said.out
+
+
+# -- mistakes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [name for name in cli.commands if name not in ("train", "doctor")])
+def test_a_mistake_in_an_option_is_one_line_of_every_command(make, refused, command):
+    make()
+    assert refused(command, "--max-evals", "many").startswith("max_evals: input should be a valid integer")
+    assert refused(command, "--engine", "optunna").endswith("did you mean `optuna`?")
+    assert refused(command, "--models", "NRAM").startswith(
+        "models: unknown model `NRAM`; did you mean `NARM`?"
+    )
+
+
+@pytest.mark.parametrize("command", ["tune", "open", "worker", "plots", "summarize", "prepare", "evaluate"])
+def test_a_sweep_file_that_is_not_there_is_one_line_of_every_command(make, call, tmp_path, command):
+    make()
+    said = call(command, config=tmp_path / "sweeep.yaml")
+    assert said.code == 2
+    assert said.err == (
+        f"recsweep: {tmp_path}/sweeep.yaml:1:1: there is no such file; use one of sweep.yaml, or create it\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["tune", "open"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "--best-params: there is no file best.json; give a best_params.json"),
+        ({"layers": 1}, "best.json: NARM does not search `layers`; did you mean `n_layers`?"),
+    ],
+)
+def test_a_file_to_start_from_that_does_not_fit_is_one_line(
+    make, refused, tmp_path, command, content, message
+):
+    make()
+    if content is not None:
+        (tmp_path / "best.json").write_text(json.dumps(content))
+    assert refused(command, "--best-params", "best.json") == message
+
+
+def test_a_sweep_in_python_is_given_as_config_or_as_sweep(make, call, monkeypatch, capsys, tmp_path):
+    make()
+    (tmp_path / "mine.py").write_text(
+        "from recsweep.config import SweepConfig\n"
+        'sweep = SweepConfig(sweep="s", models=("NARM",), datasets=("toy",), search={"max_evals": 5})\n'
+    )
+    said = call("tune", "--dry-run", config="mine.py:sweep")
+    assert said.lines[0] == "toy/NARM: 5 of 5 trials to run"
+    monkeypatch.setattr(
+        sys, "argv", ["recsweep", "tune", "--sweep", "mine.py:sweep", "--dry-run", "--n-trials", "2"]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("toy/NARM: 2 of 2 trials to run")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_what_only_looks_makes_no_store(make, call, tmp_path, kind):
+    make(store=False)
+    url = f"{kind}:///{tmp_path}/elsewhere/own.store"
+    assert call("tune", "--dry-run", "--storage", url).lines[0] == "toy/NARM: 3 of 3 trials to run"
+    assert call("summarize", "--storage", url).err == "1 of 1 studies are not in the store yet\n"
+    assert not (tmp_path / "elsewhere").exists()
