@@ -133,7 +133,7 @@ def cost_by_size(postgres: Postgres, arguments: argparse.Namespace) -> list[dict
             for size in arguments.sizes:
                 _tell(f"{kind}: a study with {size:,} trials")
                 job = Job(url, study=f"size-{size}", budget=size + arguments.measured + 5)
-                store, study = job.open()
+                _, study = job.open()
                 study.ensure_slots(job.budget)
                 for _ in range(size + 5):
                     _one_trial(study, job)
@@ -169,11 +169,12 @@ def report(
     lines = [
         "## How the store scales",
         "",
-        f"Written by `python benchmarks/scaling.py --write` on {time.strftime('%Y-%m-%d')}, in {seconds:.0f} s.",
+        f"Written by `python benchmarks/scaling.py --write` on {time.strftime('%Y-%m-%d')}, "
+        f"in {seconds:.0f} s.",
         "What is measured, and how, stands at the top of [scaling.py](scaling.py).",
         "",
-        f"- PostgreSQL on the same machine; {arguments.seconds:g} s a trial, {arguments.trials} trials a worker; "
-        f"medians of {arguments.repeats} runs. Claims: {arguments.claims:,} slots.",
+        f"- PostgreSQL on the same machine; {arguments.seconds:g} s a trial, "
+        f"{arguments.trials} trials a worker; medians of {arguments.repeats} runs. Claims: {arguments.claims:,} slots.",
         f"- Machine: {machine['cores']} cores, {machine['processor']}, {machine['memory_gib']} GiB, "
         f"{machine['system']}; python {versions()['python']}, optuna {versions()['optuna']}.",
         "- Every slot was run exactly once, in every run.",

@@ -176,9 +176,28 @@ def _get_model(name: str) -> Any:
     raise ValueError(f"`model_name` [{name}] is not the name of an existing model.")  # RecBole's words
 
 
+def _collect_numbers_too(collector: Any) -> None:
+    """RecBole sends all that its metrics need to the CPU, also plain numbers and counts, which cannot go.
+
+    ItemCoverage, AveragePopularity, GiniIndex, ShannonEntropy and TailPercentage need such.
+    """
+    original = collector.get_data_struct
+
+    def get_data_struct(self: Any) -> Any:
+        data = self.data_struct._data_dict
+        plain = {name: data.pop(name) for name in list(data) if not hasattr(data[name], "cpu")}
+        collected = original(self)
+        data.update(plain)
+        collected._data_dict.update(plain)
+        return collected
+
+    collector.get_data_struct = get_data_struct
+
+
 def _patch_recbole() -> None:
     import recbole.config.configurator
     import recbole.data.utils
+    import recbole.evaluator.collector
     import recbole.trainer.trainer
     import recbole.utils
 
@@ -187,6 +206,7 @@ def _patch_recbole() -> None:
     recbole.trainer.trainer.torch = _Torch()
     recbole.trainer.trainer.get_tensorboard = lambda logger: _NoEvents()
     recbole.data.utils.load_split_dataloaders = lambda config: None
+    _collect_numbers_too(recbole.evaluator.collector.Collector)
     logging.getLogger().addFilter(_is_worth_reading)  # RecBole logs to the root logger
 
 
