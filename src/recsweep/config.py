@@ -104,11 +104,11 @@ class PruningConfig(_Frozen):
 
     pruner: Literal["none", "median", "asha", "hyperband", "wilcoxon"] = "none"
     """The rule."""
-    warmup_epochs: int = Field(5, ge=0)
+    warmup_epochs: int = Field(2, ge=0)
     """No trial is pruned before it has trained for so many epochs."""
-    min_trials: int = Field(4, ge=1)
+    min_trials: int = Field(1, ge=1)
     """No trial is pruned before so many others came to a result."""
-    patience: int = Field(0, ge=0)
+    patience: int = Field(5, ge=0)
     """How many validations in a row the rule may hold before the trial is pruned at the next."""
 
 

@@ -79,6 +79,12 @@ class _Sampled:
 
     def sampler(self, known: Known) -> Draw:
         """What draws for a slot."""
+        if self._search.algo == "random":  # which follows from the seed alone
+            study, asked = (
+                optuna.load_study(study_name="", storage=_Past(self._search, [])),
+                self._trial(0, {}),
+            )
+            return lambda seed: self._draw(study, make_sampler(self._search, seed, []), asked)
         complete = self._complete(known)
         number = complete[-1].number + 1 if complete else 0
         running = [self._trial(number + i, params) for i, params in enumerate(known.running)]

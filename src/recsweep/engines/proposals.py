@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from recsweep import space as spaces
 from recsweep.engines.base import Observation, Search, SearchState, Session
@@ -28,8 +29,17 @@ class Known:
 
     slot: int
     seed: int
-    history: list[Observation]
-    running: list[Params]
+    session: Session
+
+    @cached_property
+    def history(self) -> list[Observation]:
+        """Read from the store when it is asked for: a random search needs none of it."""
+        return self.session.history()
+
+    @cached_property
+    def running(self) -> list[Params]:
+        """What other workers train, likewise."""
+        return self.session.running()
 
 
 def propose(session: Session, slot: int, sampler: Callable[[Known], Draw]) -> Params:
@@ -40,7 +50,7 @@ def propose(session: Session, slot: int, sampler: Callable[[Known], Draw]) -> Pa
     fixed = search.fixed(slot)
     if fixed is not None:
         return fixed
-    known = Known(slot, session.proposal_seed(slot), session.history(), session.running())
+    known = Known(slot, session.proposal_seed(slot), session)
     return untried(search.space, known, sampler(known))
 
 
@@ -70,8 +80,10 @@ def untried(space: Space, known: Known, draw: Draw) -> Params:
     A point with a continuous parameter counts as new. Where all draws were tried points, one of those
     that are left is taken at random.
     """
-    tried = [observation.params for observation in known.history] + known.running
     params = draw(known.seed)
+    if _is_new(space, params):
+        return params
+    tried = [observation.params for observation in known.history] + known.running
     if not _among(space, params, tried) or _all_among(space, tried):
         return params
     for redraw in range(1, MAX_REDRAWS + 1):
@@ -84,8 +96,13 @@ def untried(space: Space, known: Known, draw: Draw) -> Params:
     return next(point for point in _shuffled(space, known.seed) if canonical_json(point) not in texts)
 
 
+def _is_new(space: Space, params: Params) -> bool:
+    """Whether a point is new whatever was tried."""
+    return any(math.isinf(space[name].size) for name in params)
+
+
 def _among(space: Space, params: Params, tried: list[Params]) -> bool:
-    if any(math.isinf(space[name].size) for name in params):
+    if _is_new(space, params):
         return False
     # Plain equality is fast, but does not tell True from 1.
     return any(other == params and canonical_json(other) == canonical_json(params) for other in tried)
