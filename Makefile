@@ -54,7 +54,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 snakemake := snakemake --cores $(if $(value CORES),"$$RECSWEEP_CORES",1)
 
 .PHONY: help setup lock tune-all tune-smoke tune worker plots dashboard summarize evaluate doctor dry-run
-.PHONY: test test-long lint format bench bench-tuner bench-equality bench-overhead bench-kills clean
+.PHONY: test test-long lint format bench bench-tuner bench-equality bench-overhead
+.PHONY: bench-scaling bench-pruning bench-search bench-kills clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -173,6 +174,16 @@ bench-equality: setup ## the fast paths against RecBole on all of ml-100k: losse
 
 bench-overhead: setup ## milliseconds a trial outside training
 	@python benchmarks/overhead.py
+
+bench-scaling: setup ## 1 to 32 workers on one study, and the store's cost with 10,000 trials in it
+	@python benchmarks/scaling.py
+
+bench-pruning: setup ## epochs and best scores with and without the shipped pruner, five seeds of FPMC
+	@python benchmarks/pruning.py --algo random
+
+bench-search: setup ## what each engine and algo finds: FPMC's recorded grid, and published searches
+	@python benchmarks/search_fpmc.py
+	@python benchmarks/search_published.py
 
 bench-kills: setup ## 20 kills in a sweep of 30 trials, against an undisturbed one
 	@python benchmarks/kills.py

@@ -21,6 +21,7 @@ ORDER = [
     "recbole_api",
     *(
         "datasets",
+        "checks",
         "plan",
         "fast",
         "training",
@@ -35,6 +36,7 @@ ORDER = [
         "memory",
         "evaluate",
         "events",
+        "session",
         "worker",
         "child",
     ),

@@ -385,6 +385,26 @@ def test_a_condition_on_what_a_phase_does_not_search_is_settled_by_its_start(tmp
     assert loss.space["weight_decay"].when == {"loss_type": "BPR"}, "searched together it stays"
 
 
+def test_a_chain_of_conditions_is_settled_link_by_link(tmp_path):
+    model = """
+defaults: {loss_type: CE, n_layers: 1, hidden_size: 32, weight_decay: 0.0}
+space:
+  loss_type: {type: choice, values: [CE, BPR]}
+  n_layers: {type: choice, values: [1, 2], when: {loss_type: BPR}}
+  hidden_size: {type: choice, values: [32, 64]}
+  weight_decay: {type: choice, values: [0.0, 0.1], when: {n_layers: 2}}
+phases: {loss: [loss_type, weight_decay], training: [n_layers, weight_decay]}
+"""
+    workspace = make_workspace(tmp_path, sweep=SWEEP + "search: {phases: [loss]}\n", model=model)
+    plan = workspace.plan()
+    assert list(plan.space) == ["loss_type"], "with one layer there is no weight decay, whatever the loss"
+    two = dataclasses.replace(plan, start={**plan.model.defaults, "n_layers": 2})
+    assert two.space["weight_decay"].when == {"loss_type": "BPR"}, "the layers are there with BPR only"
+    assert two.complete({"loss_type": "CE"}) == {"loss_type": "CE", "hidden_size": 32}
+    (training,) = workspace.plans(phases="training")
+    assert dict(training.space) == {}, "CE has neither"
+
+
 def test_every_model_spends_the_same_budget_on_the_phases_that_it_has(tmp_path):
     workspace = phased(tmp_path, "[coarse, loss, full]", extra=", phase_shares: {full: 2}")
     workspace.sweep.write_text(workspace.sweep.read_text().replace("[NARM]", "[NARM, STAMP]"))

@@ -530,3 +530,9 @@ def test_the_best_trial_of_equal_scores_is_the_lower_slot(study, maximize, expec
     assert winner.slot == expected
     assert not math.isnan(winner.score)
     assert best([], maximize=maximize) is None
+
+
+def test_optunas_own_tools_learn_what_the_values_are(study, store):
+    store.name_objectives(study, ["NDCG@10"])
+    opened = optuna.load_study(study_name=study.name, storage=store.optuna_storage)
+    assert opened.metric_names == ["NDCG@10"]

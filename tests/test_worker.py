@@ -11,8 +11,9 @@ from recsweep import training
 from recsweep.errors import StoreUnavailable, SweepPaused, TrialDiverged
 from recsweep.events import Claimed, EpochDone, Evaluated, Idle, Note, Ready, TrialDone
 from recsweep.owner import this_process
+from recsweep.session import classify
 from recsweep.study import DIVERGED, ERROR, OUT_OF_MEMORY, Store
-from recsweep.worker import Worker, classify
+from recsweep.worker import Worker
 
 
 def raised(error: Exception) -> Exception:

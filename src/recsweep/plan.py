@@ -1,7 +1,4 @@
-"""From a sweep to its studies: what each one is, its content hash, and the seed of every trial.
-
-A study is checked here against what RecBole knows, before anything is trained.
-"""
+"""From a sweep to its studies: what each one is, its content hash, and the seed of every trial."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recsweep import space as spaces
+from recsweep.checks import check_sweep
 from recsweep.config import (
     MODEL_PARAMETER,
     SECONDS,
@@ -24,7 +22,7 @@ from recsweep.config import (
     TrainingConfig,
 )
 from recsweep.datasets.check import DataFiles, check_dataset, find_files
-from recsweep.documents import Document, nearest
+from recsweep.documents import nearest
 from recsweep.errors import InputError, UserError
 from recsweep.files import content_hash, to_plain
 from recsweep.loading import Sweep
@@ -265,16 +263,30 @@ def divide(total: int, shares: Sequence[float]) -> list[int]:
 
 
 def _part(space: spaces.Space, names: Sequence[str], params: Mapping[str, Any]) -> spaces.Space:
-    """The named parameters of a space, the others having the values of `params`."""
+    """The named parameters of a space, the others having the values of `params`.
+
+    What a parameter depends on may depend on others in turn: each condition of the chain is either
+    settled by `params` or stays.
+    """
     part: dict[str, Any] = {}
-    settled = {name: value for name, value in params.items() if name not in names}
     for name in names:
-        inside = {parent: value for parent, value in (space[name].when or {}).items() if parent in names}
-        outside = {parent: value for parent, value in (space[name].when or {}).items() if parent not in names}
-        alone = space[name].model_copy(update={"when": outside or None})
-        if spaces.is_active({**space, name: alone}, name, settled):
-            part[name] = space[name].model_copy(update={"when": inside or None})
+        inside: dict[str, tuple[Any, ...]] = {}
+        exists = True
+        for parent, values in _conditions(space, name):
+            if parent in names:
+                inside[parent] = tuple(v for v in inside.get(parent, values) if spaces.is_among(v, values))
+            else:
+                exists = exists and parent in params and spaces.is_among(params[parent], values)
+        if exists:
+            when = {parent: values[0] if len(values) == 1 else values for parent, values in inside.items()}
+            part[name] = space[name].model_copy(update={"when": when or None})
     return part
+
+
+def _conditions(space: spaces.Space, name: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    for parent, wanted in (space[name].when or {}).items():
+        yield parent, wanted if isinstance(wanted, tuple) else (wanted,)
+        yield from _conditions(space, parent)
 
 
 def _defining_model(model: ModelConfig) -> dict[str, Any]:
@@ -309,13 +321,7 @@ def plan_sweep(sweep: Sweep) -> list[StudyPlan]:
             outside their space, bad data.
         UserError: a grid too large to search without being asked to.
     """
-    _check_metrics(sweep)
-    for name, model in _single_models(sweep):
-        document = sweep.model_documents[name]
-        _check_model(model, document)
-        _check_phases(model, document)
-        _check_precision(model, document, sweep.config.training)
-        _check_order(model, sweep)
+    check_sweep(sweep)
     studies = list(_studies(sweep))
     for study in studies:
         _check_grid(study)
@@ -352,12 +358,6 @@ def _studies(sweep: Sweep) -> Iterator[StudyPlan]:
                 )
 
 
-def _single_models(sweep: Sweep) -> Iterator[tuple[str, ModelConfig]]:
-    """Every model that a sweep trains, by the name of its file."""
-    for name, model in sweep.models.items():
-        yield from (sweep.variants.get(name) or {name: model}).items()
-
-
 def _chain(sweep: Sweep, name: str, model: ModelConfig) -> tuple[str, ...]:
     """The phases of the sweep that a model has, so that each model spends the same budget on its own."""
     wanted = sweep.config.search.phases
@@ -376,160 +376,6 @@ def _chain(sweep: Sweep, name: str, model: ModelConfig) -> tuple[str, ...]:
             "raise it, or name fewer phases",
         )
     return chain
-
-
-def _check_metrics(sweep: Sweep) -> None:
-    known = catalog.metrics()
-    evaluation = sweep.config.evaluation
-    if evaluation.metric_name.lower() not in known:
-        raise sweep.error(
-            ("evaluation", "metric"),
-            f"unknown metric `{evaluation.metric_name}`",
-            nearest(evaluation.metric_name, known),
-        )
-    for position, objective in enumerate(evaluation.objectives):
-        metric = objective.split("@")[0]
-        if objective != SECONDS and metric.lower() not in known:
-            raise sweep.error(
-                ("evaluation", "objectives", position), f"unknown metric `{metric}`", nearest(metric, known)
-            )
-    for position, name in enumerate(evaluation.metrics):
-        if name.lower() not in known:
-            raise sweep.error(
-                ("evaluation", "metrics", position), f"unknown metric `{name}`", nearest(name, known)
-            )
-    for position, cutoff in enumerate(evaluation.topk):
-        if cutoff < 1:
-            raise sweep.error(
-                ("evaluation", "topk", position), f"a cut-off must be >= 1, but got {cutoff}", "use 10"
-            )
-
-
-def _check_order(model: ModelConfig, sweep: Sweep) -> None:
-    if catalog.models()[model.model] != "sequential":
-        return
-    for name, dataset in sweep.datasets.items():
-        if dataset.split.order != "time":
-            raise sweep.dataset_documents[name].error(
-                ("split", "order"),
-                f"{model.model} learns from sequences, which need `order: time`",
-                "use `order: time`, or leave the model out",
-            )
-
-
-def _check_model(model: ModelConfig, document: Document) -> None:
-    if model.model not in catalog.models():
-        raise document.error(
-            ("model",), f"RecBole has no model `{model.model}`", nearest(model.model, catalog.models())
-        )
-    searchable = catalog.searchable(model.model)
-    for name, parameter in model.space.items():
-        _check_searchable(model, document, name, searchable)
-        _check_conditions(model, document, name)
-        if name not in model.defaults:
-            published = catalog.published_defaults(model.model).get(name)
-            hint = f" (RecBole ships {published})" if published is not None else ""
-            raise document.error(
-                ("space", name), f"`{name}` has no default", f"add `{name}:` to `defaults`{hint}", at_key=True
-            )
-        if not parameter.contains(model.defaults[name]):
-            raise document.error(
-                ("defaults", name),
-                f"the default {to_plain(model.defaults[name])!r} of `{name}` lies outside its space",
-                "widen the space, so that trial number one is a point of it",
-            )
-    for name in model.defaults:
-        if name not in model.space:
-            raise document.error(
-                ("defaults", name),
-                f"`{name}` is not searched",
-                "move it to `fixed`, or add it to `space`",
-                at_key=True,
-            )
-    for name in model.fixed:
-        if name in catalog.RESERVED_KEYS:
-            raise document.error(
-                ("fixed", name),
-                f"`{name}` is the same for every model of a sweep",
-                "set it in the sweep file or the data set file",
-                at_key=True,
-            )
-        known = searchable | catalog.settings() | catalog.published_defaults(model.model).keys()
-        if name in model.space:
-            raise document.error(("fixed", name), f"`{name}` is searched too", "drop one", at_key=True)
-        if name not in known:
-            raise document.error(
-                ("fixed", name), f"{model.model} never reads `{name}`", nearest(name, known), at_key=True
-            )
-
-
-def _check_conditions(model: ModelConfig, document: Document, name: str) -> None:
-    """What a parameter depends on must be searched, have an end, and not depend on it in turn."""
-    for parent, wanted in (model.space[name].when or {}).items():
-        place = ("space", name, "when", parent)
-        others = [other for other in model.space if other != name]
-        if parent not in others:
-            raise document.error(
-                place, f"`{parent}` is no other parameter of the space", nearest(parent, others), at_key=True
-            )
-        if math.isinf(model.space[parent].size):
-            raise document.error(
-                place, f"`{parent}` is continuous", "depend on a choice, quniform or randint", at_key=True
-            )
-        for value in wanted if isinstance(wanted, tuple) else (wanted,):
-            if not model.space[parent].contains(value):
-                raise document.error(place, f"`{parent}` is never {value!r}", "use one of its values")
-    ancestors: set[str] = set()
-    pending = [name]
-    while pending:
-        parents = set(model.space[pending.pop()].when or {}) - ancestors
-        ancestors |= parents
-        pending += parents & model.space.keys()
-    if name in ancestors:
-        raise document.error(
-            ("space", name, "when"), f"`{name}` depends on itself", "take one condition away", at_key=True
-        )
-
-
-def _check_phases(model: ModelConfig, document: Document) -> None:
-    for phase, names in model.phases.items():
-        for position, name in enumerate(names):
-            if name not in model.space:
-                raise document.error(
-                    ("phases", phase, position), f"`{name}` is not in the space", nearest(name, model.space)
-                )
-
-
-def _check_precision(model: ModelConfig, document: Document, training: TrainingConfig) -> None:
-    """RecBole clips gradients while they are scaled for float16, and so to next to nothing."""
-    if training.precision == "float32" or training.device == "cpu":
-        return
-    for part in ("space", "fixed"):
-        if getattr(model, part).get("clip_grad_norm") is not None:
-            raise document.error(
-                (part, "clip_grad_norm"),
-                "RecBole clips wrongly with `training.precision: mixed` on a GPU",
-                "use `precision: float32`, or leave out `clip_grad_norm`",
-                at_key=True,
-            )
-
-
-def _check_searchable(model: ModelConfig, document: Document, name: str, searchable: frozenset[str]) -> None:
-    if name in searchable:
-        return
-    if name in catalog.DATA_KEYS or name in catalog.RESERVED_KEYS:
-        raise document.error(
-            ("space", name),
-            f"`{name}` is the same for every trial of a study",
-            "set it in the data set or sweep file, and make one sweep for each value",
-            at_key=True,
-        )
-    raise document.error(
-        ("space", name),
-        f"{model.model} never reads `{name}`",
-        nearest(name, searchable),
-        at_key=True,
-    )
 
 
 def _check_grid(study: StudyPlan) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -263,9 +263,14 @@ def is_active(space: Space, name: str, params: Mapping[str, Any]) -> bool:
     for parent, wanted in (space[name].when or {}).items():
         if parent not in params or not is_active(space, parent, params):
             return False
-        if not any(_same(value, params[parent]) for value in _any_of(wanted)):
+        if not is_among(params[parent], _any_of(wanted)):
             return False
     return True
+
+
+def is_among(value: Any, values: Iterable[Any]) -> bool:
+    """Whether a value is one of several, as YAML tells values apart."""
+    return any(_same(value, other) for other in values)
 
 
 def parents_first(space: Space) -> list[str]:

@@ -39,6 +39,7 @@ def open_study(plan: StudyPlan, store: Store, *, restart: bool = False, origin: 
             "starts; add what they depend on to the phase, or leave the phase out"
         )
     study = store.open_study(plan.name, plan.definition, maximize=plan.directions, restart=restart)
+    store.name_objectives(study, [objective.name for objective in plan.objectives])
     known_good(plan, store, study)
     if origin is not None and plan.previous is not None:
         study.inherit(origin, plan.previous, plan.space, plan.defaults)

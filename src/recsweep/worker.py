@@ -6,54 +6,31 @@ reason; what is not a trial's fault (disk full, store unreachable) ends the work
 
 from __future__ import annotations
 
-import shutil
 import time
-import traceback
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
-from recsweep import cooldown, memory, pruning, training
-from recsweep.config import SECONDS
+from recsweep import memory
 from recsweep.datasets.prepare import Prepared, prepare
 from recsweep.engines import make_engine
-from recsweep.engines.base import Observation, Search
-from recsweep.errors import SweepPaused, TrialDiverged, TrialPruned, TrialStopped, disk_trouble
-from recsweep.evaluate import evaluate_winner, winner
+from recsweep.evaluate import evaluate_winner
 from recsweep.events import (
-    Claimed,
-    Cooling,
-    EpochDone,
     Evaluated,
     Event,
     Idle,
-    Measured,
     Note,
-    PutBack,
     Ready,
-    TrialDone,
 )
 from recsweep.gpus import Seat
-from recsweep.limits import closed
 from recsweep.owner import Owner
 from recsweep.plan import StudyPlan
-from recsweep.provenance import git_commit, hardware, versions
-from recsweep.pruning import Curve
 from recsweep.recbole_api.config import resolve_device
-from recsweep.recbole_api.data import Split
+from recsweep.session import StudySession
 from recsweep.space import Params
-from recsweep.starts import settled_starts
-from recsweep.study import DIVERGED, ERROR, OUT_OF_MEMORY, Claim, Store, Study, Trial
+from recsweep.study import Store, Study
 
 _KEPT_SPLITS = 2
-_NO_MEMORY = (
-    "can't allocate memory",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-)
-"""What libraries say, in an error of no class of its own, when there is no memory left."""
 
 
 class Worker:
@@ -81,7 +58,7 @@ class Worker:
         """
         device = _device(plan, seat)
         prepared = self.prepared(plan, device)
-        session = _StudySession(self, plan, self.study(plan), prepared, device, seat)
+        session = StudySession(self, plan, self.study(plan), prepared, device, seat)
         state = make_engine(plan.sweep.search.engine).search(session)
         if state is not None:
             tried = len(state.params2result)
@@ -137,270 +114,3 @@ def _device(plan: StudyPlan, seat: Seat | None) -> torch.device:
     if seat and device.type == "cuda":
         torch.cuda.set_device(device)  # some of RecBole's models say `.cuda()`, which is the current one
     return device
-
-
-class _StudySession:
-    """One worker's view of a study, as an engine wants it (`engines.base.Session`)."""
-
-    def __init__(
-        self,
-        worker: Worker,
-        plan: StudyPlan,
-        study: Study,
-        prepared: Prepared,
-        device: torch.device,
-        seat: Seat | None,
-    ) -> None:
-        self._worker, self._plan, self._study = worker, plan, study
-        self._splits = {plan.model_of(plan.defaults): prepared.split}
-        self._device = device
-        self._seat = seat or Seat(str(device))
-        self._claim: Claim | None = None
-        self._said_paths: set[str] = set()
-        self._curves: dict[int, Curve] = {}
-        """Of the closed trials, by id."""
-        self._cooldown = cooldown.decide(plan.sweep.cooldown, str(device))
-        if self._cooldown.seconds == 0 and plan.sweep.cooldown.seconds is None:
-            worker.send(Note(f"{plan.label}: no cooldown: {self._cooldown.reason}"))
-        # A study on a GPU may be one search after another; the rest between two trials stays.
-        self._ran_one = seat is not None and worker.last_study == plan.name
-        self._ended = False  # by the terms of the seat
-        search = plan.sweep.search
-        self._may_end_early = any(
-            (search.timeout_minutes, search.no_improvement_after, plan.sweep.timeout_minutes)
-        )
-        self.retired = False
-        self.search = Search(
-            plan.space,
-            plan.defaults,
-            plan.maximize,
-            plan.sweep.search.algo,
-            plan.sweep.search.startup_trials,
-            settled_starts(plan, study),
-            tuple(plan.directions) if len(plan.directions) > 1 else (),
-        )
-        self._environment = {
-            "device": str(device),
-            "threads": torch.get_num_threads(),
-            "versions": versions(),
-            "commit": git_commit(),
-            "hardware": hardware(),
-        }
-
-    def next_slot(self) -> int | None:
-        if self.retired or self._ended or self._worker.should_stop():
-            return None
-        if self._may_end_early and closed(self._plan, self._study, self._worker.store(self._plan)):
-            return None
-        budget, shared = self._plan.budget, self._seat.shared
-        if self._ran_one and self._cooldown.seconds > 0 and self._study.open_slots(budget, shared=shared):
-            self._rest()
-            if self._worker.should_stop():
-                return None
-        self._claim = self._study.claim(budget, self._worker.owner, shared=shared)
-        if self._claim is None:
-            return None
-        self._worker.send(Claimed(self._claim))
-        return self._claim.slot
-
-    def _rest(self) -> None:
-        self._worker.send(Cooling(self._cooldown.seconds))
-        cooldown.rest(self._cooldown, cooldown.gpu_temperature, self._worker.should_stop)
-
-    def proposal_seed(self, slot: int) -> int:
-        return self._plan.proposal_seed(slot)
-
-    def history(self) -> list[Observation]:
-        return [
-            Observation(trial.slot, trial.params, trial.score, trial.values, pruned=trial.state == "pruned")
-            for trial in self._study.results()
-        ]
-
-    def running(self) -> list[Params]:
-        mine = self._claim.trial_id if self._claim else None
-        return [trial.params for trial in self._study.running() if trial.params and trial.id != mine]
-
-    def run(self, slot: int, params: Params) -> Observation:
-        claim = self._claim
-        if claim is None or claim.slot != slot:
-            raise AssertionError(f"slot {slot} was not claimed by this session")
-        seed = self._plan.trial_seed(slot)
-        if not self._study.start(claim, params, self.search.space, seed, self._environment):
-            self._drop(claim)
-            return Observation(slot, params, None)
-        observation = self._train(claim, params, self._plan.settings(params, seed))
-        self._ran_one, self._worker.last_study = True, self._plan.name
-        self.retired = self._worker.count_trial(self._plan.sweep.workers.trials_per_worker)
-        return observation
-
-    def _train(self, claim: Claim, params: Params, settings: dict[str, Any]) -> Observation:
-        started = time.perf_counter()
-        curve: dict[int, float] = {}
-        without_result = Observation(claim.slot, params, None)
-
-        def after_epoch(epoch: int, score: float) -> None:
-            curve[epoch] = score
-            if not self._study.report(claim, epoch, score):
-                raise TrialStopped("the trial was closed by another process")
-            self._worker.send(EpochDone(claim.slot, epoch, score))
-            if (verdict := self._verdict(Curve(claim.slot, curve))) is not None:
-                raise TrialPruned(f"pruned at epoch {epoch}: {verdict}")
-
-        if self._seat.measure:
-            memory.start(self._device)
-        try:
-            trained = training.train(settings, self._split_for(params), self._device, after_epoch)
-        except TrialStopped:
-            self._drop(claim)
-            return without_result
-        except TrialPruned as stop:
-            return self._prune(claim, params, curve, time.perf_counter() - started, str(stop))
-        except Exception as error:
-            kind, message = classify(error)
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
-            if kind == OUT_OF_MEMORY and self._seat.shared:
-                self._put_back(claim, message)
-                return without_result
-            self._study.fail(claim, kind, message)
-            seconds = time.perf_counter() - started
-            self._worker.send(TrialDone(claim.slot, None, max(curve, default=0), seconds, message))
-            return without_result
-        self._say_path(trained.path)
-        result = {
-            "metrics": trained.metrics,
-            "best_epoch": trained.best_epoch,
-            "epochs": trained.epochs,
-            "seconds": round(trained.seconds, 3),
-            "path": trained.path,
-        }
-        values = tuple(_value(objective.name, trained) for objective in self._plan.objectives)
-        if self._study.finish(claim, values, result):
-            self._keep_if_best(claim, trained)
-            self._worker.send(TrialDone(claim.slot, trained.score, trained.epochs, trained.seconds))
-            self._tell_memory()
-            return Observation(claim.slot, params, trained.score, values)
-        self._drop(claim)
-        return without_result
-
-    def _split_for(self, params: Params) -> Split:
-        """The data as the model of a trial needs them: models searched together may differ in that."""
-        model = self._plan.model_of(params)
-        if model not in self._splits:
-            self._splits[model] = self._worker.prepared(self._plan, self._device, params).split
-        return self._splits[model]
-
-    def _verdict(self, own: Curve) -> str | None:
-        """Why the pruner ends the trial now. The store is asked for the others only where it may."""
-        config, epochs = self._plan.sweep.pruning, self._plan.sweep.training.epochs
-        if not pruning.is_due(config, own, max_epochs=epochs):
-            return None
-        others = [self._closed_curve(trial) for trial in self._study.results() if trial.state != "failed"]
-        if pruning.needs_running(config):
-            others += [Curve(trial.slot, trial.curve) for trial in self._study.running()]
-        return pruning.verdict(config, own, others, maximize=self._plan.maximize, max_epochs=epochs)
-
-    def _closed_curve(self, trial: Trial) -> Curve:
-        if trial.id not in self._curves:
-            self._curves[trial.id] = Curve(trial.slot, trial.curve, trial.state)
-        return self._curves[trial.id]
-
-    def _prune(
-        self, claim: Claim, params: Params, curve: dict[int, float], seconds: float, reason: str
-    ) -> Observation:
-        """Close a trial that is not worth its epochs, with its best until then and without weights."""
-        score = (max if self._plan.maximize else min)(curve.values())
-        result = {
-            "metrics": {},
-            "best_epoch": max(epoch for epoch, found in curve.items() if found == score),
-            "epochs": max(curve),
-            "seconds": round(seconds, 3),
-        }
-        if not self._study.prune(claim, [score], result, reason):
-            self._drop(claim)
-            return Observation(claim.slot, params, None)
-        self._worker.send(TrialDone(claim.slot, score, max(curve), seconds, reason, pruned=True))
-        self._tell_memory()
-        return Observation(claim.slot, params, score, pruned=True)
-
-    def _tell_memory(self) -> None:
-        """After a trial that succeeded: one that failed may have ended before its peak."""
-        found = memory.measured(self._device) if self._seat.measure else None
-        if found is not None:
-            self._worker.send(Measured(self._seat.device, found))
-            self._ended = True
-
-    def _put_back(self, claim: Claim, message: str) -> None:
-        """Out of memory beside others says nothing of the parameters: the slot gets a GPU to itself."""
-        reason = f"{message} (the GPU was shared)"
-        self._ended = True  # one fewer on this GPU
-        if self._study.put_back(claim, reason, alone=True):
-            self._worker.send(PutBack(claim.slot, reason))
-        else:
-            self._drop(claim)
-
-    def _say_path(self, path: str) -> None:
-        """Tell once whose code trains, as it is the same for nearly all trials of a study."""
-        if path not in self._said_paths:
-            self._said_paths.add(path)
-            self._worker.send(Note(f"{self._plan.label}: trained by {path}"))
-
-    def _drop(self, claim: Claim) -> None:
-        """Another process gave this trial up and closed it: its slot is no longer ours to fill."""
-        self._worker.send(Note(f"trial {claim.slot} was closed by another process; this result is dropped"))
-
-    def _keep_if_best(self, claim: Claim, trained: training.Trained) -> None:
-        """Write the weights of the best trial so far, and remove those that it beat."""
-        outputs, plan = self._plan.outputs, self._plan
-        if not self._is_best(claim):
-            return
-        dataset, model, phase = plan.place
-        folder = outputs.trial_checkpoints(dataset, model, claim.slot, phase)
-        try:
-            stored = training.save_checkpoints(folder, trained)
-        except (OSError, RuntimeError) as error:
-            raise (disk_trouble(error) or error) from None
-        if not stored:
-            self._worker.send(
-                Note(
-                    f"{plan.label}: {plan.model.model} holds state that cannot be stored safely; "
-                    "no checkpoint"
-                )
-            )
-        best = winner(plan, self._study)  # another worker may have been better meanwhile
-        for other in outputs.checkpoints(dataset, model, phase).glob("trial-*"):
-            if best is not None and other.name != f"trial-{best.slot}":
-                shutil.rmtree(other, ignore_errors=True)
-
-    def _is_best(self, claim: Claim) -> bool:
-        best = winner(self._plan, self._study)
-        return best is not None and best.id == claim.trial_id
-
-
-def _value(objective: str, trained: training.Trained) -> float:
-    """What a trial came to in one objective."""
-    return trained.seconds if objective == SECONDS else trained.metrics[objective.lower()]
-
-
-def classify(error: Exception) -> tuple[str, str]:
-    """Kind and message of a trial's failure.
-
-    Raises:
-        SweepPaused: when the error is no trial's fault.
-    """
-    if isinstance(error, SweepPaused):
-        raise error
-    if (pause := disk_trouble(error)) is not None:
-        raise pause from error
-    if isinstance(error, TrialDiverged):
-        return DIVERGED, str(error)
-    no_memory = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
-    if no_memory or any(words in str(error) for words in _NO_MEMORY):
-        return OUT_OF_MEMORY, f"out of memory: {_first_line(error)}"
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
-    return ERROR, f"{type(error).__name__} at {place}: {_first_line(error)}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:300]

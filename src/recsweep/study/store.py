@@ -18,6 +18,9 @@ from recsweep.files import canonical_json
 from recsweep.study.database import Patience, open_backend, store_errors
 from recsweep.study.study import Study
 
+_METRIC_NAMES = "study:metric_names"
+"""Where Optuna's `Study.set_metric_names` keeps them."""
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -94,6 +97,15 @@ class Store:
         if study.attributes.get("definition") != wanted:
             study.set_attribute("definition", wanted)
         return study
+
+    def name_objectives(self, study: Study, names: Sequence[str]) -> None:
+        """Tell Optuna's tools what the values of a study are; its dashboard shows the names."""
+        storage = self.optuna_storage
+        known = self.patience.call(lambda again: storage.get_study_system_attrs(study.id)).get(_METRIC_NAMES)
+        if known != list(names):
+            self.patience.call(
+                lambda again: storage.set_study_system_attr(study.id, _METRIC_NAMES, list(names))
+            )
 
     def find_study(self, name: str, definition: Mapping[str, Any] | None = None) -> Study | None:
         """The study of that name, or None. Makes nothing.
