@@ -404,6 +404,7 @@ class Supervisor:
     def _abandon(self, study: Study, message: str) -> None:
         """Stop at once; the trials that ran go back for free."""
         self._pool.close()
+        study.hurry()  # whoever stops a sweep is not to wait for a store that is away
         with suppress(SweepPaused):  # the store is away; the next run finds the orphans
             study.put_back_owned(this_process(), message)
 
@@ -457,13 +458,15 @@ class Supervisor:
 
     def _announce(self, plan: StudyPlan, view: StudyView, open_slots: int) -> None:
         head = f"study {view.position}/{view.count} {plan.label}"
+        own = plan.budget - plan.inherits  # a trial that is inherited is none of its own
         if not open_slots:
-            count = f"all {plan.budget}" if view.filled >= plan.budget else f"{view.filled} of {plan.budget}"
+            filled = view.filled - plan.inherits
+            count = f"all {own}" if filled >= own else f"{filled} of {own}"
             self._display.line(f"{head}: {count} trials are in the store, nothing to train")
             return
         search = plan.sweep.search
         self._display.line(
-            f"{head}: {open_slots} of {plan.budget} trials to run, {search.engine}/{search.algo}, "
+            f"{head}: {open_slots} of {own} trials to run, {search.engine}/{search.algo}, "
             f"at most {plan.sweep.training.epochs} epochs each"
         )
 

@@ -8,7 +8,7 @@ asked through Optuna. Both hold the same trials, and any Optuna tool opens both.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,7 +112,7 @@ class Backend(ABC):
         """The trials that run now, whole."""
 
     @abstractmethod
-    def finished(self, study_id: int, since: int, known: set[int]) -> tuple[list[Trial], int]:
+    def finished(self, study_id: int, since: int, known: Container[int]) -> tuple[list[Trial], int]:
         """Closed trials that are not known yet, whole; and where to look next time.
 
         Args:

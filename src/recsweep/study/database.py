@@ -130,7 +130,7 @@ class Patience:
     """
 
     def __init__(self, url: str, seconds: float = 0.0, tell: Callable[[str], None] | None = None) -> None:
-        self.url, self._seconds, self._tell = url, seconds, tell
+        self.url, self.seconds, self._tell = url, seconds, tell
         self.outages = 0
         """How often the store was away so far."""
 
@@ -151,10 +151,10 @@ class Patience:
                     if away is None:
                         away = now
                         self.outages += is_transient(error)
-                    if not is_transient(error) or now - away >= self._seconds:
+                    if not is_transient(error) or now - away >= self.seconds:
                         raise
                     if pause == _FIRST_PAUSE:
-                        self._say(f"the store is away ({_reason(error)}); waiting up to {self._seconds:g} s")
+                        self._say(f"the store is away ({_reason(error)}); waiting up to {self.seconds:g} s")
                     # At random, so that many workers do not come back all at once.
                     time.sleep(pause * random.uniform(0.5, 1.0))
                     pause = min(pause * 2, _LONGEST_PAUSE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -112,7 +112,7 @@ class Generic(Backend):
     def running(self, study_id: int) -> list[Trial]:
         return self._all(study_id, TrialState.RUNNING)
 
-    def finished(self, study_id: int, since: int, known: set[int]) -> tuple[list[Trial], int]:
+    def finished(self, study_id: int, since: int, known: Container[int]) -> tuple[list[Trial], int]:
         trials = self.storage.get_all_trials(study_id, deepcopy=False)
         found = [from_optuna(t) for t in trials if t._trial_id not in known and t.state.is_finished()]
         return [trial for trial in found if is_finished(trial)], since

@@ -57,6 +57,10 @@ class Study:
         self._results: list[Trial] | None = None
         self._reopened: frozenset[int] = frozenset()
 
+    def hurry(self) -> None:
+        """Wait no more for a store that is away."""
+        self._patience.seconds = 0.0
+
     # -- reading ---------------------------------------------------------------------------------
 
     @property
@@ -102,17 +106,26 @@ class Study:
             self._results, self._reopened = sorted(counted, key=lambda t: t.slot), reopened
         return self._results
 
+    def _note(self, trial: Trial) -> None:
+        """Take a finished trial in. Mostly it is the next slot's, and the results grow by it."""
+        self._finished[trial.id] = trial
+        known = self._latest.get(trial.slot)
+        self._latest |= latest([trial] if known is None else [known, trial])
+        results = self._results
+        if results is None or (known is None and not trial.counted):
+            return
+        if known is None and (not results or results[-1].slot < trial.slot):
+            self._results = [*results, trial]
+        else:
+            self._results = None
+
     def _read_finished(self) -> None:
         """Read what has been finished since the last time."""
         found, self._since = self._patience.call(
-            lambda again: self._backend.finished(self.id, self._since, set(self._finished))
+            lambda again: self._backend.finished(self.id, self._since, self._finished)
         )
         for trial in found:
-            self._finished[trial.id] = trial
-            known = self._latest.get(trial.slot)
-            self._latest |= latest([trial] if known is None else [known, trial])
-        if found:
-            self._results = None
+            self._note(trial)
 
     def all_failed(self) -> bool:
         """Whether there are results and none of them is a success."""

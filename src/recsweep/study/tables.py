@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
-from sqlalchemy import Connection, Table, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from recsweep.study.backend import Backend, Change, Slot
@@ -227,13 +227,18 @@ class Tables(Backend):
             ids = connection.execute(_RUNNING, {"study": study_id}).scalars().all()
             return _whole(connection, ids)
 
-    def finished(self, study_id: int, since: int, known: set[int]) -> tuple[list[Trial], int]:
+    def finished(self, study_id: int, since: int, known: Container[int]) -> tuple[list[Trial], int]:
         with self._reading.connect() as connection:
-            first_open, last = connection.execute(_FRONTIER, {"study": study_id}).one()
+            next_since = self._frontier(connection, study_id)
             ids = connection.execute(_FINISHED, {"study": study_id, "since": since}).scalars().all()
             trials = _whole(connection, [id_ for id_ in ids if id_ not in known])
-        # What was open when we looked may close later; everything before it was read now.
-        return trials, first_open if first_open is not None else (last or 0) + 1
+        return trials, next_since
+
+    def _frontier(self, connection: Connection, study_id: int) -> int:
+        """The lowest id that may close later; everything below it is closed."""
+        firsts = (connection.execute(query, {"study": study_id}).scalar() for query in _FIRST_OPEN)
+        known = [first for first in firsts if first is not None]
+        return min(known) if known else (connection.execute(_LAST, {"study": study_id}).scalar() or 0) + 1
 
     def close(self) -> None:
         self.storage.remove_session()
@@ -284,29 +289,21 @@ _RETRIES: dict[tuple[TrialState, ...], Any] = {
     .select_from(_ATTRIBUTES.join(_TRIALS, _TRIALS.c.trial_id == _ATTRIBUTES.c.trial_id))
     .where(
         sqlalchemy.literal_column("trial_user_attributes.key") == sqlalchemy.literal_column("'attempt'"),
-        _of_study(*states),
+        # An expression, and not the column: else SQLite goes through the trials of the study first.
+        _TRIALS.c.study_id + 0 == bindparam("study"),
+        _TRIALS.c.state.in_(states),
     )
     .order_by(_TRIALS.c.trial_id)
     for states in ((TrialState.WAITING,), _OPEN)
 }
 
 
-def _end(state: TrialState | None, aggregate: Any) -> Any:
-    where = _TRIALS.c.study_id == bindparam("study")
-    query = select(aggregate(_TRIALS.c.trial_id)).where(where)
-    return (query.where(_TRIALS.c.state == state) if state else query).scalar_subquery()
-
-
-_first = [_end(state, func.min) for state in _OPEN]
-_FRONTIER = select(
-    sqlalchemy.case(
-        (_first[0].is_(None), _first[1]),
-        (_first[1].is_(None), _first[0]),
-        (_first[0] < _first[1], _first[0]),
-        else_=_first[1],
-    ),
-    sqlalchemy.case((or_(_first[0].is_not(None), _first[1].is_not(None)), 0), else_=_end(None, func.max)),
-)
+_OF_STUDY = select(_TRIALS.c.trial_id).where(_TRIALS.c.study_id == bindparam("study"))
+# `ORDER BY … LIMIT 1` and not `MIN`, for which SQLite walks through all trials of the study.
+_FIRST_OPEN = [
+    _OF_STUDY.where(_TRIALS.c.state == state).order_by(_TRIALS.c.trial_id).limit(1) for state in _OPEN
+]
+_LAST = _OF_STUDY.order_by(_TRIALS.c.trial_id.desc()).limit(1)
 _STATE = select(_TRIALS.c.state).where(_TRIALS.c.trial_id == bindparam("id"))
 _TAKE = (
     update(_TRIALS)
