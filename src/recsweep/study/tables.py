@@ -289,11 +289,12 @@ _RETRIES: dict[tuple[TrialState, ...], Any] = {
     .select_from(_ATTRIBUTES.join(_TRIALS, _TRIALS.c.trial_id == _ATTRIBUTES.c.trial_id))
     .where(
         sqlalchemy.literal_column("trial_user_attributes.key") == sqlalchemy.literal_column("'attempt'"),
-        # An expression, and not the column: else SQLite goes through the trials of the study first.
+        # An expression, and not the column, and ordered by the index of retries: else SQLite goes
+        # through all trials of the study first.
         _TRIALS.c.study_id + 0 == bindparam("study"),
         _TRIALS.c.state.in_(states),
     )
-    .order_by(_TRIALS.c.trial_id)
+    .order_by(_ATTRIBUTES.c.trial_id)
     for states in ((TrialState.WAITING,), _OPEN)
 }
 
