@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from helpers.phased import fill, workspace
-from helpers.workspace import Workspace
+from helpers.workspace import Workspace, make_workspace
 from recsweep.cli import cli, main
 from recsweep.plan import StudyPlan
 from recsweep.starts import begin, open_study
@@ -479,3 +480,12 @@ def test_what_only_looks_makes_no_store(make, call, tmp_path, kind):
     assert call("tune", "--dry-run", "--storage", url).lines[0] == "toy/NARM: 3 of 3 trials to run"
     assert call("summarize", "--storage", url).err == "1 of 1 studies are not in the store yet\n"
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_models_that_are_not_asked_for_need_no_files(tmp_path):
+    workspace = make_workspace(tmp_path, sweep="sweep: s\nmodels: [NARM, GRU4Rec]\ndatasets: [toy]\n")
+    done = CliRunner().invoke(
+        cli, ["tune", "--dry-run", "--config", str(workspace.sweep), "--models", "NARM", "--model", "NARM"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "toy/NARM: 20 of 20 trials to run" in done.output

@@ -95,12 +95,7 @@ def load_sweep(source: Path | str, overrides: Mapping[str, Any] | None = None) -
         InputError: any mistake in any of the files or options.
     """
     given = _given(overrides or {})
-    path, colon, name = str(source).rpartition(":")
-    if colon and path.endswith(".py"):
-        made = _from_python(Path(path), name)
-    else:
-        document = load_document(Path(source))
-        made = Sweep(validate(document, SweepConfig), document, {}, {}, {}, {}, {})
+    made = read_sweep(source)
     sweep = replace(made, config=_override(made.config, given), overrides=given)
     for dataset in sweep.config.datasets:
         _load_dataset(sweep, dataset)
@@ -111,6 +106,19 @@ def load_sweep(source: Path | str, overrides: Mapping[str, Any] | None = None) -
         datasets={name: sweep.datasets[name] for name in sweep.config.datasets},
         models={name: sweep.models[name] for name in sweep.config.models},
     )
+
+
+def read_sweep(source: Path | str) -> Sweep:
+    """A sweep as it stands, without the files that it names.
+
+    Raises:
+        InputError: a mistake in the sweep itself.
+    """
+    path, colon, name = str(source).rpartition(":")
+    if colon and path.endswith(".py"):
+        return _from_python(Path(path), name)
+    document = load_document(Path(source))
+    return Sweep(validate(document, SweepConfig), document, {}, {}, {}, {}, {})
 
 
 def make_sweep(

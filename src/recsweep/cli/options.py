@@ -11,7 +11,7 @@ import click
 
 from recsweep.documents import nearest
 from recsweep.errors import InputError, UserError
-from recsweep.loading import OVERRIDES, Sweep, load_sweep
+from recsweep.loading import OVERRIDES, Sweep, load_sweep, read_sweep
 from recsweep.plan import StudyPlan, find_study, plan_sweep
 
 DEFAULT_CONFIG = "config/config.yaml"
@@ -166,7 +166,7 @@ def studies_of(options: dict[str, Any]) -> Studies:
 
 def _beside(options: dict[str, Any]) -> dict[str, Any]:
     """The options with the study that was asked for, where the sweep itself does not list it."""
-    listed = load_sweep(options["config"], {}).config
+    listed = read_sweep(options["config"]).config
     for single, several in (("model", "models"), ("dataset", "datasets")):
         name = options.get(single)
         known = (options.get(several) or " ".join(getattr(listed, several))).split()
