@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import math
 import statistics
 import subprocess
@@ -112,7 +113,7 @@ def read_grid() -> dict[str, float]:
     scores = {}
     with GRID.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            params = {name: parameter.cast(yaml.safe_load(row[name])) for name, parameter in space.items()}
+            params = {name: parameter.cast(json.loads(row[name])) for name, parameter in space.items()}
             scores[canonical_json(params)] = float(row["score"])
     if len(scores) != grid_size(space):
         raise SystemExit(f"{GRID.name} holds {len(scores)} of {grid_size(space):g} points; run with --record")

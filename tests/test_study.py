@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import multiprocessing
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ import optuna
 import pytest
 from pydantic import TypeAdapter
 
+from helpers.light_worker import fork_context
 from recsweep.config import ModelConfig
 from recsweep.errors import InputError, StoreUnavailable, StudyChanged
 from recsweep.owner import this_process
@@ -296,7 +296,7 @@ def claim_and_hang(url: str, ready) -> None:
 
 def test_the_trial_of_a_killed_process_waits_again_at_once(study, store):
     study.ensure_slots(1)
-    context = multiprocessing.get_context("spawn")
+    context = fork_context()
     ready = context.Event()
     process = context.Process(target=claim_and_hang, args=(store.url, ready))
     process.start()
@@ -368,7 +368,7 @@ def test_four_workers_run_each_slot_exactly_once(tmp_path, repeats):
     budget, workers = 10, 4
     urls = [url_of(tmp_path, f"race-{repeat}.db") for repeat in range(repeats)]
     log = tmp_path / "runs.txt"
-    context = multiprocessing.get_context("spawn")
+    context = fork_context()
     barrier = context.Barrier(workers)
     arguments = (urls, budget, barrier, str(log))
     processes = [context.Process(target=work_on_all, args=arguments) for _ in range(workers)]

@@ -29,8 +29,8 @@ def test_phases_run_from_one_command_and_the_last_is_never_worse_than_the_first(
     settings = (
         "TUNABLE_MODELS=GRU4Rec",
         "PHASES=coarse architecture training",
-        "MAX_EVALS=6",
-        "EPOCHS=2",
+        "MAX_EVALS=3",
+        "EPOCHS=1",
         "COOLDOWN=0",
         f"OUTPUTS={tmp_path}",
     )
@@ -41,7 +41,7 @@ def test_phases_run_from_one_command_and_the_last_is_never_worse_than_the_first(
         read(model / part / "best_result.yaml") for part in ("coarse", "architecture", ".")
     )
     assert coarse["score"] <= architecture["score"] <= training["score"]
-    assert [part["budget"]["counted"] for part in (coarse, architecture, training)] == [2, 2, 2]
+    assert [part["budget"]["counted"] for part in (coarse, architecture, training)] == [1, 1, 1]
     assert architecture["budget"]["inherited"] == training["budget"]["inherited"] == 1
     # Each phase leaves alone what it does not search.
     assert architecture["search"]["searched"] == ["num_layers", "embedding_size", "hidden_size"]
@@ -50,7 +50,7 @@ def test_phases_run_from_one_command_and_the_last_is_never_worse_than_the_first(
     for name in architecture["search"]["searched"]:
         assert training["parameters"][name] == architecture["parameters"][name]
     assert [part["test"] is None for part in (coarse, architecture, training)] == [True, True, False]
-    assert "Every model had the same budget: 6 trials." in (tmp_path / "results/summary.md").read_text()
+    assert "Every model had the same budget: 3 trials." in (tmp_path / "results/summary.md").read_text()
 
     again = make("tune-smoke", *settings)
     assert again.returncode == 0, again.stderr
@@ -58,7 +58,7 @@ def test_phases_run_from_one_command_and_the_last_is_never_worse_than_the_first(
 
 
 def test_snakemake_starts_several_jobs_for_a_study(tmp_path: Path) -> None:
-    settings = ("TUNABLE_MODELS=FPMC", "MAX_EVALS=6", "EPOCHS=2", "COOLDOWN=0", f"OUTPUTS={tmp_path}")
+    settings = ("TUNABLE_MODELS=FPMC", "MAX_EVALS=4", "EPOCHS=1", "COOLDOWN=0", f"OUTPUTS={tmp_path}")
     done = make("tune-smoke", *settings, "WORKERS_PER_STUDY=2", "CORES=2")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "logs/work/ml-100k-small/FPMC").glob("*.log")) == [
@@ -68,8 +68,8 @@ def test_snakemake_starts_several_jobs_for_a_study(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/recsweep.db")
     trials = store.find_study("smoke/ml-100k-small/FPMC/full").trials()
     store.close()
-    assert sorted(trial.slot for trial in trials) == list(range(6))
-    assert "all 6 trials are in the store, nothing to train" in done.stderr, "the last job only closed it"
+    assert sorted(trial.slot for trial in trials) == list(range(4))
+    assert "all 4 trials are in the store, nothing to train" in done.stderr, "the last job only closed it"
 
 
 def test_models_are_searched_as_one(folder: Folder) -> None:
