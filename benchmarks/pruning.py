@@ -38,7 +38,7 @@ from recsweep.loading import load_sweep
 from recsweep.plan import find_study, plan_sweep
 from recsweep.provenance import hardware, versions
 from recsweep.study import Store, best
-from results import write_section
+from results import command, write_section
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "config" / "config.yaml"
@@ -220,7 +220,7 @@ def report(lines: list[str], arguments: argparse.Namespace, seconds: float) -> s
         [
             f"## Pruning on {arguments.model}, {arguments.dataset}, {arguments.trials} trials",
             "",
-            f"Written by `python benchmarks/pruning.py --write` on {datetime.date.today().isoformat()}, "
+            f"Written by `{command()}` on {datetime.date.today().isoformat()}, "
             f"in {seconds / 60:.0f} minutes.",
             "What is compared, and how, stands at the top of [pruning.py](pruning.py).",
             "",

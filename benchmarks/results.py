@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from recsweep.files import write_text
@@ -14,6 +15,12 @@ from recsweep.provenance import hardware, versions
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 TITLE = "# Results of the benchmarks\n"
 RECBOLE_LIBRARIES = ("recbole", "torch", "numpy", "pandas", "scipy", "ray", "hyperopt", "setuptools")
+
+
+def command() -> str:
+    """The command line of this benchmark, as somebody would type it."""
+    name = Path(sys.argv[0]).name
+    return " ".join(["python", f"benchmarks/{name}", *sys.argv[1:]])
 
 
 def write_section(name: str, text: str, path: Path = RESULTS) -> None:

@@ -44,7 +44,7 @@ from helpers.postgres import Postgres, running_postgres  # noqa: E402
 from recsweep.owner import this_process  # noqa: E402
 from recsweep.provenance import hardware, versions  # noqa: E402
 from recsweep.study import Study  # noqa: E402
-from results import write_section  # noqa: E402
+from results import command, write_section  # noqa: E402
 
 EFFICIENCY, GROWTH = 0.9, 2.0
 
@@ -171,8 +171,7 @@ def report(
     lines = [
         "## How the store scales",
         "",
-        f"Written by `python benchmarks/scaling.py --write` on {time.strftime('%Y-%m-%d')}, "
-        f"in {seconds:.0f} s.",
+        f"Written by `{command()}` on {time.strftime('%Y-%m-%d')}, in {seconds:.0f} s.",
         "What is measured, and how, stands at the top of [scaling.py](scaling.py).",
         "",
         f"- PostgreSQL on the same machine; {arguments.seconds:g} s a trial, "

@@ -39,7 +39,7 @@ from recsweep.engines.base import Observation, Search
 from recsweep.files import canonical_json, write_text
 from recsweep.provenance import hardware, versions
 from recsweep.space import Params, grid_size
-from results import write_section
+from results import command, write_section
 from search_published import GAUSSIAN, MODEL_BASED, Arm, arms
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -174,8 +174,7 @@ def report(
     lines = [
         "## Search quality on FPMC",
         "",
-        f"Written by `python benchmarks/search_fpmc.py {'--record ' if arguments.record else ''}--write` "
-        f"on {date.today()}, in {seconds:.0f} s.",
+        f"Written by `{command()}` on {date.today()}, in {seconds:.0f} s.",
         "What is compared, and how, stands at the top of [search_fpmc.py](search_fpmc.py).",
         "",
         f"- {len(scores)} configurations of FPMC on ml-100k, each trained to its early stop: validation "

@@ -47,7 +47,7 @@ from recsweep.engines.base import Observation, Search
 from recsweep.files import canonical_json
 from recsweep.provenance import hardware, versions
 from recsweep.space import Params, Space, cast, grid_size
-from results import write_section
+from results import command, write_section
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT.parent / "shared" / "published"
@@ -339,7 +339,7 @@ def report(
     lines = [
         "## Search quality on published searches",
         "",
-        f"Written by `python benchmarks/search_published.py --write` on {date.today()}, in {seconds:.0f} s.",
+        f"Written by `{command()}` on {date.today()}, in {seconds:.0f} s.",
         "What is compared, and how, stands at the top of [search_published.py](search_published.py).",
         "",
         f"- {len(every)} published searches with {sum(len(one.points) for one in searches):,} logged trials; "
