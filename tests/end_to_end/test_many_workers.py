@@ -64,7 +64,7 @@ def end(processes, seconds: float = LIMIT_SECONDS) -> None:
     assert not alive, f"{len(alive)} workers were still there after {seconds:g} s"
 
 
-@pytest.mark.parametrize(("kind", "repeats"), repeated("sqlite", "postgresql"))
+@pytest.mark.parametrize(("kind", "repeats"), repeated("postgresql"))
 def test_eight_workers_train_exactly_the_budget_and_a_second_run_adds_none(kind, repeats, new_url):
     for repeat in range(repeats):
         job = opened(Job(new_url(kind, repeat), budget=40, seconds=0.02))
@@ -152,6 +152,7 @@ def test_a_sqlite_file_that_another_process_locks_is_waited_for(seconds, tmp_pat
     assert len(trials_of(job)) == job.budget
 
 
+@pytest.mark.long
 def test_a_store_that_stays_away_pauses_a_worker_in_the_end():
     with running_postgres() as postgres:
         job = opened(Job(postgres.new_url(), budget=40, seconds=0.2, patience=1.0))
