@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from click.testing import CliRunner
 
 from helpers.phased import fill, workspace
 from helpers.workspace import Workspace, make_workspace
-from recsweep.cli import cli, main
+from recsweep.cli import cli, main, tuning
 from recsweep.plan import StudyPlan
 from recsweep.starts import begin, open_study
 from recsweep.study import Store, best
@@ -489,3 +490,26 @@ def test_models_that_are_not_asked_for_need_no_files(tmp_path):
     )
     assert done.exit_code == 0, done.output
     assert "toy/NARM: 20 of 20 trials to run" in done.output
+
+
+def test_a_worker_waits_for_the_next_phase_to_be_opened(tmp_path, monkeypatch):
+    coarse, loss = workspace(tmp_path, "phases: [coarse, loss], max_evals: 4").plans()
+    monkeypatch.setattr(tuning, "_POLL_SECONDS", 0.05)
+    store, other = Store(coarse.storage_url), Store(coarse.storage_url)
+    fill(coarse, store, [0.1, 0.2])
+
+    def open_next() -> None:
+        begun, origin = begin(loss, other)
+        open_study(begun, other, origin=origin).ensure_slots(begun.budget)
+
+    timer = threading.Timer(0.5, open_next)
+    timer.start()
+    begun = tuning._opened(loss, store, alone=False)
+    assert begun is not None
+    assert begun.inherits
+    monkeypatch.setattr(tuning, "OPENING_SECONDS", 0.2)
+    elsewhere = dataclasses.replace(loss, dataset_name="elsewhere")
+    assert tuning._opened(elsewhere, store, alone=False) is None, "nothing of it was opened"
+    timer.join()
+    for one in (store, other):
+        one.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,10 @@ from recsweep.errors import InputError, RecsweepError, SweepPaused, UserError
 from recsweep.paths import is_made
 from recsweep.plan import StudyPlan, check_data
 from recsweep.progress import Display
+
+OPENING_SECONDS = 60.0
+"""How long a worker waits for the next phase of a study to be opened."""
+_POLL_SECONDS = 1.0
 
 if TYPE_CHECKING:
     from recsweep.study import Store, Trial
@@ -302,9 +307,20 @@ def _opened(plan: StudyPlan, store: Store, *, alone: bool) -> StudyPlan | None:
     """
     from recsweep.starts import as_begun
 
-    if store.find_study(plan.name) is not None:
-        return as_begun(plan, store)
-    return _begin(plan, store)[0] if alone else None
+    deadline = time.monotonic() + OPENING_SECONDS
+    while not _has_slots(plan.name, store):
+        # The sweep opens a phase when the one before it is closed, which may be at this moment.
+        before = replace(plan, phase=plan.previous, study_name=None).name if plan.previous else None
+        if before is None or store.find_study(before) is None or time.monotonic() >= deadline:
+            return _begin(plan, store)[0] if alone else None
+        time.sleep(_POLL_SECONDS)
+    return as_begun(plan, store)
+
+
+def _has_slots(name: str, store: Store) -> bool:
+    """Whether a study was opened: it is there a moment before its slots are."""
+    study = store.find_study(name)
+    return study is not None and any(not trial.inherited for trial in study.trials())
 
 
 COMMANDS = [tune, open_, worker, summarize, evaluate]
