@@ -136,7 +136,8 @@ def test_a_postgresql_server_that_is_restarted_costs_no_trial_and_no_worker(seco
         assert len(trials_of(job)) == job.budget, "no trial was run a second time"
 
 
-@pytest.mark.parametrize("seconds", [2.0, pytest.param(30.0, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [2.0, 30.0])
 def test_a_sqlite_file_that_another_process_locks_is_waited_for(seconds, tmp_path):
     job = opened(Job(f"sqlite:///{tmp_path}/locked.db", budget=40, seconds=0.1))
     workers = start(job, 4)
@@ -213,6 +214,7 @@ def test_a_worker_takes_over_the_trial_of_a_sweep_that_was_killed(folder: Folder
     assert "all 3 trials are in the store" in done.stderr
 
 
+@pytest.mark.long
 def test_a_sweep_outlives_a_restart_of_its_server(folder: Folder):
     with running_postgres() as postgres:
         folder.edit("smoke.yaml", training__fast=False)

@@ -57,6 +57,7 @@ def test_phases_run_from_one_command_and_the_last_is_never_worse_than_the_first(
     assert "Nothing to be done" in again.stderr
 
 
+@pytest.mark.long
 def test_snakemake_starts_several_jobs_for_a_study(tmp_path: Path) -> None:
     settings = ("TUNABLE_MODELS=FPMC", "MAX_EVALS=4", "EPOCHS=1", "COOLDOWN=0", f"OUTPUTS={tmp_path}")
     done = make("tune-smoke", *settings, "WORKERS_PER_STUDY=2", "CORES=2")
@@ -110,6 +111,7 @@ def test_several_objectives_end_in_a_pareto_front(folder: Folder) -> None:
     assert len((study / "pareto.md").read_text().splitlines()) >= len(front)
 
 
+@pytest.mark.long
 def test_known_good_configurations_come_first_and_finished_studies_take_more(folder: Folder) -> None:
     good = {"learning_rate": 0.005, "embedding_size": 32, "weight_decay": 0.0}
     (folder.path / "good.json").write_text(json.dumps(good))
