@@ -138,6 +138,7 @@ def test_an_unreachable_store_pauses_with_one_line(folder: Folder) -> None:
     assert "no trial is lost" in done.stderr
 
 
+@pytest.mark.long
 def test_two_supervisors_share_one_study_without_running_a_slot_twice(folder: Folder) -> None:
     first = folder.start("tune", *tune_options(6, epochs=3))
     read_until(first, "worker 1 on cpu")
@@ -150,6 +151,7 @@ def test_two_supervisors_share_one_study_without_running_a_slot_twice(folder: Fo
     assert all(t.state == "complete" for t in trials)
 
 
+@pytest.mark.long
 def test_a_worker_joins_a_sweep_that_runs_elsewhere_and_leaves(folder: Folder) -> None:
     refused = folder.run("worker", *tune_options(4))
     assert refused.returncode == 2
