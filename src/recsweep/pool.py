@@ -14,6 +14,7 @@ from pathlib import Path
 
 from recsweep.child import child_main
 from recsweep.gpus import Seat
+from recsweep.loading import cores
 from recsweep.owner import Owner, this_process
 from recsweep.plan import StudyPlan
 from recsweep.study import Claim
@@ -57,7 +58,7 @@ class Pool:
         number = next(n for n in range(1, len(taken) + 2) if n not in taken)
         log = plan.outputs.worker_log(plan.dataset_name, plan.model_name, number)
         log.parent.mkdir(parents=True, exist_ok=True)
-        threads = plan.sweep.workers.threads or max(1, _cores() // plan.sweep.workers.count)
+        threads = plan.sweep.workers.threads or max(1, cores() // plan.sweep.workers.count)
         ours, theirs = get_context("spawn").Pipe()
         process = get_context("spawn").Process(
             target=child_main, args=(theirs, this_process(), str(log), threads), daemon=True
@@ -145,10 +146,6 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -146,12 +146,13 @@ def _open_slots(
             begun = as_begun(plan, store)
         else:
             try:
-                begin(plan, store, best_params)
+                begun, _ = begin(plan, store, best_params)
             except InputError:
                 raise
             except UserError:  # the phase before is to run first
                 return plan.budget, plan.budget
-            begun, _ = _begin(plan, store, best_params, more)
+            if more is not None:
+                begun = replace(begun, slots=_raised(begun, store, more))
         study = store.find_study(begun.name, begun.definition)
         trained = begun.budget - begun.inherits
         if study is None:

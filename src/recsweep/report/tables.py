@@ -11,6 +11,7 @@ from typing import Any
 from recsweep.files import write_text
 from recsweep.paths import Outputs
 from recsweep.report.results import StudyResult
+from recsweep.report.text import short
 from recsweep.stopping import MAX_EVALS
 
 _LATEX_SPECIAL = {
@@ -169,11 +170,7 @@ def _rows(results: list[StudyResult]) -> list[dict[str, Any]]:
 
 def parameters_text(params: dict[str, Any]) -> str:
     """`learning_rate 0.00123, num_layers 2`: short enough for a table."""
-    return ", ".join(f"{name} {_short(value)}" for name, value in params.items())
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{name} {short(value)}" for name, value in params.items())
 
 
 def _latex(text: str) -> str:
