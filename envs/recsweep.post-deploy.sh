@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Snakemake runs this inside the conda environment that it has just made from recsweep.yaml.
 # The next line changes with the lock, and with it the environment's name, so it is made anew.
-# lock: 2f5265f300da5fdf
+# lock: f80c2715396b060a
 set -euo pipefail
 
 if [ ! -f envs/install.sh ]; then
