@@ -40,7 +40,7 @@ ORDER = [
         "worker",
         "child",
     ),
-    *("child", "progress", "pool", "supervisor", "single", "report", "dashboard", "doctor"),
+    *("child", "progress", "pool", "deaths", "supervisor", "single", "report", "dashboard", "doctor"),
     *("cli", "__main__"),
 ]
 

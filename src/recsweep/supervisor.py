@@ -1,8 +1,8 @@
 """The parent of the workers. It holds no torch, sees every death, and loses no trial.
 
-A worker that dies alone takes the blame: its trial is run again a few times, then counted as
-crashed. When the whole group is killed, nobody is to blame: the next run finds the orphans by their
-owner, which is this process, and puts their slots back for free.
+A worker that dies alone takes the blame (`deaths.py`). When the whole group is killed, nobody is to
+blame: the next run finds the orphans by their owner, which is this process, and puts their slots back
+for free.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Any
 
 from recsweep.child import error_of
+from recsweep.deaths import Deaths, death_of
 from recsweep.errors import RecsweepError, SweepPaused, UserError
 from recsweep.events import (
     Broken,
@@ -36,17 +36,16 @@ from recsweep.events import (
 )
 from recsweep.gpus import Gpus, Memory
 from recsweep.limits import closed
-from recsweep.owner import Owner, this_process
+from recsweep.owner import this_process
 from recsweep.plan import StudyPlan
 from recsweep.pool import Child, Pool
 from recsweep.progress import Display, StudyView, WorkerView, duration
 from recsweep.starts import open_study
 from recsweep.stopping import MAX_EVALS
-from recsweep.study import CRASH, HEARTBEAT_SECONDS, TIMEOUT, Claim, Store, Study, Trial, best, claim_of
+from recsweep.study import HEARTBEAT_SECONDS, Store, Study, Trial, best
 
 ALIKE_FAILURES = 3
 """A study pauses when its first trials, this many, all fail with the same message."""
-MAX_START_FAILURES = 3
 _TICK_SECONDS = 1.0
 _POLL_OTHERS_SECONDS = 2.0
 
@@ -63,7 +62,7 @@ class Supervisor:
         self._pool = Pool()
         self._beats = 0
         self._beaten = time.monotonic()
-        self._start_failures = 0
+        self._deaths = Deaths(display)
         self._gpus: Gpus | None = None
         """Who trains where; None where no GPU is used, or before a worker has told of any."""
 
@@ -250,7 +249,8 @@ class Supervisor:
             case Started(gpus):
                 self._pool.gpus = gpus
             case Ready(device, prepared):
-                child.ready, self._start_failures = True, 0
+                child.ready = True
+                self._deaths.ready()
                 worker.doing = "ready"
                 self._display.line(f"{plan.label}: worker {child.number} on {device}, data {prepared}")
             case Note(text):
@@ -339,66 +339,26 @@ class Supervisor:
     # -- deaths ----------------------------------------------------------------------------------
 
     def _bury(self, child: Child, plan: StudyPlan, study: Study, view: StudyView) -> None:
-        """A worker died. Its trial is run again, or counted as crashed when it did so too often."""
+        """A worker died: its trial is judged, and another worker takes its place."""
         if child not in self._pool.children:
             return
         self._drain(child, plan, study, view)
         if child not in self._pool.children:
             return
         self._pool.remove(child)
-        reason = _death(child.process)
-        claim = child.claim or self._unreported_claim(child, study)
-        if claim is None:
-            self._start_failures += 0 if child.ready else 1
-            if self._start_failures >= MAX_START_FAILURES:
-                raise RecsweepError(f"workers cannot start; {reason}; see {child.log}")
-        else:
-            self._crashed(claim, reason, child, plan, study, view)
+        self._deaths.blame(child, plan, study, lambda done: self._trial_done(done, plan, study, view))
         if not child.idle and self._gpus is None and study.open_slots(plan.budget):
             for fresh in self._pool.take(plan, len(self._pool.children) + 1)[-1:]:
                 self._pool.send(fresh, ("search", plan))
 
-    def _crashed(
-        self, claim: Claim, reason: str, child: Child, plan: StudyPlan, study: Study, view: StudyView
-    ) -> None:
-        message = f"the worker died: {reason}"
-        if claim.crashes < plan.sweep.workers.crash_retries:
-            if study.put_back(claim, message, crashed=True):
-                left = plan.sweep.workers.crash_retries - claim.crashes
-                self._display.line(
-                    f"{plan.label} trial {claim.slot}: {message}; "
-                    f"run again (at most {left} more), see {child.log}"
-                )
-        elif study.fail(claim, CRASH, message):
-            seconds = time.monotonic() - child.claimed_at
-            self._trial_done(TrialDone(claim.slot, None, 0, seconds, message), plan, study, view)
-
-    def _unreported_claim(self, child: Child, study: Study) -> Claim | None:
-        """A trial that the dead worker had claimed but not told of."""
-        for trial in study.running():
-            if trial.owner:
-                owner = Owner.from_dict(trial.owner)
-                if owner == child.owner:
-                    return claim_of(trial)
-        return None
-
     def _end_hung_trials(self, plan: StudyPlan, study: Study, view: StudyView) -> None:
-        minutes = plan.sweep.workers.trial_timeout_minutes
-        if minutes is None:
-            return
         for child in list(self._pool.children):
-            if child.claim is None or time.monotonic() - child.claimed_at < minutes * 60:
+            if not self._deaths.is_overdue(child, plan):
                 continue
             self._drain(child, plan, study, view)
-            claim = child.claim
-            if claim is None:
+            if child.claim is None:
                 continue
-            child.process.kill()
-            child.process.join()
-            message = f"took longer than trial_timeout_minutes={minutes:g}"
-            if study.fail(claim, TIMEOUT, message):
-                self._trial_done(TrialDone(claim.slot, None, 0, minutes * 60, message), plan, study, view)
-            child.claim, child.ready = None, True
+            self._deaths.end_hung(child, plan, study, lambda done: self._trial_done(done, plan, study, view))
             self._bury(child, plan, study, view)
 
     def _abandon(self, study: Study, message: str) -> None:
@@ -442,7 +402,7 @@ class Supervisor:
         if not child.process.is_alive():
             raise RecsweepError(
                 f"{plan.label}: the worker died while it evaluated the winner; "
-                f"{_death(child.process)}; see {child.log}"
+                f"{death_of(child.process)}; see {child.log}"
             )
         return None
 
@@ -493,12 +453,3 @@ def _view(plan: StudyPlan, study: Study, position: int, count: int) -> StudyView
     for trial in study.results():
         view.add(trial.slot, trial.score, pruned=trial.state == "pruned")
     return view
-
-
-def _death(process: SpawnProcess) -> str:
-    code = process.exitcode
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        hint = " (the kernel kills so when memory runs out)" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}"
-    return f"exit code {code}"
