@@ -24,6 +24,7 @@ from recsweep.files import (
     atomic_path,
     canonical_json,
     content_hash,
+    counted,
     dump_yaml,
     file_hash,
     to_plain,
@@ -323,3 +324,11 @@ def test_yaml_and_json_files_hold_what_was_written(tmp_path):
     expected = {"score": 0.5, "params": {"lr": 1e-05, "sizes": [1, 2]}, "name": "日本"}
     assert yaml.safe_load((tmp_path / "a.yaml").read_text(encoding="utf-8")) == expected
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [(0, "trial", "0 trials"), (1, "study", "1 study"), (3, "study", "3 studies"), (1, "epoch", "1 epoch")],
+)
+def test_one_of_a_kind_is_not_named_in_the_plural(number, noun, text):
+    assert counted(number, noun) == text

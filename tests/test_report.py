@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -30,6 +31,7 @@ from recsweep.report.tables import (
     summed,
     write_summary,
 )
+from recsweep.report.text import reason
 from recsweep.starts import begin, open_study
 from recsweep.study import DIVERGED, Store
 
@@ -163,6 +165,19 @@ def test_a_pruned_trial_keeps_its_best_score_and_its_reason(tmp_path):
     assert row["reason"] == f"pruned: {NASTY}"
     assert (result.failed, result.pruned, result.winner.slot) == (1, 2, 7)
     assert best_result(result)["budget"] == {"trials": 12, "counted": 12, "failed": 1, "pruned": 2}
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "text"),
+    [
+        ("pruned", "pruned at epoch 2: 0.1 < median 0.3", "pruned at epoch 2: 0.1 < median 0.3"),
+        ("out_of_memory", "out of memory: 4 GiB", "out of memory: 4 GiB"),
+        ("diverged", "the training loss is NaN", "diverged: the training loss is NaN"),
+    ],
+)
+def test_a_reason_does_not_say_its_kind_twice(kind, message, text):
+    failed = dataclasses.replace(some_trials()[0], failure={"kind": kind, "message": message})
+    assert reason(failed) == text
 
 
 def test_study_results_holds_every_trial_with_all_that_the_store_knows(filled):

@@ -9,7 +9,10 @@ import pytest
 
 from helpers.phased import fill, workspace
 from recsweep.errors import SweepPaused
-from recsweep.progress import Display
+from recsweep.events import Note
+from recsweep.owner import this_process
+from recsweep.pool import Child
+from recsweep.progress import Display, StudyView
 from recsweep.starts import begin, open_study
 from recsweep.study import Store
 from recsweep.supervisor import Supervisor
@@ -57,3 +60,16 @@ def test_a_success_among_them_is_no_reason_to_pause(tmp_path, store):
     fill(plan, store, [None, 0.1, None, None])
     pause(plan, store.find_study(plan.name))
     assert len(store.find_study(plan.name).results()) == 4
+
+
+def test_what_all_workers_find_is_said_once(tmp_path, store):
+    plan = workspace(tmp_path).plan()
+    fill(plan, store, [0.1])
+    study, said = store.find_study(plan.name), io.StringIO()
+    with Supervisor(Display(stream=said)) as supervisor:
+        view = StudyView(plan.label, 1, 1, "NDCG@10", True, plan.budget)
+        for number in (1, 2):
+            child = Child(number, process=None, pipe=None, owner=this_process(), log=tmp_path / "log")
+            for text in ("toy/NARM: trained by compiled", f"of worker {number}"):
+                supervisor._handle(child, Note(text), plan, study, view)
+    assert said.getvalue().splitlines() == ["toy/NARM: trained by compiled", "of worker 1", "of worker 2"]

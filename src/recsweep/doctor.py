@@ -9,6 +9,7 @@ from pathlib import Path
 from recsweep import provenance
 from recsweep.cooldown import gpu_temperature
 from recsweep.errors import RecsweepError
+from recsweep.files import counted
 from recsweep.loading import load_sweep
 from recsweep.paths import is_made
 from recsweep.plan import StudyPlan, check_data, plan_sweep
@@ -80,7 +81,7 @@ def _sweep(config: str | Path) -> Iterator[Finding]:
     except RecsweepError as error:
         yield "config", str(error), False
         return
-    yield "config", f"{config}: {len(plans)} studies", True
+    yield "config", f"{config}: {counted(len(plans), 'study')}", True
     for dataset, count in kept.items():
         yield f"data set {dataset}", f"{count} interactions", True
     yield from _store(plans)
@@ -96,14 +97,14 @@ def _store(plans: list[StudyPlan]) -> Iterator[Finding]:
     try:
         store = Store(plan.storage_url)
         names = store.names()
-        yield "store", f"{plan.storage_url}: {len(names)} studies", True
+        yield "store", f"{plan.storage_url}: {counted(len(names), 'study')}", True
         for own in plans:
             study = store.find_study(own.name)
             if study is not None:
                 running = sum(trial.state == "running" for trial in study.trials())
                 yield (
                     f"study {own.name}",
-                    f"{len(study.results())} of {own.budget} trials, {running} running",
+                    f"{len(study.results())} of {counted(own.budget, 'trial')}, {running} running",
                     True,
                 )
         store.close()

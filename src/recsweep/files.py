@@ -121,6 +121,12 @@ def dump_yaml(value: Any, header: str = "") -> str:
     return comment + text
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 trial`, `2 trials`, `3 studies`."""
+    several = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else several}"
+
+
 def canonical_json(value: Any) -> str:
     """One text per content: sorted keys, no spaces. The input of every content hash.
 

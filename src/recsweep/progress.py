@@ -44,6 +44,8 @@ class StudyView:
     best_slot: int | None = None
     seconds: list[float] = field(default_factory=list)
     workers: dict[int, WorkerView] = field(default_factory=dict)
+    said: set[str] = field(default_factory=set)
+    """Lines of workers that are not said again."""
 
     def add(self, slot: int, score: float | None, *, pruned: bool = False) -> None:
         """Count a result."""
@@ -65,8 +67,10 @@ class StudyView:
 
 
 def duration(seconds: float) -> str:
-    """`48 s`, `3 min 20 s`, `2 h 05 min`."""
+    """`0.4 s`, `48 s`, `3 min 20 s`, `2 h 05 min`."""
     whole = round(seconds)
+    if 0 < seconds < 9.95:
+        return f"{seconds:.1f} s"
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

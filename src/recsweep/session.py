@@ -90,8 +90,9 @@ class StudySession:
         self._curves: dict[int, Curve] = {}
         """Of the closed trials, by id."""
         self._cooldown = cooldown.decide(plan.sweep.cooldown, str(device))
-        if self._cooldown.seconds == 0 and plan.sweep.cooldown.seconds is None:
-            worker.send(Note(f"{plan.label}: no cooldown: {self._cooldown.reason}"))
+        if self._cooldown.seconds > 0:
+            rest = f"{self._cooldown.seconds:g} s of rest between trials"
+            worker.send(Note(f"{plan.label}: {rest}, {self._cooldown.reason}"))
         # A study on a GPU may be one search after another; the rest between two trials stays.
         self._ran_one = seat is not None and worker.last_study == plan.name
         self._ended = False  # by the terms of the seat

@@ -13,6 +13,7 @@ from typing import Any
 from recsweep import space as spaces
 from recsweep.documents import load_document, nearest
 from recsweep.errors import InputError, UserError
+from recsweep.files import counted
 from recsweep.limits import closed
 from recsweep.plan import StudyPlan
 from recsweep.space import Params
@@ -101,8 +102,9 @@ def _winner(earlier: StudyPlan, study: Study, store: Store) -> Trial:
     known = replace(earlier, start=first, inherits=any(trial.inherited for trial in study.results()))
     if closed(known, study, store) is None:
         raise UserError(
-            f"{earlier.label}: {len(study.results())} of {known.budget} trials are there, and the next phase "
-            f"starts from the best of all; run `recsweep tune` with --phase {earlier.phase} first"
+            f"{earlier.label}: {len(study.results())} of {counted(known.budget, 'trial')} are there, and "
+            f"the next phase starts from the best of all; "
+            f"run `recsweep tune` with --phase {earlier.phase} first"
         )
     found = best(study.results(), maximize=earlier.maximize)
     if found is None or found.state != "complete":

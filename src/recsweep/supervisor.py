@@ -34,6 +34,7 @@ from recsweep.events import (
     Started,
     TrialDone,
 )
+from recsweep.files import counted
 from recsweep.gpus import Gpus, Memory
 from recsweep.limits import closed
 from recsweep.owner import this_process
@@ -136,7 +137,8 @@ class Supervisor:
     def _search(self, plan: StudyPlan, study: Study, store: Store, view: StudyView) -> None:
         orphans = study.put_back_orphans()
         if orphans:
-            self._display.line(f"{plan.label}: {orphans} unfinished trial(s) of a dead process wait again")
+            found = f"{counted(orphans, 'trial')} of a process that is gone"
+            self._display.line(f"{plan.label}: {found}: back in the budget")
         open_slots = study.ensure_slots(plan.budget)
         ended = closed(plan, study, store)
         self._announce(plan, view, 0 if ended else open_slots)
@@ -254,7 +256,9 @@ class Supervisor:
                 worker.doing = "ready"
                 self._display.line(f"{plan.label}: worker {child.number} on {device}, data {prepared}")
             case Note(text):
-                self._display.line(text)
+                if text not in view.said:  # what all workers find is said once
+                    view.said.add(text)
+                    self._display.line(text)
             case Claimed(claim):
                 child.claim, child.claimed_at = claim, time.monotonic()
                 view.workers[child.number] = WorkerView(doing=f"trial {claim.slot}")
@@ -315,7 +319,7 @@ class Supervisor:
         )
         self._display.line(
             f"{head} {view.metric} {event.score:.4f}, {best_so_far}, "
-            f"{event.epochs} epochs in {duration(event.seconds)}"
+            f"{counted(event.epochs, 'epoch')} in {duration(event.seconds)}"
         )
 
     def _pause_if_all_fail(self, plan: StudyPlan, study: Study) -> None:
@@ -422,12 +426,13 @@ class Supervisor:
         if not open_slots:
             filled = view.filled - plan.inherits
             count = f"all {own}" if filled >= own else f"{filled} of {own}"
-            self._display.line(f"{head}: {count} trials are in the store, nothing to train")
+            there = "the one trial is" if own == filled == 1 else f"{count} trials are"
+            self._display.line(f"{head}: {there} in the store, nothing to train")
             return
         search = plan.sweep.search
         self._display.line(
-            f"{head}: {open_slots} of {own} trials to run, {search.engine}/{search.algo}, "
-            f"at most {plan.sweep.training.epochs} epochs each"
+            f"{head}: {open_slots} of {counted(own, 'trial')} to run, {search.engine}/{search.algo}, "
+            f"at most {counted(plan.sweep.training.epochs, 'epoch')} each"
         )
 
 

@@ -59,10 +59,7 @@ class Worker:
         device = _device(plan, seat)
         prepared = self.prepared(plan, device)
         session = StudySession(self, plan, self.study(plan), prepared, device, seat)
-        state = make_engine(plan.sweep.search.engine).search(session)
-        if state is not None:
-            tried = len(state.params2result)
-            self.send(Note(f"{plan.label}: the engine tried {tried}, best {state.best_params}"))
+        make_engine(plan.sweep.search.engine).search(session)
         memory.release(device)  # for those that train on while this worker waits
         self.send(Idle(retired=session.retired))
 

@@ -123,8 +123,8 @@ class Studies:
     """Those that were asked for."""
 
     def position(self, plan: StudyPlan) -> int:
-        """Which of all it is, from 1."""
-        labels = [study.label for study in self.all]
+        """Which of the chosen ones it is, from 1."""
+        labels = [study.label for study in self.chosen]
         return labels.index(plan.label) + 1
 
 

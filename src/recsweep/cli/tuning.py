@@ -13,6 +13,7 @@ import click
 from recsweep.cli.options import Studies, as_path, studies_of, study_options, sweep_options
 from recsweep.documents import nearest
 from recsweep.errors import InputError, RecsweepError, SweepPaused, UserError
+from recsweep.files import counted
 from recsweep.paths import is_made
 from recsweep.plan import StudyPlan, check_data
 from recsweep.progress import Display
@@ -70,7 +71,7 @@ def _tune_study(
 ) -> None:
     with _store(plan) as store:
         begun, origin = _begin(plan, store, best_params, more)
-    position, count = studies.position(plan), len(studies.all)
+    position, count = studies.position(plan), len(studies.chosen)
     supervisor.run_study(begun, position, count, restart=restart, origin=origin)
     _write_and_tell(begun, display)
 
@@ -120,12 +121,15 @@ def announce(plans: list[StudyPlan], best_params: str | None = None, more: int |
         budget, open_slots = _open_slots(plan, best_params, more)
         total += open_slots
         follows = f", from the best of {plan.previous}" if plan.previous and not best_params else ""
-        click.echo(f"{plan.label}: {open_slots} of {budget} trials to run{follows}")
+        click.echo(f"{plan.label}: {open_slots} of {counted(budget, 'trial')} to run{follows}")
     config = plans[0].sweep if plans else None
     how = f" with {config.search.engine}/{config.search.algo}" if config else ""
     pruned = f", pruned by {config.pruning.pruner}" if config and config.pruning.pruner != "none" else ""
     epochs = config.training.epochs if config else 0
-    click.echo(f"{len(plans)} studies, {total} trials to run{how}{pruned}, at most {epochs} epochs each")
+    click.echo(
+        f"{counted(len(plans), 'study')}, {counted(total, 'trial')} to run{how}{pruned}, "
+        f"at most {counted(epochs, 'epoch')} each"
+    )
 
 
 def _open_slots(
@@ -248,7 +252,7 @@ def evaluate(**options: Any) -> None:
         for plan in chosen:
             with _store(plan) as store:
                 begun = as_begun(plan, store)
-            metrics = supervisor.run_study(begun, studies.position(plan), len(studies.all))
+            metrics = supervisor.run_study(begun, studies.position(plan), len(studies.chosen))
             _write_and_tell(begun, display)
             for name, value in (metrics or {}).items():
                 click.echo(f"{plan.label} test {name} {value:.4f}")
@@ -271,7 +275,7 @@ def open_(best_params: str | None, **options: Any) -> None:
             begun, origin = _begin(plan, store, best_params)
             study = open_study(begun, store, origin=origin)
             waiting = study.ensure_slots(begun.budget)
-        click.echo(f"{begun.name}: {waiting} of {begun.budget - begun.inherits} trials to run")
+        click.echo(f"{begun.name}: {waiting} of {counted(begun.budget - begun.inherits, 'trial')} to run")
 
 
 @click.command(epilog="Example: recsweep worker --storage postgresql+psycopg://me@host/sweeps --workers 2")
@@ -297,7 +301,7 @@ def worker(study: str | None, **options: Any) -> None:
             if begun is None:
                 display.line(f"{plan.label}: not open yet")
                 continue
-            supervisor.join_study(begun, studies.position(plan), len(studies.all))
+            supervisor.join_study(begun, studies.position(plan), len(studies.chosen))
 
 
 def _opened(plan: StudyPlan, store: Store, *, alone: bool) -> StudyPlan | None:

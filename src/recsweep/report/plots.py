@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from recsweep.files import atomic_path, write_text
+from recsweep.files import atomic_path, counted, write_text
 from recsweep.plan import StudyPlan
 from recsweep.report.figures import figure_json, script
 from recsweep.report.pages import Picture, Section, chart_page, gallery_page
@@ -101,7 +101,7 @@ def study_summary(result: StudyResult) -> str:
     """`20 of 20 trials: 15 complete, 4 pruned, 1 failed. Best NDCG@10 0.1234 on validation, in trial 7.`"""
     states = [trial.state for trial in result.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
-    text = f"{len(states)} of {result.plan.budget} trials" + (f": {counts}." if counts else ".")
+    text = f"{len(states)} of {counted(result.plan.budget, 'trial')}" + (f": {counts}." if counts else ".")
     winner = result.winner
     if winner and winner.score is not None:
         metric = result.plan.objectives[0].name

@@ -8,7 +8,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from recsweep.files import write_text
+from recsweep.files import counted, write_text
 from recsweep.paths import Outputs
 from recsweep.report.results import StudyResult
 from recsweep.report.text import short
@@ -125,7 +125,7 @@ def footnotes(results: list[StudyResult]) -> list[str]:
         return ["No study of the sweep is in the store yet."]
     counts = {_name(result): result.all_trained for result in results}
     if len(set(counts.values())) == 1:
-        notes = [f"Every model had the same budget: {next(iter(counts.values()))} trials."]
+        notes = [f"Every model had the same budget: {counted(next(iter(counts.values())), 'trial')}."]
     else:
         notes = [
             "Budgets differ: " + ", ".join(f"{label} {count}" for label, count in counts.items()) + " trials."

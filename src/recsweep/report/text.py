@@ -24,7 +24,8 @@ def reason(trial: Trial) -> str:
     """Why a trial failed or was pruned; empty for one that is complete."""
     if not trial.failure:
         return ""
-    return f"{trial.failure.get('kind')}: {trial.failure.get('message')}"
+    kind, message = str(trial.failure.get("kind")), str(trial.failure.get("message"))
+    return message if message.startswith(kind.replace("_", " ")) else f"{kind}: {message}"
 
 
 def worker(trial: Trial) -> str:
