@@ -55,7 +55,7 @@ snakemake := snakemake --cores $(if $(value CORES),"$$RECSWEEP_CORES",1)
 
 .PHONY: help setup lock tune-all tune-smoke tune worker plots dashboard summarize evaluate doctor dry-run
 .PHONY: test test-long lint format bench bench-tuner bench-equality bench-overhead
-.PHONY: bench-scaling bench-pruning bench-search bench-kills clean
+.PHONY: bench-scaling bench-pruning bench-search bench-kills bench-best-config clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -152,8 +152,8 @@ lint: setup ## style, types and the pipeline's form
 	@snakefmt --check Snakefile
 	@snakemake --lint
 
-test: lint ## lint, then all tests that take seconds
-	@python -m pytest
+test: lint ## lint, then all tests that take seconds, on all cores
+	@python -m pytest --numprocesses logical --dist worksteal
 
 test-long: setup ## the tests that take minutes
 	@python -m pytest -m long
@@ -168,6 +168,9 @@ bench: setup ## speed of training, recsweep against RecBole (makes .venv-recbole
 
 bench-tuner: setup ## recsweep and RecBole's own tuner side by side (makes .venv-recbole)
 	@python benchmarks/side_by_side.py
+
+bench-best-config: setup ## RecBole alone trains a best_config.yaml: the same metrics (makes .venv-recbole)
+	@python benchmarks/best_config.py
 
 bench-equality: setup ## the fast paths against RecBole on all of ml-100k: losses, metrics, dropout
 	@python benchmarks/equality.py --write

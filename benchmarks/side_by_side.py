@@ -193,7 +193,7 @@ def make_sweep(model: str, arguments: argparse.Namespace, folder: Path) -> tuple
 def run_recsweep(plan: StudyPlan, config: Path, folder: Path) -> Run:
     """One `recsweep tune`."""
     command = [sys.executable, "-m", "recsweep", "tune", "--config", str(config)]
-    wall = _timed(command, folder, dict(os.environ))
+    wall = run_timed(command, folder, dict(os.environ))
     store = Store(plan.storage_url)
     study = store.find_study(plan.name)
     trials = study.results() if study is not None else []
@@ -216,7 +216,7 @@ def run_recbole(plan: StudyPlan, python: Path, folder: Path) -> Run:
     config.write_text(yaml.safe_dump(fixed), encoding="utf-8")
     task.write_text(json.dumps({"points": points, "config": str(config)}), encoding="utf-8")
     command = [str(python), str(HERE / "recbole_arm.py"), str(task), str(result)]
-    wall = _timed(command, folder, {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"})
+    wall = run_timed(command, folder, {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"})
     found = json.loads(result.read_text(encoding="utf-8"))
     return Run(wall, found["ends"], found["seconds_inside"], found["scores"])
 
@@ -230,7 +230,7 @@ def _points(plan: StudyPlan) -> Iterator[dict[str, Any]]:
             yield {"learning_rate": value}
 
 
-def _timed(command: list[str], folder: Path, environment: dict[str, str]) -> float:
+def run_timed(command: list[str], folder: Path, environment: dict[str, str]) -> float:
     log = folder / "output.log"
     started = time.perf_counter()
     with log.open("w", encoding="utf-8") as output:

@@ -303,6 +303,20 @@ def test_the_readme_has_every_variable_of_make_and_every_command():
     assert set(listed.split(" | ")) == set(cli.commands)
 
 
+def test_the_defaults_of_the_readme_are_those_of_the_shipped_sweep():
+    config = load_sweep(ROOT / "config" / "config.yaml").config.model_dump()
+    told = rows(sections(ROOT / "README.md")["Variables"])
+    names = dict(makefile(r"^key_([A-Z_]+) := (\w+)"))
+    for variable, option in names.items():
+        value: Any = config
+        for key in OVERRIDES[option]:
+            value = value[key]
+        default = next(cells for first, cells in told.items() if variable in re.findall("[A-Z_]+", first))[-1]
+        if value not in (None, ()) and option != "outputs":
+            shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            assert default == shown, f"README.md: the default of {variable}"
+
+
 def test_make_documents_every_variable_that_it_reads():
     settings, others = makefile(r"^SETTINGS := (.*)$")[0], makefile(r"^OTHERS := (.*)$")[0]
     assert {*settings.split(), *others.split(), "PYTHON"} == set(makefile(r"^#v ([A-Z_]+)"))
