@@ -17,7 +17,18 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # A file imports only from lines above its own; inside a package freely, as long as there is no cycle.
 ORDER = [
-    *("errors", "paths", "files", "documents", "space", "config", "loading", "provenance", "owner"),
+    *(
+        "interrupts",
+        "errors",
+        "paths",
+        "files",
+        "documents",
+        "space",
+        "config",
+        "loading",
+        "provenance",
+        "owner",
+    ),
     "recbole_api",
     *(
         "datasets",

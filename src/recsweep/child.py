@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from recsweep import errors
 from recsweep.errors import RecsweepError, UserError, disk_trouble
+from recsweep.interrupts import leave_to_parent
 from recsweep.owner import Owner
 
 if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_collections`
@@ -30,7 +31,7 @@ if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_c
 def child_main(pipe: Connection, parent: Owner, log: str, threads: int) -> None:
     """A worker process from its first line to its last. Imports torch only after its settings."""
     _die_with(parent.pid)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    leave_to_parent()
     _redirect(log)
     try:
         with _without_collections():

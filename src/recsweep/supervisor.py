@@ -7,13 +7,10 @@ for free.
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
-from types import FrameType
 from typing import Any
 
 from recsweep.child import error_of
@@ -36,6 +33,7 @@ from recsweep.events import (
 )
 from recsweep.files import counted
 from recsweep.gpus import Gpus, Memory
+from recsweep.interrupts import as_interrupt
 from recsweep.limits import closed
 from recsweep.owner import this_process
 from recsweep.plan import StudyPlan
@@ -152,7 +150,7 @@ class Supervisor:
     @contextmanager
     def _stoppable(self, study: Study) -> Iterator[None]:
         """Whatever ends the work early, running trials go back and no worker stays."""
-        with _sigterm_as_interrupt():
+        with as_interrupt():
             try:
                 yield
             except BaseException:
@@ -382,7 +380,7 @@ class Supervisor:
         known = study.test_metrics(trial)
         if known is not None:
             return known
-        with _sigterm_as_interrupt():
+        with as_interrupt():
             child = self._pool.take(plan, 1)[0]
             self._pool.send(child, ("evaluate", plan), child.seat)
             while True:
@@ -434,23 +432,6 @@ class Supervisor:
             f"{head}: {open_slots} of {counted(own, 'trial')} to run, {search.engine}/{search.algo}, "
             f"at most {counted(plan.sweep.training.epochs, 'epoch')} each"
         )
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends a sweep as Ctrl-C does: slots go back, nothing stays behind."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _view(plan: StudyPlan, study: Study, position: int, count: int) -> StudyView:

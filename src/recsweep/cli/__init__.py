@@ -2,66 +2,34 @@
 
 Exit codes: 0 done, 1 a bug of ours (with a traceback), 2 something that the user can fix, 3 paused,
 130 stopped with Ctrl-C.
+
+This file loads next to nothing, so that Ctrl-C is answered in the first half second too.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 
-import click
-
-from recsweep import __version__
-from recsweep.cli import looking, single, tuning
-from recsweep.cli.tuning import announce
-from recsweep.errors import EXIT_BUG, RecsweepError, disk_trouble
-
-EXIT_INTERRUPTED = 130
+from recsweep import interrupts
 
 
 def main() -> None:
     """Entry point: run a command, turn our errors into one line and an exit code."""
-    # A library may look at sys.argv (RecBole does): leave it nothing to find.
-    arguments, sys.argv = sys.argv[1:], sys.argv[:1]
     try:
-        code = cli.main(args=arguments, prog_name="recsweep", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
-        _exit_interrupted()
+        with interrupts.at_once():
+            from recsweep.cli.commands import run
+        with interrupts.as_interrupt():
+            run()
     except KeyboardInterrupt:
-        _exit_interrupted()
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_BUG)
-    except OSError as error:
-        pause = disk_trouble(error)
-        if pause is None:
-            raise
-        click.echo(f"recsweep: {pause}", err=True)
-        sys.exit(pause.exit_code)
-    except RecsweepError as error:
-        if error.exit_code == EXIT_BUG:
-            traceback.print_exc()
-        click.echo(f"recsweep: {error}", err=True)
-        sys.exit(error.exit_code)
+        interrupts.say_stopped()
+        sys.exit(interrupts.EXIT_INTERRUPTED)
 
 
-def _exit_interrupted() -> None:
-    click.echo("recsweep: stopped; run the same command again to go on, no trial is lost", err=True)
-    sys.exit(EXIT_INTERRUPTED)
+def __getattr__(name: str) -> object:
+    """The commands, loaded when somebody asks for them."""
+    if name in ("announce", "cli"):
+        from recsweep.cli import commands
 
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="recsweep")
-def cli() -> None:
-    """Tune recommender models on data sets: fairly, resumably, without losing a trial."""
-
-
-for _command in (*tuning.COMMANDS, *looking.COMMANDS, *single.COMMANDS):
-    cli.add_command(_command)
-
-__all__ = ["announce", "cli", "main"]
+        found: object = getattr(commands, name)
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,85 @@
+"""Signals that end a command: Ctrl-C, and those by which a system or a terminal asks us to leave.
+
+Imported before all else, so that Ctrl-C is heard from the first moment; it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+EXIT_INTERRUPTED = 130
+STOPPED = "recsweep: stopped; run the same command again to go on, no trial is lost"
+
+_ASKED_TO_LEAVE = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+]
+"""`kill`, a terminal that was closed, Ctrl-backslash."""
+
+_Handler = Callable[[int, FrameType | None], None]
+
+
+@contextmanager
+def as_interrupt() -> Iterator[None]:
+    """SIGTERM, SIGHUP and SIGQUIT end what runs as Ctrl-C does: slots go back, nothing stays behind."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handled(_ASKED_TO_LEAVE, interrupt):
+        yield
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """While modules are loaded there is nothing to put in order: say so and leave.
+
+    An exception would come up in the middle of some library's import, which may swallow it.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        say_stopped()
+        os._exit(EXIT_INTERRUPTED)
+
+    with _handled([signal.SIGINT, *_ASKED_TO_LEAVE], leave):
+        yield
+
+
+@contextmanager
+def _handled(
+    signals: list[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Handle signals so, but for those that whoever started us wants ignored (`nohup`, a shell's `&`)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in signals}
+    heeded = {number: known for number, known in before.items() if known not in (signal.SIG_IGN, None)}
+    for number in heeded:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, known in heeded.items():
+            signal.signal(number, known)
+
+
+def leave_to_parent() -> None:
+    """For a worker: what a terminal sends reaches the whole group, and the parent decides."""
+    for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def say_stopped() -> None:
+    """The one line of a command that was stopped; nobody may be there to read it."""
+    try:
+        sys.stdout.flush()
+        os.write(2, f"{STOPPED}\n".encode())
+    except (OSError, ValueError, AttributeError):
+        return
