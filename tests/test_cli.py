@@ -334,6 +334,19 @@ def test_a_complete_study_is_told_with_its_files_and_the_summary(make, call, tmp
     assert call("tune", "--model", "NARM", "--dataset", "toy").out == "", "a part is no summary"
 
 
+def test_each_run_continues_the_log_of_the_sweep(make, call, tmp_path):
+    plan = make().plan()
+    fill_in(plan, 0.1, 0.3, 0.2)
+    for _ in range(2):
+        call("tune", "--log", "own.log")
+    log = plan.outputs.tune_log.read_text()
+    assert log == (tmp_path / "own.log").read_text()
+    assert log.count("recsweep tune begins as process") == 2
+    assert log.count("best NDCG@10 0.3000 on validation") == 2
+    folder = call("tune", "--log", str(tmp_path))
+    assert (folder.code, len(folder.err.splitlines())) == (2, 1)
+
+
 def test_a_study_that_a_limit_ended_is_told_so(make, call, tmp_path):
     fill_in(make("max_evals: 20, no_improvement_after: 2").plan(), 0.3, 0.1, 0.1)
     said = call("tune")

@@ -22,6 +22,7 @@ ORDER = [
         "errors",
         "paths",
         "files",
+        "tracebacks",
         "documents",
         "space",
         "config",

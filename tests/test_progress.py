@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from recsweep.errors import InputError, UserError
 from recsweep.progress import Display, StudyView, WorkerView, duration
 
 
@@ -86,6 +87,25 @@ def test_the_log_keeps_every_line_with_its_time_and_is_appended_to(tmp_path):
             display.line(text)
     lines = log.read_text(encoding="utf-8").splitlines()
     assert [re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d ", "", line) for line in lines] == ["first", "second é"]
+
+
+def test_every_log_gets_the_lines_and_what_ended_the_run(tmp_path):
+    logs = [tmp_path / "a" / "tune.log", tmp_path / "b.log", tmp_path / "b.log"]
+    for error in (ValueError("a bug"), UserError("correct it"), KeyboardInterrupt()):
+        display = Display(*logs, stream=io.StringIO())
+        display.line("begun")
+        display.__exit__(type(error), error, None)
+    first, second = (log.read_text() for log in logs[:2])
+    assert first == second
+    assert first.count(" begun\n") == 3
+    assert re.search(r"ValueError: a bug\n\S+ begun\n\S+ correct it\n\S+ begun\n\S+ stopped", first)
+
+
+@pytest.mark.parametrize("name", ["", "file/deeper/tune.log"])
+def test_a_log_that_cannot_be_written_is_refused_in_one_line(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path / name}: the log cannot be written: ")):
+        Display(tmp_path / name, stream=io.StringIO())
 
 
 def test_a_terminal_shows_the_study_its_trials_and_the_scores(monkeypatch):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import errno
+import io
+import types
+from pathlib import Path
 
 import pytest
 import torch
 
-from recsweep import training
+from recsweep import child, training
 from recsweep.errors import StoreUnavailable, SweepPaused, TrialDiverged
-from recsweep.events import Claimed, EpochDone, Evaluated, Idle, Note, Ready, TrialDone
+from recsweep.events import Claimed, EpochDone, Evaluated, Idle, Note, PutBack, Ready, TrialDone
 from recsweep.owner import this_process
 from recsweep.session import classify
-from recsweep.study import DIVERGED, ERROR, OUT_OF_MEMORY, Store
+from recsweep.study import DIVERGED, ERROR, OUT_OF_MEMORY, Claim, Store
 from recsweep.worker import Worker
 
 
@@ -134,12 +137,20 @@ def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(run, monkeypatch):
         return real(*args)
 
     monkeypatch.setattr(training, "train", fail_once)
-    events, _, study, _ = run(budget=2)
+    events, plan, study, _ = run(budget=2)
     failed, fine = study.results()
     assert failed.failure["kind"] == ERROR
     assert "the shapes do not match" in failed.failure["message"]
     assert fine.score is not None
-    assert [event.score for event in events if isinstance(event, TrialDone)] == [None, fine.score]
+    ended = [event for event in events if isinstance(event, TrialDone)]
+    assert [event.score for event in ended] == [None, fine.score]
+    assert [event.params for event in ended] == [failed.params, fine.params]
+    assert ended[0].traceback == failed.failure["traceback"]
+    kept = Path(ended[0].traceback)
+    assert kept.is_relative_to(plan.outputs.logs)
+    assert f"study: {plan.name}\ntrial: 0\nparameters: {{" in kept.read_text()
+    assert "in fail_once\n" in kept.read_text(), "where it went wrong"
+    assert "ValueError: the shapes do not match" in kept.read_text()
 
 
 def test_a_diverging_trial_is_recorded_with_its_reason(run, monkeypatch):
@@ -188,6 +199,35 @@ def test_a_trial_that_is_closed_while_it_trains_ends_at_its_next_epoch(run):
     assert not [event for event in events if isinstance(event, TrialDone)]
     assert study.results() == []
     assert study.ensure_slots(1) == 1, "the slot is open again"
+
+
+def test_a_workers_log_holds_what_it_said(monkeypatch):
+    log, told = io.StringIO(), []
+    monkeypatch.setattr("sys.stdout", log)
+    failed = TrialDone(3, None, 0, 1.5, "ValueError: no", params={"n_layers": 2}, traceback="logs/t.txt")
+    events = [
+        Ready("cpu", "cached"),
+        Claimed(Claim(1, 3, 2, 0)),
+        EpochDone(3, 1, 0.5),
+        failed,
+        TrialDone(4, 0.25, 1, 2.0),
+        Note("trained by compiled"),
+        PutBack(5, "out of memory"),
+        Evaluated({"ndcg@10": 0.5}),
+        Idle(),
+    ]
+    for event in events:
+        child._tell(types.SimpleNamespace(send=told.append), event)
+    assert told == events
+    assert [line.split(" ", 1)[1] for line in log.getvalue().splitlines()] == [
+        "on cpu, data cached",
+        "trial 3, attempt 2",
+        "trial 3 failed: ValueError: no; traceback in logs/t.txt; 0 epochs, 1.5 s, {'n_layers': 2}",
+        "trial 4 0.2500; 1 epoch, 2.0 s, {}",
+        "trained by compiled",
+        "trial 5 is put back: out of memory",
+        "the winner on the test split: ndcg@10 0.5000",
+    ]
 
 
 def test_a_worker_that_is_told_to_stop_claims_nothing(run):

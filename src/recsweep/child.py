@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from recsweep.interrupts import leave_to_parent
 from recsweep.owner import Owner
 
 if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_collections`
+    from recsweep.events import Broken, Event
     from recsweep.worker import Worker
 
 
@@ -40,14 +42,14 @@ def child_main(pipe: Connection, parent: Owner, log: str, threads: int) -> None:
     except Exception as caught:
         error = disk_trouble(caught) or caught
         if not isinstance(error, RecsweepError):
-            traceback.print_exc()
             message = f"{type(error).__name__}: {error} (traceback in {log})"
         else:
             message = str(error)
+        traceback.print_exc()
         kind = type(error).__name__ if isinstance(error, RecsweepError) else "bug"
         from recsweep.events import Broken
 
-        pipe.send(Broken(kind, message))
+        pipe.send(Broken(kind, message, "".join(traceback.format_exception(error))))
 
 
 @contextmanager
@@ -77,7 +79,18 @@ def _make_worker(pipe: Connection, owner: Owner, threads: int) -> Worker:
 
     from recsweep.worker import Worker
 
-    return Worker(owner, pipe.send, lambda: False)
+    return Worker(owner, lambda event: _tell(pipe, event), lambda: False)
+
+
+def _tell(pipe: Connection, event: Event) -> None:
+    """Tell the supervisor, and the worker's own log."""
+    from recsweep.events import said
+
+    if text := said(event):
+        with suppress(OSError):  # a full disk: what it is to do with a trial is decided elsewhere
+            sys.stdout.write(f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
+            sys.stdout.flush()
+    pipe.send(event)
 
 
 def _serve(pipe: Connection, worker: Worker) -> None:
@@ -114,9 +127,11 @@ def _die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def error_of(kind: str, message: str) -> Exception:
+def error_of(broken: Broken) -> Exception:
     """A worker's error on this side; one about input carries its place in its message already."""
-    error = getattr(errors, kind, None)
-    if not (isinstance(error, type) and issubclass(error, RecsweepError)):
-        return RecsweepError(message)
-    return UserError(message) if issubclass(error, errors.InputError) else error(message)
+    known = getattr(errors, broken.kind, None)
+    kind = known if isinstance(known, type) and issubclass(known, RecsweepError) else RecsweepError
+    error = (UserError if issubclass(kind, errors.InputError) else kind)(broken.message)
+    if broken.traceback:
+        error.add_note(f"In the worker:\n{broken.traceback}")
+    return error

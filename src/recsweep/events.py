@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from recsweep.files import counted
 from recsweep.gpus import Memory
+from recsweep.space import Params
 from recsweep.study import Claim
 
 
@@ -59,6 +61,9 @@ class TrialDone:
     reason: str = ""
     pruned: bool = False
     """It was stopped early, `reason` says when and why; its score is its best until then."""
+    params: Params = field(default_factory=dict)
+    traceback: str = ""
+    """Name of the file that holds it, where the trial failed."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,8 @@ class Broken:
     kind: str
     """Name of our error class; `bug` for anything else."""
     message: str
+    traceback: str = ""
+    """The text."""
 
 
 Event = (
@@ -121,3 +128,33 @@ Event = (
     | Evaluated
     | Broken
 )
+
+
+def said(event: Event) -> str:
+    """An event in words, for the log of the worker that it is from; empty where it is none for a log."""
+    match event:
+        case Ready(device, prepared):
+            return f"on {device}, data {prepared}"
+        case Note(text):
+            return text
+        case Claimed(claim):
+            again = f", attempt {claim.attempt}" if claim.attempt else ""
+            return f"trial {claim.slot}{again}"
+        case TrialDone():
+            return _said_of_trial(event)
+        case PutBack(slot, reason):
+            return f"trial {slot} is put back: {reason}"
+        case Evaluated(metrics):
+            return "the winner on the test split: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())
+        case Broken(kind, message):
+            return f"{kind}: {message}"
+        case _:
+            return ""
+
+
+def _said_of_trial(done: TrialDone) -> str:
+    came_to = "failed" if done.score is None else f"{done.score:.4f}"
+    why = f": {done.reason}" if done.reason else ""
+    where = f"; traceback in {done.traceback}" if done.traceback else ""
+    how = f"{counted(done.epochs, 'epoch')}, {done.seconds:.1f} s, {done.params}"
+    return f"trial {done.slot} {came_to}{why}{where}; {how}"

@@ -93,5 +93,24 @@ class Outputs:
     def trial_checkpoints(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
         return self.checkpoints(dataset, model, phase) / f"trial-{slot}"
 
+    @property
+    def tune_log(self) -> Path:
+        """What `recsweep tune` said, run after run."""
+        return self.logs / "tune.log"
+
+    def _study_logs(self, dataset: str, model: str, phase: str | None) -> Path:
+        folder = self.logs / dataset / model
+        return folder / phase if phase else folder
+
+    def trial_traceback(
+        self, dataset: str, model: str, slot: int, attempt: int, phase: str | None = None
+    ) -> Path:
+        """Where a failed trial went wrong; each attempt at its slot has a file."""
+        return self._study_logs(dataset, model, phase) / f"trial-{slot}-{attempt}.traceback.txt"
+
+    def trouble(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        """Why a study came to no end."""
+        return self._study_logs(dataset, model, phase) / "trouble.traceback.txt"
+
     def worker_log(self, dataset: str, model: str, worker: int) -> Path:
         return self.logs / dataset / model / f"worker-{worker}.log"

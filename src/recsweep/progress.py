@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +17,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from recsweep.errors import EXIT_BUG, InputError, RecsweepError, disk_trouble
 
 
 @dataclass
@@ -79,22 +83,25 @@ def duration(seconds: float) -> str:
 
 
 class Display:
-    """Shows studies on the standard error stream, and keeps the plain lines in a log file.
+    """Shows studies on the standard error stream, and keeps the plain lines in log files.
 
     Args:
-        log: file to append the plain lines to, with the time of each.
+        logs: files to append the plain lines to, with the time of each.
         stream: where to show; a terminal gets the live display.
+
+    Raises:
+        InputError: a log cannot be written.
+        SweepPaused: the disk is full.
     """
 
-    def __init__(self, log: Path | None = None, stream: TextIO | None = None) -> None:
+    def __init__(self, *logs: Path | None, stream: TextIO | None = None) -> None:
         self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
         self._live: Live | None = None
-        self._log: TextIO | None = None
+        self._logs: list[TextIO] = []
         self._study: StudyView | None = None
         self._drawn = 0.0
-        if log is not None:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            self._log = log.open("a", encoding="utf-8")
+        for log in dict.fromkeys(log.resolve() for log in logs if log is not None):
+            self._logs.append(_open_log(log))
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -108,16 +115,23 @@ class Display:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        with suppress(OSError):  # a full disk, of which the error tells that is on its way already
+            if error is not None:
+                self.log(_last_words(error))
+            for log in self._logs:
+                log.close()
+        self._logs.clear()
 
     def line(self, text: str) -> None:
         """A line that stays."""
         self._console.print(Text(text))
-        if self._log is not None:
-            self._log.write(f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
-            self._log.flush()
+        self.log(text)
+
+    def log(self, text: str) -> None:
+        """A line that only the logs keep."""
+        for log in self._logs:
+            log.write(f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
+            log.flush()
 
     def show(self, study: StudyView, *, force: bool = False) -> None:
         """Draw a study anew, at most ten times a second."""
@@ -126,6 +140,22 @@ class Display:
         if self._live is not None and (force or now - self._drawn > 0.1):
             self._drawn = now
             self._live.update(_picture(study), refresh=True)
+
+
+def _last_words(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped with Ctrl-C or by a signal"
+    known = isinstance(error, RecsweepError) and error.exit_code != EXIT_BUG
+    return str(error) if known else "".join(traceback.format_exception(error)).rstrip()
+
+
+def _open_log(log: Path) -> TextIO:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("a", encoding="utf-8")
+    except OSError as error:
+        problem = f"the log cannot be written: {error.strerror}"
+        raise (disk_trouble(error) or InputError(log, problem, "name a file that can be written")) from None
 
 
 def _picture(study: StudyView) -> Group:

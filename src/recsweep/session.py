@@ -40,6 +40,7 @@ from recsweep.recbole_api.data import Split
 from recsweep.space import Params
 from recsweep.starts import settled_starts
 from recsweep.study import DIVERGED, ERROR, OUT_OF_MEMORY, Claim, Store, Study, Trial
+from recsweep.tracebacks import keep_traceback
 
 _NO_MEMORY = (
     "can't allocate memory",
@@ -193,9 +194,14 @@ class StudySession:
             if kind == OUT_OF_MEMORY and self._seat.shared:
                 self._put_back(claim, message)
                 return without_result
-            self._study.fail(claim, kind, message)
+            where = "" if kind == DIVERGED else self._keep_traceback(claim, params, error)
+            self._study.fail(claim, kind, message, where)
             seconds = time.perf_counter() - started
-            self._worker.send(TrialDone(claim.slot, None, max(curve, default=0), seconds, message))
+            self._worker.send(
+                TrialDone(
+                    claim.slot, None, max(curve, default=0), seconds, message, params=params, traceback=where
+                )
+            )
             return without_result
         self._say_path(trained.path)
         result = {
@@ -208,11 +214,20 @@ class StudySession:
         values = tuple(_value(objective.name, trained) for objective in self._plan.objectives)
         if self._study.finish(claim, values, result):
             self._keep_if_best(claim, trained)
-            self._worker.send(TrialDone(claim.slot, trained.score, trained.epochs, trained.seconds))
+            self._worker.send(
+                TrialDone(claim.slot, trained.score, trained.epochs, trained.seconds, params=params)
+            )
             self._tell_memory()
             return Observation(claim.slot, params, trained.score, values)
         self._drop(claim)
         return without_result
+
+    def _keep_traceback(self, claim: Claim, params: Params, error: Exception) -> str:
+        """The name of the file that now holds a failure as Python tells it; empty where there is none."""
+        dataset, model, phase = self._plan.place
+        path = self._plan.outputs.trial_traceback(dataset, model, claim.slot, claim.attempt, phase)
+        about = {"study": self._plan.name, "trial": claim.slot, "parameters": params}
+        return str(keep_traceback(path, error, {**about, **self._environment}) or "")
 
     def _split_for(self, params: Params) -> Split:
         """The data as the model of a trial needs them: models searched together may differ in that."""
@@ -250,7 +265,9 @@ class StudySession:
         if not self._study.prune(claim, [score], result, reason):
             self._drop(claim)
             return Observation(claim.slot, params, None)
-        self._worker.send(TrialDone(claim.slot, score, max(curve), seconds, reason, pruned=True))
+        self._worker.send(
+            TrialDone(claim.slot, score, max(curve), seconds, reason, pruned=True, params=params)
+        )
         self._tell_memory()
         return Observation(claim.slot, params, score, pruned=True)
 

@@ -284,8 +284,8 @@ class Supervisor:
                     view.workers[child.number] = WorkerView(doing="waiting")
                 if retired:
                     self._pool.remove(child)
-            case Broken(kind, message):
-                raise error_of(kind, message)
+            case Broken():
+                raise error_of(event)
             case Evaluated():
                 raise AssertionError("nobody asked for an evaluation")
 
@@ -307,7 +307,8 @@ class Supervisor:
             self._display.line(f"{head} {event.reason}")
             return
         if event.score is None:
-            self._display.line(f"{head} failed after {duration(event.seconds)}: {event.reason}")
+            where = f"; traceback in {event.traceback}" if event.traceback else ""
+            self._display.line(f"{head} failed after {duration(event.seconds)}: {event.reason}{where}")
             self._pause_if_all_fail(plan, study)
             return
         best_so_far = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     help="Start anew where a study was made from another config, or where every trial failed.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
-@click.option("--log", metavar="FILE", help="Also append the plain lines to a file.")
+@click.option("--log", metavar="FILE", help="Append the lines of the log to this file too.")
 def tune(
     best_params: str | None, more: int | None, restart: bool, dry_run: bool, log: str | None, **options: Any
 ) -> None:
@@ -52,12 +53,25 @@ def tune(
     check_data(studies.sweep)
     from recsweep.supervisor import Supervisor
 
-    with Display(as_path(log)) as display, Supervisor(display) as supervisor:
+    with _display(studies, log) as display, Supervisor(display) as supervisor:
         for plan in studies.chosen:
             _tune_study(plan, studies, supervisor, display, best_params, more, restart)
     if not any(options[name] for name in ("dataset", "model", "phase", "study_name")):
         _write_summary(studies.all)
         click.echo(studies.all[0].outputs.summary("md").read_text(encoding="utf-8"))
+
+
+def _display(studies: Studies, log: str | None = None) -> Display:
+    """What shows a run on these studies, and writes the log that each run of the sweep continues.
+
+    Raises:
+        InputError: a log cannot be written.
+    """
+    display = Display(studies.all[0].outputs.tune_log, as_path(log))
+    command = click.get_current_context().info_name
+    chosen = ", ".join(plan.label for plan in studies.chosen)
+    display.log(f"recsweep {command} begins as process {os.getpid()}: {chosen}")
+    return display
 
 
 def _tune_study(
@@ -248,7 +262,7 @@ def evaluate(**options: Any) -> None:
     from recsweep.starts import as_begun
     from recsweep.supervisor import Supervisor
 
-    with Display() as display, Supervisor(display) as supervisor:
+    with _display(studies) as display, Supervisor(display) as supervisor:
         for plan in chosen:
             with _store(plan) as store:
                 begun = as_begun(plan, store)
@@ -294,7 +308,7 @@ def worker(study: str | None, **options: Any) -> None:
     check_data(studies.sweep)
     from recsweep.supervisor import Supervisor
 
-    with Display() as display, Supervisor(display) as supervisor:
+    with _display(studies) as display, Supervisor(display) as supervisor:
         for plan in chosen:
             with _store(plan) as store:
                 begun = _opened(plan, store, alone=len(chosen) == 1)

@@ -271,9 +271,13 @@ class Study:
         attributes = {"result": to_plain(result), "failure": failure}
         return self._apply(claim.trial_id, Change(attributes, state=TrialState.PRUNED, values=several))
 
-    def fail(self, claim: Claim, kind: str, message: str) -> bool:
-        """Close a trial with the reason of its failure; False if it was closed before."""
-        return self._close(claim.trial_id, kind, message)
+    def fail(self, claim: Claim, kind: str, message: str, traceback: str | None = None) -> bool:
+        """Close a trial with the reason of its failure; False if it was closed before.
+
+        Args:
+            traceback: name of the file that holds it.
+        """
+        return self._close(claim.trial_id, kind, message, traceback=traceback)
 
     def put_back(self, claim: Claim, message: str, *, crashed: bool = False, alone: bool = False) -> bool:
         """Close a trial that came to no result and let its slot wait again.
@@ -333,8 +337,10 @@ class Study:
     def _apply(self, trial_id: int, change: Change) -> bool:
         return self._patience.call(lambda again: self._backend.apply(self.id, trial_id, change, again=again))
 
-    def _close(self, trial_id: int, kind: str, message: str, then: Slot | None = None) -> bool:
-        failure = {"kind": kind, "message": message}
+    def _close(
+        self, trial_id: int, kind: str, message: str, then: Slot | None = None, traceback: str | None = None
+    ) -> bool:
+        failure = {"kind": kind, "message": message} | ({"traceback": traceback} if traceback else {})
         return self._apply(trial_id, Change({"failure": failure}, state=TrialState.FAIL, then=then))
 
 
