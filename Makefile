@@ -127,7 +127,7 @@ tune: setup ## one study: make tune MODEL=SASRec DATASET=ml-100k MAX_EVALS=50
 worker: setup ## join the sweep that runs on STORAGE: fill its waiting slots, then end
 	@recsweep worker $(recsweep_settings) $(study_settings)
 
-plots: setup ## draw every study: pages and pictures in outputs/plots
+plots: setup ## draw every study: pages and pictures in outputs/plots/<sweep>
 	@recsweep plots $(recsweep_settings) $(study_settings)
 
 dashboard: setup ## Optuna's dashboard on the store, on http://127.0.0.1:8080

@@ -4,17 +4,17 @@
 #
 # Outputs (below `outputs`, or what the config says):
 #   recsweep.db                                        the store
-#   results/prepared/<dataset>.yaml                    what is in a data set, and where it is cached
-#   results/tuning/<dataset>/<model>/best_result.yaml  score, metrics, parameters, provenance
-#   results/tuning/<dataset>/<model>/best_config.yaml  a complete config, for recsweep and RecBole
-#   results/tuning/<dataset>/<model>/best_params.json  the parameters alone
-#   results/tuning/<dataset>/<model>/trials.csv        every trial, one row
-#   results/tuning/<dataset>/<model>/study_results.json   every trial, whole
-#   results/tuning/<dataset>/<model>/<phase>/…         the same of each phase before the last one
-#   results/summary.{csv,md,tex}                       the best configuration of every model
-#   checkpoints/<dataset>/<model>/trial-<n>/           weights of the winner
 #   cache/                                             prepared data sets, by content
-#   logs/                                              a log of each rule and of each worker
+#   prepared/<sweep>/<dataset>.yaml                    what is in a data set, and where it is cached
+#   results/<sweep>/<dataset>/<model>/best_result.yaml   score, metrics, parameters, provenance
+#   results/<sweep>/<dataset>/<model>/best_config.yaml   a complete config, for recsweep and RecBole
+#   results/<sweep>/<dataset>/<model>/best_params.json   the parameters alone
+#   results/<sweep>/<dataset>/<model>/trials.csv       every trial, one row
+#   results/<sweep>/<dataset>/<model>/study_results.json   every trial, whole
+#   results/<sweep>/<dataset>/<model>/<phase>/…        the same of each phase before the last one
+#   results/<sweep>/summary.{csv,md,tex}               the best configuration of every model
+#   checkpoints/<sweep>/<dataset>/<model>/trial-<n>/   weights of the winner
+#   logs/<sweep>/                                      a log of each rule and of each worker
 #
 # With phases, a study is a phase of a model on a data set; each needs the best parameters of the one
 # before. With `workers_per_study`, a study is opened, filled by that many jobs, and then closed.
@@ -31,6 +31,7 @@ os.environ.update(
 try:
     from recsweep.loading import load_sweep, option_flags
     from recsweep.errors import RecsweepError
+    from recsweep.paths import Outputs
     from recsweep.plan import plan_sweep
 except ImportError as error:
     sys.exit(
@@ -50,7 +51,8 @@ except RecsweepError as error:
     print(f"recsweep: {error}", file=sys.stderr)
     sys.exit(error.exit_code)
 
-OUT = str(SWEEP.config.outputs)
+OUTPUTS = Outputs(SWEEP.config.outputs, SWEEP.config.sweep)
+LOGS = OUTPUTS.logs
 FLAGS = ["--config", SWEEP_FILE, *option_flags(SWEEP.overrides)]
 GPUS = 0 if SWEEP.config.training.device == "cpu" else 1
 LAST = {
@@ -65,6 +67,7 @@ RESULT_FILES = (
     "trials.csv",
     "study_results.json",
 )
+SUMMARY = [str(OUTPUTS.summary(suffix)) for suffix in ("csv", "md", "tex")]
 JOBS = SWEEP.config.workers.workers_per_study
 # A study uses the whole machine; two at once would fight for its cores.
 CORES = os.cpu_count() or 1
@@ -91,22 +94,25 @@ def fingerprint(wildcards):
     return f"{study.content_hash}/{study.budget}/{limits}/{study.sweep.timeout_minutes}"
 
 
+def files_of(*place, names=RESULT_FILES):
+    """The files of a study: data set, model, and the phase where it is not the last one."""
+    return [str(OUTPUTS.study(*place) / name) for name in names]
+
+
 def results_of(study, names=RESULT_FILES):
-    return [str(study.outputs.study(*study.place) / name) for name in names]
+    return files_of(*study.place, names=names)
 
 
 def needs(wildcards):
     """The prepared data, and the best parameters of the phase before."""
     study = study_of(wildcards)
     before = STUDIES.get((study.dataset_name, study.model_name, study.previous))
-    prepared = [f"{OUT}/results/prepared/{study.dataset_name}.yaml"]
+    prepared = [str(OUTPUTS.prepared(study.dataset_name))]
     return prepared + (results_of(before, ["best_params.json"]) if before else [])
 
 
 def opened(study):
-    return (
-        f"{OUT}/logs/open/{study.dataset_name}/{study.model_name}/{study.phase}.opened"
-    )
+    return f"{LOGS}/open/{study.dataset_name}/{study.model_name}/{study.phase}.opened"
 
 
 def worked(wildcards):
@@ -118,17 +124,17 @@ def worked(wildcards):
 rule all:
     default_target: True
     input:
-        expand(f"{OUT}/results/summary.{{suffix}}", suffix=["csv", "md", "tex"]),
+        SUMMARY,
         [path for study in LAST.values() for path in results_of(study)],
 
 
 rule prepare_dataset:
     output:
-        f"{OUT}/results/prepared/{{dataset}}.yaml",
+        str(OUTPUTS.prepared("{dataset}")),
     log:
-        f"{OUT}/logs/prepare/{{dataset}}.log",
+        f"{LOGS}/prepare/{{dataset}}.log",
     benchmark:
-        f"{OUT}/logs/prepare/{{dataset}}.benchmark.tsv"
+        f"{LOGS}/prepare/{{dataset}}.benchmark.tsv"
     conda:
         "envs/recsweep.yaml"
     threads: 1
@@ -152,11 +158,11 @@ rule open_study:
     input:
         needs,
     output:
-        touch(f"{OUT}/logs/open/{{dataset}}/{{model}}/{{phase}}.opened"),
+        touch(f"{LOGS}/open/{{dataset}}/{{model}}/{{phase}}.opened"),
     log:
-        f"{OUT}/logs/open/{{dataset}}/{{model}}/{{phase}}.log",
+        f"{LOGS}/open/{{dataset}}/{{model}}/{{phase}}.log",
     benchmark:
-        f"{OUT}/logs/open/{{dataset}}/{{model}}/{{phase}}.benchmark.tsv"
+        f"{LOGS}/open/{{dataset}}/{{model}}/{{phase}}.benchmark.tsv"
     conda:
         "envs/recsweep.yaml"
     threads: 1
@@ -173,13 +179,13 @@ rule open_study:
 
 rule work_on_study:
     input:
-        f"{OUT}/logs/open/{{dataset}}/{{model}}/{{phase}}.opened",
+        f"{LOGS}/open/{{dataset}}/{{model}}/{{phase}}.opened",
     output:
-        touch(f"{OUT}/logs/open/{{dataset}}/{{model}}/{{phase}}.{{job}}.worked"),
+        touch(f"{LOGS}/open/{{dataset}}/{{model}}/{{phase}}.{{job}}.worked"),
     log:
-        f"{OUT}/logs/work/{{dataset}}/{{model}}/{{phase}}.{{job}}.log",
+        f"{LOGS}/work/{{dataset}}/{{model}}/{{phase}}.{{job}}.log",
     benchmark:
-        f"{OUT}/logs/work/{{dataset}}/{{model}}/{{phase}}.{{job}}.benchmark.tsv"
+        f"{LOGS}/work/{{dataset}}/{{model}}/{{phase}}.{{job}}.benchmark.tsv"
     conda:
         "envs/recsweep.yaml"
     threads: max(1, CORES // max(1, JOBS))
@@ -199,15 +205,11 @@ rule tune_phase:
         needs,
         worked,
     output:
-        f"{OUT}/results/tuning/{{dataset}}/{{model}}/{{phase}}/best_result.yaml",
-        f"{OUT}/results/tuning/{{dataset}}/{{model}}/{{phase}}/best_config.yaml",
-        f"{OUT}/results/tuning/{{dataset}}/{{model}}/{{phase}}/best_params.json",
-        f"{OUT}/results/tuning/{{dataset}}/{{model}}/{{phase}}/trials.csv",
-        f"{OUT}/results/tuning/{{dataset}}/{{model}}/{{phase}}/study_results.json",
+        files_of("{dataset}", "{model}", "{phase}"),
     log:
-        f"{OUT}/logs/tune/{{dataset}}/{{model}}/{{phase}}.log",
+        f"{LOGS}/tune/{{dataset}}/{{model}}/{{phase}}.log",
     benchmark:
-        f"{OUT}/logs/tune/{{dataset}}/{{model}}/{{phase}}.benchmark.tsv"
+        f"{LOGS}/tune/{{dataset}}/{{model}}/{{phase}}.benchmark.tsv"
     conda:
         "envs/recsweep.yaml"
     threads: CORES
@@ -227,15 +229,11 @@ rule tune_study:
         needs,
         worked,
     output:
-        f"{OUT}/results/tuning/{{dataset}}/{{model}}/best_result.yaml",
-        f"{OUT}/results/tuning/{{dataset}}/{{model}}/best_config.yaml",
-        f"{OUT}/results/tuning/{{dataset}}/{{model}}/best_params.json",
-        f"{OUT}/results/tuning/{{dataset}}/{{model}}/trials.csv",
-        f"{OUT}/results/tuning/{{dataset}}/{{model}}/study_results.json",
+        files_of("{dataset}", "{model}"),
     log:
-        f"{OUT}/logs/tune/{{dataset}}/{{model}}.log",
+        f"{LOGS}/tune/{{dataset}}/{{model}}.log",
     benchmark:
-        f"{OUT}/logs/tune/{{dataset}}/{{model}}.benchmark.tsv"
+        f"{LOGS}/tune/{{dataset}}/{{model}}.benchmark.tsv"
     conda:
         "envs/recsweep.yaml"
     threads: CORES
@@ -259,11 +257,11 @@ rule summarize_sweep:
             for path in results_of(study, ["best_result.yaml"])
         ],
     output:
-        expand(f"{OUT}/results/summary.{{suffix}}", suffix=["csv", "md", "tex"]),
+        SUMMARY,
     log:
-        f"{OUT}/logs/summarize.log",
+        f"{LOGS}/summarize.log",
     benchmark:
-        f"{OUT}/logs/summarize.benchmark.tsv"
+        f"{LOGS}/summarize.benchmark.tsv"
     conda:
         "envs/recsweep.yaml"
     threads: 1

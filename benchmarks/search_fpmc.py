@@ -101,7 +101,7 @@ def record(workers: int) -> None:
         options = ["--models=FPMC", "--algo=exhaustive", "--pruner=none", "--cooldown=0"]
         command = [sys.executable, "-m", "recsweep", "tune", *options, f"--workers={workers}"]
         subprocess.run([*command, "--config=config.yaml"], cwd=folder, check=True)
-        rows = list(csv.DictReader((folder / "outputs/results/tuning/ml-100k/FPMC/trials.csv").open()))
+        rows = list(csv.DictReader((folder / "outputs/results/default/ml-100k/FPMC/trials.csv").open()))
     columns = [*plain["space"], "score", "epochs"]
     lines = [",".join(columns), *(",".join(row[column] for column in columns) for row in rows)]
     write_text(GRID, "\n".join(lines) + "\n")

@@ -95,6 +95,18 @@ def test_restored_weights_give_what_retrained_ones_give(plan, study):
     assert study.attributes["test"]["weights"] == "restored"
 
 
+def test_weights_that_an_earlier_version_left_are_still_restored(plan, study):
+    fill(plan, study, [0.1, 0.3, None])
+    save(plan, 1, FAST)
+    place = plan.dataset_name, plan.model_name, 1
+    old = plan.outputs.old_checkpoints(*place)
+    old.parent.mkdir(parents=True)
+    plan.outputs.trial_checkpoints(*place).rename(old)
+    _, notes = evaluate(plan, study)
+    assert notes == []
+    assert study.attributes["test"]["weights"] == "restored"
+
+
 def test_weights_of_another_configuration_are_not_taken_for_the_winners(plan, study):
     fill(plan, study, [0.3, 0.1, 0.1])
     save(plan, 0, {**FAST, "learning_rate": 0.0001})

@@ -373,7 +373,7 @@ def test_the_command_draws_what_is_in_the_store_and_names_what_is_not(tmp_path, 
     fill_store(space.plan(), some_trials(), test={"ndcg@10": 0.7654321012345})
     done = run("--config", str(space.sweep), "--models", "NARM Other")
     assert done.exit_code == 0, done.output
-    gallery = tmp_path / "outputs" / "plots" / "index.html"
+    gallery = tmp_path / "outputs" / "plots" / "toy-sweep" / "index.html"
     assert done.stdout.strip() == str(gallery)
     assert done.stderr == "toy/Other is not in the store yet\n"
     text = gallery.read_text()
@@ -425,3 +425,17 @@ def test_a_figure_keeps_the_colours_of_the_page(result):
     layout = figure(history(result)).to_plotly_json()["layout"]
     assert layout["paper_bgcolor"] == layout["plot_bgcolor"] == "rgba(0,0,0,0)"
     assert "color" not in layout.get("font", {})
+
+
+def test_a_study_of_another_name_is_shown_beside_that_of_its_model(tmp_path, quick):
+    space = workspace(tmp_path)
+    plan = space.plan()
+    named = dataclasses.replace(plan, study_name="mine")
+    for one in (plan, named):
+        fill_store(one, some_trials())
+    assert run("--config", str(space.sweep)).exit_code == 0
+    done = run("--config", str(space.sweep), "--study-name", "mine")
+    assert done.exit_code == 0, done.output
+    text = plan.outputs.all_plots.joinpath("index.html").read_text()
+    assert re.findall("<h2>(.*?)</h2>", text) == ["toy/NARM", "toy/NARM (mine)"]
+    assert plan.outputs.plots(*plan.place) != named.outputs.plots(*named.place)

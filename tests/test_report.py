@@ -332,6 +332,23 @@ def test_rebuilt_files_are_the_same_byte_for_byte(filled):
     assert write() == first
 
 
+def test_neither_a_second_sweep_nor_a_study_of_another_name_replaces_a_file(filled):
+    import dataclasses
+
+    first = filled(test={"ndcg@10": 0.25})
+    plan = first.plan
+    other = dataclasses.replace(plan, sweep=plan.sweep.model_copy(update={"sweep": "other"}))
+    named = dataclasses.replace(plan, study_name="mine")
+    same = dataclasses.replace(plan, study_name=plan.name)
+    assert same.outputs == plan.outputs
+    for number, each in enumerate((plan, other, named)):
+        write_study(dataclasses.replace(first, plan=each))
+        assert len([p for p in plan.outputs.root.rglob("results/**/*") if p.is_file()]) == 5 * (number + 1)
+    for results in ([first], [dataclasses.replace(first, plan=other)]):
+        write_summary(results[0].plan.outputs, results)
+    assert len(list(plan.outputs.root.rglob("summary.md"))) == 2
+
+
 # -- limits and phases ----------------------------------------------------------------------------
 
 

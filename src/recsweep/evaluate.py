@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -62,10 +63,16 @@ def evaluate_winner(
 
 def _restore(plan: StudyPlan, trial: Trial, settings: dict[str, Any]) -> dict[str, Any] | None:
     dataset, model, phase = plan.place
-    slot = trial.slot
-    if trial.inherited:  # its weights are where it was trained
+    slot, outputs = trial.slot, plan.outputs
+    if trial.inherited:  # its weights are where it was trained, under the study's own name
         slot, phase = trial.inherited["slot"], trial.inherited["phase"]
-    folder = plan.outputs.trial_checkpoints(dataset, model, slot, phase)
-    state = training.load_checkpoint(folder)
-    # A folder of the same name may hold another sweep's weights.
-    return state if state is not None and state.get("config") == to_plain(settings) else None
+        outputs = replace(outputs, study_name=None)
+    for folder in (
+        outputs.trial_checkpoints(dataset, model, slot, phase),
+        outputs.old_checkpoints(dataset, model, slot, phase),
+    ):
+        state = training.load_checkpoint(folder)
+        # A folder of that name may hold the weights of another study's trial.
+        if state is not None and state.get("config") == to_plain(settings):
+            return state
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,8 @@ class StudyPlan:
 
     @property
     def outputs(self) -> Outputs:
-        return Outputs(self.sweep.outputs)
+        own = replace(self, study_name=None).name
+        return Outputs(self.sweep.outputs, self.sweep.sweep, None if self.name == own else self.name)
 
     @property
     def storage_url(self) -> str:

@@ -74,7 +74,7 @@ def begin(plan: StudyPlan, store: Store, best_params: str | None = None) -> tupl
         found = _winner(earlier, study, store)
         start = {**_started_at(plan, study), **found.params}
         return replace(plan, start=_typed(plan.model.space, start), inherits=True), found
-    path = plan.outputs.best_params(earlier.dataset_name, earlier.model_name, earlier.phase)
+    path = earlier.outputs.best_params(earlier.dataset_name, earlier.model_name, earlier.phase)
     if path.is_file():
         return replace(plan, start=_whole(plan, read_single(path), path)), None
     raise UserError(

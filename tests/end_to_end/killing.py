@@ -24,6 +24,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psutil
+import yaml
 
 from recsweep.paths import Outputs
 from recsweep.study import Store, Trial
@@ -64,7 +65,7 @@ class Sweep:
 
     def comparable(self, folder: Path) -> list[Path]:
         """Files that say what the sweep found, and nothing about when or how fast."""
-        outputs = Outputs(folder / OUTPUTS)
+        outputs = Outputs(folder / OUTPUTS, yaml.safe_load(self.config.read_text(encoding="utf-8"))["sweep"])
         return [
             outputs.summary("csv"),
             outputs.trials(self.dataset, self.model),
@@ -176,7 +177,7 @@ def latest_moment(pace: Pace, kills: int, share: float = 0.7) -> float:
 
 def stored_trials(folder: Path) -> list[Trial]:
     """Every trial in the store, read from a copy of the store's files."""
-    database = Outputs(folder / OUTPUTS).database
+    database = folder / OUTPUTS / "recsweep.db"
     if not database.is_file():
         return []
     with tempfile.TemporaryDirectory() as copies:

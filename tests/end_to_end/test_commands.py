@@ -11,7 +11,7 @@ import yaml
 from running import Folder, tune_options
 
 STUDY = "smoke/ml-100k-small/FPMC/full"
-RESULTS = "results/tuning/ml-100k-small/FPMC"
+RESULTS = "results/smoke/ml-100k-small/FPMC"
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def test_tuning_writes_every_file_and_prints_the_table(tuned: Folder) -> None:
     params = json.loads((tuned.outputs / RESULTS / "best_params.json").read_text())
     assert params == best["parameters"]
     for suffix in ("csv", "md", "tex"):
-        assert "FPMC" in (tuned.outputs / f"results/summary.{suffix}").read_text()
-    kept = sorted(p.name for p in (tuned.outputs / "checkpoints/ml-100k-small/FPMC").glob("*/*"))
+        assert "FPMC" in (tuned.outputs / f"results/smoke/summary.{suffix}").read_text()
+    kept = sorted(p.name for p in (tuned.outputs / "checkpoints/smoke/ml-100k-small/FPMC").glob("*/*"))
     assert kept == ["best.pth", "last.pth"]
 
 
@@ -149,7 +149,7 @@ def test_prepare_says_what_is_in_the_data_and_doctor_that_all_is_well(tuned: Fol
     done = tuned.run("prepare", "--models", "FPMC GRU4Rec")
     assert done.returncode == 0, done.stderr
     assert "found in the cache" in done.stdout
-    found = yaml.safe_load((tuned.outputs / "results/prepared/ml-100k-small.yaml").read_text())
+    found = yaml.safe_load((tuned.outputs / "prepared/smoke/ml-100k-small.yaml").read_text())
     assert found["interactions"] == 20805
     (split,) = found["splits"].values()
     assert (split["users"], split["items"], split["models"]) == (779, 1169, ["FPMC", "GRU4Rec"])

@@ -65,8 +65,8 @@ def test_the_rules_run_in_an_environment_made_from_the_lock(tmp_path: Path) -> N
         timeout=LIMIT_SECONDS,
     )
     assert done.returncode == 0, done.stderr
-    best = folder / "outputs/results/tuning/ml-100k-small/FPMC/best_result.yaml"
+    best = folder / "outputs/results/smoke/ml-100k-small/FPMC/best_result.yaml"
     versions = yaml.safe_load(best.read_text())["environment"]["versions"]
     assert (versions["recsweep"], versions["recbole"]) == (f"{__version__}+here", "1.2.1")
-    log = (folder / "outputs/logs/tune/ml-100k-small/FPMC.log").read_text()
+    log = (folder / "outputs/logs/smoke/tune/ml-100k-small/FPMC.log").read_text()
     assert "1 of 1 trials to run" in log

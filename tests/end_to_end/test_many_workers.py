@@ -195,7 +195,7 @@ def test_workers_fill_a_study_that_was_only_opened_and_tune_closes_it(folder: Fo
     closed = folder.run("tune", *options)
     assert closed.returncode == 0, closed.stderr
     assert "all 6 trials are in the store, nothing to train" in closed.stderr
-    assert (folder.outputs / "results/summary.md").is_file()
+    assert (folder.outputs / "results/smoke/summary.md").is_file()
 
 
 @pytest.mark.long

@@ -13,7 +13,7 @@ from test_pipeline import make
 
 from recsweep.study import Store
 
-RESULTS = "results/tuning/ml-100k-small"
+RESULTS = "results/smoke/ml-100k-small"
 
 
 def read(path: Path) -> dict:
@@ -50,7 +50,7 @@ def test_phases_run_from_one_command_and_the_last_is_never_worse_than_the_first(
     for name in architecture["search"]["searched"]:
         assert training["parameters"][name] == architecture["parameters"][name]
     assert [part["test"] is None for part in (coarse, architecture, training)] == [True, True, False]
-    assert "Every model had the same budget: 3 trials." in (tmp_path / "results/summary.md").read_text()
+    assert "Every model had the same budget: 3 trials." in (tmp_path / "results/smoke/summary.md").read_text()
 
     again = make("tune-smoke", *settings)
     assert again.returncode == 0, again.stderr
@@ -62,7 +62,7 @@ def test_snakemake_starts_several_jobs_for_a_study(tmp_path: Path) -> None:
     settings = ("TUNABLE_MODELS=FPMC", "MAX_EVALS=4", "EPOCHS=1", "COOLDOWN=0", f"OUTPUTS={tmp_path}")
     done = make("tune-smoke", *settings, "WORKERS_PER_STUDY=2", "CORES=2")
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "logs/work/ml-100k-small/FPMC").glob("*.log")) == [
+    assert sorted(path.name for path in (tmp_path / "logs/smoke/work/ml-100k-small/FPMC").glob("*.log")) == [
         "full.0.log",
         "full.1.log",
     ]

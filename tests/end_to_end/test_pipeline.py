@@ -50,7 +50,7 @@ def test_the_pipeline_runs_resumes_and_never_trains_a_finished_trial_again(tmp_p
     assert first.returncode == 0, first.stderr
     assert "1 studies, 1 trials to run with hyperopt/bayes, at most 1 epochs each" in first.stdout
     assert counted(outputs) == [0]
-    assert "| ml-100k-small | **FPMC** |" in (outputs / "results/summary.md").read_text()
+    assert "| ml-100k-small | **FPMC** |" in (outputs / "results/smoke/summary.md").read_text()
 
     again = make("tune-smoke", *settings, "MAX_EVALS=1")
     assert again.returncode == 0, again.stderr
@@ -61,7 +61,7 @@ def test_the_pipeline_runs_resumes_and_never_trains_a_finished_trial_again(tmp_p
     assert "1 of 2 trials to run" in more.stderr
     assert counted(outputs) == [0, 1]
 
-    best = outputs / "results/tuning/ml-100k-small/FPMC/best_result.yaml"
+    best = outputs / "results/smoke/ml-100k-small/FPMC/best_result.yaml"
     before = best.read_bytes()
     best.unlink()
     rebuilt = make("tune-smoke", *settings, "MAX_EVALS=2")

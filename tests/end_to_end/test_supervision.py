@@ -50,7 +50,7 @@ def test_a_trial_whose_worker_dies_each_time_counts_as_crashed_and_the_study_goe
     by_slot = {t.slot: t for t in folder.trials(STUDY)}
     assert by_slot[0].failure == {"kind": "crash", "message": "the worker died: killed by SIGSEGV"}
     assert by_slot[1].state == "complete"
-    rows = (folder.outputs / "results/tuning/ml-100k-small/FPMC/trials.csv").read_text().splitlines()
+    rows = (folder.outputs / "results/smoke/ml-100k-small/FPMC/trials.csv").read_text().splitlines()
     assert "crash: the worker died: killed by SIGSEGV" in rows[1]
 
 
@@ -122,7 +122,7 @@ def test_a_trial_that_diverges_is_a_result_and_the_study_goes_on(folder: Folder)
     trials = {t.slot: t for t in folder.trials(STUDY)}
     assert trials[0].failure["kind"] == "diverged"
     assert sum(t.state == "complete" for t in trials.values()) >= 1
-    best = yaml.safe_load((folder.outputs / "results/tuning/ml-100k-small/FPMC/best_result.yaml").read_text())
+    best = yaml.safe_load((folder.outputs / "results/smoke/ml-100k-small/FPMC/best_result.yaml").read_text())
     assert best["budget"] == {
         "trials": 4,
         "counted": 4,

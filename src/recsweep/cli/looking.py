@@ -41,7 +41,7 @@ def dashboard(host: str, port: int, **options: Any) -> None:
     config = overridden(options).config
     from recsweep.dashboard import serve
 
-    serve(config.storage or Outputs(config.outputs).storage_url, host, port, click.echo)
+    serve(config.storage or Outputs(config.outputs, config.sweep).storage_url, host, port, click.echo)
 
 
 @click.command(epilog="Example: recsweep doctor > report.txt")

@@ -49,7 +49,9 @@ def prepare(**options: Any) -> None:
 DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 
-@click.command(epilog="Example: recsweep train --config outputs/results/tuning/ml-100k/FPMC/best_config.yaml")
+@click.command(
+    epilog="Example: recsweep train --config outputs/results/default/ml-100k/FPMC/best_config.yaml"
+)
 @click.option("--config", "config", required=True, metavar="FILE", help="A complete RecBole config.")
 @click.option(
     "--device",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,14 +25,18 @@ def draw_sweep(plans: Sequence[StudyPlan], chosen: Sequence[StudyPlan]) -> tuple
     Returns:
         The gallery, and the names of the chosen studies that are not in the store.
     """
-    results = read_results(plans)
-    wanted = [plan.label for plan in chosen]
+    # A study that has another name is shown beside the one of its model, not instead.
+    own = [replace(plan, study_name=None) for plan in plans]
+    named = [plan for plan in chosen if plan.name not in {one.name for one in own}]
+    results = read_results([*own, *named])
+    wanted = {plan.name: _title(plan) for plan in chosen}
     for result in results:
-        if result.plan.label in wanted:
+        if result.plan.name in wanted:
             write_study_plots(result)
-    found = [result.plan.label for result in results]
+    found = {result.plan.name for result in results}
     write_gallery(plans[0], results)
-    return plans[0].outputs.all_plots / "index.html", [label for label in wanted if label not in found]
+    missing = [title for name, title in wanted.items() if name not in found]
+    return plans[0].outputs.all_plots / "index.html", missing
 
 
 def write_study_plots(result: StudyResult) -> None:
@@ -43,7 +48,7 @@ def write_study_plots(result: StudyResult) -> None:
     drawn = charts(result)
     summary = study_summary(result)
     for kind, chart in drawn:
-        title, alt = f"{plan.label}: {kind.title}", _alt(kind, plan, summary)
+        title, alt = f"{_title(plan)}: {kind.title}", _alt(kind, plan, summary)
         links = [(other.title, None if other is kind else f"{other.name}.html") for other, _ in drawn]
         page = chart_page(
             title,
@@ -90,11 +95,15 @@ def _section(root: Path, result: StudyResult) -> Section:
         if (several or kind.name != "pareto") and (folder / f"{kind.name}.html").is_file()
         for drawn in [(folder / f"{kind.name}.png").is_file()]
     ]
-    return Section(plan.label, plan.label, summary, tuple(pictures))
+    return Section(_title(plan), _title(plan), summary, tuple(pictures))
+
+
+def _title(plan: StudyPlan) -> str:
+    return f"{plan.label} ({plan.study_name})" if plan.study_name else plan.label
 
 
 def _alt(kind: Kind, plan: StudyPlan, summary: str) -> str:
-    return f"{kind.title} of {plan.label}. {summary}"
+    return f"{kind.title} of {_title(plan)}. {summary}"
 
 
 def study_summary(result: StudyResult) -> str:
