@@ -327,11 +327,10 @@ def test_a_complete_study_is_told_with_its_files_and_the_summary(make, call, tmp
         "study 1/1 toy/NARM: all 3 trials are in the store, nothing to train",
         "toy/NARM: best NDCG@10 0.3000 on validation, 0.0500 on test, trial 1 of 3: "
         "n_layers 1, hidden_size 64, loss_type CE",
-        "train with it: recsweep train --config "
-        f"{tmp_path}/outputs/results/toy-sweep/toy/NARM/best_config.yaml",
+        f"train with it: recsweep train --config {tmp_path}/outputs/results/s/toy/NARM/best_config.yaml",
     ]
     assert "| toy | **NARM** | 0.3000 | 0.0500 | 3 | 1 |" in said.out
-    assert (tmp_path / "outputs/results/toy-sweep/summary.tex").is_file()
+    assert (tmp_path / "outputs/results/s/summary.tex").is_file()
     assert call("tune", "--model", "NARM", "--dataset", "toy").out == "", "a part is no summary"
 
 
@@ -357,9 +356,7 @@ def test_a_study_that_a_limit_ended_is_told_so(make, call, tmp_path):
         f"toy/NARM: ended by {reason}",
     ]
     assert f"toy/NARM was ended by {reason}." in said.out
-    best_result = yaml.safe_load(
-        (tmp_path / "outputs/results/toy-sweep/toy/NARM/best_result.yaml").read_text()
-    )
+    best_result = yaml.safe_load((tmp_path / "outputs/results/s/toy/NARM/best_result.yaml").read_text())
     assert best_result["budget"]["ended_by"] == reason
 
 
@@ -383,7 +380,7 @@ def test_a_study_in_which_every_trial_failed_says_why(make, call, tmp_path):
     assert said.err.splitlines()[-1] == (
         "recsweep: toy/NARM: all 3 trials failed; the loss is NaN; correct the cause, and pass "
         "--restart or a "
-        f"new sweep name; see {tmp_path}/outputs/results/toy-sweep/toy/NARM/trials.csv"
+        f"new sweep name; see {tmp_path}/outputs/results/s/toy/NARM/trials.csv"
     )
 
 
@@ -395,7 +392,7 @@ def test_phases_are_told_one_after_the_other_and_only_the_last_is_tested(make, c
     assert said.code == 0
     assert "toy/NARM/coarse: best NDCG@10 0.3000 on validation, trial 1 of 3" in said.err
     assert "toy/NARM/loss: best NDCG@10 0.3000 on validation, 0.0500 on test, trial 0 of 3" in said.err
-    folder = tmp_path / "outputs/results/toy-sweep/toy/NARM"
+    folder = tmp_path / "outputs/results/s/toy/NARM"
     assert (folder / "coarse" / "best_params.json").is_file()
     assert yaml.safe_load((folder / "coarse" / "best_result.yaml").read_text())["test"] is None
     assert "| toy | **NARM** | 0.3000 | 0.0500 | 5 | 0 |" in said.out
