@@ -207,7 +207,7 @@ def test_a_general_model_on_a_random_split_of_a_folder_of_ones_own(tmp_path: Pat
     )
     done = folder.run("tune", "--datasets", "shop", *tune_options(2, epochs=2, models="BPR"))
     assert done.returncode == 0, done.stderr
-    results = folder.outputs / "results/tuning/shop/BPR"
+    results = folder.outputs / "results/smoke/shop/BPR"
     best = yaml.safe_load((results / "best_result.yaml").read_text())
     again = folder.run("train", "--config", str(results / "best_config.yaml"))
     assert again.returncode == 0, again.stderr
