@@ -129,4 +129,4 @@ class Outputs:
         return self._of_study(self.logs, dataset, model, phase) / "trouble.traceback.txt"
 
     def worker_log(self, dataset: str, model: str, worker: int) -> Path:
-        return self.logs / dataset / model / f"worker-{worker}.log"
+        return self._of_study(self.logs, dataset, model, None) / f"worker-{worker}.log"
