@@ -19,6 +19,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ORDER = [
     *(
         "interrupts",
+        "escape",
+        "names",
         "errors",
         "paths",
         "files",

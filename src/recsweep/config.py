@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,9 +17,10 @@ from pydantic import (
     model_validator,
 )
 
+from recsweep.names import checked_name
 from recsweep.space import Parameter, Scalar
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Name = Annotated[str, AfterValidator(checked_name)]
 BUILTIN = "builtin"
 Phase = Literal["full", "coarse", "architecture", "training", "loss"]
 WHOLE: Phase = "full"
@@ -221,9 +223,9 @@ class WorkersConfig(_Frozen):
 class SweepConfig(_Frozen):
     """One sweep: models x data sets x budget (`config/config.yaml`)."""
 
-    sweep: str = Field(pattern=NAME)
-    models: tuple[str, ...] = Field(min_length=1)
-    datasets: tuple[str, ...] = Field(min_length=1)
+    sweep: Name
+    models: tuple[Name, ...] = Field(min_length=1)
+    datasets: tuple[Name, ...] = Field(min_length=1)
     search: SearchConfig = SearchConfig()
     pruning: PruningConfig = PruningConfig()
     training: TrainingConfig = TrainingConfig()
@@ -277,7 +279,7 @@ class SplitConfig(_Frozen):
 class DatasetConfig(_Frozen):
     """One data set in RecBole's atomic files (`config/datasets/<name>.yaml`)."""
 
-    name: str = Field(pattern=NAME)
+    name: Name
     path: str = BUILTIN
     """Folder of the atomic files, relative to this file; `builtin`: ml-100k from RecBole's wheel."""
     user_field: str = "user_id"
@@ -342,7 +344,7 @@ class ModelConfig(_Frozen):
 class VariantsConfig(_Frozen):
     """Several models searched as one: the model itself is a parameter of the study."""
 
-    model_variants: tuple[str, ...] = Field(min_length=2)
+    model_variants: tuple[Name, ...] = Field(min_length=2)
     """Names of model files beside this one."""
 
 

@@ -19,6 +19,8 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from recsweep.escape import for_terminal
+
 EXIT_BUG = 1
 EXIT_USER = 2
 EXIT_PAUSED = 3
@@ -28,6 +30,10 @@ class RecsweepError(Exception):
     """Root of every error that recsweep raises on purpose."""
 
     exit_code = EXIT_BUG
+
+    def __str__(self) -> str:
+        """One line; what it quotes from a file or a library is no command to a terminal."""
+        return for_terminal(super().__str__())
 
 
 class UserError(RecsweepError):

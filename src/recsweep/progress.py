@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recsweep.errors import EXIT_BUG, InputError, RecsweepError, disk_trouble
+from recsweep.escape import for_terminal
 
 
 @dataclass
@@ -123,7 +124,8 @@ class Display:
         self._logs.clear()
 
     def line(self, text: str) -> None:
-        """A line that stays."""
+        """A line that stays; what it quotes stays in it."""
+        text = for_terminal(text)
         self._console.print(Text(text))
         self.log(text)
 
@@ -174,5 +176,5 @@ def _picture(study: StudyView) -> Group:
         scores = ""
         if worker.last is not None and worker.best is not None:
             scores = f"epoch {worker.epoch}  last {worker.last:.4f}  best {worker.best:.4f}"
-        rows.add_row(f"  worker {number}:", worker.doing, scores)
+        rows.add_row(f"  worker {number}:", Text(for_terminal(worker.doing)), scores)
     return Group(head, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -12,6 +13,7 @@ from recsweep import __version__
 from recsweep.cli import looking, single, tuning
 from recsweep.cli.tuning import announce
 from recsweep.errors import EXIT_BUG, RecsweepError, disk_trouble
+from recsweep.escape import for_terminal
 
 
 def run() -> None:
@@ -28,7 +30,9 @@ def run() -> None:
     except click.exceptions.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo("\n".join(map(for_terminal, shown.getvalue().split("\n"))), err=True, nl=False)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

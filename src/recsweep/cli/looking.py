@@ -8,6 +8,7 @@ import click
 
 from recsweep.cli.options import DEFAULT_CONFIG, overridden, studies_of, study_options, sweep_options
 from recsweep.errors import UserError
+from recsweep.escape import for_terminal
 from recsweep.paths import Outputs
 
 
@@ -53,7 +54,7 @@ def doctor(config: str) -> None:
     sound = True
     for name, text, fine in examine(config):
         sound = sound and fine
-        click.echo(f"{'ok ' if fine else 'BAD'} {name}: {text}")
+        click.echo(f"{'ok ' if fine else 'BAD'} {name}: {for_terminal(text)}")
     if not sound:
         raise UserError("something is not as it should be; see the lines marked BAD; mend them and run again")
 

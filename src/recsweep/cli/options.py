@@ -12,6 +12,7 @@ import click
 from recsweep.documents import nearest
 from recsweep.errors import InputError, UserError
 from recsweep.loading import OVERRIDES, Sweep, load_sweep, read_sweep
+from recsweep.names import checked_name
 from recsweep.plan import StudyPlan, find_study, plan_sweep
 
 DEFAULT_CONFIG = "config/config.yaml"
@@ -158,6 +159,10 @@ def studies_of(options: dict[str, Any]) -> Studies:
                 f"--study-name {name}: a name is for one study, but {len(chosen)} were asked for; "
                 "name one with --dataset, --model and --phase"
             )
+        try:
+            checked_name(name)
+        except ValueError as error:
+            raise InputError("--study-name", str(error), "choose another name") from None
         named = replace(chosen[0], study_name=name)
         plans = [named if plan is chosen[0] else plan for plan in plans]
         chosen = [named]

@@ -11,6 +11,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 from plotly.subplots import make_subplots  # type: ignore[import-untyped]
 
+from recsweep.escape import for_terminal
 from recsweep.report.chart import Axis, Bars, Chart, Panel, Points, colours
 
 _PANEL_HEIGHT, _GRID_HEIGHT = 520, 330
@@ -174,4 +175,4 @@ def _colour_scale(result: Any, chart: Chart) -> None:
 
 def _text(text: str) -> str:
     """Plotly reads tags in its texts; a name or a message is to have none."""
-    return html.escape(text, quote=False).replace("\n", "<br>")
+    return "<br>".join(html.escape(for_terminal(line), quote=False) for line in text.split("\n"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable
 from dataclasses import dataclass
 from string import Template
+
+from recsweep.escape import for_html as _text
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2126; --soft: #5b636e; --line: #dde1e6; --paper: #ffffff;
@@ -171,7 +172,3 @@ def _figure(picture: Picture) -> str:
 
 def _page(title: str, body: Iterable[str]) -> str:
     return _PAGE.substitute(title=_text(title), style=_STYLE, body="\n".join(body))
-
-
-def _text(text: str) -> str:
-    return html.escape(text)

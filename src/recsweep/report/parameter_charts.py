@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from recsweep.escape import for_terminal
 from recsweep.report.chart import GREY, ORANGE, Axis, Bars, Chart, Note, Panel, Points, Scale, shade
 from recsweep.report.pareto import measured
 from recsweep.report.results import StudyResult
@@ -202,7 +203,8 @@ def _aside(parameter: Parameter, slot: int) -> float:
 
 def _axis(name: str, parameter: Parameter) -> Axis:
     if isinstance(parameter, Choice):
-        ticks: tuple[tuple[float, str], ...] = tuple((i, str(v)) for i, v in enumerate(parameter.grid()))
+        words = map(for_terminal, parameter.grid())
+        ticks: tuple[tuple[float, str], ...] = tuple((i, word) for i, word in enumerate(words))
         return Axis(name, ticks=ticks, limits=(-0.5, len(ticks) - 0.5))
     if isinstance(parameter, LogUniform):
         decades = range(math.ceil(math.log10(parameter.min)), math.floor(math.log10(parameter.max)) + 1)
@@ -230,7 +232,7 @@ def _marks(parameter: Parameter) -> list[tuple[float, str]]:
     if isinstance(parameter, Choice):
         values = list(parameter.grid())
         every = max(1, -(-len(values) // 12))
-        return [(_height(parameter, value), str(value)) for value in values[::every]]
+        return [(_height(parameter, value), for_terminal(value)) for value in values[::every]]
     if isinstance(parameter, LogUniform):
         middle: Any = math.sqrt(parameter.min * parameter.max)
     else:

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 
+from recsweep.escape import for_markdown
 from recsweep.plan import Objective, StudyPlan
 from recsweep.report.text import cell, short
 from recsweep.study import Trial
@@ -70,16 +71,12 @@ def pareto_markdown(plan: StudyPlan, trials: Sequence[Trial]) -> str:
         for objective in plan.objectives
     ]
     lines = [
-        f"| {' | '.join(['trial', *names, *plan.space])} |",
+        f"| {' | '.join(['trial', *names, *map(for_markdown, plan.space)])} |",
         f"|{'---:|' * (1 + len(names) + len(plan.space))}",
     ]
     for trial in front:
-        params = [_in_table(trial.params.get(name, "")) for name in plan.space]
+        params = [for_markdown(short(trial.params.get(name, ""))) for name in plan.space]
         values = [f"{value:.4g}" for value in trial.values]
         lines.append(f"| {' | '.join([str(trial.slot), *values, *params])} |")
     of_all = f"{len(front)} of {len(measured(trials, plan.objectives))} complete trials of {plan.label}"
     return "\n".join([*lines, "", f"{of_all}: no other one betters them in every objective."]) + "\n"
-
-
-def _in_table(value: object) -> str:
-    return short(value).replace("|", "\\|").replace("\n", " ")

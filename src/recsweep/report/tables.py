@@ -8,24 +8,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from recsweep.escape import for_latex, for_markdown, for_terminal
 from recsweep.files import counted, write_text
 from recsweep.paths import Outputs
 from recsweep.report.results import StudyResult
 from recsweep.report.text import short
 from recsweep.stopping import MAX_EVALS
-
-_LATEX_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "_": r"\_",
-    "%": r"\%",
-    "&": r"\&",
-    "#": r"\#",
-    "$": r"\$",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
 
 
 def write_summary(outputs: Outputs, results: list[StudyResult]) -> None:
@@ -92,12 +80,13 @@ def summary_markdown(results: list[StudyResult]) -> str:
             "|---|---|---:|---:|---:|---:|---|",
         ]
     for row in _rows(results):
-        model = f"**{row['model']}**" if row["leads"] else row["model"]
+        dataset, model, parameters = (for_markdown(row[key]) for key in ("dataset", "model", "parameters"))
+        model = f"**{model}**" if row["leads"] else model
         lines.append(
-            f"| {row['dataset']} | {model} | {row['validation']} | {row['test']} | {row['trials']} "
-            f"| {row['trial']} | {row['parameters']} |"
+            f"| {dataset} | {model} | {row['validation']} | {row['test']} | {row['trials']} "
+            f"| {row['trial']} | {parameters} |"
         )
-    return "\n".join([*lines, "", *footnotes(results)]) + "\n"
+    return "\n".join([*lines, "", *map(for_markdown, footnotes(results))]) + "\n"
 
 
 def summary_latex(results: list[StudyResult]) -> str:
@@ -106,16 +95,14 @@ def summary_latex(results: list[StudyResult]) -> str:
     lines = [
         r"\begin{tabular}{llrrr}",
         r"\toprule",
-        rf"data set & model & validation {_latex(metric)} & test {_latex(metric)} & trials \\",
+        rf"data set & model & validation {for_latex(metric)} & test {for_latex(metric)} & trials \\",
         r"\midrule",
     ]
     for row in _rows(results):
-        model = _latex(row["model"])
+        dataset, model = for_latex(row["dataset"]), for_latex(row["model"])
         model = rf"\textbf{{{model}}}" if row["leads"] else model
-        lines.append(
-            rf"{_latex(row['dataset'])} & {model} & {row['validation']} & {row['test']} & {row['trials']} \\"
-        )
-    comments = [f"% {line}" for line in footnotes(results)]
+        lines.append(rf"{dataset} & {model} & {row['validation']} & {row['test']} & {row['trials']} \\")
+    comments = [f"% {for_terminal(line)}" for line in footnotes(results)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *comments]) + "\n"
 
 
@@ -170,8 +157,4 @@ def _rows(results: list[StudyResult]) -> list[dict[str, Any]]:
 
 def parameters_text(params: dict[str, Any]) -> str:
     """`learning_rate 0.00123, num_layers 2`: short enough for a table."""
-    return ", ".join(f"{name} {short(value)}" for name, value in params.items())
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
+    return ", ".join(f"{for_terminal(name)} {short(value)}" for name, value in params.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from recsweep.escape import for_terminal
 from recsweep.study import Trial
 
 
@@ -16,8 +17,8 @@ def cell(value: Any) -> Any:
 
 
 def short(value: Any) -> str:
-    """A value in four digits, where it is a number with more."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A value in one line, in four digits where it is a number with more."""
+    return f"{value:.4g}" if isinstance(value, float) else for_terminal(value)
 
 
 def reason(trial: Trial) -> str:
@@ -25,7 +26,7 @@ def reason(trial: Trial) -> str:
     if not trial.failure:
         return ""
     kind, message = str(trial.failure.get("kind")), str(trial.failure.get("message"))
-    return message if message.startswith(kind.replace("_", " ")) else f"{kind}: {message}"
+    return for_terminal(message if message.startswith(kind.replace("_", " ")) else f"{kind}: {message}")
 
 
 def worker(trial: Trial) -> str:
@@ -33,4 +34,4 @@ def worker(trial: Trial) -> str:
     if not trial.owner:
         return ""
     host = str(trial.owner.get("place", "")).split("/")[0]
-    return f"{host} {trial.owner.get('worker') or trial.owner.get('pid')}"
+    return for_terminal(f"{host} {trial.owner.get('worker') or trial.owner.get('pid')}")
