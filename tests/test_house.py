@@ -25,6 +25,7 @@ ORDER = [
         "paths",
         "files",
         "tracebacks",
+        "hints",
         "documents",
         "space",
         "config",
@@ -35,6 +36,7 @@ ORDER = [
     "recbole_api",
     *(
         "datasets",
+        "setting_checks",
         "checks",
         "plan",
         "fast",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from recsweep import hints
 from recsweep.config import SECONDS, ModelConfig, TrainingConfig
 from recsweep.documents import Document, nearest
 from recsweep.files import to_plain
 from recsweep.loading import Sweep
 from recsweep.recbole_api import catalog
+from recsweep.setting_checks import check_settings
 
 
 def check_sweep(sweep: Sweep) -> None:
@@ -23,6 +25,7 @@ def check_sweep(sweep: Sweep) -> None:
     for name, model in single_models(sweep):
         document = sweep.model_documents[name]
         _check_model(model, document)
+        check_settings(model, document)
         _check_phases(model, document)
         _check_precision(model, document, sweep.config.training)
         _check_order(model, sweep)
@@ -41,24 +44,29 @@ def _check_metrics(sweep: Sweep) -> None:
         raise sweep.error(
             ("evaluation", "metric"),
             f"unknown metric `{evaluation.metric_name}`",
-            nearest(evaluation.metric_name, known),
+            _known_metric(evaluation.metric_name),
         )
     for position, objective in enumerate(evaluation.objectives):
         metric = objective.split("@")[0]
         if objective != SECONDS and metric.lower() not in known:
             raise sweep.error(
-                ("evaluation", "objectives", position), f"unknown metric `{metric}`", nearest(metric, known)
+                ("evaluation", "objectives", position), f"unknown metric `{metric}`", _known_metric(metric)
             )
     for position, name in enumerate(evaluation.metrics):
         if name.lower() not in known:
             raise sweep.error(
-                ("evaluation", "metrics", position), f"unknown metric `{name}`", nearest(name, known)
+                ("evaluation", "metrics", position), f"unknown metric `{name}`", _known_metric(name)
             )
     for position, cutoff in enumerate(evaluation.topk):
         if cutoff < 1:
             raise sweep.error(
                 ("evaluation", "topk", position), f"a cut-off must be >= 1, but got {cutoff}", "use 10"
             )
+
+
+def _known_metric(name: str) -> str:
+    """A fix that names a metric that RecBole has."""
+    return hints.metric(name) or nearest(name, catalog.metrics())
 
 
 def _check_order(model: ModelConfig, sweep: Sweep) -> None:
@@ -80,7 +88,7 @@ def _check_model(model: ModelConfig, document: Document) -> None:
         )
     searchable = catalog.searchable(model.model)
     for name, parameter in model.space.items():
-        _check_searchable(model, document, name, searchable)
+        _check_known(model, document, ("space", name), searchable)
         _check_conditions(model, document, name)
         if name not in model.defaults:
             published = catalog.published_defaults(model.model).get(name)
@@ -103,20 +111,9 @@ def _check_model(model: ModelConfig, document: Document) -> None:
                 at_key=True,
             )
     for name in model.fixed:
-        if name in catalog.RESERVED_KEYS:
-            raise document.error(
-                ("fixed", name),
-                f"`{name}` is the same for every model of a sweep",
-                "set it in the sweep file or the data set file",
-                at_key=True,
-            )
-        known = searchable | catalog.settings() | catalog.published_defaults(model.model).keys()
         if name in model.space:
             raise document.error(("fixed", name), f"`{name}` is searched too", "drop one", at_key=True)
-        if name not in known:
-            raise document.error(
-                ("fixed", name), f"{model.model} never reads `{name}`", nearest(name, known), at_key=True
-            )
+        _check_known(model, document, ("fixed", name), catalog.fixable(model.model))
 
 
 def _check_conditions(model: ModelConfig, document: Document, name: str) -> None:
@@ -170,19 +167,25 @@ def _check_precision(model: ModelConfig, document: Document, training: TrainingC
             )
 
 
-def _check_searchable(model: ModelConfig, document: Document, name: str, searchable: frozenset[str]) -> None:
-    if name in searchable:
+def _check_known(
+    model: ModelConfig, document: Document, place: tuple[str, str], known: frozenset[str]
+) -> None:
+    """Whether a setting of a model file is one that the model reads, and that is the model's own."""
+    part, name = place
+    if name in known:
         return
-    if name in catalog.DATA_KEYS or name in catalog.RESERVED_KEYS:
-        raise document.error(
-            ("space", name),
-            f"`{name}` is the same for every trial of a study",
-            "set it in the data set or sweep file, and make one sweep for each value",
-            at_key=True,
+    shared = name in catalog.data_keys() or name in catalog.RESERVED_KEYS
+    if shared:
+        whose = "every trial of a study" if part == "space" else "every model of a sweep"
+        fix = f"set {hints.ours(name) or 'it in the data set or sweep file'}"
+        if part == "space":
+            fix += ", and make one sweep for each value"
+        problem = f"`{name}` is the same for {whose}"
+    elif name in catalog.TRAINING_KEYS and not catalog.learns(model.model):
+        problem = f"{model.model} is trained by no gradient, and never reads `{name}`"
+        fix = (
+            f"drop it; {model.model} reads {', '.join(sorted(catalog.parameters(model.model))) or 'nothing'}"
         )
-    raise document.error(
-        ("space", name),
-        f"{model.model} never reads `{name}`",
-        nearest(name, searchable),
-        at_key=True,
-    )
+    else:
+        problem, fix = f"{model.model} never reads `{name}`", nearest(name, known)
+    raise document.error(place, problem, fix, at_key=True)

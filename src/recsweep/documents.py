@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from recsweep import hints
 from recsweep.errors import InputError
 
 Location = Sequence[str | int]
@@ -146,7 +147,8 @@ def explain(error: Any, model: type[BaseModel], data: Any) -> tuple[str, str]:
     key = ".".join(_written(location, data, missing=kind == "missing")) or "the file"
     if kind == "extra_forbidden":
         known = _known_keys(model, location[:-1])
-        return f"unknown key `{key}`", nearest(str(location[-1]), known)
+        ours = hints.ours(str(location[-1]))
+        return f"unknown key `{key}`", f"it is {ours}" if ours else nearest(str(location[-1]), known)
     if kind == "missing":
         return f"`{key}` is missing", f"add `{location[-1]}:`"
     if kind == "union_tag_not_found":

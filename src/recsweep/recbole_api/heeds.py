@@ -1,0 +1,261 @@
+"""Which values of a setting RecBole heeds. It takes any, and ignores what it does not know.
+
+`learner: lion` trains with Adam, `aggregator: maen` with whatever stands in the last `else`, and an embedding
+of size 0 wins. What is right follows from RecBole itself: the type of the default that it ships, and the
+values that its source compares a setting with.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from functools import cache
+from typing import Any
+
+from recsweep.documents import nearest
+from recsweep.recbole_api import negatives, source
+
+Mistake = tuple[str, str]
+"""What is wrong with a value, without its name, and how to mend it."""
+
+# Whole numbers by RecBole's default that are real ones by their meaning.
+_REAL = re.compile(r"ratio|weight|prob|drop|resolution|^q$|^w_|^reg_")
+# Whole numbers that RecBole's models take as 0, where it means that a part is left out.
+_MAY_BE_ZERO = re.compile(r"_steps?$|^n_facet_|^context_norm$|^use_|^split_to$")
+_SHARE = re.compile(r"drop|^mask_ratio$|^corruption_ratio$|^ft_ratio$")
+_POSITIVE = re.compile(r"temperature|tau$|^ssl_temp$|^layer_norm_eps$")
+_NOT_NEGATIVE = re.compile(r"^learning_rate$|^weight_decay$|^reg_weights?(_\d)?$")
+_WEIGHTS_FROM_FILES = re.compile(r"_path$|^warm_up$|^xgb_model$")
+_ACTIVATION = re.compile(r"act_func$")
+_CLIPPING = {"max_norm": "a number > 0", "norm_type": "a number", "error_if_nonfinite": "true or false"}
+
+
+def mistake(model: str, key: str, value: Any) -> Mistake | None:
+    """What is wrong with a value of a setting that a model reads; None where RecBole heeds it."""
+    if key == "train_neg_sample_args":
+        return negatives.mistake(value)
+    if key == "clip_grad_norm":
+        return _clipping(value)
+    if _WEIGHTS_FROM_FILES.search(key):
+        return _unless(value in (None, ""), "reads weights from a file, which a trial never does", "drop it")
+    default = shipped(model, key)
+    if key == "transform":
+        return _unless(value == default, f"is part of the model: {_text(default)}", "drop it")
+    if isinstance(default, str):
+        return _word(model, key, value, default)
+    if isinstance(default, list):
+        return _list(key, value, default)
+    return _single(key, value, default)
+
+
+def shipped(model: str, key: str) -> Any:
+    """RecBole's default of a setting, or None."""
+    return source.published_defaults(model).get(key, source.overall_defaults().get(key))
+
+
+@cache
+def learners() -> tuple[str, ...]:
+    """Names of the optimizers that RecBole's trainer knows; every other one is Adam there.
+
+    But `sparse_adam`, which wants gradients of sparse embeddings: no model of RecBole's has them.
+    """
+    build = next(
+        node
+        for node in source.classes_in(source.recbole_folder() / "trainer" / "trainer.py")["Trainer"].body
+        if isinstance(node, ast.FunctionDef) and node.name == "_build_optimizer"
+    )
+    found = [word for name, words in _compared(build) if name == "learner" for word in words]
+    return tuple(word for word in found if word.islower() and word != "sparse_adam")
+
+
+@cache
+def choices(model: str, key: str) -> frozenset[str]:
+    """The words that a model's source compares a setting with, and those that RecBole's comments name.
+
+    A word whose branch only raises or exits is none: `loss_type: BPR` of GRU4RecCPR.
+    """
+    if key == "hidden_act":
+        return _activations("get_hidden_act")
+    if _ACTIVATION.search(key):
+        return _activations("activation_layer")
+    names = {key, *_aliases(model, key)}
+    found: set[str] = set()
+    for part in source.sources(model):
+        refused = {word for node in ast.walk(part) for word in _refused(node)}
+        found |= {w for name, words in _compared(part) if name in names for w in words if w not in refused}
+    if key == "loss_type":
+        return frozenset(found)
+    return frozenset(found | _commented(model, key) | {str(shipped(model, key))}) if found else frozenset()
+
+
+def _aliases(model: str, key: str) -> set[str]:
+    """Variables and attributes that are assigned `config[key]`."""
+    return {
+        ast.unparse(target).removeprefix("self.")
+        for part in source.sources(model)
+        for node in ast.walk(part)
+        if isinstance(node, ast.Assign) and source.config_key(node.value) == key
+        for target in node.targets
+    }
+
+
+def _compared(part: ast.AST) -> list[tuple[str, list[str]]]:
+    """Each comparison of something with words: the name of the one, and the others."""
+    found = []
+    for node in ast.walk(part):
+        if isinstance(node, ast.Compare):
+            text = ast.unparse(node.left).removeprefix("self.")
+            name = source.config_key(node.left) or text.removesuffix(".lower()")
+            words = [word for other in node.comparators for word in _words(other)]
+            found.append((name, words + [w.upper() for w in words] if text.endswith(".lower()") else words))
+    return found
+
+
+def _words(node: ast.expr) -> list[str]:
+    parts = node.elts if isinstance(node, ast.List | ast.Tuple | ast.Set) else [node]
+    return [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+
+
+def _refused(node: ast.AST) -> list[str]:
+    """Words for which a branch does nothing but say so and end."""
+    if not isinstance(node, ast.If) or not isinstance(node.test, ast.Compare):
+        return []
+    ends = isinstance(node.body[-1], ast.Raise) or "sys.exit" in ast.unparse(node.body[-1])
+    if not ends or not isinstance(node.test.ops[0], ast.Eq):
+        return []
+    return [word for other in node.test.comparators for word in _words(other)]
+
+
+@cache
+def _activations(function: str) -> frozenset[str]:
+    """The activations that RecBole's layers know: keys of a table, or words of an if-chain."""
+    tree = source.parsed(source.recbole_folder() / "model" / "layers.py")
+    (node,) = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == function][:1]
+    tables = [n for n in ast.walk(node) if isinstance(n, ast.Dict)]
+    if tables:
+        return frozenset(ast.literal_eval(key) for key in tables[0].keys if key is not None)
+    return frozenset(word for _, words in _compared(node) for word in words)
+
+
+@cache
+def _commented(model: str, key: str) -> frozenset[str]:
+    """The words of `# (str) … Range in [a, b]` behind a setting that RecBole ships."""
+    path = source.recbole_folder() / "properties" / "model" / f"{model}.yaml"
+    for line in path.read_text(encoding="utf-8").splitlines():
+        found = re.match(rf"{re.escape(key)}:.*[Rr]ang\w* in\W*?\[(.*?)\]", line)
+        if found:
+            return frozenset(re.findall(r"[\w-]+", found.group(1)))
+    return frozenset()
+
+
+def _word(model: str, key: str, value: Any, default: str) -> Mistake | None:
+    if not isinstance(value, str):
+        return f"must be text, but got {_text(value)}", f"write a word, such as {default or 'none'}"
+    if key == "learner":
+        known = learners()
+        if value.lower() in known:
+            return None
+        return f"RecBole has no optimizer `{value}`, and would train with Adam", nearest(value, known)
+    known_words = choices(model, key)
+    if value in known_words or (len(known_words) < 2 and key != "loss_type"):
+        return None
+    return f"{model} knows no `{key}: {value}`", nearest(value, known_words)
+
+
+def _list(key: str, value: Any, default: list[Any]) -> Mistake | None:
+    if isinstance(value, str) and value.strip().startswith("["):
+        return f"must be a list, but got the text {value!r}", f"write {value} without quotes"
+    if not isinstance(value, list | tuple):
+        return f"must be a list, but got {_text(value)}", f"write [{_text(value)}]"
+    if _fixed_length(key, default) and len(value) != len(default):
+        return f"must have {len(default)} parts, but got {_text(value)}", f"RecBole ships {_text(default)}"
+    for part in value:
+        wrong = _single(key, part, default[0] if default else None)
+        if wrong is not None:
+            return f"in {_text(value)}: each part {wrong[0]}", wrong[1]
+    return None
+
+
+def _fixed_length(key: str, default: list[Any]) -> bool:
+    """Weights and dropouts have a place each; widths are as many as there are layers."""
+    return bool(default) and all(isinstance(part, float) for part in default)
+
+
+def _single(key: str, value: Any, default: Any) -> Mistake | None:
+    use = f"use {_text(default)}, which RecBole ships" if default is not None else "correct the value"
+    if isinstance(default, bool):
+        right = isinstance(value, bool) or (_also_number(key) and _is_number(value))
+        return _unless(right, f"must be true or false, but got {_text(value)}", "write true or false")
+    if isinstance(default, str):
+        return _unless(isinstance(value, str), f"must be text, but got {_text(value)}", "write a word")
+    if not isinstance(default, int | float):
+        return None if not _is_number(value) else _within(key, value, use)
+    if isinstance(value, str):
+        return f"must be a number, but got the text {value!r}", "write it without quotes"
+    if not _is_number(value):
+        return f"must be a number, but got {_text(value)}", use
+    if isinstance(default, int) and not (_REAL.search(key) or _also_number(key)):
+        return _whole(key, value, default, use)
+    return _within(key, value, use)
+
+
+@cache
+def _also_number(key: str) -> bool:
+    """Whether some model ships a real number for a setting that another ships otherwise."""
+    return any(isinstance(source.published_defaults(m).get(key), float) for m in source.models())
+
+
+def _whole(key: str, value: int | float, default: int, use: str) -> Mistake | None:
+    if not isinstance(value, int):
+        fix = f"write {int(value)}" if float(value).is_integer() else use
+        return f"must be a whole number, but got {_text(value)}", fix
+    if default < 0:
+        return None
+    least = 0 if default == 0 or _MAY_BE_ZERO.search(key) else 1
+    return _unless(value >= least, f"must be at least {least}, but got {value}", use)
+
+
+def _within(key: str, value: int | float, use: str) -> Mistake | None:
+    if not math.isfinite(value):
+        return f"must be finite, but got {value}", use
+    if _SHARE.search(key):
+        return _unless(0 <= value <= 1, f"must be between 0 and 1, but got {_text(value)}", use)
+    if _POSITIVE.search(key):
+        return _unless(value > 0, f"must be > 0, but got {_text(value)}", use)
+    if _NOT_NEGATIVE.search(key):
+        return _unless(value >= 0, f"must be >= 0, but got {_text(value)}", use)
+    return None
+
+
+def _clipping(value: Any) -> Mistake | None:
+    """The arguments of torch's `clip_grad_norm_`, by name."""
+    if value is None:
+        return None
+    write = "write `{max_norm: 5}`"
+    if not isinstance(value, dict):
+        return f"must hold the arguments of torch's clip_grad_norm_, but got {_text(value)}", write
+    for name, given in value.items():
+        if name not in _CLIPPING:
+            return f"has no `{name}`", nearest(str(name), _CLIPPING)
+        right = isinstance(given, bool) if name == "error_if_nonfinite" else _is_number(given)
+        if not right or (name == "max_norm" and given <= 0):
+            return f"`{name}` must be {_CLIPPING[name]}, but got {_text(given)}", write
+    return _unless("max_norm" in value, "has no `max_norm`", write)
+
+
+def _unless(right: bool, problem: str, fix: str) -> Mistake | None:
+    return None if right else (problem, fix)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    """A value as YAML has it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    return repr(value) if isinstance(value, str) and not value else str(value)

@@ -1,0 +1,214 @@
+"""RecBole's source as text: its models and what each is built from, found without importing it.
+
+The config is checked before anything heavy is loaded, so the parent process and Snakemake read
+RecBole's files as text: importing them costs seconds and pulls in torch. A file is parsed once.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import warnings
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from recsweep.documents import FloatLoader
+from recsweep.errors import UnsupportedEnvironment
+
+FAMILIES = {
+    "general_recommender": "general",
+    "context_aware_recommender": "context",
+    "sequential_recommender": "sequential",
+    "knowledge_aware_recommender": "knowledge",
+    "exlib_recommender": "exlib",
+}
+_CLASS = re.compile(r"^class (\w+)\s*\(", re.MULTILINE)
+# Trainers that a family has where a model has none of its own.
+_TRAINERS = {"exlib": {"DecisionTreeTrainer"}, "knowledge": {"KGTrainer"}}
+
+
+@cache
+def recbole_folder() -> Path:
+    """Where RecBole is installed.
+
+    Raises:
+        UnsupportedEnvironment: it is not installed.
+    """
+    spec = importlib.util.find_spec("recbole")
+    if spec is None or not spec.submodule_search_locations:
+        raise UnsupportedEnvironment(
+            "RecBole is not installed; the recommender models come from it; run `make setup`"
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file of RecBole's."""
+    with warnings.catch_warnings():
+        # RecBole's own escape sequences; Python 3.12 would show them to the user.
+        warnings.filterwarnings("ignore", "invalid escape sequence")
+        return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def classes_in(path: Path) -> dict[str, ast.ClassDef]:
+    """The classes that a file defines."""
+    return {node.name: node for node in parsed(path).body if isinstance(node, ast.ClassDef)}
+
+
+@cache
+def models() -> dict[str, str]:
+    """Every model of RecBole and its family (general, sequential, context, knowledge, exlib)."""
+    found: dict[str, str] = {}
+    for folder, family in FAMILIES.items():
+        for path in sorted((recbole_folder() / "model" / folder).glob("*.py")):
+            for name in _CLASS.findall(path.read_text(encoding="utf-8")):
+                if name.lower() == path.stem:
+                    found[name] = family
+    return found
+
+
+@cache
+def published_defaults(model: str) -> dict[str, object]:
+    """The model's settings as RecBole ships them (`properties/model/<model>.yaml`)."""
+    path = recbole_folder() / "properties" / "model" / f"{model}.yaml"
+    if not path.is_file():
+        return {}
+    data = yaml.load(path.read_text(encoding="utf-8"), Loader=FloatLoader)  # noqa: S506
+    return dict(data or {})
+
+
+@cache
+def overall_defaults() -> dict[str, object]:
+    """The settings that RecBole ships for all models."""
+    text = (recbole_folder() / "properties" / "overall.yaml").read_text(encoding="utf-8")
+    return dict(yaml.load(text, Loader=FloatLoader))  # noqa: S506 - a SafeLoader
+
+
+@cache
+def model_file(model: str) -> Path:
+    """The file of a model's class."""
+    family = models()[model]
+    folder = next(name for name, short in FAMILIES.items() if short == family)
+    return recbole_folder() / "model" / folder / f"{model.lower()}.py"
+
+
+@cache
+def trainer(model: str) -> ast.ClassDef:
+    """The trainer of a model: its own, or that of its family, or RecBole's `Trainer`."""
+    known = classes_in(recbole_folder() / "trainer" / "trainer.py")
+    own = [name for name in known if name.lower() == f"{model}Trainer".lower()]
+    return known[next(iter([*own, *_TRAINERS.get(models()[model], ()), "Trainer"]))]
+
+
+@cache
+def sources(model: str) -> tuple[ast.AST, ...]:
+    """What a model consists of: its file, the models it builds on, its bases and layers, its own trainer.
+
+    Followed through the imports, so ``num_layers`` is not among what NARM reads: NARM reads ``n_layers``.
+    """
+    found: list[ast.AST] = []
+    _collect_module(model_file(model), found, set())
+    if (own := trainer(model)).name != "Trainer":
+        found.append(own)
+        if models()[model] == "exlib":
+            found += [classes_in(recbole_folder() / "trainer" / "trainer.py")["DecisionTreeTrainer"]]
+    if (transform := published_defaults(model).get("transform")) is not None:
+        path = recbole_folder() / "data" / "transform.py"
+        _collect_classes(path, {_transforms().get(str(transform), "")}, found, follow_bases=False)
+    return tuple(found)
+
+
+@cache
+def _transforms() -> dict[str, str]:
+    """Names of RecBole's transforms of batches, and the class of each."""
+    for node in ast.walk(parsed(recbole_folder() / "data" / "transform.py")):
+        if isinstance(node, ast.Dict) and all(isinstance(value, ast.Name) for value in node.values):
+            pairs = zip(node.keys, node.values, strict=True)
+            return {ast.literal_eval(key): ast.unparse(value) for key, value in pairs if key is not None}
+    return {}
+
+
+def _collect_module(path: Path, found: list[ast.AST], seen: set[Path]) -> None:
+    """A model's file, those of the models it builds on, and its bases and layers."""
+    if path in seen or not path.is_file():
+        return
+    seen.add(path)
+    found.append(parsed(path))
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recbole.model."):
+            parts = (node.module or "").split(".")
+            target = recbole_folder().joinpath(*parts[1:]).with_suffix(".py")
+            if parts[2] in FAMILIES:
+                _collect_module(target, found, seen)
+            else:
+                imported = {alias.name for alias in node.names}
+                _collect_classes(target, imported, found, follow_bases=True)
+
+
+def _collect_classes(path: Path, wanted: set[str], found: list[ast.AST], follow_bases: bool) -> None:
+    known = classes_in(path)
+    pending = [name for name in sorted(wanted) if name in known]
+    seen: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        found.append(known[name])
+        if follow_bases:
+            bases = [base.id for base in known[name].bases if isinstance(base, ast.Name)]
+            pending += [base for base in bases if base in known]
+
+
+@cache
+def lineage(model: str) -> tuple[ast.ClassDef, ...]:
+    """A model's class and its bases, the nearest first."""
+    known = {n.name: n for part in sources(model) for n in ast.walk(part) if isinstance(n, ast.ClassDef)}
+    found: list[ast.ClassDef] = []
+    pending = [model]
+    while pending:
+        node = known.get(pending.pop(0))
+        if node is not None and node not in found:
+            found.append(node)
+            pending += [ast.unparse(base) for base in node.bases]
+    return tuple(found)
+
+
+def class_attribute(model: str, name: str) -> str | None:
+    """The source of what a model's class, or the nearest of its bases that has it, gives an attribute."""
+    for node in lineage(model):
+        for statement in node.body:
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name:
+                return ast.unparse(statement.value)
+    return None
+
+
+def keys_read(part: ast.AST) -> set[str]:
+    """`name` of every ``config["name"]``, ``config.name`` and ``hasattr(config, "name")``."""
+    names: set[str] = set()
+    for node in ast.walk(part):
+        if isinstance(node, ast.Subscript) and (key := config_key(node)) is not None:
+            names.add(key)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id == "config":
+                names.add(node.attr)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "hasattr" and _is_config(node.args[0]):
+            names.add(str(ast.literal_eval(node.args[1])))
+    return names
+
+
+def config_key(node: ast.AST) -> str | None:
+    """`name` of ``config["name"]``; None for anything else."""
+    if isinstance(node, ast.Subscript) and _is_config(node.value) and isinstance(node.slice, ast.Constant):
+        return node.slice.value if isinstance(node.slice.value, str) else None
+    return None
+
+
+def _is_config(node: ast.expr) -> bool:
+    text = node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+    return text.endswith("config")
