@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,22 @@ HASHES = {
 def test_a_study_of_an_earlier_version_keeps_its_content_hash_and_its_seeds(model):
     (plan,) = plan_sweep(load_sweep(CONFIG / "smoke.yaml", {"models": model}))
     assert plan.content_hash == HASHES[model]
+
+
+def test_what_no_result_depends_on_is_no_part_of_a_study():
+    usual, other = (
+        plan_sweep(load_sweep(CONFIG / "smoke.yaml", {"models": "FPMC", **overrides}))[0]
+        for overrides in ({}, {"device": "cpu", "workers": 3, "cooldown": 5})
+    )
+    training = other.sweep.training.model_copy(update={"eval_batch_size": 17})
+    workers = other.sweep.workers.model_copy(update={"threads": 3, "trials_per_gpu": 2})
+    sweep = other.sweep.model_copy(update={"training": training, "workers": workers})
+    other = dataclasses.replace(other, sweep=sweep)
+    assert other.settings(other.defaults, 1)["eval_batch_size"] == 17
+    assert other.definition == usual.definition
+    assert other.content_hash == usual.content_hash
+    assert other.trial_seed(3) == usual.trial_seed(3)
+    assert other.proposal_seed(3) == usual.proposal_seed(3)
 
 
 def test_a_pruner_changes_the_definition_but_not_what_a_trial_trains():

@@ -398,10 +398,59 @@ def test_the_same_definition_opens_the_same_study(study, store):
 
 
 def test_a_changed_definition_is_refused_and_the_difference_is_shown(study, store):
+    study.ensure_slots(2)
+    running = claimed(study, 2)
+    changed = {**DEFINITION, "training": {"epochs": 9}}
+    for _ in range(2):  # a trial that runs holds a study to its definition, as one that came to something
+        with pytest.raises(StudyChanged, match=r"training\.epochs: 5 -> 9.*--restart"):
+            store.open_study(study.name, changed, maximize=True)
+        with pytest.raises(StudyChanged):
+            store.find_as_opened(study.name, changed)
+        study.finish(running, 0.1, {})
+    assert len(study.trials()) == 2
+
+
+def test_slots_that_only_wait_hold_a_study_to_nothing(study, store):
+    study.ensure_slots(3)
+    put_back = claimed(study, 3)
+    study.put_back(put_back, "stopped")
+    changed = {**DEFINITION, "seed": 2}
+    with pytest.raises(StudyChanged):  # whoever joins it is to have the config that it was opened with
+        store.find_study(study.name, changed)
+    assert store.find_as_opened(study.name, changed) is None
+    taken = store.open_study(study.name, changed, maximize=[True, False])
+    assert (taken.trials(), taken.attributes["definition"]["seed"]) == ([], 2)
+    taken.ensure_slots(1)
+    taken.finish(claimed(taken, 1), (0.1, 3.0), {})
+    assert taken.results()[0].values == (0.1, 3.0), "its objectives are the new ones too"
+
+
+def test_a_study_whose_failures_were_given_back_takes_the_change_that_mends_it(study, store):
+    study.ensure_slots(2)
+    for _ in range(2):
+        study.fail(claimed(study, 2), ERROR, "no such column")
+    changed = {**DEFINITION, "training": {"epochs": 9}}
+    with pytest.raises(StudyChanged):
+        store.open_study(study.name, changed, maximize=True)
+    study.return_slots(study.results())
+    taken = store.open_study(study.name, changed, maximize=True)
+    assert (taken.trials(), taken.ensure_slots(2)) == ([], 2)
+    (kept,) = (name for name in store.names() if name.startswith(f"{study.name}@"))
+    failed = [trial for trial in store.find_study(kept).trials() if trial.state == "failed"]
+    assert [trial.failure["message"] for trial in failed] == ["no such column"] * 2
+
+
+def test_what_no_result_depends_on_may_stand_in_the_definition_of_an_old_study(study, store):
+    old = {**DEFINITION, "training": {"epochs": 5, "eval_batch_size": 64}}
+    study.set_attribute("definition", old)
     study.ensure_slots(1)
-    with pytest.raises(StudyChanged, match=r"training\.epochs: 5 -> 9.*--restart"):
+    study.finish(claimed(study, 1), 0.1, {})
+    for definition in (DEFINITION, old, {**DEFINITION, "training": {"epochs": 5, "eval_batch_size": 1}}):
+        assert len(store.open_study(study.name, definition, maximize=True).results()) == 1
+        assert store.find_study(study.name, definition) is not None
+    assert study.attributes["definition"] == old, "an earlier version can go on with it too"
+    with pytest.raises(StudyChanged, match=r"training\.epochs: 5 -> 9;"):
         store.open_study(study.name, {**DEFINITION, "training": {"epochs": 9}}, maximize=True)
-    assert len(study.trials()) == 1
 
 
 def test_a_study_without_trials_may_change_freely(study, store):

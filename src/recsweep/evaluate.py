@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -73,6 +73,11 @@ def _restore(plan: StudyPlan, trial: Trial, settings: dict[str, Any]) -> dict[st
     ):
         state = training.load_checkpoint(folder)
         # A folder of that name may hold the weights of another study's trial.
-        if state is not None and state.get("config") == to_plain(settings):
+        if state is not None and _deciding(state.get("config") or {}) == _deciding(to_plain(settings)):
             return state
     return None
+
+
+def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that weights depend on."""
+    return {name: value for name, value in settings.items() if name != "eval_batch_size"}

@@ -210,12 +210,12 @@ class StudyPlan:
 
     @property
     def content_hash(self) -> str:
-        return content_hash(self.definition)
+        return content_hash(_hashed(self.definition))
 
     @property
     def _seed_hash(self) -> str:
         """Of all but the pruner: with and without one, a study trains the same trials."""
-        return content_hash({key: part for key, part in self.definition.items() if key != "pruning"})
+        return content_hash({k: part for k, part in _hashed(self.definition).items() if k != "pruning"})
 
     def trial_seed(self, slot: int) -> int:
         """Seed of a trial's training, the same wherever and however often it runs."""
@@ -301,12 +301,17 @@ def _defining_model(model: ModelConfig) -> dict[str, Any]:
 
 def _defining(training: TrainingConfig) -> dict[str, Any]:
     """What decides a result. What is as it was before there was a choice is left out: old studies go on."""
-    left_out = {"device"}
+    left_out = {"device", "eval_batch_size"}
     if training.precision == "float32":
         left_out.add("precision")
     if not training.fast:
         left_out.add("fast")
     return training.model_dump(exclude=left_out)
+
+
+def _hashed(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """What the hashes are of: with what once stood there, at its default, so that they stay what they are."""
+    return {**definition, "training": {**definition["training"], "eval_batch_size": 4096}}
 
 
 def _seed(*parts: object) -> int:

@@ -106,7 +106,7 @@ def _raised(plan: StudyPlan, store: Store, more: int) -> int:
 
     if plan.sweep.search.algo == "exhaustive":
         raise UserError(f"{plan.label}: --more adds nothing to an exhaustive search; widen the space instead")
-    study = store.find_study(plan.name, plan.definition)
+    study = store.find_as_opened(plan.name, plan.definition)
     slots = 1 + max(study.slots(), default=-1) if study is not None else 0
     budget = max(slots, plan.budget)
     if study is None or closed(replace(plan, slots=budget), study, store) is None:
@@ -171,7 +171,7 @@ def _open_slots(
                 return plan.budget, plan.budget
             if more is not None:
                 begun = replace(begun, slots=_raised(begun, store, more))
-        study = store.find_study(begun.name, begun.definition)
+        study = store.find_as_opened(begun.name, begun.definition)
         trained = begun.budget - begun.inherits
         if study is None:
             return trained, trained

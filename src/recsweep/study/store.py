@@ -75,7 +75,8 @@ class Store:
                 trial failed, and start anew.
 
         Raises:
-            StudyChanged: the study has trials and was made from another definition.
+            StudyChanged: trials of the study came to something or run, and it was made from another
+                definition. Slots that wait, or were given back, do not hold it to that.
         """
         each = maximize if isinstance(maximize, Sequence) else (maximize,)
         directions = [StudyDirection.MAXIMIZE if more else StudyDirection.MINIMIZE for more in each]
@@ -88,13 +89,16 @@ class Store:
         study = self.patience.call(make)
         change = _change(study, definition)
         if change and not restart:
-            raise StudyChanged(change)
+            _refuse_if_touched(study, change)
         if change or (restart and study.all_failed()):
             with store_errors(self.url):
-                self._archive(name)
+                if restart or any(trial.state != "waiting" for trial in study.trials()):
+                    self._archive(study)
+                with contextlib.suppress(KeyError):  # another process was faster
+                    self.optuna_storage.delete_study(study.id)
             return self.open_study(name, definition, maximize=maximize)
         wanted = _stored_form(definition)
-        if study.attributes.get("definition") != wanted:
+        if _stored_form(study.attributes.get("definition", {})) != wanted:
             study.set_attribute("definition", wanted)
         return study
 
@@ -122,6 +126,19 @@ class Store:
             raise StudyChanged(change)
         return study
 
+    def find_as_opened(self, name: str, definition: Mapping[str, Any]) -> Study | None:
+        """The study as `open_study` would give it; None where that would make it anew. Makes nothing.
+
+        Raises:
+            StudyChanged: what was found there was made from another definition.
+        """
+        study = self.find_study(name)
+        change = _change(study, definition) if study is not None else None
+        if study is None or change is None:
+            return study
+        _refuse_if_touched(study, change)
+        return None
+
     def _study(self, name: str) -> Study:
         """A study, the same object as long as it is the same study: it remembers what it has read."""
         study_id = self.optuna_storage.get_study_id_from_name(name)
@@ -144,27 +161,38 @@ class Store:
         """Give back the connections."""
         self._backend.close()
 
-    def _archive(self, name: str) -> None:
-        """Keep a study under another name: nothing is ever lost."""
+    def _archive(self, study: Study) -> None:
+        """Keep a copy of a study under another name: nothing that a trial did is ever lost."""
         storage = self.optuna_storage
-        archive = f"{name}@{datetime.now().strftime('%Y%m%d-%H%M%S-%f')}"
+        archive = f"{study.name}@{datetime.now().strftime('%Y%m%d-%H%M%S-%f')}"
         optuna.copy_study(
-            from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=archive
+            from_study_name=study.name, from_storage=storage, to_storage=storage, to_study_name=archive
         )
-        storage.delete_study(storage.get_study_id_from_name(name))
 
 
 def _stored_form(definition: Mapping[str, Any]) -> Any:
-    """A definition as the store gives it back."""
-    return json.loads(canonical_json(definition))
+    """A definition as the store gives it back, without what no result depends on.
+
+    Earlier versions wrote that too.
+    """
+    plain = json.loads(canonical_json(definition))
+    if isinstance(plain.get("training"), dict):
+        plain["training"].pop("eval_batch_size", None)
+    return plain
 
 
 def _change(study: Study, definition: Mapping[str, Any]) -> str | None:
     """How the definition that a study's trials were made from differs; None where it does not."""
     stored, wanted = study.attributes.get("definition"), _stored_form(definition)
-    if stored is None or stored == wanted or not study.trials():
+    if stored is None or _stored_form(stored) == wanted or not study.trials():
         return None
-    return _changed_message(study.name, stored, wanted)
+    return _changed_message(study.name, _stored_form(stored), wanted)
+
+
+def _refuse_if_touched(study: Study, change: str) -> None:
+    """A study takes another definition as long as nothing was found there by the one that it has."""
+    if study.touched():
+        raise StudyChanged(change)
 
 
 def _changed_message(name: str, stored: Any, wanted: Any) -> str:

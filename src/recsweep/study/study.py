@@ -127,6 +127,12 @@ class Study:
         for trial in found:
             self._note(trial)
 
+    def touched(self) -> bool:
+        """Whether a trial came to a result here, or runs. What waits or was put back has done neither."""
+        if any(not trial.inherited for trial in self.results()):
+            return True
+        return any(owner_alive(trial) is not False for trial in self.running())
+
     def all_failed(self) -> bool:
         """Whether there are results and none of them is a success."""
         results = self.results()
