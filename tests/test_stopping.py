@@ -136,6 +136,27 @@ def test_a_clock_that_was_set_back_takes_nothing_away():
     assert seconds_run([trial(0, started=10, finished=5), trial(1, started=1)], minute(99)) == 60
 
 
+def test_a_trial_ran_as_long_as_it_says_though_the_clock_was_set_meanwhile():
+    forward = trial(0, finished=1440, result={"seconds": 90.0})
+    back = trial(1, started=1441, finished=3, state="failed", result={"seconds": 30.0})
+    assert seconds_run([forward, back], minute(2000)) == 120
+    assert ask([forward, back], Limits(20, timeout_minutes=60)) is None
+
+
+@pytest.mark.parametrize(("now", "seconds"), [(1440, 630), (5, 600), (-90, 600), (10.25, 615)])
+def test_a_trial_that_runs_has_run_about_as_long_as_its_last_beat_says(now, seconds):
+    running = trial(0, state="running", owner={"place": "here", "pid": 1, "beat": 40, "ran": 600.0})
+    assert seconds_run([running], minute(now)) == seconds
+
+
+def test_trials_of_one_worker_ran_one_after_the_other_whatever_the_clock_says():
+    worker = {"place": "here", "pid": 1, "ticks": 5, "worker": 9}
+    trials = [trial(0, owner=worker), trial(1, started=0, owner=worker), trial(2, started=0, owner=worker)]
+    assert seconds_run(trials, minute(99)) == 3 * 60
+    others = [replace(one, owner={**worker, "worker": number}) for number, one in enumerate(trials)]
+    assert seconds_run(others, minute(99)) == 60, "three workers may have run them at once"
+
+
 # -- any trials, any limits -----------------------------------------------------------------------
 
 TRIALS = st.lists(

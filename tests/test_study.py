@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import optuna
@@ -19,10 +20,11 @@ from pydantic import TypeAdapter
 
 from helpers.light_worker import fork_context
 from recsweep.config import ModelConfig
-from recsweep.errors import InputError, StoreUnavailable, StudyChanged
+from recsweep.errors import InputError, StoreUnavailable, StudyChanged, SweepPaused
 from recsweep.owner import this_process
-from recsweep.study import CRASH, DIVERGED, DUPLICATE, ERROR, INTERRUPTED, Claim, Store, best
+from recsweep.study import CRASH, DIVERGED, DUPLICATE, ERROR, INTERRUPTED, Claim, Store, best, tables
 from recsweep.study.backend import Slot
+from recsweep.study.study import MOST_PUT_BACKS
 
 DEFINITION = {"model": "FPMC", "training": {"epochs": 5}, "seed": 1}
 SPACE = (
@@ -339,6 +341,39 @@ def test_a_trial_of_a_live_process_is_never_put_back(study):
     assert study.put_back_orphans(stale_after=0.0) == 0
     time.sleep(0.05)
     assert study.put_back_orphans(stale_after=0.0) == 0
+
+
+def test_a_slot_that_is_put_back_again_and_again_is_said_and_ends(study):
+    """A process that is taken for dead and lives would run its slot, and lose it, without an end."""
+    study.ensure_slots(2)
+    gone = dataclasses.replace(ME, ticks=ME.ticks - 1)
+    for _ in range(MOST_PUT_BACKS):
+        assert study.claim(1, gone) is not None
+        assert study.put_back_orphans() == 1
+    study.claim(1, gone)
+    with pytest.raises(SweepPaused, match=f"trial 0 was put back {MOST_PUT_BACKS} times") as paused:
+        study.put_back_orphans()
+    assert f"process {ME.pid} on " in str(paused.value)
+    assert [trial.slot for trial in study.running()] == [0], "it is left as it is"
+
+
+def test_a_failed_trial_says_how_long_it_ran(study):
+    study.ensure_slots(1)
+    study.fail(claimed(study), ERROR, "no such file", 1.23456)
+    assert study.results()[0].result == {"seconds": 1.235}
+
+
+def test_times_are_by_the_clock_of_the_server_where_there_is_one(new_url, monkeypatch):
+    monkeypatch.setattr(tables, "now_utc", lambda: pytest.fail("the clock of this machine was asked"))
+    store = Store(new_url("postgresql"))
+    study = store.open_study("sweep/data/FPMC/full", DEFINITION, maximize=True)
+    study.ensure_slots(2)
+    run_slot(study, 2, 0.5)
+    study.put_back(claimed(study, 2), "stopped")
+    stamps = [time for trial in study.trials() for time in (trial.started, trial.finished) if time]
+    store.close()
+    assert len(stamps) == 4
+    assert all(abs((time - datetime.now()).total_seconds()) < 600 for time in stamps)
 
 
 # -- many workers ---------------------------------------------------------------------------------

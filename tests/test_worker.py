@@ -187,6 +187,19 @@ def test_a_trial_that_was_closed_meanwhile_is_dropped(run):
     assert study.ensure_slots(1) == 0
 
 
+def test_a_process_that_is_taken_for_dead_again_and_again_says_so_and_stops(run):
+    given_up = []
+
+    def give_up(event, study):
+        if isinstance(event, Claimed):
+            given_up.append(event.claim.slot)
+            assert study.put_back(event.claim, "taken for dead")
+
+    with pytest.raises(SweepPaused, match="3 trials one after the other were put back by another process"):
+        run(budget=1, on_event=give_up)
+    assert given_up == [0, 0, 0]
+
+
 def test_a_trial_that_is_closed_while_it_trains_ends_at_its_next_epoch(run):
     def give_up(event, study):
         if isinstance(event, EpochDone) and event.epoch == 1:

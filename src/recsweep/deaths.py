@@ -66,8 +66,10 @@ class Deaths:
                     f"{plan.label} trial {claim.slot}: {message}; "
                     f"run again (at most {left} more), see {child.log}"
                 )
-        elif study.fail(claim, CRASH, message):
-            ended(TrialDone(claim.slot, None, 0, time.monotonic() - child.claimed_at, message))
+            return
+        seconds = time.monotonic() - child.claimed_at
+        if study.fail(claim, CRASH, message, seconds):
+            ended(TrialDone(claim.slot, None, 0, seconds, message))
 
     def is_overdue(self, child: Child, plan: StudyPlan) -> bool:
         """Whether a worker's trial has taken longer than any trial may."""
@@ -84,8 +86,9 @@ class Deaths:
         child.process.kill()
         child.process.join()
         message = f"took longer than trial_timeout_minutes={minutes:g}"
-        if study.fail(claim, TIMEOUT, message):
-            ended(TrialDone(claim.slot, None, 0, minutes * 60, message))
+        seconds = time.monotonic() - child.claimed_at
+        if study.fail(claim, TIMEOUT, message, seconds):
+            ended(TrialDone(claim.slot, None, 0, seconds, message))
         child.claim, child.ready = None, True
 
 

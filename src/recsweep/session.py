@@ -50,12 +50,16 @@ _NO_MEMORY = (
 )
 """What libraries say, in an error of no class of its own, when there is no memory left."""
 
+MOST_DROPPED = 3
+"""So many results in a row are dropped, as another process had put their slots back."""
+
 
 class Host(Protocol):
     """What a session needs of the worker that it runs in."""
 
     owner: Owner
     last_study: str
+    dropped: int
 
     @property
     def send(self) -> Callable[[Event], None]: ...
@@ -194,9 +198,9 @@ class StudySession:
             if kind == OUT_OF_MEMORY and self._seat.shared:
                 self._put_back(claim, message)
                 return without_result
-            where = "" if kind == DIVERGED else self._keep_traceback(claim, params, error)
-            self._study.fail(claim, kind, message, where)
             seconds = time.perf_counter() - started
+            where = "" if kind == DIVERGED else self._keep_traceback(claim, params, error)
+            self._study.fail(claim, kind, message, seconds, traceback=where)
             self._worker.send(
                 TrialDone(
                     claim.slot, None, max(curve, default=0), seconds, message, params=params, traceback=where
@@ -213,6 +217,7 @@ class StudySession:
         }
         values = tuple(_value(objective.name, trained) for objective in self._plan.objectives)
         if self._study.finish(claim, values, result):
+            self._worker.dropped = 0
             self._keep_if_best(claim, trained)
             self._worker.send(
                 TrialDone(claim.slot, trained.score, trained.epochs, trained.seconds, params=params)
@@ -294,8 +299,20 @@ class StudySession:
             self._worker.send(Note(f"{self._plan.label}: trained by {path}"))
 
     def _drop(self, claim: Claim) -> None:
-        """Another process gave this trial up and closed it: its slot is no longer ours to fill."""
+        """Another process gave this trial up and closed it: its slot is no longer ours to fill.
+
+        Raises:
+            SweepPaused: that happens again and again, while this process lives.
+        """
         self._worker.send(Note(f"trial {claim.slot} was closed by another process; this result is dropped"))
+        self._worker.dropped += 1
+        if self._worker.dropped >= MOST_DROPPED:
+            raise SweepPaused(
+                f"{self._plan.label}: {MOST_DROPPED} trials one after the other were put back by another "
+                f"process while this one ran them, the last one trial {claim.slot}; it takes this process "
+                "for dead; see that there is one store, and that hosts and containers have names of their "
+                "own, then run the same command again, no trial is lost"
+            )
 
     def _keep_if_best(self, claim: Claim, trained: training.Trained) -> None:
         """Write the weights of the best trial so far, and remove those that it beat."""

@@ -6,13 +6,19 @@ a limit is raised. What runs when a limit is met is finished; should it better t
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from recsweep.study import Trial
+from recsweep.study import HEARTBEAT_SECONDS, Trial
 
 MAX_EVALS, NO_IMPROVEMENT = "max_evals", "no_improvement_after"
+_NAMES_A_WORKER = ("place", "pid", "ticks", "worker")
+_LATE_BEATS = 2
+"""A running trial has run as long as its last beat says, and at most so many beats longer."""
 STUDY_TIMEOUT, SWEEP_TIMEOUT = "search.timeout_minutes", "timeout_minutes"
 
 
@@ -90,17 +96,35 @@ def _ended_at(trial: Trial) -> tuple[datetime, int]:
 def seconds_run(trials: Iterable[Trial], now: datetime) -> float:
     """How long at least one of the trials ran.
 
+    Each trial has run as long as it says itself: the clock of the store's times may be set meanwhile.
     Attempts that were put back do not count, nor does what passed between them: a sweep that was killed
     and went on a day later has run as long as one that was not. Nor does a trial that was inherited.
     """
-    spans = [
-        (trial.started, trial.finished or now)
-        for trial in trials
-        if trial.started is not None and (trial.counted or trial.state == "running") and not trial.inherited
-    ]
+    spans: list[tuple[datetime, datetime]] = []
+    by_worker: defaultdict[tuple[Any, ...], list[float]] = defaultdict(list)
+    for trial in trials:
+        if trial.started is None or trial.inherited or not (trial.counted or trial.state == "running"):
+            continue
+        seconds = _seconds(trial, trial.started, now)
+        spans.append((trial.started, trial.started + timedelta(seconds=seconds)))
+        if trial.owner:
+            by_worker[tuple(trial.owner.get(name) for name in _NAMES_A_WORKER)].append(seconds)
     total, until = 0.0, datetime.min
     for start, end in sorted(spans):
         if end > max(start, until):
             total += (end - max(start, until)).total_seconds()
             until = end
-    return total
+    # One worker runs one trial after the other, though a clock that was set back says otherwise.
+    return max([total, *map(math.fsum, by_worker.values())])
+
+
+def _seconds(trial: Trial, started: datetime, now: datetime) -> float:
+    """How long a trial ran, or has run until now."""
+    recorded = trial.result.get("seconds")
+    if recorded is not None:
+        return max(0.0, float(recorded))
+    seconds = max(0.0, ((trial.finished or now) - started).total_seconds())
+    ran = trial.owner.get("ran")
+    if trial.state != "running" or ran is None:
+        return seconds
+    return min(max(seconds, float(ran)), float(ran) + _LATE_BEATS * HEARTBEAT_SECONDS)

@@ -417,7 +417,8 @@ class Supervisor:
         self._beats += 1
         for child in self._pool.children:
             if child.claim is not None:
-                study.beat(child.claim.trial_id, child.owner, self._beats)
+                ran = time.monotonic() - child.claimed_at
+                study.beat(child.claim.trial_id, child.owner, self._beats, ran)
 
     def _announce(self, plan: StudyPlan, view: StudyView, open_slots: int) -> None:
         head = f"study {view.position}/{view.count} {plan.label}"

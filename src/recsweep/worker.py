@@ -49,6 +49,8 @@ class Worker:
         self._trials_run = 0
         self.last_study = ""
         """Name of the study that this worker last trained for."""
+        self.dropped = 0
+        """Results in a row that were dropped, as another process had put their slots back."""
 
     def search(self, plan: StudyPlan, seat: Seat | None = None) -> None:
         """Fill slots of a study until none waits, or until the seat's terms end the search.

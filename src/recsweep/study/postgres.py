@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -19,12 +20,13 @@ from optuna.storages import RDBStorage
 from sqlalchemy import text
 
 from recsweep.study.backend import Change
-from recsweep.study.tables import Tables, now_utc, score_type
+from recsweep.study.tables import Tables, score_type
 from recsweep.study.trial import Trial, from_attributes
 
 _TRIES = 100
 _PAUSE_SECONDS = 0.01
 
+_NOW = text("SELECT clock_timestamp() AT TIME ZONE 'UTC'")
 _CLAIM = text("""
 WITH retry AS (
   SELECT t.trial_id, CAST(s.value_json AS integer) AS slot
@@ -50,7 +52,7 @@ WITH retry AS (
     SELECT trial_id, slot FROM retry UNION ALL SELECT trial_id, slot FROM fresh WHERE slot < :budget
   ) both_kinds ORDER BY slot LIMIT 1
 ), taken AS (
-  UPDATE trials SET state = 'RUNNING', datetime_start = :now
+  UPDATE trials SET state = 'RUNNING', datetime_start = clock_timestamp() AT TIME ZONE 'UTC'
   FROM lowest WHERE trials.trial_id = lowest.trial_id
   RETURNING trials.trial_id, trials.number
 ), owned AS (
@@ -91,7 +93,8 @@ _PARTS = {
   FROM open, unnest(CAST(:objectives AS float8[])) WITH ORDINALITY AS new(value, objective)
   ON CONFLICT (trial_id, objective) DO UPDATE SET value = excluded.value""",
     "state": """
-  UPDATE trials SET state = CAST(:state AS trialstate), datetime_complete = :now
+  UPDATE trials
+    SET state = CAST(:state AS trialstate), datetime_complete = clock_timestamp() AT TIME ZONE 'UTC'
   FROM open WHERE trials.trial_id = open.trial_id""",
 }
 
@@ -118,6 +121,11 @@ class Postgres(Tables):
         self._at_once: sqlalchemy.Engine = storage.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = self._at_once
 
+    def _now(self, connection: sqlalchemy.Connection) -> datetime:
+        """The server's: machines need not agree, and setting the clock of one moves nothing."""
+        found: datetime = connection.execute(_NOW).scalar_one()
+        return found
+
     def claim(
         self, study_id: int, budget: int, owner: Mapping[str, Any], *, shared: bool, again: bool
     ) -> Trial | None:
@@ -131,7 +139,7 @@ class Postgres(Tables):
         }
         for _ in range(_TRIES):
             with self._at_once.connect() as connection:
-                row = connection.execute(_CLAIM, {**values, "now": now_utc()}).first()
+                row = connection.execute(_CLAIM, values).first()
             if row is not None:
                 return from_attributes(row.trial_id, row.number, "running", row.attributes or {})
             if not any(t.slot < budget and not (shared and t.alone) for t in self.waiting(study_id)):
@@ -180,5 +188,5 @@ def _bound(change: Change) -> tuple[tuple[str, ...], dict[str, Any]]:
         values["objectives"] = [float(value) for value in change.values]
     if change.state is not None:
         parts.append("state")
-        values |= {"state": change.state.name, "now": now_utc()}
+        values["state"] = change.state.name
     return tuple(parts), values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
+from recsweep.errors import SweepPaused
 from recsweep.files import to_plain
 from recsweep.owner import Owner
 from recsweep.space import Params, Space
@@ -33,6 +35,9 @@ STALE_AFTER_SECONDS = 90.0
 """A running trial whose process cannot be seen from here is given up after this long without a
 heartbeat. Measured by the observer's own clock, so clocks need not agree."""
 HEARTBEAT_SECONDS = 15.0
+MOST_PUT_BACKS = 10
+"""So often one process puts one slot back because the process that ran it is gone; then something else is
+wrong, and to go on would never end."""
 TEST_ATTRIBUTE = "test"
 
 
@@ -50,6 +55,8 @@ class Study:
     def __init__(self, backend: Backend, patience: Patience, name: str, study_id: int) -> None:
         self.name, self.id, self._backend, self._patience = name, study_id, backend, patience
         self._seen_beats: dict[int, tuple[int, float, int]] = {}
+        self._orphans: Counter[int] = Counter()
+        """How often this process put back a slot, because it took its process for gone."""
         self._finished: dict[int, Trial] = {}
         self._since = 0
         self._latest: dict[int, Trial] = {}
@@ -185,7 +192,7 @@ class Study:
             shared: the caller shares its GPU, so slots that need one to themselves are not for it.
         """
         while True:
-            named = {**owner.to_dict(), "beat": 0, "claim": uuid.uuid4().hex}
+            named = {**owner.to_dict(), "beat": 0, "ran": 0.0, "claim": uuid.uuid4().hex}
 
             def step(again: bool, named: dict[str, Any] = named) -> Trial | None:
                 return self._backend.claim(self.id, budget, named, shared=shared, again=again)
@@ -277,13 +284,22 @@ class Study:
         attributes = {"result": to_plain(result), "failure": failure}
         return self._apply(claim.trial_id, Change(attributes, state=TrialState.PRUNED, values=several))
 
-    def fail(self, claim: Claim, kind: str, message: str, traceback: str | None = None) -> bool:
+    def fail(
+        self,
+        claim: Claim,
+        kind: str,
+        message: str,
+        seconds: float | None = None,
+        *,
+        traceback: str | None = None,
+    ) -> bool:
         """Close a trial with the reason of its failure; False if it was closed before.
 
         Args:
+            seconds: that it ran, by a clock that nobody sets.
             traceback: name of the file that holds it.
         """
-        return self._close(claim.trial_id, kind, message, traceback=traceback)
+        return self._close(claim.trial_id, kind, message, seconds=seconds, traceback=traceback)
 
     def put_back(self, claim: Claim, message: str, *, crashed: bool = False, alone: bool = False) -> bool:
         """Close a trial that came to no result and let its slot wait again.
@@ -310,9 +326,10 @@ class Study:
             if any(replace(known, worker=None) == replace(owner, worker=None) for known in owners):
                 self.put_back(claim_of(trial), message)
 
-    def beat(self, trial_id: int, owner: Owner, count: int) -> None:
-        """A sign of life."""
-        self._apply(trial_id, Change(attributes={"owner": {**owner.to_dict(), "beat": count}}))
+    def beat(self, trial_id: int, owner: Owner, count: int, ran: float = 0.0) -> None:
+        """A sign of life, with the seconds that the trial has run by the owner's own clock."""
+        named = {**owner.to_dict(), "beat": count, "ran": round(ran, 1)}
+        self._apply(trial_id, Change(attributes={"owner": named}))
 
     def put_back_orphans(self, stale_after: float = STALE_AFTER_SECONDS) -> int:
         """Put back the running trials whose processes are gone; how many there were.
@@ -320,14 +337,28 @@ class Study:
         A process of this machine is looked up. One that cannot be seen from here, or that died
         before its first sign of life, is given up when its beat has not changed for `stale_after`
         seconds of this process's own clock, the store being there all the time; call again meanwhile.
+
+        Raises:
+            SweepPaused: one slot was put back so again and again: what is taken for dead may live.
         """
         orphans = 0
         for trial in self.running():
             alive = owner_alive(trial)
             if alive or (alive is None and not self._beat_is_stale(trial, stale_after)):
                 continue
+            self._require_an_end(trial)
             orphans += self.put_back(claim_of(trial), "the process that ran the trial is gone")
         return orphans
+
+    def _require_an_end(self, trial: Trial) -> None:
+        self._orphans[trial.slot] += 1
+        if self._orphans[trial.slot] > MOST_PUT_BACKS:
+            raise SweepPaused(
+                f"study {self.name}: trial {trial.slot} was put back {MOST_PUT_BACKS} times, as its process "
+                f"seems gone each time (last: {Owner.describe(trial.owner)}); it dies with all its group, or "
+                "lives and cannot be seen from here; see to that process, then run the same command again, "
+                "no trial is lost"
+            )
 
     def _beat_is_stale(self, trial: Trial, stale_after: float) -> bool:
         now, beat = time.monotonic(), int(trial.owner.get("beat", -1))
@@ -344,10 +375,19 @@ class Study:
         return self._patience.call(lambda again: self._backend.apply(self.id, trial_id, change, again=again))
 
     def _close(
-        self, trial_id: int, kind: str, message: str, then: Slot | None = None, traceback: str | None = None
+        self,
+        trial_id: int,
+        kind: str,
+        message: str,
+        then: Slot | None = None,
+        seconds: float | None = None,
+        traceback: str | None = None,
     ) -> bool:
         failure = {"kind": kind, "message": message} | ({"traceback": traceback} if traceback else {})
-        return self._apply(trial_id, Change({"failure": failure}, state=TrialState.FAIL, then=then))
+        attributes: dict[str, Any] = {"failure": failure}
+        if seconds is not None:
+            attributes["result"] = {"seconds": round(seconds, 3)}
+        return self._apply(trial_id, Change(attributes, state=TrialState.FAIL, then=then))
 
 
 def _next(trial: Trial) -> Slot:

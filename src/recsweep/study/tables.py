@@ -85,7 +85,7 @@ class Tables(Backend):
                 found = self._lowest(connection, study_id, budget, shared)
                 if found is None:
                     return None
-                taken = connection.execute(_TAKE, {"id": found.id, "now": now_utc()}).rowcount
+                taken = connection.execute(_TAKE, {"id": found.id, "now": self._now(connection)}).rowcount
                 if not taken:
                     continue  # another process was faster
                 self._write(connection, found.id, Change(attributes={"owner": owner}))
@@ -128,10 +128,15 @@ class Tables(Backend):
                 return again and row.state == change.state and self._is_written(connection, trial_id, change)
             self._write(connection, trial_id, change)
             if change.state is not None:
-                connection.execute(_CLOSE, {"id": trial_id, "now": now_utc(), "new_state": change.state})
+                closing = {"id": trial_id, "now": self._now(connection), "new_state": change.state}
+                connection.execute(_CLOSE, closing)
             if change.then is not None:
                 self._insert(connection, study_id, [change.then])
         return True
+
+    def _now(self, connection: Connection) -> datetime:
+        """The time by the clock that all times of this store are by."""
+        return now_utc()
 
     @property
     def _locked(self) -> Any:
