@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import shutil
 import sys
@@ -18,9 +19,11 @@ from click.testing import CliRunner
 from helpers.phased import fill, workspace
 from helpers.workspace import Workspace, make_workspace
 from recsweep.cli import cli, main, tuning
+from recsweep.errors import RecsweepError, StoreUnavailable, StudyPaused, UserError, disk_trouble
 from recsweep.plan import StudyPlan
 from recsweep.starts import begin, open_study
 from recsweep.study import Store, best
+from recsweep.supervisor import Supervisor
 
 STAMP = (
     "defaults: {embedding_size: 8}\nspace:\n  embedding_size: {type: choice, values: [8, 16]}\n"
@@ -371,6 +374,109 @@ def test_a_study_in_which_no_trial_could_start_pauses_the_sweep(make, call):
         "raise the limit and run the same command again"
     )
     assert call("summarize").code == 0, "the table of the others can be had"
+
+
+# -- a study's trouble is not the sweep's ---------------------------------------------------------
+
+
+def test_a_study_that_came_to_nothing_keeps_no_other_from_its_end(make, call, tmp_path):
+    narm, stamp = two_models(make())
+    fill_in(narm, None, None, None)
+    fill_in(stamp, 0.1, 0.2, 0.3)
+    said = call("tune")
+    assert said.code == 1
+    assert "toy/STAMP: best NDCG@10 0.3000 on validation, 0.0500 on test" in said.err
+    assert "| toy | **STAMP** |" in said.out
+    head, listed = said.err.splitlines()[-2:]
+    assert head == "recsweep: 1 of 2 studies came to no end, the others did:"
+    assert listed.startswith("  toy/NARM: all 3 trials failed; the loss is NaN; ")
+    kept = listed.rsplit("; traceback in ", 1)[1]
+    assert kept == str(narm.outputs.trouble("toy", "NARM"))
+    assert "UserError: toy/NARM: all 3 trials failed" in Path(kept).read_text()
+    assert "Traceback" not in said.err
+    assert listed.strip() in narm.outputs.tune_log.read_text()
+
+
+def in_study(monkeypatch, label: str, error: Exception) -> list[str]:
+    """Let a study raise this; the studies that were run are noted."""
+    real, ran = Supervisor.run_study, []
+
+    def run_study(self, plan, *arguments, **options):
+        ran.append(plan.label)
+        if plan.label == label:
+            raise error
+        return real(self, plan, *arguments, **options)
+
+    monkeypatch.setattr(Supervisor, "run_study", run_study)
+    return ran
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (RecsweepError("toy/NARM: the test of the winner failed; ValueError: x"), "the test of the winner"),
+        (StudyPaused("toy/NARM: the first 3 trials all failed alike; x; y"), "the first 3 trials all failed"),
+        (UserError("toy.inter cannot be read; it is gone; put it back"), "toy.inter cannot be read"),
+        (FileNotFoundError(2, "No such file", "toy.inter"), "FileNotFoundError: [Errno 2] No such file"),
+        (AssertionError("a bug"), "AssertionError: a bug"),
+    ],
+)
+def test_what_goes_wrong_in_one_study_is_kept_and_the_next_one_runs(make, call, monkeypatch, error, line):
+    narm, stamp = two_models(make())
+    fill_in(stamp, 0.1, 0.2, 0.3)
+    error.add_note("In the worker:\nTraceback of the worker")
+    ran = in_study(monkeypatch, "toy/NARM", error)
+    said = call("tune")
+    assert (said.code, ran) == (1, ["toy/NARM", "toy/STAMP"])
+    listed = said.err.splitlines()[-1]
+    assert listed.startswith(f"  toy/NARM: {line}")
+    kept = narm.outputs.trouble("toy", "NARM").read_text()
+    assert type(error).__name__ in kept
+    assert "Traceback of the worker" in kept
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StoreUnavailable("the store is away; x; y"),
+        disk_trouble(OSError(errno.ENOSPC, "full")),
+        OSError(28, "full"),
+    ],
+)
+def test_what_is_no_studys_fault_pauses_the_whole_sweep(make, call, monkeypatch, error):
+    two_models(make())
+    ran = in_study(monkeypatch, "toy/NARM", error)
+    assert call("tune").code == 3
+    assert ran == ["toy/NARM"]
+
+
+def test_a_run_on_one_study_ends_with_its_own_code(make, call, monkeypatch):
+    narm, _ = two_models(make())
+    for error, code in ((StudyPaused("a; b; c"), 3), (UserError("a; b; c"), 2), (RecsweepError("a"), 1)):
+        in_study(monkeypatch, narm.label, error)
+        assert call("tune", "--model", "NARM").code == code
+        assert narm.outputs.trouble("toy", "NARM").is_file() == (code == 1), "a line of ours says all"
+
+
+def test_a_phase_whose_start_came_to_no_end_is_left_out_and_said(make, call, monkeypatch):
+    two_models(make("phases: [coarse, loss], max_evals: 4"))
+    ran = in_study(monkeypatch, "toy/NARM/coarse", StudyPaused("toy/NARM/coarse: x; y; z"))
+    monkeypatch.setattr(tuning, "_write_and_tell", lambda *given: None)
+    monkeypatch.setattr(Supervisor, "_search", lambda *given: None)
+    said = call("tune")
+    assert ran == ["toy/NARM/coarse", "toy/STAMP"]
+    assert said.err.splitlines()[-3] == "recsweep: 2 of 3 studies came to no end, the others did:"
+    assert said.err.splitlines()[-1] == "  toy/NARM/loss: left out, for it starts from the best of coarse"
+
+
+def test_a_study_of_another_definition_is_refused_before_any_is_run(make, call, monkeypatch):
+    _, stamp = two_models(make())
+    fill_in(stamp, 0.1)
+    (stamp.folder / "models" / "STAMP.yaml").write_text(STAMP.replace("[8, 16]", "[8, 16, 32]"))
+    ran = in_study(monkeypatch, "", ValueError())
+    said = call("tune")
+    assert (said.code, ran) == (2, [])
+    assert "study s/toy/STAMP/full has trials of another definition" in said.err
 
 
 def test_a_study_in_which_every_trial_failed_says_why(make, call, tmp_path):

@@ -49,7 +49,8 @@ def child_main(pipe: Connection, parent: Owner, log: str, threads: int) -> None:
         kind = type(error).__name__ if isinstance(error, RecsweepError) else "bug"
         from recsweep.events import Broken
 
-        pipe.send(Broken(kind, message, "".join(traceback.format_exception(error))))
+        with suppress(OSError):  # nobody listens any more
+            pipe.send(Broken(kind, message, "".join(traceback.format_exception(error))))
 
 
 @contextmanager
@@ -97,7 +98,7 @@ def _serve(pipe: Connection, worker: Worker) -> None:
     while True:
         try:
             operation, plan, seat = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             return
         if operation == "search":
             worker.search(plan, seat)

@@ -6,7 +6,10 @@ RecsweepError
 │   ├── StudyChanged           the config no longer matches the study in the store
 │   └── UnsupportedEnvironment a library in a version that is known to give wrong results
 ├── SweepPaused (exit 3)       not a trial's fault; run again later, nothing is lost
-│   └── StoreUnavailable       the store cannot be reached or written
+│   ├── StoreUnavailable       the store cannot be reached or written
+│   └── StudyPaused            one study cannot go on; others can
+│       └── LimitReached       a limit of time has ended it before its first trial
+├── StudiesFailed (exit 1)     the end of a sweep in which some studies came to no end; lists them
 ├── EngineStateError (exit 1)  a search library did not leave the state that we read
 └── TrialError                 a trial's own fault: recorded with its reason, the study goes on
     ├── TrialDiverged          NaN or infinite loss or score
@@ -17,6 +20,7 @@ RecsweepError
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
 
 from recsweep.escape import for_terminal
@@ -83,6 +87,26 @@ class SweepPaused(RecsweepError):
 
 class StoreUnavailable(SweepPaused):
     """The store cannot be reached, read or written."""
+
+
+class StudyPaused(SweepPaused):
+    """One study cannot go on, which is no trial's fault. The other studies can."""
+
+
+class LimitReached(StudyPaused):
+    """A limit of time has ended a study before its first trial."""
+
+
+class StudiesFailed(RecsweepError):
+    """Some studies of a sweep came to no end. Each was told of, and its traceback kept."""
+
+    def __init__(self, message: str, listed: Sequence[str] = (), exit_code: int = EXIT_BUG) -> None:
+        super().__init__(message)
+        self.listed, self.exit_code = listed, exit_code
+
+    def __str__(self) -> str:
+        """The message, and a line for each study."""
+        return "\n  ".join([super().__str__(), *(str(RecsweepError(line)) for line in self.listed)])
 
 
 class EngineStateError(RecsweepError):

@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from recsweep.errors import EXIT_BUG, InputError, RecsweepError, disk_trouble
+from recsweep.errors import EXIT_BUG, InputError, RecsweepError, StudiesFailed, disk_trouble
 from recsweep.escape import for_terminal
 
 
@@ -147,8 +147,9 @@ class Display:
 def _last_words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "stopped with Ctrl-C or by a signal"
+    told = isinstance(error, StudiesFailed)
     known = isinstance(error, RecsweepError) and error.exit_code != EXIT_BUG
-    return str(error) if known else "".join(traceback.format_exception(error)).rstrip()
+    return str(error) if known or told else "".join(traceback.format_exception(error)).rstrip()
 
 
 def _open_log(log: Path) -> TextIO:

@@ -15,7 +15,7 @@ from typing import Any
 
 from recsweep.child import error_of
 from recsweep.deaths import Deaths, death_of
-from recsweep.errors import RecsweepError, SweepPaused, UserError
+from recsweep.errors import RecsweepError, StudyPaused, SweepPaused, UserError
 from recsweep.events import (
     Broken,
     Claimed,
@@ -93,11 +93,21 @@ class Supervisor:
         Raises:
             SweepPaused: something that is no trial's fault; nothing is lost.
         """
-        with self._open(plan) as store:
+        with self._open(plan) as store, self._clean_slate():
             study = open_study(plan, store, restart=restart, origin=origin)
             view = _view(plan, study, position, count)
             self._search(plan, study, store, view)
             return self._evaluate(plan, study, view) if plan.is_last else None
+
+    @contextmanager
+    def _clean_slate(self) -> Iterator[None]:
+        """What goes wrong in one study leaves no worker in an unknown state for the next one."""
+        self._deaths.ready()
+        try:
+            yield
+        except BaseException:
+            self._pool.close()
+            raise
 
     @contextmanager
     def _open(self, plan: StudyPlan) -> Iterator[Store]:
@@ -116,7 +126,7 @@ class Supervisor:
         Raises:
             UserError: the store has no such study.
         """
-        with self._open(plan) as store:
+        with self._open(plan) as store, self._clean_slate():
             study = store.find_study(plan.name, plan.definition)
             if study is None:
                 raise UserError(
@@ -334,8 +344,10 @@ class Supervisor:
         # A worker may have gone on to fail until it was stopped.
         failures = [trial for trial in study.results() if not trial.inherited]
         study.return_slots(failures)
-        raise SweepPaused(
-            f"{plan.label}: the first {len(failures)} trials all failed alike; {message}; "
+        kept = failures[-1].failure.get("traceback")
+        where = f" (traceback in {kept})" if kept else ""
+        raise StudyPaused(
+            f"{plan.label}: the first {len(failures)} trials all failed alike; {message}{where}; "
             "correct the cause and run the same command again, their slots are back in the budget"
         )
 

@@ -14,6 +14,7 @@ import torch
 from recsweep import memory
 from recsweep.datasets.prepare import Prepared, prepare
 from recsweep.engines import make_engine
+from recsweep.errors import RecsweepError, disk_trouble
 from recsweep.evaluate import evaluate_winner
 from recsweep.events import (
     Evaluated,
@@ -69,7 +70,13 @@ class Worker:
         """Evaluate the winner of a closed study on the test split."""
         device = _device(plan, seat)
         study, store = self.study(plan), self.store(plan)
-        metrics = evaluate_winner(plan, study, store, device, lambda text: self.send(Note(text)))
+        try:
+            metrics = evaluate_winner(plan, study, store, device, lambda text: self.send(Note(text)))
+        except Exception as error:
+            if isinstance(error, RecsweepError) or disk_trouble(error):
+                raise
+            found = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            raise RecsweepError(f"{plan.label}: the test of the winner failed; {found}") from error
         memory.release(device)
         self.send(Evaluated(metrics))
 

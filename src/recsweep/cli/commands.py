@@ -12,7 +12,7 @@ import click
 from recsweep import __version__
 from recsweep.cli import looking, single, tuning
 from recsweep.cli.tuning import announce
-from recsweep.errors import EXIT_BUG, RecsweepError, disk_trouble
+from recsweep.errors import EXIT_BUG, RecsweepError, StudiesFailed, disk_trouble
 from recsweep.escape import for_terminal
 
 
@@ -44,7 +44,7 @@ def run() -> None:
         click.echo(f"recsweep: {pause}", err=True)
         sys.exit(pause.exit_code)
     except RecsweepError as error:
-        if error.exit_code == EXIT_BUG:
+        if error.exit_code == EXIT_BUG and not isinstance(error, StudiesFailed):
             traceback.print_exc()
         click.echo(f"recsweep: {error}", err=True)
         sys.exit(error.exit_code)

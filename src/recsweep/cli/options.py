@@ -123,11 +123,6 @@ class Studies:
     chosen: list[StudyPlan]
     """Those that were asked for."""
 
-    def position(self, plan: StudyPlan) -> int:
-        """Which of the chosen ones it is, from 1."""
-        labels = [study.label for study in self.chosen]
-        return labels.index(plan.label) + 1
-
 
 def overridden(options: dict[str, Any]) -> Sweep:
     """The sweep with what the options override."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsweep.cli.options import Studies, as_path, studies_of, study_options, sweep_options
+from recsweep.cli.troubles import Troubles
 from recsweep.documents import nearest
-from recsweep.errors import InputError, RecsweepError, SweepPaused, UserError
+from recsweep.errors import InputError, LimitReached, RecsweepError, StudyChanged, UserError
 from recsweep.files import counted
 from recsweep.paths import is_made
 from recsweep.plan import StudyPlan, check_data
@@ -51,14 +52,35 @@ def tune(
         announce(studies.chosen, best_params, more)
         return
     check_data(studies.sweep)
+    for plan in studies.chosen:
+        _refuse_if_changed(plan, best_params, more, restart)
     from recsweep.supervisor import Supervisor
 
-    with _display(studies, log) as display, Supervisor(display) as supervisor:
-        for plan in studies.chosen:
-            _tune_study(plan, studies, supervisor, display, best_params, more, restart)
-    if not any(options[name] for name in ("dataset", "model", "phase", "study_name")):
-        _write_summary(studies.all)
-        click.echo(studies.all[0].outputs.summary("md").read_text(encoding="utf-8"))
+    with _display(studies, log) as display:
+        troubles = Troubles(display, len(studies.chosen))
+        with Supervisor(display) as supervisor:
+            for plan in studies.chosen:
+                if best_params is None and troubles.end_before(plan):
+                    continue
+                with troubles.of(plan):
+                    _tune_study(plan, studies, supervisor, display, best_params, more, restart)
+        if not any(options[name] for name in ("dataset", "model", "phase", "study_name")):
+            _write_summary(studies.all)
+            click.echo(studies.all[0].outputs.summary("md").read_text(encoding="utf-8"))
+        troubles.raise_any()
+
+
+def _refuse_if_changed(plan: StudyPlan, best_params: str | None, more: int | None, restart: bool) -> None:
+    """What is known of a study before the first trial of any is refused before it.
+
+    Raises:
+        UserError: its trials are of another definition, or it does not take more of them.
+    """
+    try:
+        _open_slots(plan, best_params, more)
+    except StudyChanged:
+        if not restart:
+            raise
 
 
 def _display(studies: Studies, log: str | None = None) -> Display:
@@ -85,7 +107,7 @@ def _tune_study(
 ) -> None:
     with _store(plan) as store:
         begun, origin = _begin(plan, store, best_params, more)
-    position, count = studies.position(plan), len(studies.chosen)
+    position, count = studies.chosen.index(plan) + 1, len(studies.chosen)
     supervisor.run_study(begun, position, count, restart=restart, origin=origin)
     _write_and_tell(begun, display)
 
@@ -209,7 +231,7 @@ def _write_and_tell(plan: StudyPlan, display: Display) -> None:
 
 def _say_why_nothing_won(plan: StudyPlan, result: Any) -> None:
     if not result.trials:
-        raise SweepPaused(
+        raise LimitReached(
             f"{plan.label}: no trial has run; {result.ended.reason if result.ended else 'it is empty'}; "
             "raise the limit and run the same command again"
         )
@@ -263,13 +285,16 @@ def evaluate(**options: Any) -> None:
     from recsweep.supervisor import Supervisor
 
     with _display(studies) as display, Supervisor(display) as supervisor:
-        for plan in chosen:
-            with _store(plan) as store:
-                begun = as_begun(plan, store)
-            metrics = supervisor.run_study(begun, studies.position(plan), len(studies.chosen))
-            _write_and_tell(begun, display)
-            for name, value in (metrics or {}).items():
-                click.echo(f"{plan.label} test {name} {value:.4f}")
+        troubles = Troubles(display, len(chosen))
+        for position, plan in enumerate(chosen, 1):
+            with troubles.of(plan):
+                with _store(plan) as store:
+                    begun = as_begun(plan, store)
+                metrics = supervisor.run_study(begun, position, len(chosen))
+                _write_and_tell(begun, display)
+                for name, value in (metrics or {}).items():
+                    click.echo(f"{plan.label} test {name} {value:.4f}")
+        troubles.raise_any()
 
 
 @click.command("open", epilog="Example: recsweep open --storage postgresql+psycopg://me@host/sweeps")
@@ -309,13 +334,16 @@ def worker(study: str | None, **options: Any) -> None:
     from recsweep.supervisor import Supervisor
 
     with _display(studies) as display, Supervisor(display) as supervisor:
-        for plan in chosen:
-            with _store(plan) as store:
-                begun = _opened(plan, store, alone=len(chosen) == 1)
-            if begun is None:
-                display.line(f"{plan.label}: not open yet")
-                continue
-            supervisor.join_study(begun, studies.position(plan), len(studies.chosen))
+        troubles = Troubles(display, len(chosen))
+        for position, plan in enumerate(chosen, 1):
+            with troubles.of(plan):
+                with _store(plan) as store:
+                    begun = _opened(plan, store, alone=len(chosen) == 1)
+                if begun is None:
+                    display.line(f"{plan.label}: not open yet")
+                else:
+                    supervisor.join_study(begun, position, len(chosen))
+        troubles.raise_any()
 
 
 def _opened(plan: StudyPlan, store: Store, *, alone: bool) -> StudyPlan | None:
