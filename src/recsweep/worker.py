@@ -100,14 +100,16 @@ class Worker:
         """
         started = time.perf_counter()
         settings = plan.settings(plan.defaults if params is None else params, plan.sweep.seed)
-        found = prepare(settings, plan.files, plan.outputs.cache)
-        known = self._splits.pop(found.key, found)
-        self._splits[found.key] = known
+        found = prepare(settings, plan.files, plan.outputs.cache, self._splits)
+        self._splits.pop(found.key, None)
+        self._splits[found.key] = found  # the last one
         while len(self._splits) > _KEPT_SPLITS:
             self._splits.pop(next(iter(self._splits)))
         how = "cached" if found.cached else f"made in {time.perf_counter() - started:.1f} s"
+        if not found.kept:
+            how += "; the cache cannot be written"
         self.send(Ready(str(device), how))
-        return known
+        return found
 
     def count_trial(self, limit: int) -> bool:
         """Whether the worker has run its share of trials and is to be replaced."""

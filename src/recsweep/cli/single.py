@@ -36,6 +36,7 @@ def prepare(**options: Any) -> None:
                 entry = splits.setdefault(found.key, {**found.split.statistics, "models": []})
                 entry["models"].append(plan.model_of(params))
                 how = "found in the cache" if found.cached else "prepared"
+                how += "" if found.kept else ", but not kept, for the cache cannot be written:"
                 click.echo(f"{plan.dataset_name}/{plan.model_of(params)}: {how} ({found.key[:12]})")
         content = {
             "dataset": name,

@@ -7,27 +7,47 @@ moved there whole: of two processes that prepare it at once, one wins and both g
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from recsweep.datasets.arrays import read_arrays, write_arrays
 from recsweep.datasets.check import DataFiles
 from recsweep.documents import load_document
 from recsweep.errors import InputError
-from recsweep.files import content_hash, file_hash, to_plain, write_yaml
+from recsweep.files import content_hash, file_hash, to_plain, umask, write_yaml
 from recsweep.provenance import versions
 from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.data import Split, build_split, data_key, dump_split, load_split
+from recsweep.recbole_api.data import Split, build_split, data_key
 from recsweep.recbole_api.model import clean_globals
+from recsweep.recbole_api.stored import dump_split, load_split
 
-FORMAT = 1
+FORMAT = 2
+_MANIFEST = "manifest.yaml"
+_SPLIT, _ARRAYS = _PARTS = ("split.json", "arrays.bin")
+# Another user's folder, or a file where a folder should be: the split is then used without being kept.
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
 _VERSIONS = ("recbole", "numpy", "pandas", "torch")
+# What a file leads to that is not what it should be.
+_UNUSABLE = (
+    InputError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    ArithmeticError,
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +57,8 @@ class Prepared:
     split: Split
     key: str
     cached: bool
+    kept: bool = True
+    """False where the cache could not be written: the next process makes the split again."""
 
 
 def split_key(settings: Mapping[str, Any], files: DataFiles) -> str:
@@ -56,58 +78,109 @@ def _key(config: TypedConfig, files: DataFiles) -> str:
     return content_hash(content)
 
 
-def prepare(settings: Mapping[str, Any], files: DataFiles, cache: Path) -> Prepared:
-    """The split for a trial's settings, from the cache or made now."""
+def prepare(
+    settings: Mapping[str, Any],
+    files: DataFiles,
+    cache: Path,
+    known: Mapping[str, Prepared] | None = None,
+) -> Prepared:
+    """The split for a trial's settings: one that is known already, from the cache, or made now.
+
+    Args:
+        known: splits in memory, by their keys.
+    """
     with clean_globals(), tempfile.TemporaryDirectory() as scratch:
         config = TypedConfig(settings, torch.device("cpu"), Path(scratch))
         key = _key(config, files)
-        entry = cache / key[:32]
-        found = _read(entry)
-        if found is not None:
-            return Prepared(found, key, cached=True)
+        if known is not None and key in known:
+            return replace(known[key], cached=True)
+        for entry in _places(cache, key):
+            found = _read(entry, key)
+            if found is not None:
+                return Prepared(found, key, cached=True)
         split = build_split(config)
-    _write(entry, split, key)
-    return Prepared(_read(entry) or split, key, cached=False)
+    written = _write(cache, split, key)
+    stored = _read(written, key) if written is not None else None
+    return Prepared(stored or split, key, cached=False, kept=stored is not None)
 
 
-def _read(entry: Path) -> Split | None:
-    """A cached split, or None where there is none; a damaged one is removed."""
-    if not entry.is_dir():
-        return None
-    objects, tensors = entry / "objects.pkl", entry / "tensors.pt"
-    if not _is_whole(entry, objects, tensors):
-        shutil.rmtree(entry, ignore_errors=True)
-        return None
-    # Mapped, not read: workers on one machine share the pages.
-    stored = torch.load(tensors, weights_only=True, mmap=True, map_location="cpu")
-    return load_split(objects.read_bytes(), stored)
+def _places(cache: Path, key: str) -> tuple[Path, Path]:
+    """Where an entry may be: its place, and one of our own, where another user's entry is of no use to us."""
+    return cache / key[:32], cache / f"{key[:32]}-{os.geteuid()}"
 
 
-def _is_whole(entry: Path, *parts: Path) -> bool:
-    """Whether every part has the content that the manifest says."""
+def _read(entry: Path, key: str) -> Split | None:
+    """A cached split, or None where there is none that can be read, or where it is not what it should be.
+
+    Whoever can write here can do harm to nothing but the entry: all of it is checked, nothing of it is run.
+    """
     try:
-        hashes = load_document(entry / "manifest.yaml").data.get("hashes")
-        return isinstance(hashes, dict) and all(file_hash(part) == hashes.get(part.name) for part in parts)
-    except (InputError, OSError):
-        return False
+        if not (entry / _MANIFEST).is_file():
+            return None
+        manifest = load_document(entry / _MANIFEST).data
+        if not isinstance(manifest, dict) or (manifest.get("key"), manifest.get("format")) != (key, FORMAT):
+            return None
+        if {name: file_hash(entry / name) for name in _PARTS if (entry / name).is_file()} != manifest[
+            "hashes"
+        ]:
+            return None
+        content = json.loads((entry / _SPLIT).read_text(encoding="utf-8"))
+        return load_split(content["split"], read_arrays(entry / _ARRAYS, content["arrays"]))
+    except (
+        InputError,
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RuntimeError,
+        ArithmeticError,
+    ):
+        return None
 
 
-def _write(entry: Path, split: Split, key: str) -> None:
-    description, tensors = dump_split(split)
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".preparing-", dir=entry.parent))
+def _write(cache: Path, split: Split, key: str) -> Path | None:
+    """Put a split into the cache; where it is then, or None where the cache is not ours to write.
+
+    Raises:
+        OSError: it is, but there is no room, or the disk is broken.
+    """
     try:
-        (temporary / "objects.pkl").write_bytes(description)
-        torch.save(tensors, temporary / "tensors.pt")
-        hashes = {name: file_hash(temporary / name) for name in ("objects.pkl", "tensors.pt")}
-        write_yaml(
-            temporary / "manifest.yaml",
-            {"key": key, "format": FORMAT, "statistics": split.statistics, "hashes": hashes},
-        )
-        try:
-            os.rename(temporary, entry)
-        except OSError:
-            if not (entry / "manifest.yaml").is_file():  # not another process that was faster
-                raise
+        cache.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".preparing-", dir=cache))
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            return None
+        raise
+    try:
+        _fill(temporary, split, key)
+        return next((entry for entry in _places(cache, key) if _put(temporary, entry, key)), None)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _fill(folder: Path, split: Split, key: str) -> None:
+    content, tensors = dump_split(split)
+    index = write_arrays(folder / _ARRAYS, tensors)
+    text = json.dumps({"arrays": index, "split": content}, allow_nan=False)
+    (folder / _SPLIT).write_text(text, encoding="utf-8")
+    hashes = {name: file_hash(folder / name) for name in _PARTS}
+    manifest = {"key": key, "format": FORMAT, "statistics": split.statistics, "hashes": hashes}
+    write_yaml(folder / _MANIFEST, manifest)
+    folder.chmod(0o777 & ~umask())  # a temporary folder is for its owner alone; an entry is for all that may
+
+
+def _put(temporary: Path, entry: Path, key: str) -> bool:
+    """Move a new entry to its place; whether one that is whole is there then."""
+    for _ in range(2):
+        with suppress(OSError):
+            os.rename(temporary, entry)
+            return True
+        if _read(entry, key) is not None:  # another process was faster
+            return True
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                entry.unlink()
+    return False

@@ -146,8 +146,9 @@ class _Torch:
         import torch
 
         if isinstance(state, dict) and hasattr(state.get("config"), "final_config_dict"):
-            score = float(state["best_valid_score"])  # a NumPy scalar
-            state = {**state, "config": dict(state["config"].final_config_dict), "best_valid_score": score}
+            state = {**state, "config": dict(state["config"].final_config_dict)}
+            if "best_valid_score" in state:  # what is saved in pre-training has none
+                state["best_valid_score"] = float(state["best_valid_score"])  # a NumPy scalar
         torch.save(state, file)
 
 

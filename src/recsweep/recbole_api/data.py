@@ -1,12 +1,9 @@
-"""RecBole's data sets: read, split, taken apart for the cache, put together for a trial."""
+"""RecBole's data sets: read, split, put together for a trial."""
 
 from __future__ import annotations
 
 import copy
 import importlib
-import io
-import logging
-import pickle
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,48 +13,21 @@ import torch
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.settings import SPLIT_SEED, TIME_ORDER
 
-from recbole.config.configurator import Config  # isort: skip
 from recbole.data.interaction import Interaction  # isort: skip
 from recbole.data.utils import data_preparation  # isort: skip
 from recbole.utils import ModelType, dataset_arguments, init_seed  # isort: skip
 
 # A float32 between 0 and 1 tells this many equally spaced values apart.
 MAX_EXACT_RANKS = 2**23
-_DATASET_ARGUMENTS = tuple(dataset_arguments)
+# RecBole's own list leaves out what shapes a graph, and a data set for decision trees.
+_DATASET_ARGUMENTS = (
+    *dataset_arguments,
+    *("kg_reverse_r", "entity_kg_num_interval", "relation_kg_num_interval"),
+    *("convert_token_to_onehot", "token_num_threshold"),
+)
 _CLASS_BY_TYPE = {
     ModelType.SEQUENTIAL: "SequentialDataset",
     ModelType.KNOWLEDGE: "KnowledgeBasedDataset",
-}
-# What a cached data set may consist of. Tensors travel apart from it (`torch.load` weights only).
-# Of these modules the classes that they define, and nothing that they merely import (`os`, `pickle`).
-_SAFE_PREFIXES = (
-    "recbole.data.dataset.",
-    "recbole.data.interaction",
-    "recbole.utils.enum_type",
-    "pandas.core.",
-    "pandas._libs.",
-)
-_SAFE_NAMES = {
-    ("builtins", name)
-    for name in ("set", "frozenset", "slice", "dict", "list", "tuple", "range", "bytearray", "complex")
-} | {
-    ("collections", "OrderedDict"),
-    ("collections", "defaultdict"),
-    ("collections", "Counter"),
-    ("builtins", "int"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("copyreg", "_reconstructor"),
-    ("builtins", "object"),
-    ("pandas.core.indexes.base", "_new_Index"),
-    ("pandas._libs.internals", "_unpickle_block"),
-    ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
 }
 
 
@@ -145,57 +115,6 @@ def _normalize_with_exact_times(dataset: Any) -> None:
     dataset.inter_feat[dataset.time_field] = np.asarray(ranks / scale, dtype=np.float64)
 
 
-def dump_split(split: Split) -> tuple[bytes, dict[str, torch.Tensor]]:
-    """A split as an object description and its tensors, to be stored apart."""
-    tensors: dict[str, torch.Tensor] = {}
-    names: dict[int, str] = {}
-
-    class _Pickler(pickle.Pickler):
-        def persistent_id(self, obj: Any) -> Any:
-            if isinstance(obj, torch.Tensor):
-                name = names.setdefault(id(obj), f"t{len(names)}")
-                tensors[name] = obj
-                return ("tensor", name)
-            if isinstance(obj, Config):
-                return ("config",)
-            if isinstance(obj, logging.Logger):
-                return ("logger",)
-            return None
-
-    buffer = io.BytesIO()
-    _Pickler(buffer, protocol=5).dump((split.whole, split.parts))
-    # A slice of a larger tensor would drag the whole storage into the file.
-    compact = {name: tensor.clone() for name, tensor in tensors.items()}
-    return buffer.getvalue(), compact
-
-
-def load_split(description: bytes, tensors: dict[str, torch.Tensor]) -> Split:
-    """The inverse of `dump_split`. Only classes of data sets are made, nothing else is called.
-
-    Raises:
-        pickle.UnpicklingError: the description names anything else.
-    """
-
-    class _Unpickler(pickle.Unpickler):
-        def find_class(self, module: str, name: str) -> Any:
-            if (module, name) in _SAFE_NAMES:
-                return super().find_class(module, name)
-            if module.startswith(_SAFE_PREFIXES) and "." not in name:  # `os.system` would be followed
-                found = super().find_class(module, name)
-                if isinstance(found, type) and found.__module__.startswith(_SAFE_PREFIXES):
-                    return found
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of a prepared data set")
-
-        def persistent_load(self, pid: Any) -> Any:
-            kind, *rest = pid
-            if kind == "tensor":
-                return tensors[rest[0]]
-            return logging.getLogger() if kind == "logger" else None
-
-    whole, parts = _Unpickler(io.BytesIO(description)).load()
-    return Split(whole, parts)
-
-
 def make_loaders(config: TypedConfig, split: Split) -> tuple[Any, Any, Any]:
     """Fresh training, validation and test loaders of one trial over a shared split.
 
@@ -216,6 +135,7 @@ def interaction(fields: dict[str, torch.Tensor]) -> Any:
 def _for_trial(dataset: Any, config: TypedConfig) -> Any:
     own = copy.copy(dataset)
     own.config = config
+    own.dataset_path = config["data_path"]  # where this trial's data are, not where the split was made
     for name in ("inter_feat", "user_feat", "item_feat"):
         feature = getattr(own, name, None)
         if feature is not None and hasattr(feature, "interaction"):
