@@ -38,6 +38,7 @@ ORDER = [
         "datasets",
         "setting_checks",
         "checks",
+        "data_checks",
         "plan",
         "fast",
         "training",

@@ -293,6 +293,14 @@ class DatasetConfig(_Frozen):
     min_user_interactions: int = Field(0, ge=0)
     min_item_interactions: int = Field(0, ge=0)
     """Users and items with fewer interactions are dropped, again and again until none is left."""
+    remove_duplicates: Literal["first", "last"] | None = None
+    """Which of a user's interactions with the same item stays; None: all of them."""
+    label_threshold: dict[str, float] = Field({}, max_length=1)
+    """`{rating: 4}` labels rows rated 4 and above 1 and the others 0, for models that learn from labels."""
+    numerical_features: tuple[str, ...] = ()
+    """Columns of numbers that models with features embed; they look at no other number."""
+    normalize: tuple[str, ...] = ()
+    """Columns of numbers that are scaled to lie between 0 and 1."""
     max_sequence_length: int = Field(50, ge=1)
     time_order: Literal["exact", "recbole"] = "exact"
     """`recbole` rounds timestamps to float32 as RecBole does, and loses the order of close ones."""

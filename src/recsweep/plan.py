@@ -21,6 +21,7 @@ from recsweep.config import (
     SweepConfig,
     TrainingConfig,
 )
+from recsweep.data_checks import check_needs
 from recsweep.datasets.check import DataFiles, check_dataset, find_files
 from recsweep.documents import nearest
 from recsweep.errors import InputError, UserError
@@ -191,7 +192,7 @@ class StudyPlan:
         if search.transfer:
             how["transfer"] = True
         parts: dict[str, Any] = {
-            "dataset": self.dataset.model_dump(exclude={"path"}),
+            "dataset": _defining_dataset(self.dataset),
             "data": dict(self.files.hashes),
             "model": _defining_model(self.model),
             "training": _defining(self.sweep.training),
@@ -299,6 +300,13 @@ def _defining_model(model: ModelConfig) -> dict[str, Any]:
     return plain
 
 
+def _defining_dataset(dataset: DatasetConfig) -> dict[str, Any]:
+    """A data set file's part; what is as it was before there was a choice is left out."""
+    choices = ("remove_duplicates", "label_threshold", "numerical_features", "normalize")
+    usual = {name for name in choices if getattr(dataset, name) == DatasetConfig.model_fields[name].default}
+    return dataset.model_dump(exclude={"path", *usual})
+
+
 def _defining(training: TrainingConfig) -> dict[str, Any]:
     """What decides a result. What is as it was before there was a choice is left out: old studies go on."""
     left_out = {"device", "eval_batch_size"}
@@ -329,6 +337,7 @@ def plan_sweep(sweep: Sweep) -> list[StudyPlan]:
     """
     check_sweep(sweep)
     studies = list(_studies(sweep))
+    check_needs(sweep, {study.dataset_name: study.files for study in studies})
     for study in studies:
         _check_grid(study)
     return studies

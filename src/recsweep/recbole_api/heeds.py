@@ -8,6 +8,7 @@ values that its source compares a setting with.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import math
 import re
 from functools import cache
@@ -28,6 +29,8 @@ _POSITIVE = re.compile(r"temperature|tau$|^ssl_temp$|^layer_norm_eps$")
 _NOT_NEGATIVE = re.compile(r"^learning_rate$|^weight_decay$|^reg_weights?(_\d)?$")
 _WEIGHTS_FROM_FILES = re.compile(r"_path$|^warm_up$|^xgb_model$")
 _ACTIVATION = re.compile(r"act_func$")
+_PACKAGES = {"louvain": "community"}
+"""Packages that RecBole imports for one value of a setting."""
 _CLIPPING = {"max_norm": "a number > 0", "norm_type": "a number", "error_if_nonfinite": "true or false"}
 
 
@@ -39,6 +42,8 @@ def mistake(model: str, key: str, value: Any) -> Mistake | None:
         return _clipping(value)
     if _WEIGHTS_FROM_FILES.search(key):
         return _unless(value in (None, ""), "reads weights from a file, which a trial never does", "drop it")
+    if (model, key) == ("LDiffRec", "n_cate"):
+        return _unless(value == 1, "reads item vectors from a pickle, which a trial never does", "use 1")
     default = shipped(model, key)
     if key == "transform":
         return _unless(value == default, f"is part of the model: {_text(default)}", "drop it")
@@ -158,6 +163,8 @@ def _word(model: str, key: str, value: Any, default: str) -> Mistake | None:
             return None
         return f"RecBole has no optimizer `{value}`, and would train with Adam", nearest(value, known)
     known_words = choices(model, key)
+    if (package := _PACKAGES.get(value, "")) and importlib.util.find_spec(package) is None:
+        return f"`{value}` needs the Python package {package}, which is not installed", "use another"
     if value in known_words or (len(known_words) < 2 and key != "loss_type"):
         return None
     return f"{model} knows no `{key}: {value}`", nearest(value, known_words)

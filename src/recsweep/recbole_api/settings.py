@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from recsweep.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
-from recsweep.recbole_api import catalog
+from recsweep.recbole_api import catalog, negatives
+from recsweep.recbole_api.needs import LABEL
 
 BUILTIN_DATASET = "ml-100k"
 TIME_ORDER = "time_order"
@@ -37,16 +38,26 @@ def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]
         "item_inter_num_interval": _at_least(dataset.min_item_interactions),
         "MAX_ITEM_LIST_LENGTH": dataset.max_sequence_length,
         "eval_args": eval_args(dataset),
+        # RecBole's own configs set the next two behind the back, for ml-100k and for context models.
+        "threshold": dict(dataset.label_threshold) or None,
+        "normalize_all": folder is None and not dataset.normalize,
         TIME_ORDER: dataset.time_order,
     }
+    if dataset.remove_duplicates:
+        settings["rm_dup_inter"] = dataset.remove_duplicates
+    if dataset.numerical_features:
+        settings["numerical_features"] = list(dataset.numerical_features)
+    if dataset.normalize:
+        settings["normalize_field"] = list(dataset.normalize)
     return settings if folder else {k: v for k, v in settings.items() if k != "data_path"}
 
 
 def columns(dataset: DatasetConfig) -> dict[str, list[str]]:
-    """Columns to load by file suffix: user, item, time and what `keep` filters by."""
+    """Columns to load by file suffix: user, item, time, what `keep` filters by and labels come from."""
     if dataset.columns is not None:
         return {suffix: list(names) for suffix, names in dataset.columns.items()}
-    names = [dataset.user_field, dataset.item_field, dataset.time_field, *dataset.keep]
+    names = [dataset.user_field, dataset.item_field, dataset.time_field]
+    names += [*dataset.keep, *dataset.label_threshold]
     return {"inter": list(dict.fromkeys(names))}
 
 
@@ -88,6 +99,7 @@ def trial_settings(
     settings: dict[str, Any] = {
         "model": model.model,
         **data_settings(dataset, folder),
+        "repeatable": catalog.models()[model.model] == "sequential",
         "epochs": training.epochs,
         "stopping_step": training.stopping_step,
         "eval_step": training.eval_step,
@@ -106,8 +118,8 @@ def trial_settings(
     }
     if dataset.split.order == "random":
         settings[SPLIT_SEED] = split_seed
-    if "train_neg_sample_args" not in settings and trains_without_negatives(model, params):
-        settings["train_neg_sample_args"] = None
+    if negatives.KEY not in settings and trains_without_negatives(dataset, model, params):
+        settings[negatives.KEY] = None
     return settings
 
 
@@ -141,7 +153,19 @@ def searched_metrics(evaluation: EvaluationConfig) -> list[tuple[str, int]]:
     return found
 
 
-def trains_without_negatives(model: ModelConfig, params: Mapping[str, Any]) -> bool:
-    """RecBole refuses negative sampling for sequential models with a cross-entropy loss."""
+def trains_without_negatives(dataset: DatasetConfig, model: ModelConfig, params: Mapping[str, Any]) -> bool:
+    """Whether a trial must draw no negatives, which RecBole would draw or refuse.
+
+    The loss ranks all items (RecBole refuses negatives for sequential models with a cross-entropy loss), or
+    the labels are the data's own, which drawn negatives would take the place of.
+    """
+    use = negatives.use(model.model)
+    if use == "labels":
+        return gives_labels(dataset) and catalog.models()[model.model] != "knowledge"
     loss = {**catalog.published_defaults(model.model), **model.fixed, **params}.get("loss_type")
-    return catalog.models()[model.model] == "sequential" and loss == "CE"
+    return use == "not at all" or (use == "unless CE" and loss == "CE")
+
+
+def gives_labels(dataset: DatasetConfig) -> bool:
+    """Whether the rows of a data set are labelled: by a threshold, or in a column."""
+    return bool(dataset.label_threshold) or LABEL in columns(dataset).get("inter", [])
