@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 
 from helpers.light_worker import fork_context
 from recsweep.config import ModelConfig
-from recsweep.errors import InputError, StoreUnavailable, StudyChanged, SweepPaused
+from recsweep.errors import InputError, StoreDamaged, StoreUnavailable, StudyChanged, SweepPaused
 from recsweep.owner import this_process
 from recsweep.study import CRASH, DIVERGED, DUPLICATE, ERROR, INTERRUPTED, Claim, Store, best, tables
 from recsweep.study.backend import Slot
@@ -560,7 +560,7 @@ def test_a_store_that_breaks_during_a_sweep_is_one_line_too(sqlite_store, tmp_pa
     sqlite_store.close()
     for path in tmp_path.glob("store-0.db*"):
         path.write_bytes(b"this is no database" * 500)
-    with pytest.raises(StoreUnavailable, match="no trial is lost") as caught:
+    with pytest.raises(StoreDamaged, match="is damaged; file is not a database; put back a copy") as caught:
         study.claim(1, ME)
     assert "\n" not in str(caught.value)
 

@@ -4,6 +4,8 @@ RecsweepError
 ├── UserError (exit 2)         the user can fix it
 │   ├── InputError             a file or an option: ``FILE:LINE:COLUMN: problem; fix``
 │   ├── StudyChanged           the config no longer matches the study in the store
+│   ├── StudyForeign           another program made the study of that name
+│   ├── StoreDamaged           the store is not whole
 │   └── UnsupportedEnvironment a library in a version that is known to give wrong results
 ├── SweepPaused (exit 3)       not a trial's fault; run again later, nothing is lost
 │   ├── StoreUnavailable       the store cannot be reached or written
@@ -73,6 +75,14 @@ class InputError(UserError):
 
 class StudyChanged(UserError):
     """The study in the store was made from another definition."""
+
+
+class StudyForeign(UserError):
+    """The study in the store was made by something else: its trials are none of ours."""
+
+
+class StoreDamaged(UserError):
+    """The store is not whole: a file that was cut off, an attribute that was overwritten."""
 
 
 class UnsupportedEnvironment(UserError):

@@ -14,13 +14,14 @@ import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 
 from recsweep.errors import InputError, StoreUnavailable
 from recsweep.study.backend import Backend
 from recsweep.study.generic import Generic
+from recsweep.study.journal import WholeJournal
 from recsweep.study.postgres import Postgres
 from recsweep.study.tables import INDEXES, Tables, advisory_lock, file_lock
+from recsweep.study.wholeness import check_sqlite, damaged, is_damage, other_schema
 
 LOCK_TIMEOUT_SECONDS = 60
 JOURNAL = "journal:///"
@@ -37,7 +38,7 @@ def open_backend(url: str) -> Backend:
     if url.startswith(JOURNAL):
         path = Path(url.removeprefix(JOURNAL))
         path.parent.mkdir(parents=True, exist_ok=True)
-        return Generic(JournalStorage(JournalFileBackend(str(path))), url, f"{path}.slots")
+        return Generic(JournalStorage(WholeJournal(path)), url, f"{path}.slots")
     try:
         storage = _open_database(url)
     except (sqlalchemy.exc.ArgumentError, ImportError) as error:
@@ -57,12 +58,16 @@ def _open_database(url: str) -> RDBStorage:
     if is_sqlite:
         if dialect.database:
             Path(dialect.database).parent.mkdir(parents=True, exist_ok=True)
+            check_sqlite(Path(dialect.database), url)
         arguments: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}
     else:  # a connection that broke is found when it is used, and the step tried again (`Patience`)
         arguments = {"pool_pre_ping": False}
     with warnings.catch_warnings(), schema_lock(url):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = RDBStorage(url, engine_kwargs=arguments)
+        try:
+            storage = RDBStorage(url, engine_kwargs=arguments)
+        except RuntimeError as error:
+            raise other_schema(dialect.render_as_string(hide_password=True), str(error)) from None
         if is_sqlite:
             _tune_sqlite(storage.engine)
         _add_indexes(storage.engine)
@@ -203,6 +208,8 @@ def store_errors(url: str) -> Iterator[None]:
         text = _reason(error)
         is_url = "://" in url and not url.startswith(JOURNAL)
         place = sqlalchemy.engine.make_url(url).render_as_string(hide_password=True) if is_url else url
+        if is_damage(text):
+            raise damaged(place, text) from error
         full = any(word in text for word in ("full", "No space", "disk I/O"))
         advice = "free some disk space" if full else "make it reachable"
         raise StoreUnavailable(

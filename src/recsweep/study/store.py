@@ -13,7 +13,7 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
-from recsweep.errors import StudyChanged
+from recsweep.errors import StudyChanged, StudyForeign
 from recsweep.files import canonical_json
 from recsweep.study.database import Patience, open_backend, store_errors
 from recsweep.study.study import Study
@@ -75,6 +75,7 @@ class Store:
                 trial failed, and start anew.
 
         Raises:
+            StudyForeign: another program made it.
             StudyChanged: trials of the study came to something or run, and it was made from another
                 definition. Slots that wait, or were given back, do not hold it to that.
         """
@@ -87,6 +88,10 @@ class Store:
             return self._study(name)
 
         study = self.patience.call(make)
+        self._require_ours(study)
+        if self._is_to_turn(study, _stored_form(definition), directions):
+            self.patience.call(lambda again: self._delete(study))
+            study = self.patience.call(make)
         change = _change(study, definition)
         if change and not restart:
             _refuse_if_touched(study, change)
@@ -94,8 +99,7 @@ class Store:
             with store_errors(self.url):
                 if restart or any(trial.state != "waiting" for trial in study.trials()):
                     self._archive(study)
-                with contextlib.suppress(KeyError):  # another process was faster
-                    self.optuna_storage.delete_study(study.id)
+                self._delete(study)
             return self.open_study(name, definition, maximize=maximize)
         wanted = _stored_form(definition)
         if _stored_form(study.attributes.get("definition", {})) != wanted:
@@ -115,12 +119,14 @@ class Store:
         """The study of that name, or None. Makes nothing.
 
         Raises:
+            StudyForeign: another program made it.
             StudyChanged: a definition is given, and the study was made from another one.
         """
         try:
             study = self.patience.call(lambda again: self._study(name))
         except KeyError:
             return None
+        self._require_ours(study)
         change = _change(study, definition) if definition is not None else None
         if change:
             raise StudyChanged(change)
@@ -139,6 +145,33 @@ class Store:
         _refuse_if_touched(study, change)
         return None
 
+    def _require_ours(self, study: Study) -> None:
+        """Refuse a study with trials that are not of our making; an empty one may be anybody's."""
+        if "definition" not in study.attributes and (trials := self._count(study)):
+            raise _foreign(study, f"it has {trials} trial{'s' if trials > 1 else ''} and no definition")
+
+    def _count(self, study: Study) -> int:
+        return self.patience.call(lambda again: self.optuna_storage.get_n_trials(study.id))
+
+    def _is_to_turn(self, study: Study, definition: Any, wanted: Sequence[StudyDirection]) -> bool:
+        """Whether a study of ours, empty so far, was opened to go another way.
+
+        Raises:
+            StudyForeign: it goes another way than its definition says.
+        """
+        stored = self.patience.call(lambda again: self.optuna_storage.get_study_directions(study.id))
+        known = study.attributes.get("definition")
+        if list(stored) == list(wanted) or (known is not None and _stored_form(known) != definition):
+            return list(stored) != list(wanted) and not self._count(study)
+        if known is None or self._count(study):
+            ways = "/".join(direction.name.lower() for direction in stored)
+            raise _foreign(study, f"its objectives are to {ways}, and not what the sweep searches for")
+        return True
+
+    def _delete(self, study: Study) -> None:
+        with contextlib.suppress(KeyError):  # another process was faster
+            self.optuna_storage.delete_study(study.id)
+
     def _study(self, name: str) -> Study:
         """A study, the same object as long as it is the same study: it remembers what it has read."""
         study_id = self.optuna_storage.get_study_id_from_name(name)
@@ -150,7 +183,12 @@ class Store:
     def studies(self, prefix: str) -> list[Study]:
         """The studies whose names begin so, without archived ones."""
         names = [name for name in self.names() if name.startswith(prefix) and "@" not in name]
-        return [study for name in names if (study := self.find_study(name)) is not None]
+        found: list[Study] = []
+        for name in names:
+            with contextlib.suppress(StudyForeign):
+                study = self.find_study(name)
+                found += [study] if study is not None else []
+        return found
 
     def names(self) -> list[str]:
         """Names of all studies."""
@@ -168,6 +206,13 @@ class Store:
         optuna.copy_study(
             from_study_name=study.name, from_storage=storage, to_storage=storage, to_study_name=archive
         )
+
+
+def _foreign(study: Study, why: str) -> StudyForeign:
+    return StudyForeign(
+        f"the study {study.name} was not made by recsweep; {why}; it is left alone: give the sweep a new "
+        "name, the study another one (--study-name), or take another store (--storage)"
+    )
 
 
 def _stored_form(definition: Mapping[str, Any]) -> Any:

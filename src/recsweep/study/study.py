@@ -12,7 +12,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
-from recsweep.errors import SweepPaused
+from recsweep.errors import StoreDamaged, SweepPaused
 from recsweep.files import to_plain
 from recsweep.owner import Owner
 from recsweep.space import Params, Space
@@ -30,6 +30,7 @@ from recsweep.study.trial import (
     latest,
     owner_alive,
 )
+from recsweep.study.wholeness import check_study
 
 STALE_AFTER_SECONDS = 90.0
 """A running trial whose process cannot be seen from here is given up after this long without a
@@ -72,8 +73,21 @@ class Study:
 
     @property
     def attributes(self) -> dict[str, Any]:
+        """What is kept with the study.
+
+        Raises:
+            StoreDamaged: some of it is not what recsweep writes.
+        """
         storage = self._backend.storage
-        return self._patience.call(lambda again: dict(storage.get_study_user_attrs(self.id)))
+        try:
+            found = self._patience.call(lambda again: dict(storage.get_study_user_attrs(self.id)))
+        except ValueError as error:
+            raise StoreDamaged(
+                f"the store is damaged; what stands with the study {self.name} is no JSON ({error}); "
+                "put back a copy of the store, or give the sweep a new name"
+            ) from None
+        check_study(self.name, found)
+        return found
 
     def set_attribute(self, name: str, value: Any) -> None:
         storage, plain = self._backend.storage, to_plain(value)

@@ -26,6 +26,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from recsweep.study.backend import Backend, Change, Slot
 from recsweep.study.trial import STATES, Trial, from_attributes
+from recsweep.study.wholeness import read_json
 
 _TRIALS: Table = models.TrialModel.__table__
 _ATTRIBUTES: Table = models.TrialUserAttributeModel.__table__
@@ -366,7 +367,7 @@ def _attributes(connection: Connection, ids: Sequence[int], *names: str) -> dict
         if names:
             query = query.where(_ATTRIBUTES.c.key.in_(names))
         for trial_id, name, text in connection.execute(query):
-            found[trial_id][name] = json.loads(text)
+            found[trial_id][name] = read_json(text, trial_id, name)
     return found
 
 

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from recsweep.owner import Owner
 from recsweep.space import Choice, LogUniform, Params, QUniform, RandInt
+from recsweep.study.wholeness import check_trial
 
 # Failures that do not count: the slot goes back.
 INTERRUPTED, DUPLICATE = "interrupted", "duplicate"
@@ -156,6 +157,7 @@ def from_attributes(
     finished: datetime | None = None,
 ) -> Trial:
     """A trial from what Optuna keeps of it; most of it are attributes that we wrote."""
+    check_trial(number, attributes, BID)
     setup = attributes.get("setup", {})
     failed = state in ("failed", "pruned")
     return Trial(

@@ -1,0 +1,167 @@
+"""Whether a store is ours, and whole: what is looked at when it is opened and when it is read.
+
+What another program made is refused and never changed; what is damaged is said, with what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from recsweep.errors import StoreDamaged, UserError
+
+_SQLITE = b"SQLite format 3\0"
+_DAMAGE = ("malformed", "file is not a database", "database corruption", "invalid page", "is corrupted")
+"""How databases say that a file of theirs is not whole."""
+_LOCK_SECONDS = 60.0
+_whole: set[tuple[str, int]] = set()
+"""SQLite files that were found whole by this process; each is looked at once."""
+
+
+def is_damage(text: str) -> bool:
+    """Whether a database's message says that its file is not whole."""
+    return any(words in text for words in _DAMAGE)
+
+
+def damaged(store: str, what: str) -> StoreDamaged:
+    """A store that is not whole, and what to do."""
+    way = "put back a copy of it"
+    if store.startswith("sqlite"):
+        file = store.removeprefix("sqlite:///")
+        way += f", or save what can be read: sqlite3 {file} .recover | sqlite3 saved.db, then --storage"
+        way += " sqlite:///saved.db"
+    return StoreDamaged(f"the store {store} is damaged; {what}; {way}")
+
+
+def check_sqlite(file: Path, store: str) -> None:
+    """See that a file is a SQLite database, whole, and one of Optuna's; what is not there will be made.
+
+    Args:
+        store: its address, as it may be shown.
+
+    Raises:
+        UserError: it is none, or holds something else.
+        StoreDamaged: it is not whole.
+    """
+    if not file.is_file() or not file.stat().st_size:
+        return
+    seen = (str(file.resolve()), file.stat().st_ino)
+    if seen in _whole:
+        return
+    with file.open("rb") as content:
+        if content.read(len(_SQLITE)) != _SQLITE:
+            raise UserError(f"the store {store} is no SQLite database; give the path of one, or a new name")
+    try:
+        with closing(sqlite3.connect(file, timeout=_LOCK_SECONDS)) as connection:
+            found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+            tables = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.DatabaseError as error:
+        if is_damage(str(error)):
+            raise damaged(store, str(error)) from None
+        return  # locked, or not to be read: it is opened next, and says so there
+    if found != ["ok"]:
+        raise damaged(store, f"PRAGMA quick_check: {'; '.join(' '.join(found).split(chr(10))[:3])}")
+    if tables and not {"studies", "version_info"} <= tables:
+        raise UserError(
+            f"the store {store} is a database of another program (its first table: {min(tables)}); "
+            "give the path of another one, or a new name"
+        )
+    _whole.add(seen)
+
+
+def other_schema(store: str, message: str) -> UserError:
+    """A store whose tables were made by a version of Optuna that wants other ones."""
+    return UserError(
+        f"the store {store} has the tables of another version of Optuna; {message.split('. ')[0].strip()}; "
+        "bring a copy of it up to date with `optuna storage upgrade --storage URL`, or take another store"
+    )
+
+
+# -- what we write with a study and its trials ---------------------------------------------------
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _has(**kinds: type | tuple[type, ...]) -> Callable[[Any], bool]:
+    """Whether a value is a mapping with these keys, of these kinds."""
+    return lambda value: (
+        isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in kinds.items())
+    )
+
+
+def _is_result(value: Any) -> bool:
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        return False
+    metrics, seconds = value.get("metrics", {}), value.get("seconds", 0.0)
+    ours = not value or "metrics" in value or "seconds" in value
+    return (
+        ours and isinstance(metrics, dict) and all(map(_is_number, metrics.values())) and _is_number(seconds)
+    )
+
+
+_OWNER = _has(place=str, pid=int)
+_OF_TRIALS: dict[str, Callable[[Any], bool]] = {
+    "slot": _is_count,
+    "attempt": _is_count,
+    "crashes": _is_count,
+    "alone": lambda value: isinstance(value, bool),
+    "setup": _has(params=dict, environment=dict, seed=(int, type(None))),
+    "result": _is_result,
+    "failure": _has(kind=str, message=str),
+    "inherited": _has(phase=str, slot=int),
+    "owner": _OWNER,
+}
+_OF_STUDIES: dict[str, Callable[[Any], bool]] = {
+    "definition": lambda value: isinstance(value, dict),
+    "starts": lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
+    "test": _has(trial_id=int, metrics=dict),
+}
+
+
+def check_trial(number: int, attributes: Mapping[str, Any], bid: str) -> None:
+    """See that what stands with a trial is what recsweep writes.
+
+    Args:
+        bid: how the names of bids begin.
+
+    Raises:
+        StoreDamaged: something else stands there.
+    """
+    for name, value in attributes.items():
+        fits = _OWNER if name.startswith(bid) else _OF_TRIALS.get(name)
+        if fits is not None and not fits(value):
+            raise _no_attribute(f"trial {number}", name, value)
+
+
+def check_study(study: str, attributes: Mapping[str, Any]) -> None:
+    """Likewise, of a study."""
+    for name, value in attributes.items():
+        if (fits := _OF_STUDIES.get(name)) is not None and not fits(value):
+            raise _no_attribute(f"study {study}", name, value)
+
+
+def read_json(text: str, trial_id: int, name: str) -> Any:
+    """An attribute as it stands in the database."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise _no_attribute(f"the trial with the id {trial_id}", name, text) from None
+
+
+def _no_attribute(of: str, name: str, value: Any) -> StoreDamaged:
+    text = json.dumps(value, default=str)
+    shown = text if len(text) <= 60 else f"{text[:60]}…"
+    return StoreDamaged(
+        f"the store is damaged; the attribute `{name}` of {of} is {shown}, which recsweep did not write; "
+        "put back a copy of the store, or give the sweep a new name"
+    )
