@@ -38,6 +38,7 @@ from scipy import stats
 
 from recsweep import training
 from recsweep.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from recsweep.datasets.prepare import open_tables
 from recsweep.fast import native
 from recsweep.fast import trainer as fast
 from recsweep.fast.stream import Stream
@@ -156,7 +157,8 @@ def exact_part(models: list[str], arguments: argparse.Namespace, scratch: Path) 
             settings = settings_of(model, loss, FULL, arguments.epochs, without_dropout(model))
             key = f"{catalog.models()[model]} {'load_col' in item_columns(model)}"
             if key not in splits:
-                splits[key] = build_split(TypedConfig(settings, CPU, scratch))
+                config = TypedConfig(settings, CPU, scratch)
+                splits[key] = build_split(config, open_tables(config))
             batches = None if arguments.batches == 0 or model in WHOLE else arguments.batches
             split = cut(splits[key], batches and batches * int(settings["train_batch_size"]))
             reference = train(settings, split, RECBOLE, scratch)
@@ -315,7 +317,8 @@ def dropout_part(models: list[str], arguments: argparse.Namespace, scratch: Path
     for model in models:
         settings = settings_of(model, "CE", FIVE_STARS, arguments.dropout_epochs, {"learning_rate": 0.003})
         settings["train_batch_size"] = 1024
-        split = build_split(TypedConfig(settings, CPU, scratch))
+        config = TypedConfig(settings, CPU, scratch)
+        split = build_split(config, open_tables(config))
         theirs = scores({**settings, "fast": False}, split, RECBOLE, arguments.seeds)
         for path in PATHS:
             ours = scores(settings, split, path, arguments.seeds)

@@ -3,10 +3,21 @@ from __future__ import annotations
 import pytest
 
 from helpers.workspace import HEADER, ROWS, make_workspace
-from recsweep.datasets.check import find_files, read_header
+from recsweep.datasets.check import check_dataset, find_files
+from recsweep.datasets.read import read_header
 from recsweep.errors import InputError
 from recsweep.files import file_hash
-from recsweep.plan import check_data
+
+
+def check_data(sweep):
+    """Kept interactions by data set; whether their split can work is asked elsewhere."""
+    documents = sweep.dataset_documents
+    return {
+        name: check_dataset(
+            dataset, documents[name], find_files(dataset, documents[name])
+        ).counts.interactions
+        for name, dataset in sweep.datasets.items()
+    }
 
 
 def refused(workspace, message):
@@ -232,3 +243,163 @@ def test_a_header_gives_every_column_its_type_in_order(tmp_path):
         ("c", "token_seq"),
         ("d", "float_seq"),
     ]
+
+
+def with_items(workspace, *lines, suffix="item", header="item_id:token\tclass:token_seq"):
+    path = workspace.inter.with_suffix(f".{suffix}")
+    path.write_text("".join(f"{line}\n" for line in (header, *lines)))
+    return workspace
+
+
+ITEMS = "path: toy\ncolumns: {inter: [user_id, item_id, timestamp], item: [item_id, class]}\n"
+
+
+def remarks(workspace):
+    sweep = workspace.load()
+    document = sweep.dataset_documents["toy"]
+    return check_dataset(sweep.datasets["toy"], document, find_files(sweep.datasets["toy"], document)).remarks
+
+
+def test_files_that_are_already_split_are_not_to_be_renamed(tmp_path):
+    workspace = make_workspace(tmp_path.resolve(), dataset="path: pre\n")
+    folder = tmp_path / "datasets" / "pre"
+    folder.mkdir()
+    for part in ("train", "valid", "test"):
+        (folder / f"pre.{part}.inter").touch()
+    refused(
+        workspace,
+        "{root}/datasets/toy.yaml:1:7: {root}/datasets/pre holds files that are already split "
+        "(pre.test.inter, pre.train.inter, pre.valid.inter), which recsweep does not take yet; "
+        "write all their rows into pre.inter, with one header, and choose a `split`",
+    )
+
+
+def test_an_item_that_is_listed_twice_is_refused_with_both_lines(tmp_path):
+    workspace = make_workspace(tmp_path.resolve(), dataset=ITEMS)
+    with_items(workspace, "1\ta", "", "2\tb", "3\tc", "2\td")
+    refused(
+        workspace,
+        "{root}/datasets/toy/toy.item:6:1: `item_id` '2' stands in line 4 already; "
+        "keep one row of each, with the right values",
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "way", "message"),
+    [
+        (
+            ["1\ta", "2\tb", "99\tc"],
+            "",
+            "2:55: toy.item lists 2 of the 15 items with interactions, not '3': 22 of 24 interactions have "
+            "no features; complete it, or set `without_features: drop` or `keep`",
+        ),
+        (
+            ["i1\ta"],
+            "",
+            "2:55: toy.item lists none of the 15 items with interactions, not '1': 24 of 24 interactions "
+            "have no features; write the same ids in both files",
+        ),
+        (
+            ["i1\ta"],
+            "without_features: drop\n",
+            "1:7: no interaction is left after filtering; use a file with rows",
+        ),
+    ],
+)
+def test_items_that_their_file_lacks_are_refused_with_the_numbers(tmp_path, lines, way, message):
+    workspace = with_items(make_workspace(tmp_path.resolve(), dataset=ITEMS + way), *lines)
+    refused(workspace, f"{{root}}/datasets/toy.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("way", "kept", "done"), [("drop", 2, "are dropped"), ("keep", 24, "are kept with empty")]
+)
+def test_what_becomes_of_unlisted_items_is_said(tmp_path, way, kept, done):
+    dataset = f"{ITEMS}without_features: {way}\n"
+    workspace = with_items(make_workspace(tmp_path, dataset=dataset), "1\ta", "2\tb")
+    assert check_data(workspace.load()) == {"toy": kept}
+    (remark,) = remarks(workspace)
+    assert remark.startswith("toy: toy.item lists 2 of the 15 items with interactions, not '3': 22 of 24")
+    assert done in remark
+
+
+def test_items_that_the_filters_drop_anyway_need_no_features(tmp_path):
+    dataset = f"{ITEMS}min_item_interactions: 2\n"
+    rows = [f"{user}\t{item}\t1" for user in range(3) for item in range(3)] + ["1\t9\t5"]
+    workspace = with_items(make_workspace(tmp_path, dataset=dataset, rows=rows), "0\ta", "1\tb", "2\tc")
+    assert check_data(workspace.load()) == {"toy": 9}
+
+
+def test_a_file_of_features_without_rows_is_refused(tmp_path):
+    workspace = with_items(make_workspace(tmp_path.resolve(), dataset=ITEMS))
+    refused(
+        workspace,
+        "{root}/datasets/toy/toy.item:2:1: the file has no rows; add them, or drop `item` from `columns`",
+    )
+
+
+def test_columns_of_items_must_name_the_item(tmp_path):
+    dataset = ITEMS.replace("[item_id, class]}", "[class]}")
+    workspace = with_items(make_workspace(tmp_path.resolve(), dataset=dataset), "1\ta")
+    refused(
+        workspace, "{root}/datasets/toy.yaml:2:55: `columns.item` must name `item_id`; add `item_id` to it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (
+            "i1 ",
+            "1 id of `item_id` in toy.inter with spaces at an end or invisible characters, such as 'i1 '",
+        ),
+        (
+            "i\u200b1",
+            "such as 'i\\u200b1' in line 3; they are other ids than those without, of which 1 is there too",
+        ),
+        ("\u00a0i2", "such as '\\xa0i2' in line 3; they are other ids than those without"),
+    ],
+)
+def test_ids_that_look_like_others_are_said(tmp_path, odd, said):
+    (remark,) = remarks(make_workspace(tmp_path, rows=["u\ti1\t1", f"u\t{odd}\t2", f"u\t{odd}\t3"]))
+    assert said in remark
+
+
+@pytest.mark.parametrize(
+    ("cells", "separator", "said"),
+    [
+        (["Action|Comedy", "Drama"], "", "hold '|', such as 'Action|Comedy' in line 2"),
+        (["a, b", "c"], "", "1 of its 2 different cells hold ','"),
+        (["Snow White, the film", "b", "c"], "", None),
+        (["Action|Comedy", "Drama"], "sequence_separator: '|'\n", None),
+    ],
+)
+def test_lists_that_seem_to_be_parted_by_another_character_are_said(tmp_path, cells, separator, said):
+    rows = [f"u\t{n}\t{n}" for n in range(len(cells))]
+    workspace = make_workspace(tmp_path, dataset=ITEMS + separator, rows=rows)
+    found = remarks(with_items(workspace, *(f"{n}\t{cell}" for n, cell in enumerate(cells))))
+    assert [said in remark for remark in found] == ([True] if said else [])
+
+
+def test_an_item_without_an_entity_in_the_graph_is_refused(tmp_path):
+    columns = (
+        "columns: {inter: [user_id, item_id, timestamp], kg: [head_id, relation_id, tail_id], "
+        "link: [item_id, entity_id]}\n"
+    )
+    workspace = make_workspace(tmp_path.resolve(), dataset=f"path: toy\n{columns}")
+    header = "head_id:token\trelation_id:token\ttail_id:token"
+    with_items(workspace, "e1\tr\te2", "e3\tr\te4", suffix="kg", header=header)
+    links = [f"{n}\te{n}" for n in range(1, 7)]
+    with_items(workspace, *links, suffix="link", header="item_id:token\tentity_id:token")
+    refused(
+        workspace,
+        "{root}/datasets/toy.yaml:2:92: toy.link lists 4 of the 15 items with interactions, not '5' with an "
+        "entity of the .kg file: 19 of 24 interactions have no features; complete it, or set "
+        "`without_features: drop`",
+    )
+    with_items(workspace, *links, "9\te2", suffix="link", header="item_id:token\tentity_id:token")
+    refused(
+        workspace,
+        "{root}/datasets/toy/toy.link:8:1: `entity_id` 'e2' stands in line 3 already; "
+        "keep one row of each, with the right values",
+    )

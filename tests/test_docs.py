@@ -155,7 +155,8 @@ def examples(tmp_path_factory):
     (shown,) = re.findall(r"```\n(customer_id:token.*?)```", text(CONFIG), flags=re.DOTALL)
     header, *_ = shown.splitlines()
     bought = [f"c1\tp{item}\t5\t{1700000000 + item}" for item in range(6)]
-    for name, lines in [("shop", [header, *bought]), ("plain", ["user_id:token\titem_id:token", "a\tb"])]:
+    plain = ["user_id:token\titem_id:token", *(f"u{n % 3}\ti{n}" for n in range(30))]
+    for name, lines in [("shop", [header, *bought]), ("plain", plain)]:
         folder = root / "data" / name
         folder.mkdir(parents=True)
         (folder / f"{name}.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -171,7 +172,7 @@ def test_the_examples_of_the_config_page_are_a_sweep_that_loads(examples):
     (examples / "config" / "models" / "BPR.yaml").write_text(model, encoding="utf-8")
     sweep = load_sweep(examples / "config" / "shop.yaml", {"datasets": "plain", "models": "BPR"})
     assert [plan.label for plan in plan_sweep(sweep)] == ["plain/BPR"]
-    assert check_data(sweep) == {"plain": 1}
+    assert check_data(sweep) == {"plain": 30}
 
 
 def test_the_example_of_conditions_has_the_combinations_that_it_says(examples):

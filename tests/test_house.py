@@ -77,7 +77,7 @@ IMPORTERS = {
     "rich": {"progress"},
     "yaml": {"files", "documents", "recbole_api"},
     "pydantic": {"config", "documents", "loading", "space"},
-    "pandas": set(),
+    "pandas": {"recbole_api"},
     "ray": set(),
 }
 

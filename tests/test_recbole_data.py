@@ -18,7 +18,7 @@ import yaml
 from recsweep.datasets.prepare import prepare, split_key
 from recsweep.loading import load_sweep
 from recsweep.plan import StudyPlan, plan_sweep
-from recsweep.recbole_api import catalog, data
+from recsweep.recbole_api import catalog, frames
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
 
@@ -100,7 +100,7 @@ def test_with_recboles_rounded_times_a_few_users_are_not(make_plan):
 
 def test_the_order_stays_exact_where_ranks_are_counted_within_users(tmp_path, monkeypatch):
     overall = held_out(prepared(make_tiny(tmp_path / "a")).split)
-    monkeypatch.setattr(data, "MAX_EXACT_RANKS", 3)
+    monkeypatch.setattr(frames, "MAX_EXACT_RANKS", 3)
     within = held_out(prepared(make_tiny(tmp_path / "b")).split)
     assert within == overall
     assert within["u1"] == ["i4", "i5"]

@@ -301,6 +301,12 @@ class DatasetConfig(_Frozen):
     """Columns of numbers that models with features embed; they look at no other number."""
     normalize: tuple[str, ...] = ()
     """Columns of numbers that are scaled to lie between 0 and 1."""
+    max_user_interactions: int | None = Field(None, ge=1)
+    """Users with more are dropped, such as those who have seen every item."""
+    without_features: Literal["refuse", "drop", "keep"] = "refuse"
+    """What becomes of interactions whose user or item `.user`, `.item` or `.link` does not list."""
+    sequence_separator: str | None = Field(None, min_length=1)
+    """What parts the values in a cell of a `token_seq` or `float_seq`. None: spaces."""
     max_sequence_length: int = Field(50, ge=1)
     time_order: Literal["exact", "recbole"] = "exact"
     """`recbole` rounds timestamps to float32 as RecBole does, and loses the order of close ones."""

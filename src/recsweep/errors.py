@@ -13,6 +13,7 @@ RecsweepError
 │       └── LimitReached       a limit of time has ended it before its first trial
 ├── StudiesFailed (exit 1)     the end of a sweep in which some studies came to no end; lists them
 ├── EngineStateError (exit 1)  a search library did not leave the state that we read
+├── SplitMismatch (exit 1)     a split does not hold the rows that were checked
 └── TrialError                 a trial's own fault: recorded with its reason, the study goes on
     ├── TrialDiverged          NaN or infinite loss or score
     ├── TrialPruned            too poor to go on; recorded with its best until then
@@ -121,6 +122,10 @@ class StudiesFailed(RecsweepError):
 
 class EngineStateError(RecsweepError):
     """A search library did not leave behind the state that we read from it."""
+
+
+class SplitMismatch(RecsweepError):
+    """A prepared split does not hold the interactions that were read and checked."""
 
 
 class TrialError(RecsweepError):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from recsweep import space as spaces
-from recsweep.checks import check_sweep
+from recsweep.checks import check_sweep, single_models
 from recsweep.config import (
     MODEL_PARAMETER,
     SECONDS,
@@ -23,13 +23,14 @@ from recsweep.config import (
 )
 from recsweep.data_checks import check_needs
 from recsweep.datasets.check import DataFiles, check_dataset, find_files
+from recsweep.datasets.feasible import Models, check_split
 from recsweep.documents import nearest
 from recsweep.errors import InputError, UserError
 from recsweep.files import content_hash, to_plain
 from recsweep.loading import Sweep
 from recsweep.paths import Outputs
 from recsweep.recbole_api import catalog
-from recsweep.recbole_api.settings import trial_settings
+from recsweep.recbole_api.settings import searched_metrics, trial_settings
 
 LARGE_GRID = 1000
 _SEED_SPACE = 2**31 - 1
@@ -302,7 +303,10 @@ def _defining_model(model: ModelConfig) -> dict[str, Any]:
 
 def _defining_dataset(dataset: DatasetConfig) -> dict[str, Any]:
     """A data set file's part; what is as it was before there was a choice is left out."""
-    choices = ("remove_duplicates", "label_threshold", "numerical_features", "normalize")
+    choices = (
+        *("remove_duplicates", "label_threshold", "numerical_features", "normalize"),
+        *("max_user_interactions", "without_features", "sequence_separator"),
+    )
     usual = {name for name in choices if getattr(dataset, name) == DatasetConfig.model_fields[name].default}
     return dataset.model_dump(exclude={"path", *usual})
 
@@ -343,13 +347,40 @@ def plan_sweep(sweep: Sweep) -> list[StudyPlan]:
     return studies
 
 
-def check_data(sweep: Sweep) -> dict[str, int]:
-    """Read every row of every data set; kept interactions by data set."""
+def check_data(sweep: Sweep, tell: Callable[[str], None] = lambda remark: None) -> dict[str, int]:
+    """Read every row of every data set, and see that its split can work; kept interactions by data set.
+
+    Args:
+        tell: is told what is no mistake, but may not be meant.
+
+    Raises:
+        InputError: bad data, or a split, a cut-off or a filter that cannot work with them.
+    """
     kept: dict[str, int] = {}
+    models = Models.of({model.model: catalog.models()[model.model] for _, model in single_models(sweep)})
     for name, dataset in sweep.datasets.items():
         document = sweep.dataset_documents[name]
-        kept[name] = check_dataset(dataset, document, find_files(dataset, document))
+        checked = check_dataset(dataset, document, find_files(dataset, document))
+        remarks = check_split(dataset, document, checked, models)
+        _check_cutoffs(sweep, name, checked.counts.all_items)
+        for remark in (*checked.remarks, *remarks):
+            tell(remark)
+        kept[name] = checked.counts.interactions
     return kept
+
+
+def _check_cutoffs(sweep: Sweep, dataset: str, items: int) -> None:
+    """RecBole takes the best k of all items, and fails where there are fewer."""
+    evaluation = sweep.config.evaluation
+    asked = [("topk", max(evaluation.topk))]
+    asked += [("metric", cutoff) for _, cutoff in searched_metrics(evaluation)]
+    for key, cutoff in asked:
+        if cutoff > items:
+            raise sweep.error(
+                ("evaluation", key),
+                f"the cut-off {cutoff} is above the {items} items of {dataset}",
+                f"use {items} or less, or more items",
+            )
 
 
 def _studies(sweep: Sweep) -> Iterator[StudyPlan]:

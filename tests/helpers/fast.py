@@ -20,6 +20,7 @@ import pytest
 import torch
 
 from recsweep.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from recsweep.datasets.prepare import open_tables
 from recsweep.fast import build, native
 from recsweep.fast import trainer as fast
 from recsweep.fast.stream import Stream
@@ -84,7 +85,7 @@ def split_of(settings: Mapping[str, Any], folder: Path) -> Split:
     key = str(folder) + json.dumps(to_plain(data_key(config)), sort_keys=True, default=str)
     if key not in _SPLITS:
         with recbole.clean_globals():
-            _SPLITS[key] = build_split(config)
+            _SPLITS[key] = build_split(config, open_tables(config))
     return _SPLITS[key]
 
 

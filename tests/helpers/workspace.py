@@ -15,7 +15,8 @@ from recsweep.plan import StudyPlan, plan_sweep
 HEADER = "user_id:token\titem_id:token\ttimestamp:float"
 SWEEP = "sweep: toy-sweep\nmodels: [NARM]\ndatasets: [toy]\n"
 NARM = "defaults: {n_layers: 1}\nspace:\n  n_layers: {type: choice, values: [1, 2]}\n"
-ROWS = tuple(f"{user}\t{item}\t{user * 100 + item}" for user in range(1, 5) for item in range(1, 7))
+# Four users, each with 6 of 15 items: enough for the usual cut-off of 10, and nobody has seen them all.
+ROWS = tuple(f"{user}\t{3 * user - 3 + n}\t{user * 100 + n}" for user in range(1, 5) for n in range(1, 7))
 
 
 @dataclass(frozen=True)

@@ -180,3 +180,8 @@ def _beside(options: dict[str, Any]) -> dict[str, Any]:
 def as_path(text: str | None) -> Path | None:
     """A path that was given, or None."""
     return Path(text) if text else None
+
+
+def say_aside(text: str) -> None:
+    """A line beside what a command prints."""
+    click.echo(text, err=True)

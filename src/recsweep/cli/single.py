@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from recsweep.cli.options import as_path, studies_of, study_options, sweep_options
+from recsweep.cli.options import as_path, say_aside, studies_of, study_options, sweep_options
 from recsweep.plan import StudyPlan, check_data
 from recsweep.progress import duration
 
@@ -18,7 +18,7 @@ from recsweep.progress import duration
 def prepare(**options: Any) -> None:
     """Check the data sets row by row, split them once, and cache the splits."""
     studies = studies_of(options)
-    kept = check_data(studies.sweep)
+    kept = check_data(studies.sweep, tell=say_aside)
     from recsweep.datasets.prepare import prepare as prepare_split
     from recsweep.files import write_yaml
 

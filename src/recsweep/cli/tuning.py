@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsweep.cli.options import Studies, as_path, studies_of, study_options, sweep_options
+from recsweep.cli.options import Studies, as_path, say_aside, studies_of, study_options, sweep_options
 from recsweep.cli.troubles import Troubles
 from recsweep.documents import nearest
 from recsweep.errors import InputError, LimitReached, RecsweepError, StudyChanged, UserError
@@ -51,12 +51,15 @@ def tune(
     if dry_run:
         announce(studies.chosen, best_params, more)
         return
-    check_data(studies.sweep)
+    remarks: list[str] = []
+    check_data(studies.sweep, tell=remarks.append)
     for plan in studies.chosen:
         _refuse_if_changed(plan, best_params, more, restart)
     from recsweep.supervisor import Supervisor
 
     with _display(studies, log) as display:
+        for remark in remarks:
+            display.line(remark)
         troubles = Troubles(display, len(studies.chosen))
         with Supervisor(display) as supervisor:
             for plan in studies.chosen:
@@ -308,7 +311,7 @@ def open_(best_params: str | None, **options: Any) -> None:
     from recsweep.starts import open_study
 
     studies = studies_of(options)
-    check_data(studies.sweep)
+    check_data(studies.sweep, tell=say_aside)
     for plan in studies.chosen:
         with _store(plan) as store:
             begun, origin = _begin(plan, store, best_params)
@@ -330,10 +333,13 @@ def worker(study: str | None, **options: Any) -> None:
         if not chosen:
             known = [plan.name for plan in studies.chosen]
             raise InputError("--study", f"the sweep has no study {study}", nearest(study, known))
-    check_data(studies.sweep)
+    remarks: list[str] = []
+    check_data(studies.sweep, tell=remarks.append)
     from recsweep.supervisor import Supervisor
 
     with _display(studies) as display, Supervisor(display) as supervisor:
+        for remark in remarks:
+            display.line(remark)
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):
             with troubles.of(plan):

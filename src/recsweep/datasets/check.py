@@ -1,26 +1,25 @@
-"""Bad data is refused before the first trial: `FILE:LINE:COLUMN: problem; fix`.
-
-RecBole's atomic files: one header of `name:type` fields separated by tabs, then one row a line.
-"""
+"""Bad data is refused before the first trial: `FILE:LINE:COLUMN: problem; fix`."""
 
 from __future__ import annotations
 
-import math
-import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from recsweep.config import BUILTIN, DatasetConfig, dataset_folder
+from recsweep.datasets.count import Counts, count, filtered_rows
+from recsweep.datasets.read import Table, read_header
+from recsweep.datasets.remarks import about_ids, about_sequences
+from recsweep.datasets.tables import Reading, Tables
 from recsweep.documents import Document, nearest
 from recsweep.errors import InputError
 from recsweep.files import file_hash
 from recsweep.recbole_api import catalog
-from recsweep.recbole_api.settings import BUILTIN_DATASET, columns
+from recsweep.recbole_api.settings import BUILTIN_DATASET, columns, data_settings
 
-TYPES = ("token", "token_seq", "float", "float_seq")
-SEPARATOR = "\t"
+FILTERS = ("keep", "min_user_interactions", "max_user_interactions", "min_item_interactions")
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,13 @@ def find_files(dataset: DatasetConfig, document: Document) -> DataFiles:
         )
     interactions = folder / f"{folder.name}.inter"
     if not interactions.is_file():
+        if parts := sorted(path.name for path in folder.glob(f"{folder.name}.*.inter")):
+            raise document.error(
+                ("path",),
+                f"{folder} holds files that are already split ({', '.join(parts)}), "
+                "which recsweep does not take yet",
+                f"write all their rows into {interactions.name}, with one header, and choose a `split`",
+            )
         others = sorted(path.name for path in folder.glob("*.inter"))
         hint = f"rename {others[0]} (RecBole wants folder and files of one name)" if others else "create it"
         raise document.error(("path",), f"there is no file {interactions}", hint)
@@ -64,14 +70,24 @@ def read_files(folder: Path, *, builtin: bool) -> DataFiles:
     return DataFiles(folder, {path.name: file_hash(path) for path in paths}, builtin)
 
 
-def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) -> int:
-    """Read every row that a study would read; return the number of interactions that are kept.
+@dataclass(frozen=True)
+class Checked:
+    """A data set whose every row was read."""
+
+    reading: Reading
+    counts: Counts
+    """What is left after filtering."""
+    remarks: tuple[str, ...]
+    """What is no mistake, but may not be meant."""
+
+
+def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) -> Checked:
+    """Read every row that a study would read.
 
     Raises:
-        InputError: a header without types, a missing or unknown column, a row of another width, a
-            number that is none, or nothing left after filtering.
+        InputError: a header without types, a missing or unknown column, a row of another width, a number that
+            is none, a user or item listed twice or not at all, or nothing left after filtering.
     """
-    kept = 0
     _check_named(dataset, document)
     for suffix, names in columns(dataset).items():
         path = files.folder / f"{files.folder.name}.{suffix}"
@@ -79,36 +95,89 @@ def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) 
             raise document.error(
                 ("columns", suffix), f"there is no file {path}", f"create it, or drop `{suffix}`"
             )
-        header = read_header(path)
-        _check_columns(dataset, document, path, header, names)
-        left = _count_core(_checked_rows(path, header, dataset), dataset)
-        kept = left if suffix == "inter" else kept
-    if kept == 0:
-        filters = ("keep", "min_user_interactions", "min_item_interactions")
-        used = [name for name in filters if getattr(dataset, name)]
+        _check_columns(dataset, document, path, read_header(path), names)
+    reading = Reading.of(data_settings(dataset, files.given_folder).get)
+    tables = Tables(files.folder, reading, files.hashes)
+    remarks = [remark for suffix in columns(dataset) for remark in _check_table(tables, suffix)]
+    remarks += _check_listed(dataset, document, tables)
+    counts = count(tables)
+    if counts.interactions == 0:
+        used = [name for name in FILTERS if getattr(dataset, name)]
         raise document.error(
             (used[0] if used else "path",),
             "no interaction is left after filtering",
             f"relax {' or '.join(f'`{name}`' for name in used)}" if used else "use a file with rows",
         )
-    return kept
+    return Checked(reading, counts, tuple(f"{files.folder.name}: {remark}" for remark in remarks))
 
 
-def _count_core(rows: Iterator[tuple[str, str]], dataset: DatasetConfig) -> int:
-    """Interactions left once users and items with too few are dropped, again and again."""
-    if not (dataset.min_user_interactions or dataset.min_item_interactions):
-        return sum(1 for _ in rows)
-    kept = [(sys.intern(user), sys.intern(item)) for user, item in rows]
-    while True:
-        users, items = Counter(user for user, _ in kept), Counter(item for _, item in kept)
-        core = [
-            (user, item)
-            for user, item in kept
-            if users[user] >= dataset.min_user_interactions and items[item] >= dataset.min_item_interactions
-        ]
-        if len(core) == len(kept):
-            return len(kept)
-        kept = core
+def _check_table(tables: Tables, suffix: str) -> list[str]:
+    """Refuse what is listed twice; remarks on the rest."""
+    table, reading = tables.get(suffix), tables.reading
+    if table is None:
+        return []
+    if suffix != "inter" and not table.rows:
+        raise InputError(
+            table.path, "the file has no rows", f"add them, or drop `{suffix}` from `columns`", 2, 1
+        )
+    ids = {"user": [reading.user], "item": [reading.item], "link": [reading.item, reading.entities[3]]}
+    for name in ids.get(suffix, []):
+        if name in table.texts:
+            _check_once(table, name)
+    return [
+        *about_ids(table, [name for name in reading.required if name in table.texts]),
+        *about_sequences(table, reading.separator),
+    ]
+
+
+def _check_once(table: Table, name: str) -> None:
+    """Nobody stands twice in a file that has a row for each."""
+    texts = table.texts[name]
+    if len(texts.values) == table.rows:
+        return
+    _, first = np.unique(texts.codes, return_index=True)
+    again = int(np.setdiff1d(np.arange(table.rows), first)[0])
+    code = int(texts.codes[again])
+    raise InputError(
+        table.path,
+        f"`{name}` {texts.values[code]!r} stands in line {table.first_line(name, code)} already",
+        "keep one row of each, with the right values",
+        table.line(again),
+        1,
+    )
+
+
+def _check_listed(dataset: DatasetConfig, document: Document, tables: Tables) -> list[str]:
+    """Interactions whose user or item a file does not list: refused, or said, as the data set wants it."""
+    remarks = []
+    rows = filtered_rows(tables.reading, tables.interactions)
+    for missing in tables.unlisted(rows):
+        name, kind = missing.path.name, missing.kind
+        none = missing.ids == missing.of
+        what = f"none of the {missing.of}" if none else f"{missing.of - missing.ids} of the {missing.of}"
+        lists = f"{name} lists {what} {kind}s with interactions, not {missing.example!r}"
+        if missing.suffix == "link":
+            lists += " with an entity of the .kg file"
+        lost = f"{missing.interactions} of {int(np.count_nonzero(rows))} interactions"
+        way = dataset.without_features
+        if way == "keep" and missing.suffix == "link":
+            raise document.error(
+                ("without_features",),
+                f"{lists}; RecBole's knowledge models cannot keep their {lost}",
+                "complete it, or set `without_features: drop`",
+            )
+        if way == "refuse":
+            ways = "drop" if missing.suffix == "link" else "drop` or `keep"
+            raise document.error(
+                ("columns", missing.suffix),
+                f"{lists}: {lost} have no features",
+                "write the same ids in both files"
+                if none
+                else f"complete it, or set `without_features: {ways}`",
+            )
+        done = "are dropped" if way == "drop" else "are kept with empty features"
+        remarks.append(f"{lists}: {lost} {done} (`without_features: {way}`)")
+    return remarks
 
 
 def _check_named(dataset: DatasetConfig, document: Document) -> None:
@@ -120,57 +189,12 @@ def _check_named(dataset: DatasetConfig, document: Document) -> None:
             raise document.error(
                 ("columns", "inter"), f"`columns.inter` must name `{name}`", f"add `{name}` to it"
             )
-
-
-def read_header(path: Path) -> dict[str, str]:
-    """Type of each column by name, in the file's order.
-
-    Raises:
-        InputError: an empty file, or a field without a known type.
-    """
-    try:
-        with path.open(encoding="utf-8") as file:
-            line = file.readline().rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise _not_utf8(path) from None
-    if not line.strip():
-        raise InputError(path, "the file is empty", "write a header such as user_id:token", 1, 1)
-    header: dict[str, str] = {}
-    column = 1
-    for field in line.split(SEPARATOR):
-        name, colon, kind = field.partition(":")
-        if not colon:
-            raise InputError(
-                path,
-                f"the field `{field}` has no type",
-                f"write `{field or 'name'}:token` or `:float`, fields separated by tabs",
-                1,
-                column,
+    needed = {"user": dataset.user_field, "item": dataset.item_field, "link": dataset.item_field}
+    for suffix, name in needed.items():
+        if name not in columns(dataset).get(suffix, [name]):
+            raise document.error(
+                ("columns", suffix), f"`columns.{suffix}` must name `{name}`", f"add `{name}` to it"
             )
-        if kind not in TYPES:
-            raise InputError(path, f"unknown type `{kind}` of `{name}`", nearest(kind, TYPES), 1, column)
-        if name in header:
-            raise InputError(path, f"the column `{name}` stands twice", "rename one", 1, column)
-        header[name] = kind
-        column += len(field) + 1
-    return header
-
-
-def _not_utf8(path: Path) -> InputError:
-    """Points at the first byte that is no text."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                return InputError(
-                    path,
-                    f"is not UTF-8 text ({error.reason})",
-                    "convert it to UTF-8",
-                    number,
-                    error.start + 1,
-                )
-    return InputError(path, "is not UTF-8 text", "convert it to UTF-8", 1, 1)
 
 
 def _check_columns(
@@ -198,82 +222,3 @@ def _check_columns(
             raise InputError(
                 path, f"`{name}` must be a {kind}, but is a {header[name]}", f"write `{name}:{kind}`", 1, 1
             )
-
-
-def _checked_rows(path: Path, header: Mapping[str, str], dataset: DatasetConfig) -> Iterator[tuple[str, str]]:
-    """User and item of each row that `keep` keeps; empty names where the file has no such column."""
-    fields = list(header)
-    wanted = columns(dataset).get(path.suffix[1:], fields)
-    floats = [i for i, name in enumerate(fields) if header[name] == "float" and name in wanted]
-    required = [
-        i
-        for i, name in enumerate(fields)
-        if name in (dataset.user_field, dataset.item_field, dataset.time_field) and name in wanted
-    ]
-    intervals = {fields.index(n): _interval(text) for n, text in dataset.keep.items() if n in header}
-    user, item = (fields.index(n) if n in header else None for n in (dataset.user_field, dataset.item_field))
-    for number, cells in _rows(path):
-        if len(cells) != len(fields):
-            raise InputError(
-                path,
-                f"the row has {len(cells)} fields, the header {len(fields)}",
-                "separate the fields by tabs",
-                number,
-                1,
-            )
-        for i in required:
-            if not cells[i]:
-                raise InputError(
-                    path, f"`{fields[i]}` is empty", "fill it in, or drop the row", number, _column(cells, i)
-                )
-        numbers = {i: _number(path, number, cells, i, fields[i]) for i in floats}
-        if all(inside(numbers.get(i, math.nan)) for i, inside in intervals.items()):
-            yield cells[user] if user is not None else "", cells[item] if item is not None else ""
-
-
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            next(file, None)
-            for number, line in enumerate(file, start=2):
-                text = line.rstrip("\r\n")
-                if text:
-                    yield number, text.split(SEPARATOR)
-    except UnicodeDecodeError:
-        raise _not_utf8(path) from None
-
-
-def _number(path: Path, line: int, cells: list[str], index: int, name: str) -> float:
-    text = cells[index]
-    if not text:
-        return math.nan  # RecBole fills a missing float with the mean
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if math.isfinite(value):
-        return value
-    raise InputError(
-        path,
-        f"`{name}` must be a number, but got {text!r}",
-        "correct it, or drop the row",
-        line,
-        _column(cells, index),
-    )
-
-
-def _column(cells: list[str], index: int) -> int:
-    return sum(len(cell) + 1 for cell in cells[:index]) + 1
-
-
-class _interval:  # noqa: N801 - used as a function
-    """Whether a number lies in RecBole's interval notation, `[4,inf)`."""
-
-    def __init__(self, text: str) -> None:
-        low, high = text[1:-1].split(",")
-        self.low, self.high = float(low), float(high)
-        self.with_low, self.with_high = text[0] == "[", text[-1] == "]"
-
-    def __call__(self, value: float) -> bool:
-        above = value >= self.low if self.with_low else value > self.low
-        return above and (value <= self.high if self.with_high else value < self.high)

@@ -15,13 +15,16 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from recsweep.datasets import count
 from recsweep.datasets.arrays import read_arrays, write_arrays
 from recsweep.datasets.check import DataFiles
+from recsweep.datasets.tables import Reading, Tables
 from recsweep.documents import load_document
 from recsweep.errors import InputError
 from recsweep.files import content_hash, file_hash, to_plain, umask, write_yaml
@@ -32,6 +35,8 @@ from recsweep.recbole_api.model import clean_globals
 from recsweep.recbole_api.stored import dump_split, load_split
 
 FORMAT = 2
+READER = 1
+"""Another number for a reader that makes other rows of the same files."""
 _MANIFEST = "manifest.yaml"
 _SPLIT, _ARRAYS = _PARTS = ("split.json", "arrays.bin")
 # Another user's folder, or a file where a folder should be: the split is then used without being kept.
@@ -71,6 +76,7 @@ def split_key(settings: Mapping[str, Any], files: DataFiles) -> str:
 def _key(config: TypedConfig, files: DataFiles) -> str:
     content = {
         "format": FORMAT,
+        "reader": READER,
         "files": dict(files.hashes),
         "settings": to_plain(data_key(config)),
         "versions": {name: version for name, version in versions().items() if name in _VERSIONS},
@@ -98,10 +104,20 @@ def prepare(
             found = _read(entry, key)
             if found is not None:
                 return Prepared(found, key, cached=True)
-        split = build_split(config)
+        tables = open_tables(config, files.hashes)
+        split = build_split(config, tables, partial(count.confirm, tables))
     written = _write(cache, split, key)
     stored = _read(written, key) if written is not None else None
     return Prepared(stored or split, key, cached=False, kept=stored is not None)
+
+
+def open_tables(config: TypedConfig, hashes: Mapping[str, str] | None = None) -> Tables:
+    """The files of a config, as it wants them read.
+
+    Args:
+        hashes: what the files have to be, by name.
+    """
+    return Tables(Path(config["data_path"]), Reading.of(config.__getitem__), hashes)
 
 
 def _places(cache: Path, key: str) -> tuple[Path, Path]:

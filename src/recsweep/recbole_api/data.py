@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import copy
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from recsweep.recbole_api.config import TypedConfig
+from recsweep.recbole_api.frames import AtomicFiles, handed
 from recsweep.recbole_api.settings import SPLIT_SEED, TIME_ORDER
 
+from recbole.data.dataset import SequentialDataset  # isort: skip
 from recbole.data.interaction import Interaction  # isort: skip
 from recbole.data.utils import data_preparation  # isort: skip
 from recbole.utils import ModelType, dataset_arguments, init_seed  # isort: skip
 
-# A float32 between 0 and 1 tells this many equally spaced values apart.
-MAX_EXACT_RANKS = 2**23
 # RecBole's own list leaves out what shapes a graph, and a data set for decision trees.
 _DATASET_ARGUMENTS = (
     *dataset_arguments,
@@ -82,37 +82,40 @@ def _dataset_class(config: TypedConfig) -> Any:
     return getattr(module, config["model"] + "Dataset", getattr(module, default))
 
 
-def build_split(config: TypedConfig) -> Split:
-    """Read the atomic files, filter, remap and split; seconds to minutes."""
-    cls = made_by = _dataset_class(config)
-    if config[TIME_ORDER] == "exact":
-        made_by = type(cls.__name__, (cls,), {"_normalize": _normalize_with_exact_times})
+@dataclass(frozen=True)
+class Kept:
+    """What a data set holds once it was filtered and split."""
+
+    interactions: int
+    users: int
+    items: int
+    """Users and items with interactions."""
+    parts: tuple[int, int, int]
+    """Samples for training, validation and test."""
+    sequential: bool
+    """Whether a sample is an interaction with those before it, so that each user's first one is none."""
+
+
+def build_split(
+    config: TypedConfig, files: AtomicFiles, confirm: Callable[[Kept], None] = lambda kept: None
+) -> Split:
+    """Filter, remap and split the columns of atomic files; seconds to minutes.
+
+    Args:
+        files: where the columns come from, read and checked.
+        confirm: is told what is left of them, before anybody uses it.
+    """
+    cls = _dataset_class(config)
     init_seed(_split_seed(config), config["reproducibility"])
-    whole = made_by(config)
+    whole = handed(cls, files, config)(config)
+    rows = whole.inter_feat
+    users, items = (int(rows[name].nunique()) for name in (whole.uid_field, whole.iid_field))
     train, valid, test = whole.build()
+    augmented = isinstance(whole, SequentialDataset) and not config["benchmark_filename"]
+    confirm(Kept(len(rows), users, items, (len(train), len(valid), len(test)), augmented))
     for dataset in (whole, train, valid, test):
         dataset.__class__ = cls  # RecBole's own class again, so that it can be stored
     return Split(whole, (train, valid, test))
-
-
-def _normalize_with_exact_times(dataset: Any) -> None:
-    """RecBole's normalization, after which timestamps are replaced by their ranks.
-
-    RecBole rounds times to float32. Seconds since 1970 need 31 bits, a float32 has 24: interactions
-    less than about a minute apart lose their order. Ranks between 0 and 1 keep it, up to 2**23
-    distinct times; beyond that the rank is counted within each user, which is all that sequences
-    and leave-one-out look at.
-    """
-    super(type(dataset), dataset)._normalize()
-    if dataset.time_field not in dataset.inter_feat:
-        return
-    times = dataset.inter_feat[dataset.time_field]
-    ranks = times.rank(method="dense") - 1
-    if ranks.max() >= MAX_EXACT_RANKS:
-        by_user = dataset.inter_feat.groupby(dataset.uid_field)[dataset.time_field]
-        ranks = by_user.rank(method="dense") - 1
-    scale = max(float(ranks.max()), 1.0)
-    dataset.inter_feat[dataset.time_field] = np.asarray(ranks / scale, dtype=np.float64)
 
 
 def make_loaders(config: TypedConfig, split: Split) -> tuple[Any, Any, Any]:

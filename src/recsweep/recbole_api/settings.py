@@ -34,8 +34,8 @@ def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]
         "RATING_FIELD": dataset.rating_field,
         "load_col": columns(dataset),
         "val_interval": dict(dataset.keep) or None,
-        "user_inter_num_interval": _at_least(dataset.min_user_interactions),
-        "item_inter_num_interval": _at_least(dataset.min_item_interactions),
+        "user_inter_num_interval": _between(dataset.min_user_interactions, dataset.max_user_interactions),
+        "item_inter_num_interval": _between(dataset.min_item_interactions, None),
         "MAX_ITEM_LIST_LENGTH": dataset.max_sequence_length,
         "eval_args": eval_args(dataset),
         # RecBole's own configs set the next two behind the back, for ml-100k and for context models.
@@ -49,6 +49,10 @@ def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]
         settings["numerical_features"] = list(dataset.numerical_features)
     if dataset.normalize:
         settings["normalize_field"] = list(dataset.normalize)
+    if dataset.without_features == "keep":
+        settings["filter_inter_by_user_or_item"] = False
+    if dataset.sequence_separator is not None:
+        settings["seq_separator"] = dataset.sequence_separator
     return settings if folder else {k: v for k, v in settings.items() if k != "data_path"}
 
 
@@ -61,8 +65,10 @@ def columns(dataset: DatasetConfig) -> dict[str, list[str]]:
     return {"inter": list(dict.fromkeys(names))}
 
 
-def _at_least(count: int) -> str | None:
-    return f"[{count},inf)" if count else None
+def _between(least: int, most: int | None) -> str | None:
+    if most is not None:
+        return f"[{least},{most}]"
+    return f"[{least},inf)" if least else None
 
 
 def eval_args(dataset: DatasetConfig) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""RecBole's data sets, made of tables that were read and checked, not of files that pandas reads again.
+
+RecBole reads with pandas: a quote swallows the rows up to the next one, and ids such as `NA` or `null` are
+dropped as missing. Here it is handed frames; all that it does with them stays its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from recsweep.recbole_api.config import TypedConfig
+from recsweep.recbole_api.settings import TIME_ORDER
+
+from recbole.utils import FeatureType  # isort: skip
+
+# A float32 between 0 and 1 tells this many equally spaced values apart.
+MAX_EXACT_RANKS = 2**23
+
+
+class Columns(Protocol):
+    """Columns of one file."""
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        """Type of each column that was read, in the file's order."""
+
+    def cells(self, name: str) -> np.ndarray[Any, Any]:
+        """A cell for each row: texts, or numbers; NaN where it is empty."""
+
+
+class AtomicFiles(Protocol):
+    """Where a split gets its columns from."""
+
+    def columns(self, path: Path, names: Collection[str] | None) -> Columns:
+        """Columns of a file; None for all of them."""
+
+
+def handed(cls: type[Any], files: AtomicFiles, config: TypedConfig) -> type[Any]:
+    """A data set class of RecBole's that takes its columns from `files`."""
+    exact = config[TIME_ORDER] == "exact"
+
+    # One base alone: so a made data set can go back to RecBole's own class.
+    class Handed(cls):  # type: ignore[misc]
+        inter_feat: Any
+
+        def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
+            frame = _load(self, files, Path(filepath), source)
+            if not exact and frame is not None and self.time_field in frame:
+                frame[self.time_field] = frame[self.time_field].astype(np.float64)
+            return frame
+
+        def _normalize(self) -> None:
+            inter = self.inter_feat
+            times = inter[self.time_field].copy() if exact and self.time_field in inter else None
+            super()._normalize()
+            if times is not None:
+                self.inter_feat = _with_ranks(inter, self.time_field, times)
+
+    return Handed
+
+
+def _load(dataset: Any, files: AtomicFiles, path: Path, source: Any) -> pd.DataFrame | None:
+    """As RecBole's `_load_feat`, with what that notes of the columns, but the cells as they were checked."""
+    load, unload = dataset._get_load_and_unload_col(source)
+    if load == set():
+        return None
+    table = files.columns(path, None if load is None else sorted(load))
+    frame: dict[str, Any] = {}
+    for name, word in table.types.items():
+        if unload and name in unload:
+            continue
+        kind, cells = FeatureType(word), table.cells(name)
+        if source != "link":
+            dataset.field2source[name] = source
+            dataset.field2type[name] = kind
+            if "float" in word:
+                dataset.field2bucketnum[name] = 2
+            dataset.field2seqlen[name] = 1
+        frame[name] = _sequences(dataset, name, kind, cells) if word.endswith("seq") else cells
+    return pd.DataFrame(frame) if frame else None
+
+
+def _sequences(dataset: Any, name: str, kind: Any, cells: np.ndarray[Any, Any]) -> list[Any]:
+    """The values of each cell; equal cells share them. Longer ones than `seq_len` are cut."""
+    longest = (dataset.config["seq_len"] or {}).get(name)
+    separator = dataset.config["seq_separator"]
+    known: dict[Any, Any] = {}
+    for cell in cells:
+        if cell not in known:
+            parts = list(filter(None, cell.split(separator))) if isinstance(cell, str) else []
+            numeric = kind == FeatureType.FLOAT_SEQ
+            known[cell] = np.array(list(map(float, parts))) if numeric else np.array(parts, dtype=str)
+    length = max(map(len, known.values()), default=0)
+    dataset.field2seqlen[name] = length if longest is None else min(longest, length)
+    return [known[cell][:longest] for cell in cells]
+
+
+def _with_ranks(inter: pd.DataFrame, field: str, times: pd.Series[Any]) -> pd.DataFrame:
+    """Interactions whose times are replaced by their ranks.
+
+    RecBole rounds times to float32. Seconds since 1970 need 31 bits, a float32 has 24: interactions less than
+    about a minute apart lose their order. Ranks between 0 and 1 keep it, up to 2**23 distinct times; beyond
+    that some are rounded to one value, and the rows are sorted by their exact times first, which RecBole's
+    sorts, all of them stable, leave as they are.
+    """
+    ranks = times.rank(method="dense") - 1
+    inter[field] = np.asarray(ranks / max(float(ranks.max()), 1.0), dtype=np.float64)
+    if ranks.max() < MAX_EXACT_RANKS:
+        return inter
+    return inter.iloc[np.argsort(ranks.to_numpy(), kind="stable")].reset_index(drop=True)
