@@ -26,7 +26,11 @@ def examine(config: str | Path) -> Iterator[Finding]:
     """Look at everything that a sweep depends on; never raises for what it looks at."""
     for name, version in provenance.versions().items():
         yield name, version, version != "not installed"
-    yield "commit", provenance.git_commit() or "not a git checkout", True
+    yield "commit", f"{provenance.commit()} of recsweep", True
+    own = provenance.repository()
+    if own:
+        changed = ", with changes" if own["changes"] else ""
+        yield "repository", f"{own['name']} at {own['commit']}{changed}", True
     for name, value in provenance.hardware().items():
         yield name, str(value), True
     yield _libraries()

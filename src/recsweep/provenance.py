@@ -26,18 +26,48 @@ def versions() -> dict[str, str]:
 
 
 @cache
-def git_commit() -> str | None:
-    """Commit of the working folder, with `+changes` where files differ from it; None outside git."""
-    head = _git("rev-parse", "HEAD")
-    if head is None:
+def commit() -> str:
+    """What recsweep itself was: the commit of its checkout, with `+changes` where files differ from it.
+
+    Its version, where it is no checkout. A checkout of somebody else in which recsweep is installed is none.
+    """
+    root = own_checkout()
+    head = _git(root, "rev-parse", "HEAD") if root else None
+    if root is None or head is None:
+        return versions()["recsweep"]
+    return f"{head}+changes" if _changed(root) else head
+
+
+@cache
+def repository() -> dict[str, Any] | None:
+    """The user's own git repository around the working folder: its name, commit, and whether files differ.
+
+    None where there is none, or where it is recsweep's own checkout.
+    """
+    here = Path.cwd()
+    root, head = _git(here, "rev-parse", "--show-toplevel"), _git(here, "rev-parse", "HEAD")
+    if root is None or head is None or Path(root) == own_checkout():
         return None
-    return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    return {"name": Path(root).name, "commit": head, "changes": _changed(here)}
 
 
-def _git(*arguments: str) -> str | None:
+def own_checkout(file: Path = Path(__file__)) -> Path | None:
+    """The checkout that a source file belongs to; one that merely lies in a folder of it is not tracked."""
+    folder = file.resolve().parent
+    if _git(folder, "ls-files", "--error-unmatch", file.name) is None:
+        return None
+    root = _git(folder, "rev-parse", "--show-toplevel")
+    return Path(root) if root else None
+
+
+def _changed(folder: Path) -> bool:
+    return bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, timeout=10, check=True, cwd=Path.cwd()
+            ["git", *arguments], capture_output=True, text=True, timeout=10, check=True, cwd=folder
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -34,7 +34,7 @@ from recsweep.gpus import Seat
 from recsweep.limits import closed
 from recsweep.owner import Owner
 from recsweep.plan import StudyPlan
-from recsweep.provenance import git_commit, hardware, versions
+from recsweep.provenance import commit, hardware, repository, versions
 from recsweep.pruning import Curve
 from recsweep.recbole_api.data import Split
 from recsweep.space import Params
@@ -119,7 +119,8 @@ class StudySession:
             "device": str(device),
             "threads": torch.get_num_threads(),
             "versions": versions(),
-            "commit": git_commit(),
+            "commit": commit(),
+            "repository": repository(),
             "hardware": hardware(),
         }
 
