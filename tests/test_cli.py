@@ -539,6 +539,43 @@ def test_a_summary_names_the_studies_that_are_not_there(make, call):
 # -- mistakes -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("gone", "toy: the data is not there; "),
+        ("other", "toy: the data has changed; "),
+    ],
+)
+def test_what_was_found_is_shown_although_the_data_are_no_longer_there(make, call, how, said, monkeypatch):
+    monkeypatch.setattr("recsweep.report.plots.write_study_plots", lambda result: None)
+    space = make()
+    plan = space.plan()
+    fill_in(plan, 0.1, 0.3, 0.2)
+    before = call("summarize")
+    names = ("best_result.yaml", "trials.csv", "study_results.json")
+    files = {name: (plan.outputs.study(*plan.place) / name).read_bytes() for name in names}
+    if how == "gone":
+        shutil.rmtree(space.inter.parent)
+    else:
+        space.write_rows("1\t1\t1")
+    after = call("summarize")
+    assert (after.code, after.out) == (0, before.out)
+    assert after.err == f"{said}what is shown was found on what was there when it was tuned\n"
+    assert {name: (plan.outputs.study(*plan.place) / name).read_bytes() for name in names} == files
+    drawn = call("plots")
+    assert (drawn.code, drawn.err) == (0, after.err)
+    assert call("tune").code == 2, "to train is another matter"
+
+
+def test_the_dry_run_of_an_opened_study_takes_another_config_and_a_worker_does_not(make, call, refused):
+    make()
+    assert call("open").code == 0
+    assert call("tune", "--dry-run", "--epochs", "3").lines[0] == "toy/NARM: 3 of 3 trials to run"
+    assert refused("worker", "--epochs", "3").startswith("study s/toy/NARM/full has trials of another")
+    assert call("open", "--epochs", "3").code == 0
+    assert refused("worker").startswith("study s/toy/NARM/full has trials of another")
+
+
 @pytest.mark.parametrize("command", [name for name in cli.commands if name not in ("train", "doctor")])
 def test_a_mistake_in_an_option_is_one_line_of_every_command(make, refused, command):
     make()

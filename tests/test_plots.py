@@ -293,7 +293,7 @@ def test_every_picture_is_a_small_page_and_a_png_and_all_share_one_script(result
 
 
 def test_nothing_on_a_page_comes_from_the_network(result, quick):
-    gallery, _ = draw_sweep([result.plan], [])
+    gallery, *_ = draw_sweep([result.plan], [])
     for text in (*drawn(result).values(), gallery.read_text()):
         assert not re.search(r"https?:|//[a-z]", text.replace("</", "<"))
         for link in re.findall(r'(?:src|href)="([^"#]*)"', text):
@@ -351,7 +351,7 @@ def test_several_objectives_have_their_front_among_the_pictures(several, quick):
 
 def test_every_picture_has_a_caption_and_words_for_those_who_do_not_see_it(result, quick):
     pages = drawn(result)
-    gallery, _ = draw_sweep([result.plan], [])
+    gallery, *_ = draw_sweep([result.plan], [])
     for kind in KINDS:
         if kind.name in pages:
             alt = f"{kind.title} of toy/NARM. {len(result.trials)} of 12 trials"
@@ -395,7 +395,7 @@ def test_drawing_one_study_keeps_the_others_in_the_gallery(tmp_path, quick):
         fill_store(plan, some_trials())
     draw_sweep(plans, plans[:1])
     before = plans[0].outputs.plots(*plans[0].place).joinpath("history.png").stat().st_mtime_ns
-    gallery, missing = draw_sweep(plans, plans[1:])
+    gallery, _, missing = draw_sweep(plans, plans[1:])
     assert missing == []
     assert plans[0].outputs.plots(*plans[0].place).joinpath("history.png").stat().st_mtime_ns == before
     for plan in plans:
@@ -439,3 +439,14 @@ def test_a_study_of_another_name_is_shown_beside_that_of_its_model(tmp_path, qui
     text = plan.outputs.all_plots.joinpath("index.html").read_text()
     assert re.findall("<h2>(.*?)</h2>", text) == ["toy/NARM", "toy/NARM (mine)"]
     assert plan.outputs.plots(*plan.place) != named.outputs.plots(*named.place)
+
+
+def test_a_study_that_is_not_finished_or_not_begun_is_said_to_be_so(tmp_path, quick):
+    space = workspace(tmp_path)
+    (space.root / "models" / "Other.yaml").write_text(space.model.read_text())
+    fill_store(space.plan(), some_trials()[:3])
+    done = run("--config", str(space.sweep), "--models", "NARM Other")
+    assert done.exit_code == 0, done.output
+    text = space.plan().outputs.all_plots.joinpath("index.html").read_text()
+    assert "3 of 12 trials: 3 complete. Not finished. Best" in text
+    assert "Not begun: toy/Other." in text

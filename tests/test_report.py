@@ -13,24 +13,13 @@ import yaml
 
 from helpers import phased
 from helpers.found import NASTY, OBJECTIVES, fill_store, result_of, some_trials, trial, workspace
-from recsweep.report.results import (
-    best_result,
-    read_result,
-    read_results,
-    study_results,
-    trials_csv,
-    write_study,
-)
-from recsweep.report.tables import (
-    footnotes,
-    parameters_text,
-    ranked,
-    summary_csv,
-    summary_latex,
-    summary_markdown,
-    summed,
-    write_summary,
-)
+from recsweep.report.results import read_result, read_results
+from recsweep.report.study_files import best_result, study_results, trials_csv, write_study
+from recsweep.report.summary import write_summary
+from recsweep.report.summary_latex import summary_latex
+from recsweep.report.summary_markdown import summary_markdown
+from recsweep.report.summary_notes import footnotes
+from recsweep.report.tables import parameters_text, ranked, summary_csv, summed
 from recsweep.report.text import reason
 from recsweep.starts import begin, open_study
 from recsweep.study import DIVERGED, Store
@@ -102,7 +91,7 @@ def test_the_best_result_says_what_won_and_where_it_comes_from(filled):
     assert content["budget"] == {"trials": 3, "counted": 3, "failed": 0}
     assert content["seed"] == plan.trial_seed(1)
     assert content["content"] == {"study": plan.content_hash, "data": dict(plan.files.hashes)}
-    assert content["environment"]["git_commit"] == "abc123"
+    assert content["environment"]["commit"] == "abc123"
     assert content["environment"]["versions"] == {"torch": "2.13.0"}
     assert content["durations"] == {"best_trial_seconds": 1.5, "all_trials_seconds": 4.5}
 
@@ -130,7 +119,8 @@ def test_the_best_config_is_complete_and_says_how_to_run_it(filled):
     plan = result.plan
     text = plan.outputs.best_config(plan.dataset_name, plan.model_name).read_text()
     assert "recsweep train --config" in text.split("model:")[0]
-    assert yaml.safe_load(text) == plan.settings(result.winner.params, result.winner.seed)
+    settings = plan.settings(result.winner.params, result.winner.seed)
+    assert yaml.safe_load(text) == {**settings, "data_hashes": dict(plan.files.hashes)}
 
 
 def test_the_best_parameters_are_json_in_their_own_types(filled):
@@ -303,12 +293,12 @@ def test_latex_is_escaped_and_balanced(filled):
     result = filled(test={"ndcg@10": 0.25})
     odd = dataclasses.replace(result.plan, dataset_name="a_b&c%d#$~^{}\\")
     text = summary_latex([dataclasses.replace(result, plan=odd)])
-    row = next(line for line in text.splitlines() if "FPMC" in line)
+    row = next(line for line in text.splitlines() if "{FPMC}" in line)
     assert r"a\_b\&c\%d\#\$\textasciitilde{}\textasciicircum{}\{\}\textbackslash{}" in row
-    assert r"\textbf{FPMC} & 0.3000 & 0.2500 & 3 \\" in row
-    assert text.startswith(r"\begin{tabular}")
-    assert r"\end{tabular}" in text
-    assert "% Every model had the same budget: 3 trials." in text
+    assert row.endswith(r"\textbf{FPMC} & 0.3000 & \underline{0.2500} & - & - & - & 3 \\")
+    caption = next(line for line in text.splitlines() if line.startswith(r"\caption{"))
+    assert "Every model had the same budget: 3 trials." in caption
+    assert r"a\_b\&c\%d\#\$" in caption
 
 
 def test_parameters_are_short_enough_for_a_table():

@@ -12,7 +12,8 @@ import yaml
 
 from helpers.phased import MODEL, fill, workspace
 from recsweep.errors import InputError, StudyChanged, UserError
-from recsweep.report.results import read_result, write_study
+from recsweep.report.results import read_result
+from recsweep.report.study_files import write_study
 from recsweep.starts import (
     as_begun,
     begin,

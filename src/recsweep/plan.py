@@ -20,6 +20,7 @@ from recsweep.config import (
     ModelConfig,
     SweepConfig,
     TrainingConfig,
+    dataset_folder,
 )
 from recsweep.data_checks import check_needs
 from recsweep.datasets.check import DataFiles, check_dataset, find_files
@@ -331,8 +332,11 @@ def _seed(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") % _SEED_SPACE
 
 
-def plan_sweep(sweep: Sweep) -> list[StudyPlan]:
+def plan_sweep(sweep: Sweep, *, with_data: bool = True) -> list[StudyPlan]:
     """The studies of a sweep, data set by data set.
+
+    Args:
+        with_data: its data files must be there; to look at what was found, they need not.
 
     Raises:
         InputError: what RecBole does not know, a parameter that a model never reads, defaults
@@ -340,8 +344,9 @@ def plan_sweep(sweep: Sweep) -> list[StudyPlan]:
         UserError: a grid too large to search without being asked to.
     """
     check_sweep(sweep)
-    studies = list(_studies(sweep))
-    check_needs(sweep, {study.dataset_name: study.files for study in studies})
+    studies = list(_studies(sweep, with_data=with_data))
+    if with_data:
+        check_needs(sweep, {study.dataset_name: study.files for study in studies})
     for study in studies:
         _check_grid(study)
     return studies
@@ -383,9 +388,9 @@ def _check_cutoffs(sweep: Sweep, dataset: str, items: int) -> None:
             )
 
 
-def _studies(sweep: Sweep) -> Iterator[StudyPlan]:
+def _studies(sweep: Sweep, *, with_data: bool) -> Iterator[StudyPlan]:
     for dataset_name, dataset in sweep.datasets.items():
-        files = find_files(dataset, sweep.dataset_documents[dataset_name])
+        files = _files(sweep, dataset_name, needed=with_data)
         for model_name, model in sweep.models.items():
             variants = sweep.variants.get(model_name, {})
             chain = (WITH_MODEL,) if variants else _chain(sweep, model_name, model)
@@ -402,6 +407,17 @@ def _studies(sweep: Sweep) -> Iterator[StudyPlan]:
                     variants=variants,
                     folder=Path() if "warm_start" in sweep.overrides else sweep.document.path.parent,
                 )
+
+
+def _files(sweep: Sweep, name: str, *, needed: bool) -> DataFiles:
+    dataset, document = sweep.datasets[name], sweep.dataset_documents[name]
+    try:
+        return find_files(dataset, document)
+    except InputError:
+        if needed:
+            raise
+        folder = dataset_folder(dataset, document.path)
+        return DataFiles(folder or Path(), {}, builtin=folder is None)
 
 
 def _chain(sweep: Sweep, name: str, model: ModelConfig) -> tuple[str, ...]:

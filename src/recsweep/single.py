@@ -12,10 +12,10 @@ from recsweep.datasets.prepare import prepare
 from recsweep.documents import Document, load_document, nearest
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.config import resolve_device
-from recsweep.recbole_api.settings import BUILTIN_DATASET, FAST, SPLIT_SEED, TIME_ORDER
+from recsweep.recbole_api.settings import BUILTIN_DATASET, DATA_HASHES, FAST, SPLIT_SEED, TIME_ORDER
 
 _REQUIRED = ("model", "dataset")
-_OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST})
+_OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST, DATA_HASHES})
 
 
 def train_file(
@@ -33,13 +33,15 @@ def train_file(
         What training brought, and the test metrics if `test` asked for them.
 
     Raises:
-        InputError: a key that is missing or unknown, or data that is not there.
+        InputError: a key that is missing or unknown, data that is not there, or that is not what the
+            configuration was found on.
     """
     document = load_document(path)
     _check_keys(document)
     settings = document.data
     settings.setdefault("seed", 2020)  # RecBole's own
     files = _files(document)
+    _check_hashes(document, files)
     split = prepare(settings, files, outputs / "cache").split
     where = resolve_device(device)
     metric = settings.get("valid_metric", "score")
@@ -86,3 +88,22 @@ def _files(document: Document) -> DataFiles:
     if builtin:
         del settings["data_path"]
     return read_files(folder, builtin=builtin)
+
+
+def _check_hashes(document: Document, files: DataFiles) -> None:
+    """A configuration that was found on other data says nothing about these."""
+    known = document.data.pop(DATA_HASHES, None)
+    if known is None:
+        return
+    if not isinstance(known, dict):
+        raise document.error((DATA_HASHES,), "must hold a hash for each data file", "remove the key")
+    for name, expected in known.items():
+        found = files.hashes.get(name)
+        if found != str(expected):
+            there = f"now it has {found[:16]}…" if found else "it is not there"
+            raise document.error(
+                (DATA_HASHES, name),
+                f"the data has changed: this was found on {files.folder / str(name)} with the hash "
+                f"{str(expected)[:16]}…, {there}",
+                f"put that file back, or remove `{DATA_HASHES}` to train on what is there",
+            )

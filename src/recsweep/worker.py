@@ -29,7 +29,7 @@ from recsweep.plan import StudyPlan
 from recsweep.recbole_api.config import resolve_device
 from recsweep.session import StudySession
 from recsweep.space import Params
-from recsweep.study import Store, Study
+from recsweep.study import DATA_ATTRIBUTE, Store, Study
 
 _KEPT_SPLITS = 2
 
@@ -61,7 +61,10 @@ class Worker:
         """
         device = _device(plan, seat)
         prepared = self.prepared(plan, device)
-        session = StudySession(self, plan, self.study(plan), prepared, device, seat)
+        study = self.study(plan)
+        if DATA_ATTRIBUTE not in study.attributes:
+            study.set_attribute(DATA_ATTRIBUTE, prepared.split.statistics)
+        session = StudySession(self, plan, study, prepared, device, seat)
         make_engine(plan.sweep.search.engine).search(session)
         memory.release(device)  # for those that train on while this worker waits
         self.send(Idle(retired=session.retired))
@@ -81,8 +84,10 @@ class Worker:
         self.send(Evaluated(metrics))
 
     def study(self, plan: StudyPlan) -> Study:
-        """The study's place in the store."""
-        return self.store(plan).open_study(plan.name, plan.definition, maximize=plan.directions)
+        """The study's place in the store. One that was opened from another config is left as it is."""
+        store = self.store(plan)
+        found = store.find_study(plan.name, plan.definition)
+        return found or store.open_study(plan.name, plan.definition, maximize=plan.directions)
 
     def store(self, plan: StudyPlan) -> Store:
         """The store of a study, opened once."""

@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from recsweep.cli.options import DEFAULT_CONFIG, overridden, studies_of, study_options, sweep_options
+from recsweep.cli.options import (
+    DEFAULT_CONFIG,
+    overridden,
+    say_what_moved,
+    studies_of,
+    study_options,
+    sweep_options,
+)
 from recsweep.errors import UserError
 from recsweep.escape import for_terminal
 from recsweep.paths import Outputs
@@ -17,10 +24,11 @@ from recsweep.paths import Outputs
 @study_options
 def plots(**options: Any) -> None:
     """Draw what the studies of a sweep found, as pages and pictures that need no network."""
-    studies = studies_of(options)
+    studies = studies_of(options, with_data=False)
     from recsweep.report.plots import draw_sweep
 
-    gallery, missing = draw_sweep(studies.all, studies.chosen)
+    gallery, results, missing = draw_sweep(studies.all, studies.chosen)
+    say_what_moved(results)
     for label in missing:
         click.echo(f"{label} is not in the store yet", err=True)
     click.echo(gallery)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +14,9 @@ from recsweep.errors import InputError, UserError
 from recsweep.loading import OVERRIDES, Sweep, load_sweep, read_sweep
 from recsweep.names import checked_name
 from recsweep.plan import StudyPlan, find_study, plan_sweep
+
+if TYPE_CHECKING:
+    from recsweep.report.results import StudyResult
 
 DEFAULT_CONFIG = "config/config.yaml"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -130,14 +133,17 @@ def overridden(options: dict[str, Any]) -> Sweep:
     return load_sweep(options["config"], overrides)
 
 
-def studies_of(options: dict[str, Any]) -> Studies:
+def studies_of(options: dict[str, Any], *, with_data: bool = True) -> Studies:
     """The studies that the options name.
+
+    Args:
+        with_data: their data files must be there; to look at what was found, they need not.
 
     Raises:
         InputError: any mistake in any of the files or options.
     """
     sweep = overridden(_beside(options))
-    plans = plan_sweep(sweep)
+    plans = plan_sweep(sweep, with_data=with_data)
     dataset, model, phase = (options.get(name) for name in ("dataset", "model", "phase"))
     if dataset and model:
         chosen = find_study(plans, dataset, model)
@@ -175,6 +181,14 @@ def _beside(options: dict[str, Any]) -> dict[str, Any]:
     phase = options.get("phase")
     phases = (options.get("phases") or " ".join(listed.search.phases)).split()
     return {**options, "phases": phase} if phase and phase not in phases else options
+
+
+def say_what_moved(results: Iterable[StudyResult]) -> None:
+    """A line for each data set whose files are no longer those that the studies were trained on."""
+    moved = {result.plan.dataset_name: result.moved for result in results if result.moved}
+    for name, how in moved.items():
+        shown = "what is shown was found on what was there when it was tuned"
+        click.echo(f"{name}: the data {how}; {shown}", err=True)
 
 
 def as_path(text: str | None) -> Path | None:

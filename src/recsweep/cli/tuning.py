@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsweep.cli.options import Studies, as_path, say_aside, studies_of, study_options, sweep_options
+from recsweep.cli.options import (
+    Studies,
+    as_path,
+    say_aside,
+    say_what_moved,
+    studies_of,
+    study_options,
+    sweep_options,
+)
 from recsweep.cli.troubles import Troubles
 from recsweep.documents import nearest
 from recsweep.errors import InputError, LimitReached, RecsweepError, StudyChanged, UserError
@@ -25,6 +33,7 @@ OPENING_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 
 if TYPE_CHECKING:
+    from recsweep.report.results import StudyResult
     from recsweep.study import Store, Trial
     from recsweep.supervisor import Supervisor
 
@@ -207,7 +216,8 @@ def _open_slots(
 
 
 def _write_and_tell(plan: StudyPlan, display: Display) -> None:
-    from recsweep.report.results import read_result, write_study
+    from recsweep.report.results import read_result
+    from recsweep.report.study_files import write_study
     from recsweep.report.tables import parameters_text
     from recsweep.starts import as_begun
 
@@ -246,28 +256,30 @@ def _say_why_nothing_won(plan: StudyPlan, result: Any) -> None:
     )
 
 
-def _write_summary(plans: list[StudyPlan]) -> int:
-    """Rebuild every file of these studies from the store; how many studies were there."""
-    from recsweep.report.results import read_results, write_study
-    from recsweep.report.tables import write_summary
+def _write_summary(plans: list[StudyPlan]) -> list[StudyResult]:
+    """Rebuild every file of these studies from the store; the results of those that were there."""
+    from recsweep.report.results import read_results, with_missing
+    from recsweep.report.study_files import write_study
+    from recsweep.report.summary import write_summary
 
     results = read_results(plans)
     for result in results:
         write_study(result)
     if plans:
-        write_summary(plans[0].outputs, results)
-    return len(results)
+        write_summary(plans[0].outputs, with_missing(results, plans))
+    return results
 
 
 @click.command(epilog="Example: recsweep summarize --config config/smoke.yaml")
 @sweep_options
 def summarize(**options: Any) -> None:
     """Rebuild all result files and the summary table from the store."""
-    plans = studies_of(options).all
+    plans = studies_of(options, with_data=False).all
     found = _write_summary(plans)
     click.echo(plans[0].outputs.summary("md").read_text(encoding="utf-8"))
-    if found < len(plans):
-        click.echo(f"{len(plans) - found} of {len(plans)} studies are not in the store yet", err=True)
+    say_what_moved(found)
+    if len(found) < len(plans):
+        click.echo(f"{len(plans) - len(found)} of {len(plans)} studies are not in the store yet", err=True)
 
 
 @click.command(epilog="Example: recsweep evaluate --dataset ml-100k --model GRU4Rec")

@@ -139,12 +139,18 @@ def chart_page(
     return _page(title, body)
 
 
-def gallery_page(title: str, sections: Iterable[Section]) -> str:
-    """The page that shows the pictures of all studies."""
+def gallery_page(title: str, sections: Iterable[Section], remark: str = "") -> str:
+    """The page that shows the pictures of all studies.
+
+    Args:
+        remark: what is to be said of those that have none.
+    """
     sections = list(sections)
     body = [f"<h1>{_text(title)}</h1>"]
     if not sections:
         body.append("<p>No study of the sweep is in the store yet.</p>")
+    if remark:
+        body.append(f"<p>{_text(remark)}</p>")
     if len(sections) > 1:
         items = "".join(
             f'<li><a href="#{_text(section.anchor)}">{_text(section.title)}</a></li>' for section in sections

@@ -12,18 +12,20 @@ from recsweep.plan import StudyPlan
 from recsweep.report.figures import figure_json, script
 from recsweep.report.pages import Picture, Section, chart_page, gallery_page
 from recsweep.report.pictures import write_picture
-from recsweep.report.results import StudyResult, read_results
+from recsweep.report.results import FINISHED, StudyResult, read_results
 from recsweep.report.study_charts import KINDS, Kind, charts
 from recsweep.report.text import short
 
 SCRIPT = "plotly.min.js"
 
 
-def draw_sweep(plans: Sequence[StudyPlan], chosen: Sequence[StudyPlan]) -> tuple[Path, list[str]]:
+def draw_sweep(
+    plans: Sequence[StudyPlan], chosen: Sequence[StudyPlan]
+) -> tuple[Path, list[StudyResult], list[str]]:
     """Draw the chosen studies, and the gallery of all that are drawn.
 
     Returns:
-        The gallery, and the names of the chosen studies that are not in the store.
+        The gallery, what is in the store, and the names of the chosen studies that are not.
     """
     # A study that has another name is shown beside the one of its model, not instead.
     own = [replace(plan, study_name=None) for plan in plans]
@@ -34,9 +36,9 @@ def draw_sweep(plans: Sequence[StudyPlan], chosen: Sequence[StudyPlan]) -> tuple
         if result.plan.name in wanted:
             write_study_plots(result)
     found = {result.plan.name for result in results}
-    write_gallery(plans[0], results)
+    write_gallery(plans[0], results, [plan.label for plan in own if plan.name not in found])
     missing = [title for name, title in wanted.items() if name not in found]
-    return plans[0].outputs.all_plots / "index.html", missing
+    return plans[0].outputs.all_plots / "index.html", results, missing
 
 
 def write_study_plots(result: StudyResult) -> None:
@@ -70,11 +72,17 @@ def write_study_plots(result: StudyResult) -> None:
                 write_picture(chart, title, temporary)
 
 
-def write_gallery(plan: StudyPlan, results: Sequence[StudyResult]) -> None:
-    """Write the gallery of the studies whose pictures are there."""
+def write_gallery(plan: StudyPlan, results: Sequence[StudyResult], missing: Sequence[str] = ()) -> None:
+    """Write the gallery of the studies whose pictures are there.
+
+    Args:
+        missing: studies of the sweep that are not in the store.
+    """
     root = plan.outputs.all_plots
     sections = [_section(root, result) for result in results]
-    page = gallery_page(f"Sweep {plan.sweep.sweep}", [section for section in sections if section.pictures])
+    remark = f"Not begun: {', '.join(missing)}." if missing and sections else ""
+    title = f"Sweep {plan.sweep.sweep}"
+    page = gallery_page(title, [section for section in sections if section.pictures], remark)
     write_text(root / "index.html", page)
 
 
@@ -111,6 +119,8 @@ def study_summary(result: StudyResult) -> str:
     states = [trial.state for trial in result.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
     text = f"{len(states)} of {counted(result.plan.budget, 'trial')}" + (f": {counts}." if counts else ".")
+    if result.state != FINISHED:
+        text += f" {result.state.capitalize()}."
     winner = result.winner
     if winner and winner.score is not None:
         metric = result.plan.objectives[0].name

@@ -1,27 +1,40 @@
-"""The summary: the best configuration of every model on every data set."""
+"""The rows of the summary: the best configuration of every model on every data set."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from recsweep.escape import for_latex, for_markdown, for_terminal
-from recsweep.files import counted, write_text
-from recsweep.paths import Outputs
-from recsweep.report.results import StudyResult
-from recsweep.report.text import short
-from recsweep.stopping import MAX_EVALS
+from recsweep.escape import for_terminal
+from recsweep.plan import StudyPlan
+from recsweep.recbole_api import catalog
+from recsweep.report.results import FINISHED, NOT_BEGUN, StudyResult
+from recsweep.report.summary_notes import data_of, filters_of, split_of
+from recsweep.report.text import cell, short
 
 
-def write_summary(outputs: Outputs, results: list[StudyResult]) -> None:
-    """Write summary.csv, summary.md and summary.tex; of a model's phases the last one decides."""
-    ordered = ranked(summed(results))
-    write_text(outputs.summary("csv"), summary_csv(ordered))
-    write_text(outputs.summary("md"), summary_markdown(ordered))
-    write_text(outputs.summary("tex"), summary_latex(ordered))
+@dataclass(frozen=True)
+class Row:
+    """One model on one data set, as the tables show it."""
+
+    dataset: str
+    model: str
+    validation: str
+    """The score that the search went by."""
+    tests: Mapping[str, str]
+    """Test metrics in four digits by name; `-` where there is none yet."""
+    best_tests: frozenset[str]
+    """The metrics in which no other model on this data set is better on test."""
+    trials: str
+    """`18`, or `13 of 18, not finished`."""
+    trial: str
+    parameters: str
+    leads: bool
+    """Whether it is the best of its data set on validation."""
 
 
 def summed(results: list[StudyResult]) -> list[StudyResult]:
@@ -47,114 +60,104 @@ def ranked(results: list[StudyResult]) -> list[StudyResult]:
     return sorted(results, key=place)
 
 
-def summary_csv(results: list[StudyResult]) -> str:
-    """One row a study; test columns stay empty until its winner was evaluated."""
-    metrics = sorted({name for result in results for name in (result.test or {})})
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ["dataset", "model", "metric", "validation", *(f"test_{name}" for name in metrics)]
-        + ["best_trial", "trials", "failed", "parameters", "seed", "study_hash", "git_commit", "seconds"]
-    )
-    for result in results:
-        winner, plan, test = result.winner, result.plan, result.test or {}
-        writer.writerow(
-            [plan.dataset_name, plan.model_name, plan.sweep.evaluation.metric]
-            + [winner.score if winner else ""]
-            + [test.get(name, "") for name in metrics]
-            + [winner.slot if winner else "", result.all_trained, result.all_failed]
-            + [json.dumps(result.parameters) if winner else "", winner.seed if winner else ""]
-            + [plan.content_hash[:16], (winner.environment.get("commit") or "") if winner else ""]
-            + [round(result.all_seconds, 1)]
-        )
-    return buffer.getvalue()
+def metrics_of(plan: StudyPlan) -> list[str]:
+    """Every metric that a sweep reports, the one that it searches for first."""
+    evaluation = plan.sweep.evaluation
+    named = [f"{name}@{cutoff}" for cutoff in evaluation.topk for name in evaluation.metrics]
+    metrics = [name for name in (evaluation.metric, *evaluation.objectives) if "@" in name]
+    by_key: dict[str, str] = {}
+    for name in (*metrics, *named):
+        by_key.setdefault(name.lower(), name)
+    return list(by_key.values())
 
 
-def summary_markdown(results: list[StudyResult]) -> str:
-    """The table for a README; the best model of each data set is bold."""
-    lines: list[str] = []
-    if results:
-        metric = results[0].plan.sweep.evaluation.metric
-        lines += [
-            f"| data set | model | validation {metric} | test {metric} | trials | best trial | parameters |",
-            "|---|---|---:|---:|---:|---:|---|",
-        ]
-    for row in _rows(results):
-        dataset, model, parameters = (for_markdown(row[key]) for key in ("dataset", "model", "parameters"))
-        model = f"**{model}**" if row["leads"] else model
-        lines.append(
-            f"| {dataset} | {model} | {row['validation']} | {row['test']} | {row['trials']} "
-            f"| {row['trial']} | {parameters} |"
-        )
-    return "\n".join([*lines, "", *map(for_markdown, footnotes(results))]) + "\n"
-
-
-def summary_latex(results: list[StudyResult]) -> str:
-    """A booktabs table."""
-    metric = results[0].plan.sweep.evaluation.metric if results else ""
-    lines = [
-        r"\begin{tabular}{llrrr}",
-        r"\toprule",
-        rf"data set & model & validation {for_latex(metric)} & test {for_latex(metric)} & trials \\",
-        r"\midrule",
-    ]
-    for row in _rows(results):
-        dataset, model = for_latex(row["dataset"]), for_latex(row["model"])
-        model = rf"\textbf{{{model}}}" if row["leads"] else model
-        lines.append(rf"{dataset} & {model} & {row['validation']} & {row['test']} & {row['trials']} \\")
-    comments = [f"% {for_terminal(line)}" for line in footnotes(results)]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *comments]) + "\n"
-
-
-def footnotes(results: list[StudyResult]) -> list[str]:
-    """Whether the comparison is fair: equal budgets, or where they differ."""
-    if not results:
-        return ["No study of the sweep is in the store yet."]
-    counts = {_name(result): result.all_trained for result in results}
-    if len(set(counts.values())) == 1:
-        notes = [f"Every model had the same budget: {counted(next(iter(counts.values())), 'trial')}."]
-    else:
-        notes = [
-            "Budgets differ: " + ", ".join(f"{label} {count}" for label, count in counts.items()) + " trials."
-        ]
-    failed = {_name(result): result.all_failed for result in results}
-    pruned = {_name(result): result.all_pruned for result in results}
-    for title, numbers in (("Failed", failed), ("Pruned", pruned)):
-        found = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
-        notes += [f"{title} trials: {found}."] if found else []
-    for result in (one for last in results for one in (*last.before, last)):
-        if result.ended is not None and result.ended.limit != MAX_EVALS:
-            notes.append(f"{result.plan.label} was ended by {result.ended.reason}.")
-    return notes
-
-
-def _name(result: StudyResult) -> str:
-    return f"{result.plan.dataset_name}/{result.plan.model_name}"
-
-
-def _rows(results: list[StudyResult]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    seen: set[str] = set()
+def rows(results: Sequence[StudyResult]) -> list[Row]:
+    """The rows of a table, in the order of the results."""
+    best, seen, found = best_tests(results), set[str](), []
     for result in results:
         plan, winner = result.plan, result.winner
-        key = plan.sweep.evaluation.metric.lower()
-        test = (result.test or {}).get(key)
-        rows.append(
-            {
-                "dataset": plan.dataset_name,
-                "model": plan.model_name,
-                "validation": f"{winner.score:.4f}" if winner and winner.score is not None else "-",
-                "test": "-" if test is None else f"{test:.4f}",
-                "trials": result.all_trained,
-                "trial": winner.slot if winner else "-",
-                "parameters": parameters_text(result.parameters) if winner else "no trial succeeded",
-                "leads": winner is not None and plan.dataset_name not in seen,
-            }
+        test = result.test or {}
+        tests = {name: four_digits(test.get(name.lower())) for name in metrics_of(plan)}
+        parameters = "no trial succeeded" if result.trials else "-"
+        found.append(
+            Row(
+                plan.dataset_name,
+                plan.model_name,
+                four_digits(winner.score if winner else None),
+                tests,
+                frozenset(name for name in tests if best.get((plan.dataset_name, name)) == tests[name]),
+                trials_text(result),
+                str(winner.slot) if winner else "-",
+                parameters_text(result.parameters) if winner else parameters,
+                leads=winner is not None and plan.dataset_name not in seen,
+            )
         )
-        seen.add(plan.dataset_name)
-    return rows
+        if winner is not None:
+            seen.add(plan.dataset_name)
+    return found
+
+
+def best_tests(results: Iterable[StudyResult]) -> dict[tuple[str, str], str]:
+    """The best value of each metric on the test split by data set, as it is shown: ties are equal."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for result in results:
+        for name in metrics_of(result.plan):
+            value = (result.test or {}).get(name.lower())
+            if value is not None:
+                values.setdefault((result.plan.dataset_name, name), []).append(value)
+    more = catalog.metrics()
+    best = {key: (max if more[key[1].split("@")[0].lower()] else min)(own) for key, own in values.items()}
+    return {key: four_digits(value) for key, value in best.items()}
+
+
+def trials_text(result: StudyResult) -> str:
+    """How much of its budget a model has spent: `18`, `13 of 18, not finished`, `not begun`."""
+    done, budget, state = result.all_trained, result.all_budget, result.all_state
+    if state == NOT_BEGUN:
+        return NOT_BEGUN
+    text = str(done) if done == budget else f"{done} of {budget}"
+    return text if state == FINISHED else f"{text}, {state}"
+
+
+def four_digits(value: float | None) -> str:
+    """A score in a table; `-` where there is none."""
+    return "-" if value is None else f"{value:.4f}"
 
 
 def parameters_text(params: dict[str, Any]) -> str:
     """`learning_rate 0.00123, num_layers 2`: short enough for a table."""
     return ", ".join(f"{for_terminal(name)} {short(value)}" for name, value in params.items())
+
+
+def summary_csv(results: list[StudyResult]) -> str:
+    """One row a study, every number in full; test columns stay empty until its winner was evaluated."""
+    validations = [result.winner.result.get("metrics", {}) if result.winner else {} for result in results]
+    named = {
+        "validation": sorted({name for metrics in validations for name in metrics}),
+        "test": sorted({name for result in results for name in (result.test or {})}),
+    }
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    columns = [f"{part}_{name}" for part, names in named.items() for name in names]
+    writer.writerow(
+        ["dataset", "model", "state", "trials", "budget", "failed", "pruned", "metric", "validation"]
+        + columns
+        + ["best_trial", "parameters", "seed", "study_hash", "commit", "repository", "seconds"]
+        + ["users", "items", "split", "filters"]
+    )
+    for result, validation in zip(results, validations, strict=True):
+        winner, plan, test = result.winner, result.plan, result.test or {}
+        environment = winner.environment if winner else {}
+        writer.writerow(
+            [plan.dataset_name, plan.model_name, result.all_state, result.all_trained, result.all_budget]
+            + [result.all_failed, result.all_pruned, plan.sweep.evaluation.metric]
+            + [winner.score if winner else ""]
+            + [validation.get(name, "") for name in named["validation"]]
+            + [test.get(name, "") for name in named["test"]]
+            + [winner.slot if winner else "", json.dumps(result.parameters) if winner else ""]
+            + [winner.seed if winner else "", plan.content_hash[:16]]
+            + [environment.get("commit") or "", cell(environment.get("repository")), result.all_seconds]
+            + [*(cell(data_of(result).get(name)) for name in ("users", "items"))]
+            + [split_of(plan), filters_of(plan)]
+        )
+    return buffer.getvalue()

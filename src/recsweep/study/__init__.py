@@ -10,7 +10,7 @@ worker wins; a finished trial is immutable, so a worker that comes back late is 
 """
 
 from recsweep.study.store import Store
-from recsweep.study.study import HEARTBEAT_SECONDS, STALE_AFTER_SECONDS, TEST_ATTRIBUTE, Study
+from recsweep.study.study import DATA_ATTRIBUTE, HEARTBEAT_SECONDS, STALE_AFTER_SECONDS, TEST_ATTRIBUTE, Study
 from recsweep.study.trial import (
     CRASH,
     DIVERGED,
@@ -28,6 +28,7 @@ from recsweep.study.trial import (
 
 __all__ = [
     "CRASH",
+    "DATA_ATTRIBUTE",
     "DIVERGED",
     "DUPLICATE",
     "ERROR",

@@ -40,6 +40,8 @@ MOST_PUT_BACKS = 10
 """So often one process puts one slot back because the process that ran it is gone; then something else is
 wrong, and to go on would never end."""
 TEST_ATTRIBUTE = "test"
+DATA_ATTRIBUTE = "data"
+"""Attribute of a study: how many users, items and samples its trials train on."""
 
 
 class Study:

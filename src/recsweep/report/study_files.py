@@ -1,0 +1,234 @@
+"""The files of one study, made from the store alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from recsweep.config import WHOLE
+from recsweep.files import to_plain, write_json, write_text, write_yaml
+from recsweep.plan import StudyPlan
+from recsweep.recbole_api.settings import DATA_HASHES
+from recsweep.report.pareto import pareto_csv, pareto_front, pareto_markdown
+from recsweep.report.results import StudyResult
+from recsweep.report.text import cell, reason, worker
+from recsweep.stopping import MAX_EVALS
+from recsweep.study import Trial
+
+_CONFIG_HEADER = """The best configuration that the sweep found for {label}, complete.
+Train with it:  recsweep train --config {path}
+RecBole reads it too (config_file_list=[...]); it knows no `time_order` and uses its own rounding."""
+
+
+def write_study(result: StudyResult) -> None:
+    """Write best_result.yaml, best_config.yaml, best_params.json, trials.csv and study_results.json.
+
+    Where there are several objectives, pareto.csv and pareto.md too.
+    """
+    plan, winner = result.plan, result.winner
+    outputs, names = plan.outputs, plan.place
+    write_text(outputs.trials(*names), trials_csv(plan, result.trials))
+    write_json(outputs.study_results(*names), study_results(result))
+    if len(plan.objectives) > 1:
+        write_text(outputs.pareto("csv", *names), pareto_csv(plan, result.trials))
+        write_text(outputs.pareto("md", *names), pareto_markdown(plan, result.trials))
+    if winner is None:
+        return
+    config_path = outputs.best_config(*names)
+    header = _CONFIG_HEADER.format(label=plan.label, path=config_path)
+    settings = plan.settings(winner.params, winner.seed or 0)
+    write_yaml(config_path, {**settings, DATA_HASHES: dict(plan.files.hashes)}, header)
+    write_json(outputs.best_params(*names), result.parameters)
+    # Last: it is what the pipeline takes as the sign that a study is done.
+    write_yaml(outputs.best_result(*names), best_result(result))
+
+
+def best_result(result: StudyResult) -> dict[str, Any]:
+    """The content of best_result.yaml."""
+    plan, winner = result.plan, result.winner
+    if winner is None:
+        raise ValueError(f"study {plan.name} has no winner")
+    environment: Mapping[str, Any] = winner.environment
+    pruning = plan.sweep.pruning
+    plain: dict[str, Any] = to_plain(
+        {
+            "sweep": plan.sweep.sweep,
+            "dataset": plan.dataset_name,
+            "model": plan.model_name,
+            "study": plan.name,
+            "metric": plan.sweep.evaluation.metric,
+            "score": winner.score,
+            **({"objectives": _objectives(plan, winner)} if len(plan.objectives) > 1 else {}),
+            "parameters": result.parameters,
+            "validation": winner.result.get("metrics", {}),
+            "test": result.test,
+            "trial": winner.slot,
+            "seed": winner.seed,
+            "epochs": {"best": winner.result.get("best_epoch"), "trained": winner.result.get("epochs")},
+            "state": result.state,
+            "budget": _counts(result),
+            **({"inherited": winner.inherited} if winner.inherited else {}),
+            "search": {
+                "engine": plan.sweep.search.engine,
+                "algo": plan.sweep.search.algo,
+                **({"phase": plan.phase, "searched": list(plan.space)} if plan.phase != WHOLE else {}),
+                **({"pruner": pruning.pruner} if pruning.pruner != "none" else {}),
+                "sweep_seed": plan.sweep.seed,
+            },
+            "content": {"study": plan.content_hash, "data": dict(plan.files.hashes)},
+            "environment": {
+                "versions": environment.get("versions", {}),
+                "commit": environment.get("commit"),
+                "repository": environment.get("repository"),
+                "hardware": environment.get("hardware", {}),
+                "device": environment.get("device"),
+                "threads": environment.get("threads"),
+                "trained_by": winner.result.get("path"),
+            },
+            "durations": {
+                "best_trial_seconds": winner.result.get("seconds"),
+                "all_trials_seconds": round(result.seconds, 3),
+            },
+        }
+    )
+    return plain
+
+
+def study_results(result: StudyResult) -> dict[str, Any]:
+    """The content of study_results.json: every counted trial with all that the store knows of it.
+
+    It is strict JSON: a number that is none (NaN, infinity) is null.
+    """
+    plan, winner = result.plan, result.winner
+    content: dict[str, Any] = {
+        "study": plan.name,
+        "sweep": plan.sweep.sweep,
+        "dataset": plan.dataset_name,
+        "model": plan.model_name,
+        "phase": plan.phase,
+        "content": plan.content_hash,
+        "objectives": [
+            {"name": objective.name, "better": "more" if objective.maximize else "less"}
+            for objective in plan.objectives
+        ],
+        "state": result.state,
+        "budget": _counts(result),
+        "best_trial": winner.slot if winner else None,
+    }
+    if len(plan.objectives) > 1:
+        content["pareto_front"] = [trial.slot for trial in pareto_front(result.trials, plan.objectives)]
+    content["trials"] = [_everything(plan, trial) for trial in result.trials]
+    strict: dict[str, Any] = _strict(to_plain(content))
+    return strict
+
+
+def _counts(result: StudyResult) -> dict[str, Any]:
+    """How the budget was spent. What is as it was before there was a choice is left out."""
+    inherited = len(result.trials) - result.trained
+    counts: dict[str, Any] = {
+        "trials": result.budget,
+        "counted": result.trained,
+        "failed": result.failed,
+    }
+    if result.pruned:
+        counts["pruned"] = result.pruned
+    if inherited:
+        counts["inherited"] = inherited
+    if result.ended is not None and result.ended.limit != MAX_EVALS:
+        counts["ended_by"] = result.ended.reason
+    return counts
+
+
+def _everything(plan: StudyPlan, trial: Trial) -> dict[str, Any]:
+    return {
+        "trial": trial.slot,
+        "state": trial.state,
+        "reason": reason(trial) or None,
+        "score": trial.score,
+        "objectives": _objectives(plan, trial),
+        "parameters": trial.params,
+        "validation": trial.result.get("metrics", {}),
+        "curve": [{"epoch": epoch, "score": score} for epoch, score in trial.curve.items()],
+        "epochs": {"best": trial.result.get("best_epoch"), "trained": _epochs(trial)},
+        "seconds": trial.result.get("seconds"),
+        "trained_by": trial.result.get("path"),
+        "seed": trial.seed,
+        "attempt": trial.attempt,
+        "inherited": trial.inherited or None,
+        "started": trial.started,
+        "finished": trial.finished,
+        "worker": worker(trial) or None,
+        "environment": trial.environment,
+    }
+
+
+def _objectives(plan: StudyPlan, trial: Trial) -> dict[str, float]:
+    names = [objective.name for objective in plan.objectives]
+    return dict(zip(names, trial.values, strict=False))
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    return [_strict(item) for item in value] if isinstance(value, list) else value
+
+
+def _epochs(trial: Trial) -> Any:
+    return trial.result.get("epochs", len(trial.curve) or None)
+
+
+def trials_csv(plan: StudyPlan, trials: list[Trial]) -> str:
+    """One row a trial: slot, state, score, parameters, metrics, seed, epochs, seconds, reason.
+
+    The score is the value of the first objective; each further one has a column of its own.
+    """
+    parameters = list(plan.space)
+    further = [objective.name for objective in plan.objectives[1:]]
+    metrics = sorted({name for trial in trials for name in trial.result.get("metrics", {})})
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        [
+            "trial",
+            "state",
+            "score",
+            *further,
+            *parameters,
+            *metrics,
+            "seed",
+            "attempt",
+            "best_epoch",
+            "epochs",
+            "seconds",
+            "reason",
+        ]
+    )
+    for trial in trials:
+        found = trial.result.get("metrics", {})
+        writer.writerow(
+            [
+                trial.slot,
+                trial.state,
+                cell(trial.score),
+                *(cell(value) for value in _further(trial, len(further))),
+                *(cell(trial.params.get(name)) for name in parameters),
+                *(cell(found.get(name)) for name in metrics),
+                cell(trial.seed),
+                trial.attempt,
+                cell(trial.result.get("best_epoch")),
+                cell(_epochs(trial)),
+                cell(trial.result.get("seconds")),
+                reason(trial),
+            ]
+        )
+    return buffer.getvalue()
+
+
+def _further(trial: Trial, count: int) -> list[float | None]:
+    """Values of the objectives after the first; a trial that did not end well has none."""
+    return [*trial.values[1:], *[None] * count][:count]

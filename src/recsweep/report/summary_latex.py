@@ -1,0 +1,59 @@
+"""The summary for a paper: a table with a caption that stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from recsweep.escape import for_latex
+from recsweep.report.results import StudyResult
+from recsweep.report.summary_notes import data_lines, edges, footnotes, legend
+from recsweep.report.tables import Row, metrics_of, rows
+
+
+def summary_latex(results: Sequence[StudyResult]) -> str:
+    r"""A `table` that needs the package booktabs alone: `\input` it, and refer to its label."""
+    return "\n".join(_lines(results)) + "\n"
+
+
+def _lines(results: Sequence[StudyResult]) -> Iterator[str]:
+    metrics = metrics_of(results[0].plan) if results else []
+    yield r"% needs \usepackage{booktabs}"
+    yield r"\begin{table}"
+    yield r"\centering"
+    yield rf"\caption{{{for_latex(_caption(results))}}}"
+    if results:
+        yield rf"\label{{tab:{results[0].plan.sweep.sweep}}}"
+    tests = " & ".join(for_latex(name) for name in metrics)
+    yield rf"\begin{{tabular}}{{ll{'r' * (2 + len(metrics))}}}"
+    yield r"\toprule"
+    if results:
+        yield rf" & & validation & \multicolumn{{{len(metrics)}}}{{c}}{{test}} & \\"
+        yield rf"\cmidrule(lr){{3-3}} \cmidrule(lr){{4-{3 + len(metrics)}}}"
+        yield rf"data set & model & {for_latex(metrics[0])} & {tests} & trials \\"
+    else:
+        yield r"data set & model & validation & trials \\"
+    yield r"\midrule"
+    for row in rows(results):
+        yield rf"{' & '.join(_cells(row, metrics))} \\"
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+    yield r"\end{table}"
+
+
+def _caption(results: Sequence[StudyResult]) -> str:
+    """All that a reader must know who sees the table alone."""
+    if not results:
+        return footnotes(results)[0]
+    sweep = results[0].plan.sweep
+    what = f"The best configuration of each model in {sweep.sweep}, chosen by {sweep.evaluation.metric}."
+    return " ".join([what, legend("Underlined"), *footnotes(results), *edges(results), *data_lines(results)])
+
+
+def _cells(row: Row, metrics: Sequence[str]) -> list[str]:
+    model = for_latex(row.model)
+    tests = [
+        rf"\underline{{{row.tests[name]}}}" if name in row.best_tests else row.tests.get(name, "-")
+        for name in metrics
+    ]
+    leads = rf"\textbf{{{model}}}" if row.leads else model
+    return [for_latex(row.dataset), leads, row.validation, *tests, row.trials]

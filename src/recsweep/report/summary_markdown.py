@@ -1,0 +1,56 @@
+"""The summary in Markdown: for a README, a pull request, a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from recsweep.escape import for_markdown
+from recsweep.report.results import StudyResult
+from recsweep.report.summary_notes import data_lines, edges, footnotes, legend
+from recsweep.report.tables import Row, four_digits, metrics_of, rows
+
+BEST_ON_TEST = "†"
+
+
+def summary_markdown(results: Sequence[StudyResult]) -> str:
+    """The table, what to know to read it, and the other metrics."""
+    lines = [*_main_table(results)] if results else []
+    notes = footnotes(results)
+    if any(row.leads for row in rows(results)):
+        notes.insert(0, legend(BEST_ON_TEST))
+    if results:
+        notes += [*edges(results), *data_lines(results)]
+    lines += ["", *map(for_markdown, notes)]
+    others = metrics_of(results[0].plan)[1:] if results else []
+    if others and any(result.winner for result in results):
+        lines += ["", *_other_metrics(results, others)]
+    return "\n".join(lines) + "\n"
+
+
+def _main_table(results: Sequence[StudyResult]) -> Iterator[str]:
+    metric = results[0].plan.sweep.evaluation.metric
+    yield f"| data set | model | validation {metric} | test {metric} | trials | best trial | parameters |"
+    yield "|---|---|---:|---:|---:|---:|---|"
+    for row in rows(results):
+        model = for_markdown(row.model)
+        model = f"**{model}**" if row.leads else model
+        cells = [for_markdown(row.dataset), model, row.validation, _test(row, metric), row.trials, row.trial]
+        yield f"| {' | '.join(cells)} | {for_markdown(row.parameters)} |"
+
+
+def _other_metrics(results: Sequence[StudyResult], metrics: Sequence[str]) -> Iterator[str]:
+    """The metrics that nothing was chosen by."""
+    titles = [f"{part} {name}" for name in metrics for part in ("validation", "test")]
+    yield f"| {' | '.join(['data set', 'model', *titles])} |"
+    yield f"|---|---|{'---:|' * len(titles)}"
+    for result, row in zip(results, rows(results), strict=True):
+        validation = result.winner.result.get("metrics", {}) if result.winner else {}
+        cells = [for_markdown(row.dataset), for_markdown(row.model)]
+        for name in metrics:
+            cells += [four_digits(validation.get(name.lower())), _test(row, name)]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _test(row: Row, metric: str) -> str:
+    value = row.tests.get(metric, "-")
+    return value + BEST_ON_TEST if metric in row.best_tests else value

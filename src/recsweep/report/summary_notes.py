@@ -1,0 +1,167 @@
+"""What stands below the summary: whether it is fair, what its marks mean, what the data are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from recsweep.config import WHOLE, WITH_MODEL, DatasetConfig
+from recsweep.documents import load_document
+from recsweep.errors import InputError
+from recsweep.files import counted
+from recsweep.plan import StudyPlan
+from recsweep.report.results import FINISHED, NOT_BEGUN, NOT_FINISHED, StudyResult
+from recsweep.report.text import short
+from recsweep.space import Choice, Parameter, QUniform, RandInt
+from recsweep.stopping import MAX_EVALS
+
+NO_FILTERS = frozenset(
+    {"name", "path", "user_field", "item_field", "time_field", "rating_field", "columns", "split"}
+)
+"""Keys of a data set that name things; the others say what is kept of it."""
+_NEAR_EDGE = 0.02
+"""A share of a range, in the scale in which it is searched."""
+
+
+def footnotes(results: Sequence[StudyResult]) -> list[str]:
+    """Whether the comparison is fair: equal budgets, or where they differ, and what is still to run."""
+    if not any(result.trials or result.runs for result in results):
+        return ["No study of the sweep is in the store yet."]
+    notes = list(_budgets(results))
+    failed = {name_of(result): result.all_failed for result in results}
+    pruned = {name_of(result): result.all_pruned for result in results}
+    for title, numbers in (("Failed", failed), ("Pruned", pruned)):
+        found = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
+        notes += [f"{title} trials: {found}."] if found else []
+    for result in (one for last in results for one in (*last.before, last)):
+        if result.ended is not None and result.ended.limit != MAX_EVALS:
+            notes.append(f"{result.plan.label} was ended by {result.ended.reason}.")
+    return notes
+
+
+def _budgets(results: Sequence[StudyResult]) -> Iterator[str]:
+    finished = all(result.all_state == FINISHED for result in results)
+    counts = {name_of(result): result.all_trained if finished else result.all_budget for result in results}
+    if len(set(counts.values())) > 1:
+        yield "Budgets differ: " + ", ".join(f"{name} {count}" for name, count in counts.items()) + " trials."
+    elif finished:
+        yield f"Every model had the same budget: {counted(next(iter(counts.values())), 'trial')}."
+    else:
+        yield f"Every model has the same budget: {counted(next(iter(counts.values())), 'trial')}."
+    begun = [result for result in results if result.all_state == NOT_FINISHED]
+    waiting = [result for result in results if result.all_state == NOT_BEGUN]
+    if begun:
+        spent = (f"{name_of(one)} {one.all_trained} of {counted(one.all_budget, 'trial')}" for one in begun)
+        yield f"Not finished: {', '.join(spent)}."
+    if waiting:
+        yield f"Not begun: {', '.join(map(name_of, waiting))}."
+
+
+def legend(best_on_test: str) -> str:
+    """What the marks of a table mean.
+
+    Args:
+        best_on_test: the mark, in the words of the table.
+    """
+    return (
+        "Bold: best on validation, by which configurations are chosen. "
+        f"{best_on_test}: best on test, by which nothing was chosen."
+    )
+
+
+def edges(results: Sequence[StudyResult]) -> list[str]:
+    """Parameters of winners at the edge of what was searched: better ones may lie beyond."""
+    notes = []
+    for result in results:
+        for name, value in result.parameters.items():
+            parameter = result.plan.model.space.get(name)
+            bounds = _edge(parameter, value) if parameter and name in searched(result.plan) else None
+            if bounds is not None:
+                low, high = bounds
+                notes.append(
+                    f"{name_of(result)}: {name} {short(value)} is at the edge of its range, "
+                    f"{short(low)} to {short(high)}."
+                )
+    return notes
+
+
+def searched(plan: StudyPlan) -> set[str]:
+    """The parameters that the phases of a model search."""
+    if WHOLE in plan.chain or WITH_MODEL in plan.chain:
+        return set(plan.model.space)
+    return {name for phase in plan.chain for name in plan.model.phases.get(phase, ())}  # type: ignore[call-overload]
+
+
+def _edge(parameter: Parameter, value: Any) -> tuple[Any, Any] | None:
+    """The bounds of a range whose edge a value lies at; None where it lies inside, or there is no range."""
+    if isinstance(parameter, Choice):
+        if not parameter.ordered or parameter.size <= 2:  # one of two is always at an edge
+            return None
+        numbers: list[Any] = sorted(parameter.grid())
+        return (numbers[0], numbers[-1]) if value in (numbers[0], numbers[-1]) else None
+    if isinstance(parameter, QUniform | RandInt):
+        at_edge = parameter.size > 2 and value in (parameter.min, parameter.max)
+    else:
+        share = parameter.to_unit(value)
+        at_edge = min(share, 1 - share) <= _NEAR_EDGE
+    return (parameter.min, parameter.max) if at_edge else None
+
+
+def data_lines(results: Sequence[StudyResult]) -> list[str]:
+    """Each data set in a line: users, items, split, filters."""
+    by_dataset: dict[str, list[StudyResult]] = {}
+    for result in results:
+        by_dataset.setdefault(result.plan.dataset_name, []).append(result)
+    return [_data_line(name, own) for name, own in by_dataset.items()]
+
+
+def _data_line(name: str, results: list[StudyResult]) -> str:
+    plan = results[0].plan
+    counts = []
+    for key in ("users", "items"):
+        values = dict.fromkeys(data_of(result).get(key) for result in results)
+        known = [f"{value:,}" for value in values if isinstance(value, int)]
+        counts.append(f"{' or '.join(known) or '-'} {key}")
+    return (
+        f"{name}: {', '.join(counts)}; split: {split_of(plan)}; filters: {filters_of(plan)}; "
+        "all items are ranked."
+    )
+
+
+def data_of(result: StudyResult) -> Mapping[str, Any]:
+    """Users and items of a study's data: as its workers saw them, else as `recsweep prepare` wrote."""
+    if result.data:
+        return result.data
+    plan = result.plan
+    try:
+        found = load_document(plan.outputs.prepared(plan.dataset_name)).data
+        splits = found["splits"].values() if found.get("files") == dict(plan.files.hashes) else ()
+        return next((dict(split) for split in splits if plan.model_name in split["models"]), {})
+    except (InputError, KeyError, AttributeError, TypeError):
+        return {}
+
+
+def split_of(plan: StudyPlan) -> str:
+    """`leave one out, by time`, or `0.8:0.1:0.1 at random, of each user`."""
+    split = plan.dataset.split
+    order = "by time" if split.order == "time" else "at random"
+    if split.type == "leave_one_out":
+        return f"leave one out, {order}"
+    parts = ":".join(f"{share:g}" for share in split.ratio)
+    return f"{parts} {order}, of {'each user' if split.group_by == 'user' else 'all users together'}"
+
+
+def filters_of(plan: StudyPlan) -> str:
+    """What is kept of a data set, by the keys of its file; `none` where all is."""
+    usual, found = DatasetConfig.model_fields, []
+    for name, value in plan.dataset.model_dump().items():
+        if name in NO_FILTERS or value == usual[name].get_default(call_default_factory=True):
+            continue
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        found.append(f"{name} {text}")
+    return "; ".join(found) or "none"
+
+
+def name_of(result: StudyResult) -> str:
+    """A model on a data set, all its phases together."""
+    return f"{result.plan.dataset_name}/{result.plan.model_name}"
