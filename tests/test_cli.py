@@ -533,7 +533,8 @@ def test_a_summary_names_the_studies_that_are_not_there(make, call):
     fill_in(narm, 0.1, 0.2, 0.3)
     said = call("summarize")
     assert said.err == "1 of 2 studies are not in the store yet\n"
-    assert "Every model had the same budget: 3 trials." in said.out
+    assert "Every model has the same budget: 3 trials." in said.out
+    assert "Not begun: toy/STAMP." in said.out
 
 
 # -- mistakes -------------------------------------------------------------------------------------

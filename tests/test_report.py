@@ -295,7 +295,7 @@ def test_latex_is_escaped_and_balanced(filled):
     text = summary_latex([dataclasses.replace(result, plan=odd)])
     row = next(line for line in text.splitlines() if "{FPMC}" in line)
     assert r"a\_b\&c\%d\#\$\textasciitilde{}\textasciicircum{}\{\}\textbackslash{}" in row
-    assert row.endswith(r"\textbf{FPMC} & 0.3000 & \underline{0.2500} & - & - & - & 3 \\")
+    assert row.endswith(r"\textbf{FPMC} & 0.3000 & 0.2500 & - & - & - & 3 \\")
     caption = next(line for line in text.splitlines() if line.startswith(r"\caption{"))
     assert "Every model had the same budget: 3 trials." in caption
     assert r"a\_b\&c\%d\#\$" in caption

@@ -21,8 +21,8 @@ def summary_markdown(results: Sequence[StudyResult]) -> str:
     if results:
         notes += [*edges(results), *data_lines(results)]
     lines += ["", *map(for_markdown, notes)]
-    others = metrics_of(results[0].plan)[1:] if results else []
-    if others and any(result.winner for result in results):
+    others = [name for name in metrics_of(results[0].plan)[1:] if _is_known(results, name)] if results else []
+    if others:
         lines += ["", *_other_metrics(results, others)]
     return "\n".join(lines) + "\n"
 
@@ -36,6 +36,12 @@ def _main_table(results: Sequence[StudyResult]) -> Iterator[str]:
         model = f"**{model}**" if row.leads else model
         cells = [for_markdown(row.dataset), model, row.validation, _test(row, metric), row.trials, row.trial]
         yield f"| {' | '.join(cells)} | {for_markdown(row.parameters)} |"
+
+
+def _is_known(results: Sequence[StudyResult], metric: str) -> bool:
+    found = [result.test or {} for result in results]
+    found += [result.winner.result.get("metrics", {}) for result in results if result.winner]
+    return any(metric.lower() in metrics for metrics in found)
 
 
 def _other_metrics(results: Sequence[StudyResult], metrics: Sequence[str]) -> Iterator[str]:

@@ -98,7 +98,10 @@ def rows(results: Sequence[StudyResult]) -> list[Row]:
 
 
 def best_tests(results: Iterable[StudyResult]) -> dict[tuple[str, str], str]:
-    """The best value of each metric on the test split by data set, as it is shown: ties are equal."""
+    """The best value of each metric on the test split by data set, as it is shown: ties are equal.
+
+    Where one model alone was tested, there is no best.
+    """
     values: dict[tuple[str, str], list[float]] = {}
     for result in results:
         for name in metrics_of(result.plan):
@@ -106,7 +109,8 @@ def best_tests(results: Iterable[StudyResult]) -> dict[tuple[str, str], str]:
             if value is not None:
                 values.setdefault((result.plan.dataset_name, name), []).append(value)
     more = catalog.metrics()
-    best = {key: (max if more[key[1].split("@")[0].lower()] else min)(own) for key, own in values.items()}
+    better = {key: max if more[key[1].split("@")[0].lower()] else min for key in values}
+    best = {key: better[key](own) for key, own in values.items() if len(own) > 1}
     return {key: four_digits(value) for key, value in best.items()}
 
 
