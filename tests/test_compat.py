@@ -122,6 +122,26 @@ def test_torch_still_refuses_to_run_code_from_a_checkpoint(tmp_path):
     assert not (tmp_path / "harmed").exists()
 
 
+def test_what_a_trainer_saves_is_read_back_as_weights_only_with_or_without_a_score(tmp_path):
+    from recbole.trainer import trainer
+
+    class Settings:
+        final_config_dict = {"model": "RaCT"}  # noqa: RUF012
+
+    for state in ({"best_valid_score": np.float64(0.5)}, {}):
+        trainer.torch.save({"config": Settings(), **state}, tmp_path / "x.pth")
+        expected = {"config": {"model": "RaCT"}, **{name: float(value) for name, value in state.items()}}
+        assert torch.load(tmp_path / "x.pth", weights_only=True) == expected
+
+
+def test_vectors_from_a_file_have_the_precision_of_weights():
+    from recbole.data.dataset import Dataset
+
+    dataset = Dataset.__new__(Dataset)
+    dataset._preloaded_weight = {"ent_id": np.ones((2, 3))}
+    assert dataset.get_preload_weight("ent_id").dtype == np.float32
+
+
 def test_only_warnings_known_by_name_and_place_are_silenced():
     for message, category, module in compat._HARMLESS:
         assert len(re.sub(r"\W", "", message)) > 10, "a message of its own, not all of a kind"

@@ -183,9 +183,9 @@ def test_an_infinite_loss_on_a_fast_path_is_a_divergence_too(make_plan, monkeypa
 def test_the_best_weights_are_kept_and_give_the_reported_score(overfitted, tmp_path):
     plan, trained = overfitted
     (_, valid, _), trainer = loaders_and_trainer(plan, tmp_path, **OVERFITTING)
-    recbole.restore(trainer.model, trained.best)
+    recbole.restore(trainer.model, trained.best, CPU)
     assert recbole.evaluate(trainer, valid) == pytest.approx(trained.metrics, abs=1e-9)
-    recbole.restore(trainer.model, trained.last)
+    recbole.restore(trainer.model, trained.last, CPU)
     assert recbole.evaluate(trainer, valid)["ndcg@10"] < trained.score
     assert trained.best["epoch"] == trained.best_epoch - 1
     assert trained.last["epoch"] == trained.epochs - 1
@@ -269,7 +269,7 @@ def test_the_winner_is_tested_with_its_best_weights(overfitted, tmp_path):
     metrics = training.evaluate(settings, split, CPU, trained.best)
     assert metrics != training.evaluate(settings, split, CPU, trained.last)
     (_, _, test), trainer = loaders_and_trainer(plan, tmp_path, **OVERFITTING)
-    recbole.restore(trainer.model, trained.best)
+    recbole.restore(trainer.model, trained.best, CPU)
     assert metrics == recbole.evaluate(trainer, test)
 
 

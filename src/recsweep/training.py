@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from recsweep.errors import TrialDiverged
+from recsweep.errors import TrialDiverged, TrialError
 from recsweep.fast import trainer as fast
 from recsweep.files import atomic_path, to_plain
 from recsweep.recbole_api import model as recbole
@@ -65,12 +65,19 @@ def train(
 
     Raises:
         TrialDiverged: the loss or the validation score became NaN or infinite.
+        TrialError: the model would be pre-trained, and nothing would be validated.
     """
     started = time.perf_counter()
     with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
         config = TypedConfig(settings, device, Path(scratch))
         train_data, valid_data, _ = make_loaders(config, split)
         model = recbole.make_model(config, train_data)
+        stage = recbole.pretrains_only(model)
+        if stage is not None:
+            raise TrialError(
+                f"{config['model']} only pre-trains with train_stage: {stage}, and is never validated; "
+                "a trial needs a score; set train_stage: finetune and pre_model_path under `fixed`"
+            )
         trainer = recbole.make_trainer(config, model)
         wanted = bool(settings.get(FAST, True))
         path, finish = fast.install(trainer, train_data, valid_data, wanted=wanted)
@@ -84,7 +91,8 @@ def train(
         finish()
         _require_finite(score, "validation score", watch.epoch)
         # Models that are computed rather than trained report no epoch.
-        best_state = watch.best if watch.best is not None else recbole.weights(model)
+        last = recbole.weights(model), recbole.other_state(model)
+        best = watch.best if watch.best is not None else last
         plain = to_plain(settings)
         return Trained(
             score=score,
@@ -93,8 +101,8 @@ def train(
             epochs=max(watch.epoch, 1),
             seconds=time.perf_counter() - started,
             path=str(path),
-            best=recbole.checkpoint(trainer, best_state, watch.best_epoch - 1, plain),
-            last=recbole.checkpoint(trainer, recbole.weights(model), watch.epoch - 1, plain),
+            best=recbole.checkpoint(trainer, *best, watch.best_epoch - 1, plain),
+            last=recbole.checkpoint(trainer, *last, watch.epoch - 1, plain),
         )
 
 
@@ -105,7 +113,7 @@ class _Watch:
         self._trainer, self._after_epoch, self._bigger = trainer, after_epoch, bigger
         self.epoch = 0
         self.best_epoch = 0
-        self.best: dict[str, torch.Tensor] | None = None
+        self.best: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None
         self._best_score = -math.inf if bigger else math.inf
 
     def __call__(self, index: int, score: float) -> None:
@@ -115,7 +123,7 @@ class _Watch:
         # RecBole's early stop takes an equal score as progress too.
         if score >= self._best_score if self._bigger else score <= self._best_score:
             self._best_score, self.best_epoch = score, self.epoch
-            self.best = recbole.weights(self._trainer.model)
+            self.best = recbole.weights(self._trainer.model), recbole.other_state(self._trainer.model)
         self._after_epoch(self.epoch, float(score))
 
 
@@ -132,7 +140,7 @@ def evaluate(
         config = TypedConfig(settings, device, Path(scratch))
         train_data, _, test_data = make_loaders(config, split)
         model = recbole.make_model(config, train_data)
-        recbole.restore(model, state)
+        recbole.restore(model, state, device)
         trainer = recbole.make_trainer(config, model)
         trainer.eval_collector.data_collect(train_data)
         return recbole.evaluate(trainer, test_data)

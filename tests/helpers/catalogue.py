@@ -28,6 +28,7 @@ SMALL = {
     "n_layers": 1,
     "n_heads": 2,
     "mlp_hidden_size": [8],
+    "kg_embedding_size": 8,
 }
 EMBEDDED = {
     "load_col": {**COLUMNS, **GRAPH, "ent": ["ent_id", "ent_vec"], "rel": ["rel_id", "rel_vec"]},
@@ -36,7 +37,12 @@ EMBEDDED = {
     "alias_of_relation_id": ["rel_id"],
     "preload_weight": {"ent_id": "ent_vec", "rel_id": "rel_vec"},
 }
-OWN: dict[str, dict[str, Any]] = {"GRU4RecKG": EMBEDDED, "KSR": EMBEDDED}
+OWN: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("GRU4RecKG", "KSR"), EMBEDDED),
+    **{name: {"reranker_CAN_NUM": 5} for name in ("GRU4RecCPR", "SASRecCPR")},
+    "FEARec": {"n_layers": 2},
+    "ConvNCF": {"embedding_size": 64},
+}
 """What a single model needs besides."""
 
 

@@ -195,8 +195,19 @@ def _collect_numbers_too(collector: Any) -> None:
     collector.get_data_struct = get_data_struct
 
 
+def _single_precision(dataset: Any) -> None:
+    """Vectors from a file (`preload_weight`) are float64, which KSR cannot multiply with its weights."""
+    original = dataset.get_preload_weight
+
+    def get_preload_weight(self: Any, field: str) -> Any:
+        return original(self, field).astype("float32")
+
+    dataset.get_preload_weight = get_preload_weight
+
+
 def _patch_recbole() -> None:
     import recbole.config.configurator
+    import recbole.data.dataset
     import recbole.data.utils
     import recbole.evaluator.collector
     import recbole.trainer.trainer
@@ -207,6 +218,7 @@ def _patch_recbole() -> None:
     recbole.trainer.trainer.torch = _Torch()
     recbole.trainer.trainer.get_tensorboard = lambda logger: _NoEvents()
     recbole.data.utils.load_split_dataloaders = lambda config: None
+    _single_precision(recbole.data.dataset.Dataset)
     _collect_numbers_too(recbole.evaluator.collector.Collector)
     logging.getLogger().addFilter(_is_worth_reading)  # RecBole logs to the root logger
 

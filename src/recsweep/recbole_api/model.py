@@ -73,12 +73,45 @@ def weights(model: Any) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
 
 
+def other_state(model: Any) -> dict[str, Any]:
+    """A copy on the CPU of what a model holds besides its weights (RecBole's `other_parameter`).
+
+    LightGCN and its kind keep what they last propagated there, KGCN the neighbours that it drew. A layer
+    that is named there too is left out: its weights are among the model's.
+    """
+    found = model.other_parameter()
+    return {
+        name: copied_to(value, torch.device("cpu"), always=True)
+        for name, value in found.items()
+        if not isinstance(value, torch.nn.Module)
+    }
+
+
+def copied_to(value: Any, device: torch.device, *, always: bool = False) -> Any:
+    """A value with all its tensors on a device, in lists, tuples and mappings too.
+
+    Args:
+        always: copy tensors that are there already.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.detach().to(device, copy=always)
+    if isinstance(value, dict):  # a plain one: torch reads no other back as weights only
+        return {name: copied_to(item, device, always=always) for name, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(copied_to(item, device, always=always) for item in value)
+    return value
+
+
 def checkpoint(
-    trainer: Any, state: dict[str, torch.Tensor], epoch: int, settings: dict[str, Any]
+    trainer: Any, state: dict[str, torch.Tensor], other: dict[str, Any], epoch: int, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """A checkpoint that RecBole's `trainer.evaluate(model_file=…)` and `resume_checkpoint` read.
 
     Its config is a plain dict, so that torch can read it as weights only.
+
+    Args:
+        state: the weights of an epoch.
+        other: what the model held besides in that epoch (`other_state`).
     """
     return {
         "config": settings,
@@ -86,15 +119,21 @@ def checkpoint(
         "cur_step": trainer.cur_step,
         "best_valid_score": float(trainer.best_valid_score),
         "state_dict": state,
-        "other_parameter": trainer.model.other_parameter(),
+        "other_parameter": other,
         "optimizer": trainer.optimizer.state_dict(),
     }
 
 
-def restore(model: Any, state: dict[str, Any]) -> None:
-    """Put a checkpoint's weights into a model."""
+def restore(model: Any, state: dict[str, Any], device: torch.device) -> None:
+    """Put a checkpoint's weights, and what belongs to them, into a model on a device."""
     model.load_state_dict(state["state_dict"])
-    model.load_other_parameter(state.get("other_parameter"))
+    model.load_other_parameter(copied_to(state.get("other_parameter"), device))
+
+
+def pretrains_only(model: Any) -> str | None:
+    """The stage of a model that RecBole pre-trains without ever validating it; None for all others."""
+    stage = getattr(model, "train_stage", None)
+    return stage if isinstance(stage, str) and "pretrain" in stage else None
 
 
 def hyper_tuning() -> Any:
