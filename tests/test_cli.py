@@ -232,7 +232,7 @@ def test_a_phase_that_no_study_has_is_refused_with_the_nearest(make, refused):
     assert refused("tune", "--phase", "loss", "--model", "STAMP", "--dataset", "toy") == (
         "--phase: no study has the phase loss; use one of coarse"
     )
-    assert refused("tune", "--phase", "coarze").startswith("phases: input should be 'full', 'coarse', ")
+    assert refused("tune", "--phase", "coarze").startswith("phases: must be one of full, coarse, ")
     assert refused("tune", "--phase", "coarze").endswith("did you mean `coarse`?")
 
 
@@ -580,7 +580,7 @@ def test_the_dry_run_of_an_opened_study_takes_another_config_and_a_worker_does_n
 @pytest.mark.parametrize("command", [name for name in cli.commands if name not in ("train", "doctor")])
 def test_a_mistake_in_an_option_is_one_line_of_every_command(make, refused, command):
     make()
-    assert refused(command, "--max-evals", "many").startswith("max_evals: input should be a valid integer")
+    assert refused(command, "--max-evals", "many").startswith("max_evals: must be a whole number")
     assert refused(command, "--engine", "optunna").endswith("did you mean `optuna`?")
     assert refused(command, "--models", "NRAM").startswith(
         "models: unknown model `NRAM`; did you mean `NARM`?"

@@ -198,7 +198,7 @@ def test_the_cores_are_those_that_this_process_may_use(monkeypatch):
 
 @pytest.mark.parametrize("written", ["-2", "0"])
 def test_other_numbers_of_workers_below_one_are_refused(workspace, written):
-    with pytest.raises(InputError, match="workers: input should be greater than or equal to 1"):
+    with pytest.raises(InputError, match="workers: must be at least 1"):
         workspace.load(workers=written)
 
 

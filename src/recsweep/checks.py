@@ -12,6 +12,7 @@ from recsweep.files import to_plain
 from recsweep.loading import Sweep
 from recsweep.recbole_api import catalog
 from recsweep.setting_checks import check_settings
+from recsweep.space import Choice, mixed
 
 
 def check_sweep(sweep: Sweep) -> None:
@@ -88,6 +89,8 @@ def _check_model(model: ModelConfig, document: Document) -> None:
         )
     searchable = catalog.searchable(model.model)
     for name, parameter in model.space.items():
+        if isinstance(parameter, Choice) and (problem := mixed(parameter.values)):
+            raise document.error(("space", name, "values"), problem, "write all of them as one kind")
         _check_known(model, document, ("space", name), searchable)
         _check_conditions(model, document, name)
         if name not in model.defaults:

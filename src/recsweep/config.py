@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -17,11 +17,20 @@ from pydantic import (
     model_validator,
 )
 
+from recsweep.escape import for_terminal
 from recsweep.names import checked_name
-from recsweep.space import Parameter, Scalar
+from recsweep.space import Flag, Parameter, Real, Text, Value, Whole, checked_plain
 
-Name = Annotated[str, AfterValidator(checked_name)]
+YEAR_SECONDS = 366 * 24 * 3600
+Name = Annotated[Text, AfterValidator(checked_name)]
+Seconds = Annotated[Real, Field(ge=0, le=YEAR_SECONDS)]
+Minutes = Annotated[Real, Field(gt=0, le=YEAR_SECONDS / 60)]
+Most = Annotated[Whole, Field(le=1_000_000)]
+"""A count that nothing sensible goes beyond; what multiplies it stays a number that a machine can hold."""
 BUILTIN = "builtin"
+MOST_ROWS = 2**31 - 1
+MOST_SEED = 2**32 - 1
+"""NumPy seeds with 32 bits."""
 Phase = Literal["full", "coarse", "architecture", "training", "loss"]
 WHOLE: Phase = "full"
 """The phase that searches the whole space; every model has it."""
@@ -36,7 +45,15 @@ ALGOS: dict[str, tuple[str, ...]] = {
     "optuna": ("random", "bayes", "exhaustive", "gp", "cmaes", "qmc", "nsga2"),
 }
 """How each engine can propose."""
+_PathT = TypeVar("_PathT", str, Path)
 MULTI_OBJECTIVE_ALGOS = ("random", "bayes", "exhaustive", "qmc", "nsga2")
+
+
+def _printable(path: _PathT) -> _PathT:
+    """A path as it is; one with characters that nobody sees was not meant."""
+    if for_terminal(path) != str(path):
+        raise ValueError(f"a path has characters that can be seen, but got {str(path)!r}")
+    return path
 
 
 class _Frozen(BaseModel):
@@ -50,24 +67,24 @@ class SearchConfig(_Frozen):
     """What drives a study."""
     algo: Literal["random", "bayes", "anneal", "exhaustive", "gp", "cmaes", "qmc", "nsga2"] = "bayes"
     """How parameters are proposed; `bayes` is TPE, and may be written `tpe`."""
-    max_evals: int = Field(20, ge=1, le=1_000_000)
+    max_evals: Most = Field(20, ge=1)
     """Trials of each study, the first of them with the defaults."""
-    startup_trials: int = Field(8, ge=1)
+    startup_trials: Most = Field(8, ge=1)
     """Random trials before a model of the outcomes proposes. HyperOpt's own default of 20 would
     make a study of 20 trials a random search."""
-    allow_large_grid: bool = False
+    allow_large_grid: Flag = False
     """Confirms an exhaustive search of more than 1,000 combinations."""
     phases: tuple[Phase, ...] = Field((WHOLE,), min_length=1)
     """Parts of the search space to search one after the other; each starts from the best before."""
-    phase_shares: dict[Phase, float] = {}
+    phase_shares: dict[Phase, Real] = {}
     """Parts of `max_evals` by phase, in any unit; a phase that is not named gets 1."""
-    warm_start: tuple[str, ...] = ()
+    warm_start: tuple[Text, ...] = ()
     """Known good configurations, as files or studies; they become the first slots after the defaults."""
-    transfer: bool = False
+    transfer: Flag = False
     """Start with the best of the same model on the other data sets of the sweep."""
-    timeout_minutes: float | None = Field(None, gt=0)
+    timeout_minutes: Minutes | None = None
     """No trial of a study starts once trials of it have run for so long."""
-    no_improvement_after: int | None = Field(None, ge=1)
+    no_improvement_after: Most | None = Field(None, ge=1)
     """A study ends after so many trials in a row that did not better its best."""
 
     @field_validator("algo", mode="before")
@@ -106,47 +123,47 @@ class PruningConfig(_Frozen):
 
     pruner: Literal["none", "median", "asha", "hyperband", "wilcoxon"] = "none"
     """The rule."""
-    warmup_epochs: int = Field(2, ge=0)
+    warmup_epochs: Most = Field(2, ge=0)
     """No trial is pruned before it has trained for so many epochs."""
-    min_trials: int = Field(1, ge=1)
+    min_trials: Most = Field(1, ge=1)
     """No trial is pruned before so many others came to a result."""
-    patience: int = Field(5, ge=0)
+    patience: Most = Field(5, ge=0)
     """How many validations in a row the rule may hold before the trial is pruned at the next."""
 
 
 class TrainingConfig(_Frozen):
     """What every trial of every model shares."""
 
-    epochs: int = Field(300, ge=1)
-    stopping_step: int = Field(10, ge=0)
+    epochs: Most = Field(300, ge=1)
+    stopping_step: Most = Field(10, ge=0)
     """Early stop: validations without progress before a trial ends."""
-    eval_step: int = Field(1, ge=1)
-    train_batch_size: int = Field(2048, ge=1)
-    eval_batch_size: int = Field(4096, ge=1)
+    eval_step: Most = Field(1, ge=1)
+    train_batch_size: Whole = Field(2048, ge=1, le=MOST_ROWS)
+    eval_batch_size: Whole = Field(4096, ge=1, le=MOST_ROWS)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["float32", "mixed"] = "float32"
     """`mixed` computes in 16 bits where torch's autocast does; weights stay in float32."""
-    fast: bool = True
+    fast: Flag = True
     """Train by recsweep's own faster steps where they are proven equal; False: RecBole's code only."""
 
 
-_METRIC = re.compile(r"^[A-Za-z]+@[1-9][0-9]*$")
+_METRIC = re.compile(r"[A-Za-z]+@[1-9][0-9]{0,6}")
 
 
 class EvaluationConfig(_Frozen):
     """What is measured, and what is searched for."""
 
-    metric: str = "NDCG@10"
+    metric: Text = "NDCG@10"
     """The validation metric that early stop and search go by."""
-    metrics: tuple[str, ...] = ("Recall", "MRR", "NDCG", "Hit")
-    topk: tuple[int, ...] = (10,)
-    objectives: tuple[str, ...] = ()
+    metrics: tuple[Text, ...] = ("Recall", "MRR", "NDCG", "Hit")
+    topk: tuple[Most, ...] = (10,)
+    objectives: tuple[Text, ...] = ()
     """Several things to search for at once, `metric` the first of them. Empty: `metric` alone."""
 
     @field_validator("metric")
     @classmethod
     def _name_and_cutoff(cls, metric: str) -> str:
-        if not _METRIC.match(metric):
+        if not _METRIC.fullmatch(metric):
             raise ValueError(f"a metric is a name and a cut-off such as NDCG@10, but got {metric!r}")
         return metric
 
@@ -154,7 +171,7 @@ class EvaluationConfig(_Frozen):
     @classmethod
     def _metrics_or_seconds(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
         for name in objectives:
-            if name != SECONDS and not _METRIC.match(name):
+            if name != SECONDS and not _METRIC.fullmatch(name):
                 raise ValueError(f"an objective is a metric such as NDCG@10, or {SECONDS}, but got {name!r}")
         if len(set(objectives)) < len(objectives) or len(objectives) == 1:
             raise ValueError(f"objectives are two or more distinct ones, but got {', '.join(objectives)}")
@@ -186,29 +203,29 @@ class EvaluationConfig(_Frozen):
 class CooldownConfig(_Frozen):
     """Rest between the trials of a study, for the heat of a GPU."""
 
-    seconds: float | None = Field(None, ge=0)
+    seconds: Seconds | None = None
     """None: 60 where a GPU is used, 0 otherwise."""
-    until_celsius: float | None = Field(None, gt=0)
+    until_celsius: Real | None = Field(None, gt=0, le=150)
     """End the rest early once the GPU is cooler than this (needs NVML)."""
 
 
 class WorkersConfig(_Frozen):
     """The processes that train."""
 
-    count: int = Field(1, ge=1, le=256)
-    threads: int | None = Field(None, ge=1)
+    count: Whole = Field(1, ge=1, le=256)
+    threads: Whole | None = Field(None, ge=1, le=4096)
     """Threads of each worker. None: the cores, divided among the workers."""
     trials_per_gpu: int | Literal["auto"] = "auto"
     """Trials at once on each GPU. `auto`: as many as fit, by the memory of the first one."""
-    trials_per_worker: int = Field(50, ge=1)
+    trials_per_worker: Most = Field(50, ge=1)
     """A worker is replaced after this many trials, so that no leak grows."""
-    trial_timeout_minutes: float | None = Field(None, gt=0)
+    trial_timeout_minutes: Minutes | None = None
     """A trial that takes longer is ended and recorded as timed out."""
-    crash_retries: int = Field(2, ge=0)
+    crash_retries: Most = Field(2, ge=0)
     """How often a trial whose process died is run again before it counts as failed."""
-    store_patience_seconds: float = Field(300.0, ge=0)
+    store_patience_seconds: Seconds = 300.0
     """How long a store that cannot be reached is waited for before the sweep pauses."""
-    workers_per_study: int = Field(0, ge=0, le=256)
+    workers_per_study: Whole = Field(0, ge=0, le=256)
     """Jobs that Snakemake starts for each study, each a `recsweep worker`. 0: one job does all."""
 
     @field_validator("trials_per_gpu", mode="before")
@@ -232,11 +249,11 @@ class SweepConfig(_Frozen):
     evaluation: EvaluationConfig = EvaluationConfig()
     cooldown: CooldownConfig = CooldownConfig()
     workers: WorkersConfig = WorkersConfig()
-    seed: int = Field(2026, ge=0)
-    timeout_minutes: float | None = Field(None, gt=0)
+    seed: Whole = Field(2026, ge=0, le=MOST_SEED)
+    timeout_minutes: Minutes | None = None
     """No trial of the sweep starts once its trials have run for so long."""
-    outputs: Path = Path("outputs")
-    storage: str | None = None
+    outputs: Annotated[Path, AfterValidator(_printable)] = Path("outputs")
+    storage: Text | None = None
     """Optuna storage URL. None: SQLite in the output folder."""
 
     @model_validator(mode="after")
@@ -263,7 +280,7 @@ class SplitConfig(_Frozen):
     """How interactions become training, validation and test data."""
 
     type: Literal["leave_one_out", "ratio"] = "leave_one_out"
-    ratio: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    ratio: tuple[Real, Real, Real] = (0.8, 0.1, 0.1)
     order: Literal["time", "random"] = "time"
     group_by: Literal["user", "none"] = "user"
 
@@ -280,34 +297,34 @@ class DatasetConfig(_Frozen):
     """One data set in RecBole's atomic files (`config/datasets/<name>.yaml`)."""
 
     name: Name
-    path: str = BUILTIN
+    path: Annotated[Text, AfterValidator(_printable)] = BUILTIN
     """Folder of the atomic files, relative to this file; `builtin`: ml-100k from RecBole's wheel."""
-    user_field: str = "user_id"
-    item_field: str = "item_id"
-    time_field: str = "timestamp"
-    rating_field: str = "rating"
-    columns: dict[str, tuple[str, ...]] | None = None
+    user_field: Text = "user_id"
+    item_field: Text = "item_id"
+    time_field: Text = "timestamp"
+    rating_field: Text = "rating"
+    columns: dict[Text, tuple[Text, ...]] | None = None
     """Columns to load by file suffix. None: user, item and time of the `.inter` file."""
-    keep: dict[str, str] = {}
+    keep: dict[Text, Text] = {}
     """Intervals by field: `rating: "[4,inf)"` keeps interactions rated 4 and above."""
-    min_user_interactions: int = Field(0, ge=0)
-    min_item_interactions: int = Field(0, ge=0)
+    min_user_interactions: Whole = Field(0, ge=0, le=MOST_ROWS)
+    min_item_interactions: Whole = Field(0, ge=0, le=MOST_ROWS)
     """Users and items with fewer interactions are dropped, again and again until none is left."""
     remove_duplicates: Literal["first", "last"] | None = None
     """Which of a user's interactions with the same item stays; None: all of them."""
-    label_threshold: dict[str, float] = Field({}, max_length=1)
+    label_threshold: dict[Text, Real] = Field({}, max_length=1)
     """`{rating: 4}` labels rows rated 4 and above 1 and the others 0, for models that learn from labels."""
-    numerical_features: tuple[str, ...] = ()
+    numerical_features: tuple[Text, ...] = ()
     """Columns of numbers that models with features embed; they look at no other number."""
-    normalize: tuple[str, ...] = ()
+    normalize: tuple[Text, ...] = ()
     """Columns of numbers that are scaled to lie between 0 and 1."""
-    max_user_interactions: int | None = Field(None, ge=1)
+    max_user_interactions: Whole | None = Field(None, ge=1, le=MOST_ROWS)
     """Users with more are dropped, such as those who have seen every item."""
     without_features: Literal["refuse", "drop", "keep"] = "refuse"
     """What becomes of interactions whose user or item `.user`, `.item` or `.link` does not list."""
-    sequence_separator: str | None = Field(None, min_length=1)
+    sequence_separator: Text | None = Field(None, min_length=1)
     """What parts the values in a cell of a `token_seq` or `float_seq`. None: spaces."""
-    max_sequence_length: int = Field(50, ge=1)
+    max_sequence_length: Most = Field(50, ge=1)
     time_order: Literal["exact", "recbole"] = "exact"
     """`recbole` rounds timestamps to float32 as RecBole does, and loses the order of close ones."""
     split: SplitConfig = SplitConfig()
@@ -316,7 +333,7 @@ class DatasetConfig(_Frozen):
     @classmethod
     def _intervals(cls, keep: dict[str, str]) -> dict[str, str]:
         for field, interval in keep.items():
-            if not _INTERVAL.match(interval):
+            if not _INTERVAL.fullmatch(interval):
                 raise ValueError(
                     f"`{field}` must be an interval such as '[4,inf)' or '(0,10]', but got {interval!r}"
                 )
@@ -327,21 +344,21 @@ class DatasetConfig(_Frozen):
 
 
 _BOUND = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
-_INTERVAL = re.compile(rf"^[\[(]{_BOUND},{_BOUND}[\])]$")
+_INTERVAL = re.compile(rf"[\[(]{_BOUND},{_BOUND}[\])]")
 
 
 class ModelConfig(_Frozen):
     """One model: what may vary, and what stays (`config/models/<name>.yaml`)."""
 
-    model: str
+    model: Text
     """RecBole's name of the model."""
-    fixed: dict[str, Any] = {}
+    fixed: Annotated[dict[Text, Any], AfterValidator(checked_plain)] = {}
     """RecBole settings that stay the same in every trial."""
-    defaults: dict[str, Scalar | tuple[Scalar, ...]] = {}
+    defaults: dict[Text, Value] = {}
     """Trial number one: the values that the model's authors or RecBole publish."""
-    space: dict[str, Parameter] = Field(min_length=1)
+    space: dict[Text, Parameter] = Field(min_length=1)
     """What is searched."""
-    phases: dict[Phase, tuple[str, ...]] = {}
+    phases: dict[Phase, tuple[Text, ...]] = {}
     """Names of the parameters that each phase searches."""
 
     @field_validator("phases")

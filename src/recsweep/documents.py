@@ -14,35 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from recsweep import hints
 from recsweep.errors import InputError
+from recsweep.yaml_loader import parse
 
 Location = Sequence[str | int]
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-class FloatLoader(yaml.SafeLoader):
-    """SafeLoader that reads `1e-4` as the number it is, as YAML 1.2 does."""
-
-
-FloatLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
-
-
-class YamlLoader(FloatLoader):
-    """FloatLoader that refuses a key that stands twice: YAML would keep the last one silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode):
-                if key_node.value in seen and key_node.value != "<<":
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key_node.value!r} stands twice", key_node.start_mark
-                    )
-                seen.add(key_node.value)
-        return super().construct_mapping(node, deep=deep)
 
 
 @dataclass(frozen=True)
@@ -87,27 +62,20 @@ def load_document(path: Path) -> Document:
     Raises:
         InputError: missing, unreadable, not YAML, or not a mapping.
     """
+    text = _read(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(path, "there is no such file", _similar_files(path), line=1, column=1) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read ({error})", "make it a readable UTF-8 file") from None
-    try:
-        node = yaml.compose(text, Loader=YamlLoader)
-        data = yaml.load(text, Loader=YamlLoader)  # noqa: S506 - a SafeLoader
+        node, data = parse(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise InputError(
-            path,
-            f"not valid YAML: {error.problem}",
-            "correct the line",
-            mark.line + 1 if mark else 1,
-            mark.column + 1 if mark else 1,
-        ) from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
-        problem = " ".join(str(error).split())
-        raise InputError(path, f"not valid YAML: {problem}", "correct the file", 1, 1) from None
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        problem = " ".join(str(error.problem).split())
+        raise InputError(path, f"not valid YAML: {problem}", "correct the line", line, column) from None
+    except yaml.reader.ReaderError as error:
+        line, column = _place_of(text, error.position)
+        problem = f"not valid YAML: the character {chr(error.character)!r} may not stand in it"
+        raise InputError(path, problem, "take it out", line, column) from None
+    except yaml.YAMLError as error:
+        raise InputError(path, f"not valid YAML: {error}", "correct the file", 1, 1) from None
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -115,6 +83,34 @@ def load_document(path: Path) -> Document:
             path, f"must hold keys and values, but holds a {type(data).__name__}", "write `key: value`", 1, 1
         )
     return Document(path, data, node)
+
+
+def _read(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        InputError: it is not there, no file, or not UTF-8.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(path, "is no file", _similar_files(path), 1, 1)
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(path, "there is no such file", _similar_files(path), line=1, column=1) from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise InputError(path, f"cannot be read ({error})", "make it a readable UTF-8 file", 1, 1) from None
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line, column = _place_of(raw[: error.start].decode("utf-8"), error.start)
+        problem = f"cannot be read: the byte 0x{raw[error.start]:02x} is not UTF-8"
+        raise InputError(path, problem, "save it as UTF-8", line, column) from None
+
+
+def _place_of(text: str, position: int) -> tuple[int, int]:
+    """Line and column of a character, from 1."""
+    before = text[:position]
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
 def _similar_files(path: Path) -> str:
@@ -138,50 +134,100 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
         first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
         location = first["loc"]
         problem, fix = explain(first, model, document.data)
-        raise document.error(location, problem, fix, at_key=first["type"] == "extra_forbidden") from None
+        at_key = first["type"] in ("extra_forbidden", "invalid_key")
+        raise document.error(location, problem, fix, at_key=at_key) from None
 
 
 def explain(error: Any, model: type[BaseModel], data: Any) -> tuple[str, str]:
     """Problem and fix of one pydantic error, in the words of the config file that holds `data`."""
-    location, kind, value = error["loc"], error["type"], error.get("input")
+    location, kind = error["loc"], error["type"]
     key = ".".join(_written(location, data, missing=kind == "missing")) or "the file"
     if kind == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         ours = hints.ours(str(location[-1]))
         return f"unknown key `{key}`", f"it is {ours}" if ours else nearest(str(location[-1]), known)
+    if kind == "invalid_key":
+        return f"the key `{location[-1]}` must be text", "put it in quotes"
     if kind == "missing":
+        if isinstance(location[-1], int):
+            return f"`{key.rpartition('.')[0]}` must have more than {location[-1]} values", "add another"
         return f"`{key}` is missing", f"add `{location[-1]}:`"
     if kind == "union_tag_not_found":
         return f"`{key}` has no `type`", "add `type: choice`, uniform, loguniform, quniform or randint"
-    if kind == "union_tag_invalid":
-        tags = ["choice", "uniform", "loguniform", "quniform", "randint"]
-        tag = value.get("type") if isinstance(value, dict) else value
-        return f"`{key}.type` must be a known type, but got {tag!r}", nearest(str(tag), tags)
-    if kind == "literal_error":
-        expected = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-        return f"`{key}` must be one of {', '.join(expected)}, but got {value!r}", nearest(
-            str(value), expected
-        )
-    if kind == "tuple_type":
-        return f"`{key}` must be a list, but got {_short(value)}", f"write `[{value}]`"
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return f"`{key}` must hold keys and values, but got {_short(value)}", "write `key: value` below it"
-    if kind == "too_short":
-        least = error["ctx"]["min_length"]
-        if least > 1:
-            return f"`{key}` must name {least} or more, but got {_short(value)}", "name another"
-        return f"`{key}` must not be empty", "name at least one"
-    if location and location[-1] in _UNIONS and str(location[-1]) != key.split(".")[-1]:
-        return f"`{key}` must be {_UNIONS[location[-1]]}, but got {_short(value)}", "correct the value"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
     if kind == "value_error":  # our own validators name the value themselves
-        return f"`{key}`: {message}" if location else message, "correct the value"
-    return f"`{key}`: {message}, but got {_short(value)}", "correct the value"
+        message, fix = rule(error)
+        return f"`{key}`: {message}" if location else message, fix
+    if kind == "union_tag_invalid":
+        key += ".type"
+    broken, fix = rule(error, data)
+    if broken == _EMPTY:
+        return f"`{key}` {broken}", fix
+    return f"`{key}` {broken}, but got {short_value(_offered(error))}", fix
 
 
+def rule(error: Any, data: Any = None) -> tuple[str, str]:
+    """The rule that a value broke, as the end of a sentence, and a fix; pydantic's words reach nobody."""
+    kind, context, value = error["type"], error.get("ctx", {}), error.get("input")
+    if kind == "value_error":
+        own = context.get("error")
+        return str(own), getattr(own, "fix", "correct the value")
+    if kind == "union_tag_invalid":
+        return "must be a known type", nearest(str(_offered(error)), _TYPES)
+    if kind == "literal_error":
+        expected = re.findall(r"'([^']*)'", context["expected"])
+        return f"must be one of {', '.join(expected)}", nearest(str(value), expected)
+    if kind == "tuple_type":
+        return "must be a list", f"write `[{short_value(value, quoted=False)}]`"
+    if kind in _COUNTS:
+        return _count(kind, context)
+    member = error["loc"][-1] if error["loc"] else None
+    if member in _UNIONS and not _stands(error["loc"], data):
+        return f"must be {_UNIONS[str(member)]}", "correct the value"
+    words = _RULES.get(kind, "is of the wrong kind")
+    fix = "write `key: value` below it" if words == _MAPPING else "correct the value"
+    bounds = {name: f"{bound:.15g}" for name, bound in context.items() if isinstance(bound, int | float)}
+    return words.format(**bounds), fix
+
+
+def _offered(error: Any) -> Any:
+    value = error.get("input")
+    return value.get("type") if error["type"] == "union_tag_invalid" and isinstance(value, dict) else value
+
+
+def _count(kind: str, context: Any) -> tuple[str, str]:
+    if kind == "too_long":
+        return f"must name at most {context['max_length']}", "take some out"
+    least = context["min_length"]
+    return (f"must name {least} or more", "name another") if least > 1 else (_EMPTY, "name at least one")
+
+
+def _stands(location: Location, data: Any) -> bool:
+    """Whether the last part of a location is a key of the file, no member of a union."""
+    written = _written(location, data, missing=False)
+    return bool(written) and written[-1] == str(location[-1])
+
+
+_TYPES = ("choice", "uniform", "loguniform", "quniform", "randint")
+_COUNTS = ("too_short", "too_long")
+_EMPTY = "must not be empty"
+_MAPPING = "must hold keys and values"
+_NUMBER, _WHOLE, _FLAG, _TEXT = "a number", "a whole number", "true or false", "text"
+_RULES = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), _MAPPING),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), f"must be {_WHOLE}"),
+    **dict.fromkeys(("float_type", "float_parsing"), f"must be {_NUMBER}"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), f"must be {_FLAG}"),
+    **dict.fromkeys(("string_type", "string_unicode"), f"must be {_TEXT}"),
+    "path_type": "must be a path",
+    "finite_number": "must be a finite number",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "none_required": "must be null",
+}
 # What a value must be, by the first member of its union (pydantic reports on that one).
-_UNIONS = {"int": "a number", "bool": "a number, a string, true, false, null, or a list of these"}
+_UNIONS = {"int": _NUMBER, "bool": "a number, a string, true, false, null, or a list of these"}
 
 
 def _written(location: Location, data: Any, *, missing: bool) -> list[str]:
@@ -197,8 +243,9 @@ def _written(location: Location, data: Any, *, missing: bool) -> list[str]:
     return parts
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
+def short_value(value: Any, *, quoted: bool = True) -> str:
+    """A value as an error shows it."""
+    text = repr(value) if quoted else str(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -25,12 +26,21 @@ from recsweep.config import (
     SweepConfig,
     VariantsConfig,
 )
-from recsweep.documents import Document, explain, load_document, nearest, validate
+from recsweep.documents import Document, load_document, nearest, rule, short_value, validate
 from recsweep.errors import InputError
 from recsweep.space import Choice
 
 _LISTS = ("models", "datasets", "phases", "warm_start")
-_TEXTS = ("storage",)
+_TEXTS = ("storage", "outputs", "engine", "algo", "pruner", "device")
+_SWITCHES = ("transfer", "allow_large_grid")
+_WHOLE = re.compile(r"[-+]?[0-9]{1,100}")
+_REAL = re.compile(
+    r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?(inf|infinity|nan)", re.IGNORECASE
+)
+_FLAGS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
 
 
 @dataclass(frozen=True)
@@ -186,7 +196,7 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
             value = str(value).split() if not isinstance(value, list | tuple) else list(value)
         if option == "workers" and str(value) == "-1":
             value = cores()
-        given[option] = str(value) if option in _TEXTS else value
+        given[option] = str(value) if option == "storage" else value
     return given
 
 
@@ -212,11 +222,10 @@ def _override(config: SweepConfig, given: Mapping[str, Any]) -> SweepConfig:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         option = _to_blame(config, given, first)
-        _, fix = explain(first, SweepConfig, data)
-        message = first["msg"].removeprefix("Value error, ")
-        problem = f"{message[0].lower()}{message[1:]}"
+        problem, fix = rule(first, data)
         if first["type"] != "value_error":  # our own validators name the value themselves
-            problem += f", but got {given[option]!r}"
+            value = first["input"] if option in _LISTS and first["type"] != "too_short" else given[option]
+            problem += f", but got {short_value(value)}"
         raise InputError(option, problem, fix) from None
 
 
@@ -227,8 +236,19 @@ def _overridden(config: SweepConfig, given: Mapping[str, Any]) -> dict[str, Any]
         *parents, key = OVERRIDES[option]
         for parent in parents:
             target = target[parent]
-        target[key] = value
+        target[key] = _from_text(option, value)
     return data
+
+
+def _from_text(option: str, value: Any) -> Any:
+    """The value of an option in its type, where it was given as text that has such a form."""
+    if not isinstance(value, str) or option in (*_TEXTS, *_LISTS):
+        return value
+    if option in _SWITCHES:
+        return _FLAGS.get(value.lower(), value)
+    if _WHOLE.fullmatch(value):
+        return int(value)
+    return float(value) if _REAL.fullmatch(value) else value
 
 
 def _to_blame(config: SweepConfig, given: Mapping[str, Any], mistake: Any) -> str:

@@ -7,19 +7,28 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
 
-Scalar = bool | int | float | str | None
+Whole = Annotated[int, Strict()]
+Real = Annotated[float, Strict(), AllowInfNan(False)]
+Flag = Annotated[bool, Strict()]
+Text = Annotated[str, Strict()]
+"""Values in the type that they are written in: `true` is no number, `"2"` neither."""
+Scalar = Flag | Whole | Annotated[float, Strict()] | Text | None
 Value = Scalar | tuple[Scalar, ...]
-Number = int | float
+Number = Whole | Annotated[float, Strict()]
 
 _GRID_TOLERANCE = 1e-9
+_MOST = 2**53
+"""From here on a float no longer tells one whole number from the next."""
+_MOST_VALUES = 1_000_000_000
+_MOST_CHOICES = 10_000
 
 
 class _Parameter(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    when: dict[str, Scalar | tuple[Scalar, ...]] | None = None
+    when: dict[Text, Value] | None = None
     """Values of other parameters for which this one exists: `{loss_type: BPR}`; a list means any of them."""
 
     def grid(self) -> Sequence[Any] | None:
@@ -69,8 +78,10 @@ class _Range(_Parameter):
 
     @model_validator(mode="after")
     def _ordered(self) -> _Range:
-        if not (math.isfinite(self.min) and math.isfinite(self.max)):
+        if not (_finite(self.min) and _finite(self.max)):
             raise ValueError(f"`min` and `max` must be finite, but got {self.min} and {self.max}")
+        if max(abs(self.min), abs(self.max)) > _MOST:
+            raise ValueError(f"`min` and `max` must lie within {_MOST:,}, but got {self.min} and {self.max}")
         if not self.min < self.max:
             raise ValueError(f"`min < max` must hold, but got min={self.min}, max={self.max}")
         return self
@@ -86,10 +97,13 @@ class Choice(_Parameter):
     """One of the listed values; they may be numbers, strings, booleans, null or lists."""
 
     type: Literal["choice"]
-    values: tuple[Value, ...] = Field(min_length=1)
+    values: tuple[Value, ...] = Field(min_length=1, max_length=_MOST_CHOICES)
 
     @model_validator(mode="after")
     def _distinct(self) -> Choice:
+        for value in self.values:
+            if not _finite(value):
+                raise ValueError(f"`values` must be finite, but got {_text(value)}")
         for left, right in itertools.combinations(self.values, 2):
             if _same(left, right):
                 raise ValueError(f"`values` must be distinct, but {_text(left)} stands twice")
@@ -181,10 +195,15 @@ class QUniform(_Range):
     """`min`, `min + q`, … `max`. Integers when all three are: RecBole models need 48, not 48.0."""
 
     type: Literal["quniform"]
-    q: Number = Field(gt=0)
+    q: Annotated[Number, Field(gt=0)]
 
     @model_validator(mode="after")
     def _multiples(self) -> QUniform:
+        if not self.integral and (self.max - self.min) / self.q > _MOST_VALUES:
+            raise ValueError(
+                f"`q` must leave at most {_MOST_VALUES:,} values, but q={self.q} is too small for "
+                f"{self.min} to {self.max}; use uniform, or a larger q"
+            )
         for name, bound in (("min", self.min), ("max", self.max)):
             ratio = bound / self.q
             if abs(ratio - round(ratio)) > _GRID_TOLERANCE * max(1.0, abs(ratio)):
@@ -230,8 +249,8 @@ class RandInt(_Range):
     """An integer from `min` to `max`, both included."""
 
     type: Literal["randint"]
-    min: int
-    max: int
+    min: Whole
+    max: Whole
 
     def grid(self) -> Sequence[Any]:
         return range(self.min, self.max + 1)
@@ -426,3 +445,64 @@ def _same(left: Any, right: Any) -> bool:
 
 def _text(value: Any) -> str:
     return str(_listed(value))
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a number"
+    return "text" if isinstance(value, str) else "a list"
+
+
+def mixed(values: Sequence[Any]) -> str:
+    """What is wrong with a list of values that a model takes one for another; empty where nothing is.
+
+    They are of one kind: `[true, 32]` and `[1, "2"]` are slips. Null may stand beside any.
+    """
+    first: dict[str, Any] = {}
+    for value in values:
+        if value is not None:
+            first.setdefault(_kind(value), value)
+            inside = mixed(value) if isinstance(value, tuple) else ""
+            if inside:
+                return inside
+    if len(first) < 2:
+        return ""
+    (kind, one), (other, another) = list(first.items())[:2]
+    return (
+        f"the values must be of one kind, but {_listed(one)!r} is {kind} and {_listed(another)!r} is {other}"
+    )
+
+
+def checked_plain(data: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they are: numbers, text, true, false, null, lists and mappings of these.
+
+    Raises:
+        ValueError: something else, such as a date, bytes, or a number that is not finite.
+    """
+    for name, value in data.items():
+        _check_plain(name, value)
+    return data
+
+
+def _check_plain(name: str, value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"the keys of `{name}` must be text, but got {key!r}")
+            _check_plain(f"{name}.{key}", item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_plain(name, item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"`{name}` must be finite, but got {value}")
+    elif not (value is None or isinstance(value, bool | int | float | str)):
+        kind = type(value).__name__
+        raise ValueError(f"`{name}` must be a number, text, true, false, null or a list, but is a {kind}")

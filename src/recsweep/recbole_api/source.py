@@ -15,8 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from recsweep.documents import FloatLoader
 from recsweep.errors import UnsupportedEnvironment
+from recsweep.yaml_loader import FloatLoader
 
 FAMILIES = {
     "general_recommender": "general",
