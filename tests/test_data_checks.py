@@ -12,12 +12,13 @@ from recbole.utils import KGDataLoaderState
 from helpers.rich import COLUMNS, DRAWN, RICH, make_rich
 from helpers.workspace import make_workspace
 from recsweep.datasets.prepare import prepare
-from recsweep.errors import InputError
-from recsweep.plan import plan_sweep
+from recsweep.errors import InputError, UserError
+from recsweep.plan import check_data, plan_sweep
 from recsweep.recbole_api import catalog, source
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
 from recsweep.recbole_api.needs import needs, unusable
+from recsweep.single import train_file
 
 PLAIN = "path: toy\n"
 NOT_HERE = {"NCL", "KGAT", "KGIN", "MCCLK", "LightGBM", "XGBoost", "S3Rec", "RaCT", "KSR", "GRU4RecKG"}
@@ -158,7 +159,8 @@ def test_item_features_that_are_not_loaded_are_asked_for(tmp_path, model):
     said = refusal(make_rich(tmp_path, model, dataset=PLAIN))
     assert said == (
         f"datasets/toy.yaml:1:1: {model} reads the item column `class` (`selected_features`), but no column "
-        "of the `.item` file is loaded; add `item: [item_id, class]` to `columns`"
+        "of the `.item` file is loaded; set `columns: {inter: [user_id, item_id, timestamp], "
+        "item: [item_id, class]}`"
     )
 
 
@@ -293,3 +295,94 @@ def test_every_model_of_recbole_gets_its_data_or_is_refused_with_a_reason(tmp_pa
     assert len(test) > 0
     if needs(model).labels:
         assert set(batch["label"].tolist()) == {0.0, 1.0}
+
+
+def labels_in(tmp_path, cache, dataset, model="FM"):
+    plan = taken(make_rich(tmp_path, model, dataset=dataset))
+    return prepare(plan.settings(plan.defaults, 1), plan.files, cache).split.parts[0].inter_feat["label"]
+
+
+def test_labels_are_those_of_the_threshold(tmp_path, shared_cache):
+    labels = labels_in(tmp_path, shared_cache, PLAIN + "label_threshold: {rating: 4}\n")
+    assert len(labels) == 24 * 7
+    assert 0 < int(labels.sum()) < len(labels)
+
+
+@pytest.mark.parametrize(("bound", "ones"), [("1", 168), ("9", 0)])
+@pytest.mark.parametrize("again", [False, True])
+def test_labels_that_are_all_the_same_are_refused_with_their_numbers(
+    tmp_path, shared_cache, bound, ones, again
+):
+    """Whether the split is made or found: what a model needs is no part of it."""
+    dataset = PLAIN + f"label_threshold: {{rating: {bound}}}\n"
+    with pytest.raises(UserError) as caught:
+        labels_in(tmp_path, shared_cache, dataset)
+    said = f"FM: of 168 rows for training {ones} are labelled 1, {168 - ones} are labelled 0"
+    assert str(caught.value).startswith(said)
+
+
+def test_labels_that_are_all_the_same_are_known_before_anything_is_split(tmp_path):
+    workspace = make_rich(tmp_path, "FM", dataset=PLAIN + "label_threshold: {rating: 9}\n")
+    with pytest.raises(InputError) as caught:
+        check_data(workspace.load())
+    assert str(caught.value).endswith(
+        "toy.yaml:2:18: of 216 interactions 0 are labelled 1 and 216 are labelled 0; "
+        "FM would have nothing to tell apart; choose another threshold"
+    )
+
+
+@pytest.mark.parametrize("model", ["BPR", "CKE"])
+def test_labels_that_no_model_learns_from_may_be_all_the_same(tmp_path, model):
+    workspace = make_rich(tmp_path, model, dataset=RICH + "label_threshold: {rating: 9}\n")
+    assert check_data(workspace.load()) == {"toy": 216}
+
+
+def test_the_threshold_counts_what_the_filters_leave(tmp_path):
+    dataset = PLAIN + 'label_threshold: {rating: 3}\nkeep: {rating: "[3,inf)"}\n'
+    with pytest.raises(InputError, match="are labelled 1 and 0 are labelled 0"):
+        check_data(make_rich(tmp_path, "FM", dataset=dataset).load())
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [("2", "`label` must be 0 or 1, but got 2"), ("", "`label` is empty"), ("1", None)],
+)
+def test_a_column_of_labels_holds_0_and_1(tmp_path, cell, message):
+    workspace = make_rich(
+        tmp_path, "FM", dataset=PLAIN + "columns: {inter: [user_id, item_id, timestamp, label]}"
+    )
+    rows = [f"u{n % 6}\ti{(n // 6 + n % 6) % 12}\t{n}\t{n % 2}" for n in range(48)]
+    header = "user_id:token\titem_id:token\ttimestamp:float\tlabel:float"
+    workspace.write_rows(*rows, f"u0\ti9\t50\t{cell}", header=header)
+    if message is None:
+        assert check_data(workspace.load()) == {"toy": 49}
+        return
+    with pytest.raises(InputError, match=f"toy.inter:50:1: {message}"):
+        check_data(workspace.load())
+
+
+def test_a_config_without_labels_is_refused_by_recsweep_train(tmp_path):
+    """RecBole's own configs say that context models draw no negatives, whoever asks."""
+    config = tmp_path / "fm.yaml"
+    config.write_text(
+        "model: FM\ndataset: ml-100k\nload_col: {inter: [user_id, item_id]}\nthreshold: null\n"
+        "eval_args: {mode: full}\nmetrics: [NDCG]\nvalid_metric: NDCG@10\nepochs: 1\n"
+    )
+    with pytest.raises(UserError, match="FM: of 80808 rows for training none is labelled"):
+        train_file(config, "cpu", tmp_path, save=None, test=False, tell=print)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: BPR\nlearner: lion\n", ":2:10: `learner`: RecBole has no optimizer `lion`"),
+        ("model: BPR\nembedding_size: 0\n", ":2:17: `embedding_size` must be at least 1, but got 0"),
+        ("model: KSR\n", ":1:8: KSR learns from vectors of entities made elsewhere"),
+    ],
+)
+def test_a_complete_config_is_held_to_the_same(tmp_path, text, message):
+    config = tmp_path / "one.yaml"
+    config.write_text(text + "dataset: ml-100k\n")
+    with pytest.raises(InputError) as caught:
+        train_file(config, "cpu", tmp_path, save=None, test=False, tell=print)
+    assert f"one.yaml{message}" in str(caught.value)

@@ -31,7 +31,11 @@ def fixed(tmp_path, model, text):
 @pytest.mark.parametrize(
     ("model", "text", "message"),
     [
-        ("BPR", "learner: lion", "RecBole has no optimizer `lion`, and would train with Adam; use one of"),
+        (
+            "BPR",
+            "learner: lion",
+            "`learner`: RecBole has no optimizer `lion`, and would train with Adam; use one of",
+        ),
         ("BPR", "learner: adamm", "would train with Adam; did you mean `adam`?"),
         ("BPR", "learner: sparse_adam", "RecBole has no optimizer `sparse_adam`"),
         ("BPR", "embedding_size: 16.0", "`embedding_size` must be a whole number, but got 16.0; write 16"),
@@ -71,7 +75,7 @@ def fixed(tmp_path, model, text):
         ("SASRec", "hidden_dropout_prob: 1.5", "must be between 0 and 1, but got 1.5"),
         ("SASRec", "hidden_size: 63", "`hidden_size` 63 is not a multiple of `n_heads` 2"),
         ("SASRec", "n_layers: 0", "must be at least 1, but got 0"),
-        ("SASRec", "transform: crop_itemseq", "is part of the model: null; drop it"),
+        ("SASRec", "transform: crop_itemseq", "`transform` is part of the model: null; drop it"),
         ("NeuMF", "mlp_hidden_size: '[64,32]'", "must be a list, but got the text '[64,32]'; write [64,32]"),
         ("NeuMF", "mlp_hidden_size: 64", "must be a list, but got 64; write [64]"),
         ("NeuMF", "mlp_hidden_size: [64, 0]", "in [64, 0]: each part must be at least 1, but got 0"),
@@ -129,7 +133,7 @@ def test_what_recbole_heeds_is_taken(tmp_path, model, text):
 @pytest.mark.parametrize(
     ("model", "defaults", "space", "message"),
     [
-        ("BPR", "learner: adam", "learner: {type: choice, values: [adam, lion]}", "5:42: RecBole has no opt"),
+        ("BPR", "learner: adam", "learner: {type: choice, values: [adam, lion]}", "5:42: `learner`: RecB"),
         ("NeuMF", "mlp_hidden_size: '[8]'", "mlp_hidden_size: {type: choice, values: ['[8]']}", "5:44: `mlp"),
         ("BPR", "embedding_size: 8", "embedding_size: {type: randint, min: 0, max: 8}", "5:40: `embedding"),
         ("BPR", "embedding_size: 8.0", "embedding_size: {type: uniform, min: 1, max: 8}", "use `randint`"),
@@ -156,7 +160,7 @@ def test_a_model_among_variants_is_looked_at_too(tmp_path):
     workspace = make_workspace(tmp_path, sweep=SWEEP.replace("NARM", "Two"))
     (tmp_path / "models" / "Two.yaml").write_text("model_variants: [NARM, BPR]\n")
     (tmp_path / "models" / "BPR.yaml").write_text("fixed: {learner: lion}\n" + RATE)
-    with pytest.raises(InputError, match=r"BPR\.yaml:1:18: RecBole has no optimizer `lion`"):
+    with pytest.raises(InputError, match=r"BPR\.yaml:1:18: `learner`: RecBole has no optimizer `lion`"):
         check_sweep(workspace.load())
 
 

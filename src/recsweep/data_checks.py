@@ -8,7 +8,7 @@ from functools import cached_property
 
 from recsweep.checks import single_models
 from recsweep.config import DatasetConfig, ModelConfig
-from recsweep.datasets.check import DataFiles
+from recsweep.datasets.check import Checked, DataFiles
 from recsweep.datasets.read import read_header
 from recsweep.documents import Document, nearest
 from recsweep.errors import InputError
@@ -63,6 +63,17 @@ class _Data:
         if suffix not in self.columns or not path.is_file():
             return {}
         return {name: kind for name, kind in read_header(path).items() if name in self.columns[suffix]}
+
+    def there(self, suffix: str) -> str:
+        """Where a file lies, if it is not there: ", and there is no file …"."""
+        path = self.files.folder / f"{self.files.folder.name}.{suffix}"
+        return "" if path.is_file() else f", and there is no file {path}"
+
+    def adding(self, more: Mapping[str, list[str]]) -> str:
+        """How to load more columns."""
+        own = {} if self.config.columns else {"inter": self.columns["inter"]}
+        keys = ", ".join(f"{suffix}: [{', '.join(names)}]" for suffix, names in {**own, **more}.items())
+        return f"add `{keys}` to `columns`" if self.config.columns else f"set `columns: {{{keys}}}`"
 
     def error(self, key: str, problem: str, fix: str) -> InputError:
         return self.document.error((key,), problem, fix)
@@ -136,6 +147,24 @@ def _check_labels(data: _Data, model: ModelConfig, document: Document) -> None:
         )
 
 
+def check_labels(sweep: Sweep, name: str, checked: Checked) -> None:
+    """See that the labels of a data set are not all the same, where a model learns from them.
+
+    Raises:
+        InputError: they are, and the model draws no negatives.
+    """
+    labels, dataset = checked.labels, sweep.datasets[name]
+    learners = [model.model for _, model in single_models(sweep) if needs(model.model).labels]
+    if labels is None or not learners or (labels.ones and labels.zeros):
+        return
+    raise sweep.dataset_documents[name].error(
+        ("label_threshold",) if dataset.label_threshold else ("columns",),
+        f"of {labels.ones + labels.zeros} interactions {labels.ones} are labelled 1 and {labels.zeros} are "
+        f"labelled 0; {', '.join(learners)} would have nothing to tell apart",
+        "choose another threshold" if dataset.label_threshold else f"drop the column, and draw by {_DRAW}",
+    )
+
+
 def _check_graph(data: _Data, model: ModelConfig) -> None:
     """The graph's files are loaded, with the columns that RecBole reads."""
     wanted = {
@@ -145,15 +174,11 @@ def _check_graph(data: _Data, model: ModelConfig) -> None:
     for suffix, names in wanted.items():
         missing = [name for name in names if name not in data.columns.get(suffix, [])]
         if missing:
-            path = data.files.folder / f"{data.files.folder.name}.{suffix}"
-            there = "" if path.is_file() else f", and there is no file {path}"
-            keys = ", ".join(f"{key}: [{', '.join(parts)}]" for key, parts in wanted.items())
-            own = "" if data.config.columns else f"inter: [{', '.join(data.columns['inter'])}], "
             raise data.error(
                 "columns",
                 f"{model.model} learns from a knowledge graph; `columns` does not load `{missing[0]}` of "
-                f"`.{suffix}`{there}",
-                f"set `columns: {{{own}{keys}}}`, or leave the model out",
+                f"`.{suffix}`{data.there(suffix)}",
+                f"{data.adding(wanted)}, or leave the model out",
             )
         for name, kind in data.types(suffix).items():
             if name in names and kind != "token":
@@ -180,8 +205,8 @@ def _check_item_columns(
             elif not known:
                 raise data.error(
                     "columns",
-                    f"{problem}, but no column of the `.item` file is loaded",
-                    f"add `item: [{data.config.item_field}, {name}]` to `columns`",
+                    f"{problem}, but no column of the `.item` file is loaded{data.there('item')}",
+                    data.adding({"item": [data.config.item_field, name]}),
                 )
             else:
                 problem += ", which `columns.item` does not load"

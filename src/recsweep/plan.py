@@ -22,7 +22,7 @@ from recsweep.config import (
     TrainingConfig,
     dataset_folder,
 )
-from recsweep.data_checks import check_needs
+from recsweep.data_checks import check_labels, check_needs
 from recsweep.datasets.check import DataFiles, check_dataset, find_files
 from recsweep.datasets.feasible import Models, check_split
 from recsweep.documents import nearest
@@ -368,6 +368,7 @@ def check_data(sweep: Sweep, tell: Callable[[str], None] = lambda remark: None) 
         checked = check_dataset(dataset, document, find_files(dataset, document))
         remarks = check_split(dataset, document, checked, models)
         _check_cutoffs(sweep, name, checked.counts.all_items)
+        check_labels(sweep, name, checked)
         for remark in (*checked.remarks, *remarks):
             tell(remark)
         kept[name] = checked.counts.interactions

@@ -22,9 +22,7 @@ def check_settings(model: ModelConfig, document: Document) -> None:
     for place, name, value in _values(model):
         wrong = heeds.mistake(model.model, name, value)
         if wrong is not None:
-            problem, fix = wrong
-            own = problem if f"`{name}" in problem or name == "learner" else f"`{name}` {problem}"
-            raise document.error(place, own, _as_range(model, name, fix, value))
+            raise document.error(place, wrong[0], _as_range(model, name, wrong[1], value))
     _check_negatives(model, document)
     _check_heads(model, document)
 
@@ -50,6 +48,18 @@ def _as_range(model: ModelConfig, name: str, fix: str, value: Any) -> str:
     """The fix, where a range of real numbers stands for whole ones."""
     real = isinstance(value, float) and name in model.space and not isinstance(model.space[name], Choice)
     return "use `randint`, or `quniform` with whole numbers" if real and fix.startswith("write ") else fix
+
+
+def check_flat(model: str, document: Document) -> None:
+    """The same for one complete RecBole config, such as `best_config.yaml`.
+
+    Raises:
+        InputError: as `check_settings`.
+    """
+    for name in document.data.keys() & catalog.fixable(model):
+        wrong = heeds.mistake(model, name, document.data[name])
+        if wrong is not None:
+            raise document.error((name,), *wrong)
 
 
 def possible(model: ModelConfig, name: str) -> list[Any]:

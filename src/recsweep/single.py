@@ -12,7 +12,9 @@ from recsweep.datasets.prepare import prepare
 from recsweep.documents import Document, load_document, nearest
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.config import resolve_device
+from recsweep.recbole_api.needs import unusable
 from recsweep.recbole_api.settings import BUILTIN_DATASET, DATA_HASHES, FAST, SPLIT_SEED, TIME_ORDER
+from recsweep.setting_checks import check_flat
 
 _REQUIRED = ("model", "dataset")
 _OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST, DATA_HASHES})
@@ -66,6 +68,9 @@ def _check_keys(document: Document) -> None:
     for name in document.data:
         if name not in known:
             raise document.error((name,), f"{model} never reads `{name}`", nearest(name, known), at_key=True)
+    if (reason := unusable(model)) is not None:
+        raise document.error(("model",), f"{model} {reason}", "use another model")
+    check_flat(model, document)
 
 
 def _files(document: Document) -> DataFiles:

@@ -58,6 +58,7 @@ def tune(
     """Run the studies of a sweep: fill their slots, test their winners, write their files."""
     studies = studies_of(options)
     if dry_run:
+        check_data(studies.sweep, tell=say_aside)
         announce(studies.chosen, best_params, more)
         return
     remarks: list[str] = []

@@ -10,6 +10,7 @@ import numpy as np
 
 from recsweep.config import BUILTIN, DatasetConfig, dataset_folder
 from recsweep.datasets.count import Counts, count, filtered_rows
+from recsweep.datasets.labelled import Labels, count_labels
 from recsweep.datasets.read import Table, read_header
 from recsweep.datasets.remarks import about_ids, about_sequences
 from recsweep.datasets.tables import Reading, Tables
@@ -79,6 +80,8 @@ class Checked:
     """What is left after filtering."""
     remarks: tuple[str, ...]
     """What is no mistake, but may not be meant."""
+    labels: Labels | None
+    """Of the rows that are left, where the data set labels them."""
 
 
 def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) -> Checked:
@@ -108,7 +111,8 @@ def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) 
             "no interaction is left after filtering",
             f"relax {' or '.join(f'`{name}`' for name in used)}" if used else "use a file with rows",
         )
-    return Checked(reading, counts, tuple(f"{files.folder.name}: {remark}" for remark in remarks))
+    remarks = [f"{files.folder.name}: {remark}" for remark in remarks]
+    return Checked(reading, counts, tuple(remarks), count_labels(dataset, tables))
 
 
 def _check_table(tables: Tables, suffix: str) -> list[str]:
@@ -184,7 +188,7 @@ def _check_named(dataset: DatasetConfig, document: Document) -> None:
     """`columns` names all that a split is made by."""
     named = columns(dataset).get("inter", [])
     times = [dataset.time_field] if dataset.split.order == "time" else []
-    for name in (dataset.user_field, dataset.item_field, *times, *dataset.keep):
+    for name in (dataset.user_field, dataset.item_field, *times, *dataset.keep, *dataset.label_threshold):
         if name not in named:
             raise document.error(
                 ("columns", "inter"), f"`columns.inter` must name `{name}`", f"add `{name}` to it"
@@ -215,7 +219,7 @@ def _check_columns(
                 path, f"there is no column `{name}`", f"{fix} (set `{key}` in {document.path})", 1, 1
             )
         raise InputError(path, f"there is no column `{name}`", f"{fix} (see {document.path})", 1, 1)
-    wanted = dict.fromkeys((dataset.time_field, *dataset.keep), "float")
+    wanted = dict.fromkeys((dataset.time_field, *dataset.keep, *dataset.label_threshold), "float")
     wanted |= {dataset.user_field: "token", dataset.item_field: "token"}
     for name, kind in wanted.items():
         if name in names and header[name] != kind:

@@ -31,6 +31,7 @@ from recsweep.files import content_hash, file_hash, to_plain, umask, write_yaml
 from recsweep.provenance import versions
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split, data_key
+from recsweep.recbole_api.labels import confirm_labels
 from recsweep.recbole_api.model import clean_globals
 from recsweep.recbole_api.stored import dump_split, load_split
 
@@ -94,18 +95,24 @@ def prepare(
 
     Args:
         known: splits in memory, by their keys.
+
+    Raises:
+        UserError: the model learns from labels, and all of them are the same.
     """
     with clean_globals(), tempfile.TemporaryDirectory() as scratch:
         config = TypedConfig(settings, torch.device("cpu"), Path(scratch))
         key = _key(config, files)
         if known is not None and key in known:
+            confirm_labels(config, known[key].split)
             return replace(known[key], cached=True)
         for entry in _places(cache, key):
             found = _read(entry, key)
             if found is not None:
+                confirm_labels(config, found)
                 return Prepared(found, key, cached=True)
         tables = open_tables(config, files.hashes)
         split = build_split(config, tables, partial(count.confirm, tables))
+    confirm_labels(config, split)
     written = _write(cache, split, key)
     stored = _read(written, key) if written is not None else None
     return Prepared(stored or split, key, cached=False, kept=stored is not None)

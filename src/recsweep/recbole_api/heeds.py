@@ -18,7 +18,8 @@ from recsweep.documents import nearest
 from recsweep.recbole_api import negatives, source
 
 Mistake = tuple[str, str]
-"""What is wrong with a value, without its name, and how to mend it."""
+"""What is wrong with a value, and how to mend it."""
+_VERBS = ("must", "has", "is", "reads")
 
 # Whole numbers by RecBole's default that are real ones by their meaning.
 _REAL = re.compile(r"ratio|weight|prob|drop|resolution|^q$|^w_|^reg_")
@@ -36,6 +37,14 @@ _CLIPPING = {"max_norm": "a number > 0", "norm_type": "a number", "error_if_nonf
 
 def mistake(model: str, key: str, value: Any) -> Mistake | None:
     """What is wrong with a value of a setting that a model reads; None where RecBole heeds it."""
+    wrong = _mistake(model, key, value)
+    if wrong is None or f"`{key}" in wrong[0]:
+        return wrong
+    named = f"`{key}` {wrong[0]}" if wrong[0].startswith(_VERBS) else f"`{key}`: {wrong[0]}"
+    return named, wrong[1]
+
+
+def _mistake(model: str, key: str, value: Any) -> Mistake | None:
     if key == "train_neg_sample_args":
         return negatives.mistake(value)
     if key == "clip_grad_norm":

@@ -1,0 +1,54 @@
+"""The labels of the interactions that the filters leave: how many rows a model would learn as 1, and as 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsweep.config import DatasetConfig
+from recsweep.datasets.count import filtered_rows
+from recsweep.datasets.tables import Tables
+from recsweep.errors import InputError
+from recsweep.recbole_api.needs import LABEL
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Rows by their label."""
+
+    ones: int
+    zeros: int
+
+
+def count_labels(dataset: DatasetConfig, tables: Tables) -> Labels | None:
+    """The labels that a data set's threshold or its column of labels gives; None where it gives none.
+
+    Raises:
+        InputError: a label that is neither 0 nor 1.
+    """
+    inter = tables.kept_rows()
+    rows = filtered_rows(tables.reading, inter)
+    for name, bound in dataset.label_threshold.items():
+        values = inter.numbers[name][rows]
+        filled = np.where(np.isnan(values), np.nanmean(values), values)  # as RecBole does
+        ones = int(np.count_nonzero(filled >= bound))
+        return Labels(ones, len(values) - ones)
+    if LABEL not in inter.numbers:
+        return None
+    _check_column(tables)
+    labels = inter.numbers[LABEL][rows]
+    ones = int(np.count_nonzero(labels))
+    return Labels(ones, len(labels) - ones)
+
+
+def _check_column(tables: Tables) -> None:
+    table = tables.interactions
+    labels = table.numbers[LABEL]
+    wrong = np.flatnonzero((labels != 0) & (labels != 1))
+    if len(wrong):
+        row = int(wrong[0])
+        found = "is empty" if np.isnan(labels[row]) else f"must be 0 or 1, but got {labels[row]:g}"
+        raise InputError(
+            table.path, f"`{LABEL}` {found}", "use `label_threshold` for other numbers", table.line(row), 1
+        )
