@@ -16,10 +16,15 @@ from recsweep.events import TrialDone
 from recsweep.owner import Owner
 from recsweep.plan import StudyPlan
 from recsweep.pool import Child
-from recsweep.progress import Display
+from recsweep.progress import Display, duration
 from recsweep.study import CRASH, TIMEOUT, Claim, Study, claim_of
 
 MAX_START_FAILURES = 3
+TIMES_THE_LONGEST = 10
+LEAST_SECONDS = 3600.0
+FIRST_SECONDS = 24 * 3600.0
+"""A trial without a sign of progress for so long hangs: ten times the longest trial of the study, at least an
+hour, and a day before any has ended. An epoch that takes so long has not been seen."""
 
 TrialEnded = Callable[[TrialDone], None]
 """Takes what a trial came to, as if its worker had told."""
@@ -35,6 +40,7 @@ class Deaths:
     def __init__(self, display: Display) -> None:
         self._display = display
         self._start_failures = 0
+        self._said_bound = False
 
     def ready(self) -> None:
         """A worker has started: those that died before it did not die of what all die of."""
@@ -71,25 +77,89 @@ class Deaths:
         if study.fail(claim, CRASH, message, seconds):
             ended(TrialDone(claim.slot, None, 0, seconds, message))
 
-    def is_overdue(self, child: Child, plan: StudyPlan) -> bool:
+    def say_bound(self, plan: StudyPlan) -> None:
+        """Tell the log, once, when a trial is taken for one that hangs."""
+        if self._said_bound or plan.sweep.workers.trial_timeout_minutes is not None:
+            return
+        self._said_bound = True
+        self._display.log(
+            f"a trial without an epoch for {TIMES_THE_LONGEST} times what the study's longest took, at least "
+            f"for {duration(LEAST_SECONDS)} ({duration(FIRST_SECONDS)} before any has ended), is ended as "
+            "one that hangs; workers.trial_timeout_minutes sets another limit"
+        )
+
+    def is_overdue(self, child: Child, plan: StudyPlan, study: Study) -> bool:
         """Whether a worker's trial has taken longer than any trial may."""
+        return child.claim is not None and self._overdue(child, plan, study) is not None
+
+    def _overdue(self, child: Child, plan: StudyPlan, study: Study) -> str | None:
+        """Why a worker's trial is taken for one that hangs; None while it is not."""
         minutes = plan.sweep.workers.trial_timeout_minutes
-        if minutes is None or child.claim is None:
-            return False
-        return time.monotonic() - child.claimed_at >= minutes * 60
+        if minutes is None:
+            return _silent(child, study)
+        over = time.monotonic() - child.claimed_at >= minutes * 60
+        return f"took longer than trial_timeout_minutes={minutes:g}" if over else None
 
     def end_hung(self, child: Child, plan: StudyPlan, study: Study, ended: TrialEnded) -> None:
         """Kill a worker whose trial hangs, and count the trial as a timeout. The dead is yet to be buried."""
-        claim, minutes = child.claim, plan.sweep.workers.trial_timeout_minutes
-        if claim is None or minutes is None:
+        claim, message = child.claim, self._overdue(child, plan, study)
+        if claim is None or message is None:
             return
-        child.process.kill()
-        child.process.join()
-        message = f"took longer than trial_timeout_minutes={minutes:g}"
+        _kill(child)
         seconds = time.monotonic() - child.claimed_at
         if study.fail(claim, TIMEOUT, message, seconds):
             ended(TrialDone(claim.slot, None, 0, seconds, message))
         child.claim, child.ready = None, True
+
+    def died_at_test(self, child: Child, plan: StudyPlan, study: Study, deaths: int) -> bool:
+        """Whether the worker that tests a winner died, or had to be ended; then the test is to run again.
+
+        Args:
+            deaths: of the test, before.
+
+        Raises:
+            RecsweepError: it dies each time.
+        """
+        if child.process.is_alive():
+            if (reason := _silent(child, study)) is None:
+                return False
+            _kill(child)
+        else:
+            child.process.join()
+            reason = death_of(child.process)
+        what = f"{plan.label}: the worker died while it tested the winner; {reason}"
+        left = plan.sweep.workers.crash_retries - deaths
+        if left <= 0:
+            raise RecsweepError(
+                f"{what}; that was test {deaths + 1} of {deaths + 1}; see {child.log}, then run the same "
+                "command again, no trial is lost"
+            )
+        self._display.line(f"{what}; tested again (at most {left} more), see {child.log}")
+        return True
+
+
+def _silent(child: Child, study: Study) -> str | None:
+    """Why a worker that says nothing is taken for one that hangs; None while it may be at work."""
+    quiet = time.monotonic() - child.heard_at
+    if quiet < LEAST_SECONDS:  # mostly so, and then the store need not be asked
+        return None
+    longest = longest_seconds(study)
+    bound = FIRST_SECONDS if longest is None else max(LEAST_SECONDS, TIMES_THE_LONGEST * longest)
+    if quiet < bound:
+        return None
+    known = "" if longest is None else f", and the longest trial took {duration(longest)}"
+    return f"showed no epoch for {duration(quiet)}{known} (workers.trial_timeout_minutes sets another limit)"
+
+
+def longest_seconds(study: Study) -> float | None:
+    """How long the longest trial took that came to a score; None while there is none."""
+    own = [trial for trial in study.results() if trial.score is not None and not trial.inherited]
+    return max((float(trial.result.get("seconds", 0.0)) for trial in own), default=None)
+
+
+def _kill(child: Child) -> None:
+    child.process.kill()
+    child.process.join()
 
 
 def _unreported_claim(child: Child, study: Study) -> Claim | None:

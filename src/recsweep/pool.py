@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ class Child:
     log: Path
     claim: Claim | None = None
     claimed_at: float = 0.0
+    heard_at: float = 0.0
+    """When its trial was claimed, or last ended an epoch."""
     idle: bool = True
     ready: bool = False
     seat: Seat | None = None
@@ -88,6 +91,7 @@ class Pool:
     def send(self, child: Child, message: tuple[str, StudyPlan], seat: Seat | None = None) -> None:
         """Give a worker something to do."""
         child.idle, child.seat = False, seat
+        child.claimed_at = child.heard_at = time.monotonic()
         with suppress(OSError):  # it died while it waited; its sentinel tells
             child.pipe.send((*message, seat))
 

@@ -14,8 +14,8 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from recsweep.child import error_of
-from recsweep.deaths import Deaths, death_of
-from recsweep.errors import RecsweepError, StudyPaused, SweepPaused, UserError
+from recsweep.deaths import Deaths
+from recsweep.errors import StudyPaused, SweepPaused, UserError
 from recsweep.events import (
     Broken,
     Claimed,
@@ -178,6 +178,7 @@ class Supervisor:
         join: bool = False,
     ) -> None:
         self._gpus = None  # every study's trials are measured anew
+        self._deaths.say_bound(plan)
         self._employ(plan, study, open_slots)
         while True:
             self._pump(plan, study, view)
@@ -268,9 +269,11 @@ class Supervisor:
                     view.said.add(text)
                     self._display.line(text)
             case Claimed(claim):
-                child.claim, child.claimed_at = claim, time.monotonic()
+                child.claim = claim
+                child.claimed_at = child.heard_at = time.monotonic()
                 view.workers[child.number] = WorkerView(doing=f"trial {claim.slot}")
             case EpochDone(_, epoch, score):
+                child.heard_at = time.monotonic()
                 worker.epoch, worker.last = epoch, score
                 better = worker.best is None or (
                     score > worker.best if view.maximize else score < worker.best
@@ -368,10 +371,10 @@ class Supervisor:
 
     def _end_hung_trials(self, plan: StudyPlan, study: Study, view: StudyView) -> None:
         for child in list(self._pool.children):
-            if not self._deaths.is_overdue(child, plan):
+            if not self._deaths.is_overdue(child, plan, study):
                 continue
-            self._drain(child, plan, study, view)
-            if child.claim is None:
+            self._drain(child, plan, study, view)  # what it has said meanwhile
+            if not self._deaths.is_overdue(child, plan, study):
                 continue
             self._deaths.end_hung(child, plan, study, lambda done: self._trial_done(done, plan, study, view))
             self._bury(child, plan, study, view)
@@ -393,33 +396,32 @@ class Supervisor:
         known = study.test_metrics(trial)
         if known is not None:
             return known
+        deaths = 0
         with as_interrupt():
-            child = self._pool.take(plan, 1)[0]
-            self._pool.send(child, ("evaluate", plan), child.seat)
             while True:
-                metrics = self._await_evaluation(child, plan, study, view)
+                child = self._pool.take(plan, 1)[0]
+                self._pool.send(child, ("evaluate", plan), child.seat)
+                metrics = self._await_evaluation(child, plan, study, view, deaths)
                 if metrics is not None:
                     return metrics
+                self._pool.remove(child)
+                deaths += 1
 
     def _await_evaluation(
-        self, child: Child, plan: StudyPlan, study: Study, view: StudyView
+        self, child: Child, plan: StudyPlan, study: Study, view: StudyView, deaths: int
     ) -> dict[str, float] | None:
-        wait([child.pipe, child.process.sentinel], timeout=_TICK_SECONDS)
-        while child.pipe.poll():
-            try:
-                event = child.pipe.recv()
-            except EOFError:
-                break
-            if isinstance(event, Evaluated):
-                child.idle = True
-                return event.metrics
-            self._handle(child, event, plan, study, view)
-        if not child.process.is_alive():
-            raise RecsweepError(
-                f"{plan.label}: the worker died while it evaluated the winner; "
-                f"{death_of(child.process)}; see {child.log}"
-            )
-        return None
+        """The winner's test metrics; None where the worker died and the test is to run again."""
+        while True:
+            wait([child.pipe, child.process.sentinel], timeout=_TICK_SECONDS)
+            with suppress(EOFError, OSError):  # it died; its process tells
+                while child.pipe.poll():
+                    event = child.pipe.recv()
+                    if isinstance(event, Evaluated):
+                        child.idle = True
+                        return event.metrics
+                    self._handle(child, event, plan, study, view)
+            if self._deaths.died_at_test(child, plan, study, deaths):
+                return None
 
     def _beat(self, study: Study) -> None:
         """Signs of life for all running trials, from here: a busy worker may hold Python's lock."""
