@@ -11,11 +11,14 @@ import struct
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
+from pydantic import TypeAdapter
 
 from helpers.found import NASTY, OBJECTIVES, fill_store, result_of, some_trials, trial, workspace
 from helpers.workspace import run_python
 from recsweep.cli import cli
+from recsweep.config import ModelConfig
 from recsweep.report import chart as charting
 from recsweep.report.chart import Bars, Chart, Points, Scale, shade
 from recsweep.report.figures import figure, figure_json
@@ -261,7 +264,8 @@ space:
   n_layers: {{type: choice, values: {values}}}
   hidden_size: {{type: uniform, min: 1, max: 9}}
 """
-    plan = workspace(tmp_path, model=model).plan()
+    whole = TypeAdapter(ModelConfig).validate_python(yaml.safe_load(model))
+    plan = dataclasses.replace(workspace(tmp_path).plan(), model=whole)
     options = [None, True, 1, 0.5, "relu", [8, 4]]
     trials = [trial(i, 0.1 * i, params={"n_layers": v, "hidden_size": 2.0}) for i, v in enumerate(options)]
     result = result_of(plan, trials)

@@ -11,9 +11,9 @@ import re
 import pytest
 import yaml
 
-from helpers.found import fill_store, result_of, some_trials, trial, workspace
+from helpers.found import OBJECTIVES, fill_store, result_of, some_trials, trial, workspace
 from recsweep.report.results import not_begun, read_results, with_missing
-from recsweep.report.study_files import best_result, study_results
+from recsweep.report.study_files import best_result, study_results, write_study
 from recsweep.report.summary import write_summary
 from recsweep.report.summary_latex import summary_latex
 from recsweep.report.summary_markdown import summary_markdown
@@ -71,6 +71,13 @@ def test_an_unfinished_study_is_said_to_be_unfinished_in_every_view(plans):
             13,
             18,
         )
+
+
+def test_the_files_of_an_unfinished_study_say_so(plans):
+    for result, said in ((full(plans[0], trials=13), True), (full(plans[0]), False)):
+        write_study(result)
+        header = plans[0].outputs.best_config(*plans[0].place).read_text().splitlines()[0]
+        assert ("toy/NARM in 13 of 18 trials, not finished" in header) is said
 
 
 def test_a_finished_study_is_said_to_be_finished(plans):
@@ -210,6 +217,14 @@ def test_the_table_for_a_paper_stands_alone(plans):
     body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
     assert [line.count("&") for line in body.splitlines() if "&" in line] == [columns - 1] * 2
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+def test_a_front_of_an_unfinished_study_says_so(tmp_path):
+    plan = workspace(tmp_path, budget=6, objectives=OBJECTIVES).plan()
+    trials = [trial(slot, 0.1, values=(0.1 + slot, 5.0)) for slot in range(4)]
+    write_study(result_of(plan, trials))
+    text = plan.outputs.pareto("md", *plan.place).read_text()
+    assert "1 of 4 complete trials of toy/NARM in 4 of 6 trials, not finished: no other one betters" in text
 
 
 def test_some_trials_of_a_limit_are_not_called_unfinished(plans):

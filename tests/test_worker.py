@@ -116,6 +116,8 @@ def test_a_worker_fills_every_slot_and_tells_of_each_step(run):
     assert first.result["metrics"]["ndcg@10"] == first.score == first.curve[1]
     assert not any("test" in name for name in first.result["metrics"])
     assert first.environment["versions"]["recbole"] == "1.2.1"
+    assert study.attributes["data"]["users"] > 1, "for those who look at it without the data"
+    assert study.attributes["data"]["items"] > 1
 
 
 def test_only_the_weights_of_the_best_trial_stay(run):

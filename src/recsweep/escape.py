@@ -22,7 +22,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "`": r"\textasciigrave{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",  # `\textquotedbl` needs another font encoding than LaTeX's own
 }
 
 

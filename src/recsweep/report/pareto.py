@@ -63,8 +63,12 @@ def pareto_csv(plan: StudyPlan, trials: Sequence[Trial]) -> str:
     return buffer.getvalue()
 
 
-def pareto_markdown(plan: StudyPlan, trials: Sequence[Trial]) -> str:
-    """The front for a person, the best in the first objective on top."""
+def pareto_markdown(plan: StudyPlan, trials: Sequence[Trial], so_far: str = "") -> str:
+    """The front for a person, the best in the first objective on top.
+
+    Args:
+        so_far: how much of its budget the study has spent, where it is not finished.
+    """
     front = pareto_front(trials, plan.objectives)
     names = [
         f"{objective.name} ({'more' if objective.maximize else 'less'} is better)"
@@ -78,5 +82,7 @@ def pareto_markdown(plan: StudyPlan, trials: Sequence[Trial]) -> str:
         params = [for_markdown(short(trial.params.get(name, ""))) for name in plan.space]
         values = [f"{value:.4g}" for value in trial.values]
         lines.append(f"| {' | '.join([str(trial.slot), *values, *params])} |")
-    of_all = f"{len(front)} of {len(measured(trials, plan.objectives))} complete trials of {plan.label}"
+    of_all = (
+        f"{len(front)} of {len(measured(trials, plan.objectives))} complete trials of {plan.label}{so_far}"
+    )
     return "\n".join([*lines, "", f"{of_all}: no other one betters them in every objective."]) + "\n"

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from recsweep.config import WHOLE
-from recsweep.files import to_plain, write_json, write_text, write_yaml
+from recsweep.files import counted, to_plain, write_json, write_text, write_yaml
 from recsweep.plan import StudyPlan
 from recsweep.recbole_api.settings import DATA_HASHES
 from recsweep.report.pareto import pareto_csv, pareto_front, pareto_markdown
-from recsweep.report.results import StudyResult
+from recsweep.report.results import FINISHED, StudyResult
 from recsweep.report.text import cell, reason, worker
 from recsweep.stopping import MAX_EVALS
 from recsweep.study import Trial
 
-_CONFIG_HEADER = """The best configuration that the sweep found for {label}, complete.
+_CONFIG_HEADER = """The best configuration that the sweep found for {label}{so_far}, complete.
 Train with it:  recsweep train --config {path}
 RecBole reads it too (config_file_list=[...]); it knows no `time_order` and uses its own rounding."""
 
@@ -34,16 +34,23 @@ def write_study(result: StudyResult) -> None:
     write_json(outputs.study_results(*names), study_results(result))
     if len(plan.objectives) > 1:
         write_text(outputs.pareto("csv", *names), pareto_csv(plan, result.trials))
-        write_text(outputs.pareto("md", *names), pareto_markdown(plan, result.trials))
+        write_text(outputs.pareto("md", *names), pareto_markdown(plan, result.trials, _so_far(result)))
     if winner is None:
         return
     config_path = outputs.best_config(*names)
-    header = _CONFIG_HEADER.format(label=plan.label, path=config_path)
+    header = _CONFIG_HEADER.format(label=plan.label, so_far=_so_far(result), path=config_path)
     settings = plan.settings(winner.params, winner.seed or 0)
     write_yaml(config_path, {**settings, DATA_HASHES: dict(plan.files.hashes)}, header)
     write_json(outputs.best_params(*names), result.parameters)
     # Last: it is what the pipeline takes as the sign that a study is done.
     write_yaml(outputs.best_result(*names), best_result(result))
+
+
+def _so_far(result: StudyResult) -> str:
+    """` in 13 of 18 trials, not finished`; empty for a study that is."""
+    if result.state == FINISHED:
+        return ""
+    return f" in {result.trained} of {counted(result.budget, 'trial')}, {result.state}"
 
 
 def best_result(result: StudyResult) -> dict[str, Any]:
