@@ -6,16 +6,20 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
+# The environment gives the commands' options too: RECSWEEP_CONFIG, RECSWEEP_STORAGE, …
+ifeq ($(value RECSWEEP_CONFIG),)
 CONFIG ?= config/config.yaml
+endif
 # The smoke test has a sweep of its own.
 SMOKE_CONFIG := config/smoke.yaml
 
 # Settings of a sweep. Each travels to the commands as an environment variable and is expanded by the
-# shell inside quotes, so that no value is ever read as a command or by make itself.
-SETTINGS := TUNABLE_MODELS DATASETS MAX_EVALS COOLDOWN ENGINE ALGO PRUNER PHASES EPOCHS PATIENCE BATCH_SIZE DEVICE TIMEOUT_MINUTES SWEEP_TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER WARM_START WORKERS WORKERS_PER_STUDY SEED STORAGE OUTPUTS
+# shell inside quotes, so that no value is ever read as a command or by make itself. STORAGE may hold a password:
+# it stays in the environment, for arguments can be read by everybody.
+SETTINGS := TUNABLE_MODELS DATASETS MAX_EVALS COOLDOWN ENGINE ALGO PRUNER PHASES EPOCHS PATIENCE BATCH_SIZE DEVICE TIMEOUT_MINUTES SWEEP_TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER WARM_START WORKERS WORKERS_PER_STUDY SEED STORAGE STORAGE_FILE OUTPUTS
 OTHERS := CONFIG MODEL DATASET PHASE STUDY_NAME BEST_PARAMS MORE CORES
 unexport $(SETTINGS) $(OTHERS)
-$(foreach name,$(SETTINGS) $(OTHERS),$(eval export RECSWEEP_$(name) := $$(value $(name))))
+$(foreach name,$(SETTINGS) $(OTHERS),$(if $(value $(name)),$(eval export RECSWEEP_$(name) := $$(value $(name)))))
 
 key_TUNABLE_MODELS := models
 key_DATASETS := datasets
@@ -36,9 +40,9 @@ key_WARM_START := warm_start
 key_WORKERS := workers
 key_WORKERS_PER_STUDY := workers_per_study
 key_SEED := seed
-key_STORAGE := storage
+key_STORAGE_FILE := storage_file
 key_OUTPUTS := outputs
-given := $(foreach name,$(SETTINGS),$(if $(value $(name)),$(name)))
+given := $(foreach name,$(filter-out STORAGE,$(SETTINGS)),$(if $(value $(name)),$(name)))
 # key="value" for Snakemake, --key="value" for recsweep
 snakemake_settings = sweep_file="$$RECSWEEP_CONFIG" $(foreach name,$(given),$(key_$(name))="$$RECSWEEP_$(name)")
 # … and what names one study
@@ -85,7 +89,8 @@ help: ## this help
 #v WORKERS         worker processes of a study; -1: one a core
 #v WORKERS_PER_STUDY       jobs that Snakemake starts for each study; default 0: one job does all
 #v SEED            seed of the sweep
-#v STORAGE         Optuna storage URL; default sqlite:///outputs/recsweep.db
+#v STORAGE         the store's address; default sqlite:///outputs/recsweep.db. With a password: export RECSWEEP_STORAGE
+#v STORAGE_FILE    a file that holds the store's address, which only its owner may read
 #v OUTPUTS         where everything is written; default outputs
 #v CONFIG          the sweep file; default config/config.yaml
 #v MODEL           for `make tune`: the model of the one study
@@ -143,7 +148,7 @@ evaluate: setup ## evaluate the winners of complete studies on the test split, o
 	@recsweep evaluate $(recsweep_settings)
 
 doctor: setup ## print what a bug report needs
-	@recsweep doctor --config="$$RECSWEEP_CONFIG"
+	@recsweep doctor $(recsweep_settings)
 
 lint: setup ## style, types and the pipeline's form
 	@ruff check .

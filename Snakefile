@@ -29,7 +29,8 @@ os.environ.update(
 )
 
 try:
-    from recsweep.loading import load_sweep, option_flags
+    from recsweep.cli import IN_THE_OPEN, variables
+    from recsweep.loading import from_environment, load_sweep, option_flags
     from recsweep.errors import RecsweepError
     from recsweep.paths import Outputs
     from recsweep.plan import plan_sweep
@@ -40,9 +41,16 @@ except ImportError as error:
     )
 
 SETTINGS = dict(config)
-SWEEP_FILE = str(SETTINGS.pop("sweep_file", "config/config.yaml"))
+SWEEP_FILE = str(
+    SETTINGS.pop("sweep_file", None)
+    or os.environ.get("RECSWEEP_CONFIG")
+    or "config/config.yaml"
+)
+if SETTINGS.get("storage") or SETTINGS.get("storage_file"):
+    for name in ("RECSWEEP_STORAGE", "RECSWEEP_STORAGE_FILE"):
+        os.environ.pop(name, None)
 try:
-    SWEEP = load_sweep(Path(SWEEP_FILE), SETTINGS)
+    SWEEP = load_sweep(Path(SWEEP_FILE), {**from_environment(), **SETTINGS})
     STUDIES = {
         (study.dataset_name, study.model_name, study.phase): study
         for study in plan_sweep(SWEEP)
@@ -50,6 +58,15 @@ try:
 except RecsweepError as error:
     print(f"recsweep: {error}", file=sys.stderr)
     sys.exit(error.exit_code)
+
+# The jobs get everything as options, but for the address of the store, which may hold a secret: arguments
+# stand in `ps`, in Snakemake's messages and in its metadata.
+for name in variables():
+    os.environ.pop(name, None)
+if "storage" in SWEEP.overrides:
+    os.environ["RECSWEEP_STORAGE"] = SWEEP.overrides["storage"].reveal()
+    if config.pop("storage", None) and SWEEP.overrides["storage"].secret:
+        print(f"recsweep: {IN_THE_OPEN}", file=sys.stderr)
 
 OUTPUTS = Outputs(SWEEP.config.outputs, SWEEP.config.sweep)
 LOGS = OUTPUTS.logs
@@ -91,7 +108,7 @@ def fingerprint(wildcards):
     """What a study computes and how much of it: a rule runs again when this changes."""
     study = study_of(wildcards)
     limits = study.sweep.search.timeout_minutes, study.sweep.search.no_improvement_after
-    return f"{study.content_hash}/{study.budget}/{limits}/{study.sweep.timeout_minutes}"
+    return f"{study.content_hash}/{study.budget}/{limits}/{study.sweep.timeout_minutes}/{study.storage_url}"
 
 
 def files_of(*place, names=RESULT_FILES):
@@ -270,6 +287,7 @@ rule summarize_sweep:
         gpu=0,
     params:
         flags=FLAGS,
+        store=str(next(iter(STUDIES.values())).storage_url),
     shell:
         "recsweep summarize {params.flags:q} 2>&1 | tee {log:q}"
 

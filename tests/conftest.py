@@ -12,18 +12,29 @@ import pytest
 from hypothesis import settings
 
 from helpers.postgres import Postgres, running_postgres
+from recsweep import masking
 from recsweep.loading import load_sweep
 from recsweep.plan import StudyPlan, plan_sweep
 from recsweep.study import Store
 
 pytest.register_assert_rewrite("engine_contract")
+_KEPT = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM")
 
 # Small models on busy machines: threads that wait for each other cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What the shell that started the tests gives to recsweep is not for them.
+for name in [name for name in os.environ if name.startswith("RECSWEEP_") and name not in _KEPT]:
+    del os.environ[name]
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 CONFIG = Path(__file__).parent.parent / "config"
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test called a secret is not masked in the next one."""
+    monkeypatch.setattr(masking, "_seen", set())
 
 
 @pytest.fixture(scope="session")

@@ -634,9 +634,20 @@ def test_a_sweep_in_python_is_given_as_config_or_as_sweep(make, call, monkeypatc
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
 def test_what_only_looks_makes_no_store(make, call, tmp_path, kind):
     make(store=False)
-    url = f"{kind}:///{tmp_path}/elsewhere/own.store"
+    url = f"{kind}:///{tmp_path}/own.store"
     assert call("tune", "--dry-run", "--storage", url).lines[0] == "toy/NARM: 3 of 3 trials to run"
     assert call("summarize", "--storage", url).err == "1 of 1 studies are not in the store yet\n"
+    assert not (tmp_path / "own.store").exists()
+
+
+@pytest.mark.parametrize("command", ["tune", "open", "worker", "summarize", "evaluate", "plots", "dashboard"])
+def test_a_store_in_a_folder_that_is_missing_is_refused_and_not_made(make, refused, tmp_path, command):
+    make(store=False)
+    said = refused(command, "--storage", f"sqlite:///{tmp_path}/elsewhere/own.store")
+    assert said == (
+        f"storage: there is no folder {tmp_path}/elsewhere; a store is not made in one that is missing; "
+        "make the folder, or correct the path"
+    )
     assert not (tmp_path / "elsewhere").exists()
 
 

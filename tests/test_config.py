@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from helpers.workspace import SWEEP, make_workspace
+from recsweep.address import StoreAddress
 from recsweep.config import dataset_folder
 from recsweep.errors import InputError
 from recsweep.loading import OVERRIDES
@@ -433,8 +434,8 @@ def test_models_are_named_in_one_text_or_in_a_list(tmp_path):
 
 
 def test_a_storage_url_passes_unchanged(tmp_path):
-    url = "postgresql+psycopg2://u:p%40ss@host:5432/db?x=1;y=2"
-    assert make_workspace(tmp_path).load(storage=url).config.storage == url
+    url = "postgresql+psycopg://u:p%40ss@host:5432/db?x=1;y=2"
+    assert make_workspace(tmp_path).load(storage=url).config.storage == StoreAddress(url)
 
 
 def test_a_data_path_is_relative_to_the_file_that_holds_it(tmp_path):

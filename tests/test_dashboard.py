@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from helpers.found import fill_store, some_trials, workspace
+from recsweep.address import StoreAddress
 from recsweep.dashboard import serve
 from recsweep.errors import UserError
 
@@ -83,7 +84,7 @@ def test_an_address_of_another_machine_is_told(filled):
 @pytest.mark.parametrize("scheme", ["sqlite", "journal"])
 def test_a_store_that_is_not_there_is_not_made(tmp_path, scheme):
     with pytest.raises(UserError, match=r"there is no store .*none\.db yet"):
-        serve(f"{scheme}:///{tmp_path / 'none.db'}", "127.0.0.1", 0, lambda line: None)
+        serve(StoreAddress(f"{scheme}:///{tmp_path / 'none.db'}"), "127.0.0.1", 0, lambda line: None)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,9 +19,11 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ORDER = [
     *(
         "interrupts",
+        "masking",
         "escape",
         "names",
         "errors",
+        "address",
         "paths",
         "files",
         "tracebacks",

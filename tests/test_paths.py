@@ -28,8 +28,8 @@ def test_outputs_have_the_names_that_the_documentation_promises():
 
 
 def test_default_store_is_sqlite_in_the_output_folder_and_is_shared_by_its_sweeps():
-    assert OUT.storage_url == "sqlite:///outputs/recsweep.db"
-    assert Outputs(Path("/data/out"), "mine").storage_url == "sqlite:////data/out/recsweep.db"
+    assert OUT.storage_url.reveal() == "sqlite:///outputs/recsweep.db"
+    assert Outputs(Path("/data/out"), "mine").storage_url.reveal() == "sqlite:////data/out/recsweep.db"
     other = replace(OUT, sweep="other")
     assert (other.database, other.cache) == (OUT.database, OUT.cache)
 

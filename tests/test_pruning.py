@@ -369,7 +369,7 @@ def test_optuna_sees_a_pruned_trial_as_its_own(work):
     _, plan, _, _ = work(PRUNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trials = optuna.load_study(study_name=plan.name, storage=plan.storage_url).trials
+        trials = optuna.load_study(study_name=plan.name, storage=plan.storage_url.reveal()).trials
     (pruned,) = [trial for trial in trials if trial.state == optuna.trial.TrialState.PRUNED]
     assert (pruned.value, pruned.intermediate_values) == (0.10, {1: 0.05, 2: 0.10})
 

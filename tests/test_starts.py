@@ -442,7 +442,7 @@ def test_what_is_settled_comes_back_in_its_own_types(tmp_path, store):
     plan = workspace(tmp_path, "warm_start: [a.json]").plan()
     write(tmp_path / "a.json", {"hidden_size": 96.0, "n_layers": 2.0})
     open_study(plan, store)
-    again = Store(store.url)
+    again = Store(store.address)
     found = settled_starts(plan, again.find_study(plan.name))[1]
     again.close()
     assert {name: type(found[name]) for name in ("hidden_size", "n_layers")} == {

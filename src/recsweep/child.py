@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 from recsweep import errors
 from recsweep.errors import RecsweepError, UserError, disk_trouble
 from recsweep.interrupts import leave_to_parent
+from recsweep.masking import mask, mask_traceback
 from recsweep.owner import Owner
 
 if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_collections`
@@ -42,15 +42,15 @@ def child_main(pipe: Connection, parent: Owner, log: str, threads: int) -> None:
     except Exception as caught:
         error = disk_trouble(caught) or caught
         if not isinstance(error, RecsweepError):
-            message = f"{type(error).__name__}: {error} (traceback in {log})"
+            message = mask(f"{type(error).__name__}: {error} (traceback in {log})")
         else:
             message = str(error)
-        traceback.print_exc()
+        sys.stderr.write(mask_traceback(caught))
         kind = type(error).__name__ if isinstance(error, RecsweepError) else "bug"
         from recsweep.events import Broken
 
         with suppress(OSError):  # nobody listens any more
-            pipe.send(Broken(kind, message, "".join(traceback.format_exception(error))))
+            pipe.send(Broken(kind, message, mask_traceback(error)))
 
 
 @contextmanager

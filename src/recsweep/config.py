@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from recsweep.address import StoreAddress
 from recsweep.escape import for_terminal
 from recsweep.names import checked_name
 from recsweep.space import Flag, Parameter, Real, Text, Value, Whole, checked_plain
@@ -241,6 +242,8 @@ class WorkersConfig(_Frozen):
 class SweepConfig(_Frozen):
     """One sweep: models x data sets x budget (`config/config.yaml`)."""
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
     sweep: Name
     models: tuple[Name, ...] = Field(min_length=1)
     datasets: tuple[Name, ...] = Field(min_length=1)
@@ -254,8 +257,21 @@ class SweepConfig(_Frozen):
     timeout_minutes: Minutes | None = None
     """No trial of the sweep starts once its trials have run for so long."""
     outputs: Annotated[Path, AfterValidator(_printable)] = Path("outputs")
-    storage: Text | None = None
-    """Optuna storage URL. None: SQLite in the output folder."""
+    storage: StoreAddress | None = None
+    """Where the store is. None: SQLite in the output folder."""
+    storage_file: Annotated[Path, AfterValidator(_printable)] | None = None
+    """A file that holds the address of the store, which only its owner can read."""
+
+    @field_validator("storage", mode="before")
+    @classmethod
+    def _address(cls, given: Any) -> StoreAddress | None:
+        return None if given is None else StoreAddress.of(given)
+
+    @model_validator(mode="after")
+    def _one_store(self) -> SweepConfig:
+        if self.storage is not None and self.storage_file is not None:
+            raise ValueError("give `storage` or `storage_file`, not both")
+        return self
 
     @model_validator(mode="after")
     def _several_objectives_are_searched_whole(self) -> SweepConfig:

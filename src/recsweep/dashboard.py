@@ -11,8 +11,10 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna_dashboard  # type: ignore[import-untyped]
 
+from recsweep.address import StoreAddress
 from recsweep.errors import UserError
-from recsweep.paths import is_made, store_file
+from recsweep.masking import MaskedErrors
+from recsweep.paths import is_made
 from recsweep.study import Store
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -32,12 +34,16 @@ class _Quiet(WSGIRequestHandler):
     def log_message(self, *args: Any) -> None:
         pass
 
+    def get_stderr(self) -> Any:
+        """Where the server and the dashboard print tracebacks: one may quote the address of the store."""
+        return MaskedErrors()
 
-def serve(url: str, host: str, port: int, tell: Callable[[str], None]) -> None:
+
+def serve(url: StoreAddress, host: str, port: int, tell: Callable[[str], None]) -> None:
     """Serve the dashboard of a store until Ctrl-C.
 
     Args:
-        url: of the store.
+        url: address of the store.
         port: 0 takes any free one.
         tell: takes the line with the address, once the dashboard answers there.
 
@@ -46,7 +52,7 @@ def serve(url: str, host: str, port: int, tell: Callable[[str], None]) -> None:
     """
     if not is_made(url):
         raise UserError(
-            f"there is no store {store_file(url)} yet; run `recsweep tune` first, or name one with --storage"
+            f"there is no store {url.file} yet; run `recsweep tune` first, or name one with --storage"
         )
     store = Store(url)
     try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 from recsweep import provenance
 from recsweep.cooldown import gpu_temperature
 from recsweep.errors import RecsweepError
 from recsweep.files import counted
-from recsweep.loading import load_sweep
+from recsweep.loading import Sweep
 from recsweep.paths import is_made
 from recsweep.plan import StudyPlan, check_data, plan_sweep
 
@@ -18,12 +17,17 @@ _VARIABLES = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
     *("RECSWEEP_NATIVE", "RECSWEEP_GEMM"),
 )
+_SLOWER = "training takes the slower Python path"
 Finding = tuple[str, str, bool]
 """What was looked at, what was found, and whether it is as it should be."""
 
 
-def examine(config: str | Path) -> Iterator[Finding]:
-    """Look at everything that a sweep depends on; never raises for what it looks at."""
+def examine(load: Callable[[], Sweep]) -> Iterator[Finding]:
+    """Look at everything that a sweep depends on; never raises for what it looks at.
+
+    Args:
+        load: gives the sweep, or says what is wrong with it.
+    """
     for name, version in provenance.versions().items():
         yield name, version, version != "not installed"
     yield "commit", f"{provenance.commit()} of recsweep", True
@@ -41,7 +45,7 @@ def examine(config: str | Path) -> Iterator[Finding]:
     for name in _VARIABLES:
         if name in os.environ:
             yield name, os.environ[name], True
-    yield from _sweep(config)
+    yield from _sweep(load)
 
 
 def _libraries() -> Finding:
@@ -71,21 +75,24 @@ def _kernels() -> Finding:
     from recsweep.fast import build
 
     library = build.library()
+    if os.environ.get("RECSWEEP_NATIVE") == "0":
+        built = f"built as {library}" if library.is_file() else "not built"
+        return "compiled kernels", f"switched off by RECSWEEP_NATIVE=0 ({built}); {_SLOWER}", True
     if library.is_file():
         return "compiled kernels", str(library), True
     why = build.missing_tools() or "not built for this processor; run `make setup`"
-    return "compiled kernels", f"none ({why}); training takes the slower Python path", True
+    return "compiled kernels", f"none ({why}); {_SLOWER}", True
 
 
-def _sweep(config: str | Path) -> Iterator[Finding]:
+def _sweep(load: Callable[[], Sweep]) -> Iterator[Finding]:
     try:
-        sweep = load_sweep(config)
+        sweep = load()
         plans = plan_sweep(sweep)
         kept = check_data(sweep)
     except RecsweepError as error:
         yield "config", str(error), False
         return
-    yield "config", f"{config}: {counted(len(plans), 'study')}", True
+    yield "config", f"{sweep.document.path}: {counted(len(plans), 'study')}", True
     for dataset, count in kept.items():
         yield f"data set {dataset}", f"{count} interactions", True
     yield from _store(plans)

@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recsweep.escape import for_terminal
+from recsweep.masking import mask
 
 EXIT_BUG = 1
 EXIT_USER = 2
@@ -34,13 +35,13 @@ EXIT_PAUSED = 3
 
 
 class RecsweepError(Exception):
-    """Root of every error that recsweep raises on purpose."""
+    """Root of every error that recsweep raises on purpose. Its text is masked."""
 
     exit_code = EXIT_BUG
 
     def __str__(self) -> str:
-        """One line; what it quotes from a file or a library is no command to a terminal."""
-        return for_terminal(super().__str__())
+        """One line without secrets; what it quotes is no command to a terminal."""
+        return for_terminal(mask(super().__str__()))
 
 
 class UserError(RecsweepError):

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from recsweep.address import AddressError, StoreAddress, read_address
 from recsweep.config import (
     MODEL_PARAMETER,
     DatasetConfig,
@@ -31,7 +32,7 @@ from recsweep.errors import InputError
 from recsweep.space import Choice
 
 _LISTS = ("models", "datasets", "phases", "warm_start")
-_TEXTS = ("storage", "outputs", "engine", "algo", "pruner", "device")
+_TEXTS = ("storage_file", "outputs", "engine", "algo", "pruner", "device")
 _SWITCHES = ("transfer", "allow_large_grid")
 _WHOLE = re.compile(r"[-+]?[0-9]{1,100}")
 _REAL = re.compile(
@@ -56,12 +57,14 @@ class Sweep:
     overrides: dict[str, Any]
     variants: dict[str, dict[str, ModelConfig]] = field(default_factory=dict)
     """The models that a name of `models` stands for, where it stands for several."""
+    given_as: Mapping[str, str] = field(default_factory=dict)
+    """What an option that overrides is called where it was given: `RECSWEEP_MAX_EVALS` of the environment."""
 
     def error(self, location: tuple[str | int, ...], problem: str, fix: str) -> InputError:
         """An error about the sweep's own settings; an option that set the value is named instead."""
         for option, target in OVERRIDES.items():
             if target == location[: len(target)] and option in self.overrides:
-                return InputError(option, problem, fix)
+                return InputError(self.given_as.get(option, option), problem, fix)
         return self.document.error(location, problem, fix)
 
 
@@ -89,24 +92,55 @@ OVERRIDES: dict[str, tuple[str, ...]] = {
     "workers_per_study": ("workers", "workers_per_study"),
     "seed": ("seed",),
     "storage": ("storage",),
+    "storage_file": ("storage_file",),
     "outputs": ("outputs",),
 }
 
 
-def load_sweep(source: Path | str, overrides: Mapping[str, Any] | None = None) -> Sweep:
+def variable(option: str) -> str:
+    """The variable of the environment that gives an option: `RECSWEEP_MAX_EVALS`."""
+    return f"RECSWEEP_{option.upper()}"
+
+
+def from_environment() -> dict[str, Any]:
+    """The overrides that the environment gives, by the names of their options; an empty one gives nothing.
+
+    Raises:
+        InputError: a flag that is neither on nor off.
+    """
+    found: dict[str, Any] = {}
+    for option in OVERRIDES:
+        text = os.environ.get(variable(option), "")
+        if text and option in _SWITCHES:
+            if text.lower() not in _FLAGS:
+                raise InputError(variable(option), f"must be 1 or 0, but got {text!r}", "correct the value")
+            found[option] = _FLAGS[text.lower()]
+        elif text:
+            found[option] = text
+    return found
+
+
+def load_sweep(
+    source: Path | str,
+    overrides: Mapping[str, Any] | None = None,
+    given_as: Mapping[str, str] | None = None,
+) -> Sweep:
     """Read a sweep and the data set and model files beside it.
 
     Args:
         source: a sweep file, or `FILE.py:NAME` for a `SweepConfig` or a `Sweep` that Python makes.
         overrides: values by option name (`max_evals`, `models`, …; see `OVERRIDES`); None and
             empty values are ignored. Lists may be given as text: "GRU4Rec SASRec".
+        given_as: what an option is called in errors, where that is not its name.
 
     Raises:
         InputError: any mistake in any of the files or options.
     """
-    given = _given(overrides or {})
+    names = given_as or {}
+    given = _given(overrides or {}, names)
     made = read_sweep(source)
-    sweep = replace(made, config=_override(made.config, given), overrides=given)
+    config = _override(made.config, given, names)
+    sweep = _with_store(replace(made, config=config, overrides=given, given_as=names))
     for dataset in sweep.config.datasets:
         _load_dataset(sweep, dataset)
     for model in sweep.config.models:
@@ -128,7 +162,38 @@ def read_sweep(source: Path | str) -> Sweep:
     if colon and path.endswith(".py"):
         return _from_python(Path(path), name)
     document = load_document(Path(source))
+    _hide_address(document)
     return Sweep(validate(document, SweepConfig), document, {}, {}, {}, {}, {})
+
+
+def _hide_address(document: Document) -> None:
+    """From here on the address of the store is no text, whatever an error quotes."""
+    given = document.data.get("storage")
+    if not isinstance(given, str):
+        return
+    try:
+        document.data["storage"] = address = StoreAddress.of(given)
+    except AddressError as error:
+        raise document.error(("storage",), error.problem, error.fix) from None
+    for key, value in document.node.value if document.node is not None else ():
+        if key.value == "storage":
+            value.value = str(address)
+
+
+def _with_store(sweep: Sweep) -> Sweep:
+    """The sweep with the address of its store, from a file where there is one; its place is looked at."""
+    config, key = sweep.config, "storage"
+    try:
+        if config.storage_file is not None:
+            key = "storage_file"
+            beside = Path() if key in sweep.overrides else sweep.document.path.parent
+            address = read_address(beside / config.storage_file.expanduser())
+            config = config.model_copy(update={"storage": address, "storage_file": None})
+        if config.storage is not None:
+            config.storage.below(config.outputs).check_place()
+    except AddressError as error:
+        raise sweep.error((key,), error.problem, error.fix) from None
+    return replace(sweep, config=config)
 
 
 def make_sweep(
@@ -185,7 +250,7 @@ def _line_of(error: Exception, path: Path) -> int:
     return next((f.lineno or 1 for f in frames if Path(f.filename).resolve() == path.resolve()), 1)
 
 
-def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _given(overrides: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for option, value in overrides.items():
         if option not in OVERRIDES:
@@ -196,7 +261,12 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
             value = str(value).split() if not isinstance(value, list | tuple) else list(value)
         if option == "workers" and str(value) == "-1":
             value = cores()
-        given[option] = str(value) if option == "storage" else value
+        try:
+            given[option] = StoreAddress.of(value) if option == "storage" else value
+        except AddressError as error:
+            raise InputError(names.get(option, option), error.problem, error.fix) from None
+    if "storage" in given and "storage_file" in given:
+        raise InputError(names.get("storage", "storage"), "stands beside storage_file", "give one of them")
     return given
 
 
@@ -206,16 +276,21 @@ def cores() -> int:
 
 
 def option_flags(overrides: Mapping[str, Any]) -> list[str]:
-    """The command-line options that give the same overrides, one word each: `--max-evals=3`."""
+    """The command-line options that give the same overrides, one word each: `--max-evals=3`.
+
+    The address of the store is none of them: arguments can be read by everybody, it goes by the environment.
+    """
     flags: list[str] = []
-    for option, value in _given(overrides).items():
+    for option, value in _given(overrides, {}).items():
+        if option == "storage":
+            continue
         name = f"--{option.replace('_', '-')}"
         text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
         flags.append(name if str(value) == "True" else f"{name}={text}")
     return flags
 
 
-def _override(config: SweepConfig, given: Mapping[str, Any]) -> SweepConfig:
+def _override(config: SweepConfig, given: Mapping[str, Any], names: Mapping[str, str]) -> SweepConfig:
     data = _overridden(config, given)
     try:
         return SweepConfig.model_validate(data)
@@ -226,11 +301,13 @@ def _override(config: SweepConfig, given: Mapping[str, Any]) -> SweepConfig:
         if first["type"] != "value_error":  # our own validators name the value themselves
             value = first["input"] if option in _LISTS and first["type"] != "too_short" else given[option]
             problem += f", but got {short_value(value)}"
-        raise InputError(option, problem, fix) from None
+        raise InputError(names.get(option, option), problem, fix) from None
 
 
 def _overridden(config: SweepConfig, given: Mapping[str, Any]) -> dict[str, Any]:
     data = config.model_dump()
+    if "storage" in given or "storage_file" in given:
+        data |= {"storage": None, "storage_file": None}
     for option, value in given.items():
         target = data
         *parents, key = OVERRIDES[option]

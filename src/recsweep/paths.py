@@ -6,19 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-
-def store_file(url: str) -> Path | None:
-    """The file that a store is in; None for one on a server."""
-    for scheme in ("sqlite:///", "journal:///"):
-        if url.startswith(scheme):
-            return Path(url.removeprefix(scheme).split("?")[0])
-    return None
+from recsweep.address import StoreAddress
 
 
-def is_made(url: str) -> bool:
+def is_made(store: StoreAddress) -> bool:
     """Whether a store may be there: to open one that is not would make it."""
-    file = store_file(url)
-    return file is None or file.is_file()
+    return store.file is None or store.file.is_file()
 
 
 @dataclass(frozen=True)
@@ -39,9 +32,9 @@ class Outputs:
         return self.root / "recsweep.db"
 
     @property
-    def storage_url(self) -> str:
-        """SQLAlchemy URL of the default store."""
-        return f"sqlite:///{self.database}"
+    def storage_url(self) -> StoreAddress:
+        """Address of the default store, whose folder is made with it."""
+        return StoreAddress(f"sqlite:///{self.database}", makes_folder=True)
 
     @property
     def cache(self) -> Path:

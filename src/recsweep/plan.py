@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recsweep import space as spaces
+from recsweep.address import StoreAddress
 from recsweep.checks import check_sweep, single_models
 from recsweep.config import (
     MODEL_PARAMETER,
@@ -109,8 +110,10 @@ class StudyPlan:
         return Outputs(self.sweep.outputs, self.sweep.sweep, None if self.name == own else self.name)
 
     @property
-    def storage_url(self) -> str:
-        return self.sweep.storage or self.outputs.storage_url
+    def storage_url(self) -> StoreAddress:
+        """Where the store is; masked wherever it is printed."""
+        own = self.sweep.storage
+        return own.below(self.sweep.outputs) if own is not None else self.outputs.storage_url
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

@@ -14,6 +14,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from recsweep.child import child_main
+from recsweep.config import WorkersConfig
+from recsweep.errors import InputError
 from recsweep.gpus import Seat
 from recsweep.loading import cores
 from recsweep.owner import Owner, this_process
@@ -21,6 +23,7 @@ from recsweep.plan import StudyPlan
 from recsweep.study import Claim
 
 _GOODBYE_SECONDS = 5.0
+MOST_THREADS = 4096
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Pool:
         number = next(n for n in range(1, len(taken) + 2) if n not in taken)
         log = plan.outputs.worker_log(plan.dataset_name, plan.model_name, number)
         log.parent.mkdir(parents=True, exist_ok=True)
-        threads = plan.sweep.workers.threads or max(1, cores() // plan.sweep.workers.count)
+        threads = threads_of(plan.sweep.workers)
         ours, theirs = get_context("spawn").Pipe()
         process = get_context("spawn").Process(
             target=child_main, args=(theirs, this_process(), str(log), threads), daemon=True
@@ -116,6 +119,25 @@ class Pool:
                 child.process.kill()
                 child.process.join()
         self.children.clear()
+
+
+def threads_of(workers: WorkersConfig) -> int:
+    """Threads of each worker: what the config says, or the user's OMP_NUM_THREADS, or its share of the cores.
+
+    Raises:
+        InputError: the variable is no number.
+    """
+    if workers.threads:
+        return workers.threads
+    given = os.environ.get("OMP_NUM_THREADS", "").strip()
+    if not given:
+        return max(1, cores() // workers.count)
+    first = given.split(",")[0].strip()  # of a list, the outermost level
+    if not (first.isascii() and first.isdigit() and 0 < int(first) <= MOST_THREADS):
+        raise InputError(
+            "OMP_NUM_THREADS", f"must be a whole number from 1, but got {given!r}", "correct or unset it"
+        )
+    return int(first)
 
 
 def worker_environment(threads: int) -> dict[str, str]:

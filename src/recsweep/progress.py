@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +19,7 @@ from rich.text import Text
 
 from recsweep.errors import EXIT_BUG, InputError, RecsweepError, StudiesFailed, disk_trouble
 from recsweep.escape import for_terminal
+from recsweep.masking import mask_traceback
 
 
 @dataclass
@@ -149,7 +149,7 @@ def _last_words(error: BaseException) -> str:
         return "stopped with Ctrl-C or by a signal"
     told = isinstance(error, StudiesFailed)
     known = isinstance(error, RecsweepError) and error.exit_code != EXIT_BUG
-    return str(error) if known or told else "".join(traceback.format_exception(error)).rstrip()
+    return str(error) if known or told else mask_traceback(error).rstrip()
 
 
 def _open_log(log: Path) -> TextIO:

@@ -32,6 +32,7 @@ from recsweep.events import (
 )
 from recsweep.gpus import Seat
 from recsweep.limits import closed
+from recsweep.masking import mask
 from recsweep.owner import Owner
 from recsweep.plan import StudyPlan
 from recsweep.provenance import commit, hardware, repository, versions
@@ -369,4 +370,4 @@ def classify(error: Exception) -> tuple[str, str]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:300]
+    return mask((str(error).splitlines() or [""])[0])[:300]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from recsweep.errors import disk_trouble
 from recsweep.files import write_text
+from recsweep.masking import mask_traceback
 
 
 def keep_traceback(path: Path, error: BaseException, about: Mapping[str, Any]) -> Path | None:
@@ -24,7 +24,7 @@ def keep_traceback(path: Path, error: BaseException, about: Mapping[str, Any]) -
     head = {"time": datetime.now().isoformat(timespec="seconds"), **about}
     lines = [f"{name}: {value}" for name, value in head.items()]
     try:
-        write_text(path, "\n".join([*lines, "", "".join(traceback.format_exception(error))]))
+        write_text(path, "\n".join([*lines, "", mask_traceback(error)]))
     except OSError as trouble:
         if (pause := disk_trouble(trouble)) is not None:
             raise pause from error

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 
 from recsweep import memory
+from recsweep.address import StoreAddress
 from recsweep.datasets.prepare import Prepared, prepare
 from recsweep.engines import make_engine
 from recsweep.errors import RecsweepError, disk_trouble
@@ -45,7 +46,7 @@ class Worker:
 
     def __init__(self, owner: Owner, send: Callable[[Event], None], should_stop: Callable[[], bool]) -> None:
         self.owner, self.send, self.should_stop = owner, send, should_stop
-        self._stores: dict[str, Store] = {}
+        self._stores: dict[StoreAddress, Store] = {}
         self._splits: dict[str, Prepared] = {}
         self._trials_run = 0
         self.last_study = ""

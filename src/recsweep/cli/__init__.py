@@ -27,7 +27,7 @@ def main() -> None:
 
 def __getattr__(name: str) -> object:
     """The commands, loaded when somebody asks for them."""
-    if name in ("announce", "cli"):
+    if name in ("IN_THE_OPEN", "announce", "cli", "variables"):
         from recsweep.cli import commands
 
         found: object = getattr(commands, name)

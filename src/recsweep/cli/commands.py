@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import os
 import sys
-import traceback
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
 from recsweep import __version__
 from recsweep.cli import looking, single, tuning
+from recsweep.cli.options import IN_THE_OPEN, Option
 from recsweep.cli.tuning import announce
 from recsweep.errors import EXIT_BUG, RecsweepError, StudiesFailed, disk_trouble
 from recsweep.escape import for_terminal
+from recsweep.masking import mask, mask_traceback
 
 
 def run() -> None:
@@ -25,29 +29,53 @@ def run() -> None:
     # A library may look at sys.argv (RecBole does): leave it nothing to find.
     arguments, sys.argv = sys.argv[1:], sys.argv[:1]
     try:
-        code = cli.main(args=arguments, prog_name="recsweep", standalone_mode=False)
+        with _masked_threads():
+            code = cli.main(args=arguments, prog_name="recsweep", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as error:
-        shown = io.StringIO()
+        shown = io.StringIO()  # it may quote an argument
         error.show(shown)
-        click.echo("\n".join(map(for_terminal, shown.getvalue().split("\n"))), err=True, nl=False)
+        click.echo("\n".join(map(for_terminal, mask(shown.getvalue()).split("\n"))), err=True, nl=False)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_BUG)
-    except OSError as error:
-        pause = disk_trouble(error)
-        if pause is None:
-            raise
-        click.echo(f"recsweep: {pause}", err=True)
-        sys.exit(pause.exit_code)
     except RecsweepError as error:
         if error.exit_code == EXIT_BUG and not isinstance(error, StudiesFailed):
-            traceback.print_exc()
+            _say_bug(error)
         click.echo(f"recsweep: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        pause = disk_trouble(error) if isinstance(error, OSError) else None
+        if pause is None:
+            _say_bug(error)
+            sys.exit(EXIT_BUG)
+        click.echo(f"recsweep: {pause}", err=True)
+        sys.exit(pause.exit_code)
+
+
+def _say_bug(error: BaseException) -> None:
+    """The traceback of a bug, with no secret in what it quotes."""
+    click.echo(mask_traceback(error), err=True, nl=False)
+
+
+@contextmanager
+def _masked_threads() -> Iterator[None]:
+    """The same for errors that end a thread."""
+    before = threading.excepthook
+    threading.excepthook = lambda bug: _say_bug(bug.exc_value) if bug.exc_value is not None else None
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def variables() -> set[str]:
+    """The variables of the environment that give the commands' options."""
+    options = [option for command in cli.commands.values() for option in command.params]
+    return {str(option.envvar) for option in options if isinstance(option, Option)}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -59,4 +87,4 @@ def cli() -> None:
 for _command in (*tuning.COMMANDS, *looking.COMMANDS, *single.COMMANDS):
     cli.add_command(_command)
 
-__all__ = ["announce", "cli", "run"]
+__all__ = ["IN_THE_OPEN", "announce", "cli", "run", "variables"]

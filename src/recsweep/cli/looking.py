@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 
 from recsweep.cli.options import (
-    DEFAULT_CONFIG,
+    option,
     overridden,
     say_what_moved,
     studies_of,
@@ -36,8 +37,8 @@ def plots(**options: Any) -> None:
 
 @click.command(epilog="Example: recsweep dashboard --port 8080")
 @sweep_options
-@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where it listens.")
-@click.option(
+@option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where it listens.")
+@option(
     "--port",
     default=8080,
     show_default=True,
@@ -48,19 +49,20 @@ def plots(**options: Any) -> None:
 def dashboard(host: str, port: int, **options: Any) -> None:
     """Serve Optuna's dashboard on the store of a sweep, until Ctrl-C."""
     config = overridden(options).config
+    outputs = Outputs(config.outputs, config.sweep)
     from recsweep.dashboard import serve
 
-    serve(config.storage or Outputs(config.outputs, config.sweep).storage_url, host, port, click.echo)
+    serve(config.storage or outputs.storage_url, host, port, click.echo)
 
 
 @click.command(epilog="Example: recsweep doctor > report.txt")
-@click.option("--config", default=DEFAULT_CONFIG, show_default=True, metavar="FILE", help="A sweep to check.")
-def doctor(config: str) -> None:
+@sweep_options
+def doctor(**options: Any) -> None:
     """Print what a bug report needs: versions, hardware, kernels, the config's and the store's state."""
     from recsweep.doctor import examine
 
     sound = True
-    for name, text, fine in examine(config):
+    for name, text, fine in examine(partial(overridden, options)):
         sound = sound and fine
         click.echo(f"{'ok ' if fine else 'BAD'} {name}: {for_terminal(text)}")
     if not sound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 
 from recsweep.documents import nearest
 from recsweep.errors import InputError, UserError
-from recsweep.loading import OVERRIDES, Sweep, load_sweep, read_sweep
+from recsweep.loading import OVERRIDES, Sweep, load_sweep, read_sweep, variable
 from recsweep.names import checked_name
 from recsweep.plan import StudyPlan, find_study, plan_sweep
 
@@ -20,6 +21,32 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIG = "config/config.yaml"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+IN_THE_OPEN = (
+    "the address of the store holds a secret and stands on a command line, which everybody on this machine "
+    "can read; give it as RECSWEEP_STORAGE, or by --storage-file"
+)
+
+
+class Option(click.Option):
+    """An option that the environment gives too, as `RECSWEEP_<NAME>`; an empty variable gives nothing."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.envvar = variable(self.name or "")
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """The variable, where it is what the value came from."""
+        return str(self.envvar) if _source(ctx, self.name) == "environment" else super().get_error_hint(ctx)
+
+
+option = functools.partial(click.option, cls=Option)
+"""`click.option` for ours: all options of the commands are made with it."""
+
+
+def _source(context: click.Context | None, name: str | None) -> str | None:
+    """Where an option's value is from: `environment`, `commandline`, or another."""
+    source = context.get_parameter_source(name) if context is not None and name else None
+    return None if source is None else source.name.lower()
 
 
 def _decorate(command: _Command, options: list[Callable[[_Command], _Command]]) -> _Command:
@@ -33,7 +60,7 @@ def sweep_options(command: _Command) -> _Command:
     return _decorate(
         command,
         [
-            click.option(
+            option(
                 "--config",
                 "--sweep",
                 "config",
@@ -42,59 +69,61 @@ def sweep_options(command: _Command) -> _Command:
                 metavar="FILE",
                 help="The sweep: a YAML file, or FILE.py:NAME for a SweepConfig made in Python.",
             ),
-            click.option("--models", metavar="NAMES", help='Models, e.g. "GRU4Rec SASRec".'),
-            click.option("--datasets", metavar="NAMES", help="Data sets, by the names of their files."),
-            click.option("--engine", metavar="NAME", help="hyperopt or optuna."),
-            click.option(
+            option("--models", metavar="NAMES", help='Models, e.g. "GRU4Rec SASRec".'),
+            option("--datasets", metavar="NAMES", help="Data sets, by the names of their files."),
+            option("--engine", metavar="NAME", help="hyperopt or optuna."),
+            option(
                 "--algo",
                 metavar="NAME",
                 help="random, bayes (or tpe), anneal, exhaustive, gp, cmaes, qmc or nsga2.",
             ),
-            click.option("--max-evals", "--n-trials", metavar="N", help="Trials of each study."),
-            click.option("--pruner", metavar="NAME", help="none, median, asha, hyperband or wilcoxon."),
-            click.option("--phases", metavar="NAMES", help='Phases, e.g. "coarse architecture training".'),
-            click.option(
-                "--warm-start", metavar="NAMES", help="Files or studies whose best are tried first."
-            ),
-            click.option(
+            option("--max-evals", "--n-trials", metavar="N", help="Trials of each study."),
+            option("--pruner", metavar="NAME", help="none, median, asha, hyperband or wilcoxon."),
+            option("--phases", metavar="NAMES", help='Phases, e.g. "coarse architecture training".'),
+            option("--warm-start", metavar="NAMES", help="Files or studies whose best are tried first."),
+            option(
                 "--transfer", is_flag=True, help="Try first what was best on the sweep's other data sets."
             ),
-            click.option("--epochs", metavar="N", help="Most epochs of a trial."),
-            click.option("--patience", metavar="N", help="Validations without progress before a trial ends."),
-            click.option("--batch-size", metavar="N", help="Training samples in a batch."),
-            click.option("--device", metavar="NAME", help="auto, cpu, cuda or mps."),
-            click.option("--cooldown", metavar="SECONDS", help="Rest between the trials of a study."),
-            click.option(
-                "--workers", "--n-jobs", metavar="N", help="Worker processes of a study; -1: one a core."
-            ),
-            click.option(
+            option("--epochs", metavar="N", help="Most epochs of a trial."),
+            option("--patience", metavar="N", help="Validations without progress before a trial ends."),
+            option("--batch-size", metavar="N", help="Training samples in a batch."),
+            option("--device", metavar="NAME", help="auto, cpu, cuda or mps."),
+            option("--cooldown", metavar="SECONDS", help="Rest between the trials of a study."),
+            option("--workers", "--n-jobs", metavar="N", help="Worker processes of a study; -1: one a core."),
+            option(
                 "--workers-per-study",
                 metavar="N",
                 help="Jobs of their own that Snakemake starts for a study.",
             ),
-            click.option(
+            option(
                 "--timeout-minutes",
                 metavar="N",
                 help="No trial of a study starts after so many minutes of it.",
             ),
-            click.option(
+            option(
                 "--no-improvement-after",
                 metavar="N",
                 help="End a study after N trials in a row without a better one.",
             ),
-            click.option(
+            option(
                 "--sweep-timeout-minutes",
                 metavar="N",
                 help="No trial of the sweep starts after so many minutes of it.",
             ),
-            click.option("--seed", metavar="N", help="Seed of the sweep."),
-            click.option(
+            option("--seed", metavar="N", help="Seed of the sweep."),
+            option(
                 "--storage",
                 metavar="URL",
-                help="The store: sqlite:///, postgresql+psycopg:// or journal:///.",
+                help="The store: sqlite:///, postgresql+psycopg:// or journal:///; "
+                "with a password in it, give it as RECSWEEP_STORAGE.",
             ),
-            click.option("--outputs", metavar="FOLDER", help="Where everything is written."),
-            click.option(
+            option(
+                "--storage-file",
+                metavar="FILE",
+                help="A file that holds the address of the store; only its owner may read it.",
+            ),
+            option("--outputs", metavar="FOLDER", help="Where everything is written."),
+            option(
                 "--allow-large-grid", is_flag=True, help="Confirm a grid of more than 1,000 combinations."
             ),
         ],
@@ -106,10 +135,10 @@ def study_options(command: _Command) -> _Command:
     return _decorate(
         command,
         [
-            click.option("--dataset", metavar="NAME", help="Only this data set."),
-            click.option("--model", metavar="NAME", help="Only this model."),
-            click.option("--phase", metavar="NAME", help="Only this phase."),
-            click.option(
+            option("--dataset", metavar="NAME", help="Only this data set."),
+            option("--model", metavar="NAME", help="Only this model."),
+            option("--phase", metavar="NAME", help="Only this phase."),
+            option(
                 "--study-name", metavar="NAME", help="Name of the one study in the store, instead of its own."
             ),
         ],
@@ -129,8 +158,19 @@ class Studies:
 
 def overridden(options: dict[str, Any]) -> Sweep:
     """The sweep with what the options override."""
+    context = click.get_current_context(silent=True)
     overrides = {name: options[name] for name in OVERRIDES if name in options}
-    return load_sweep(options["config"], overrides)
+    sources = {name: _source(context, name) for name in overrides}
+    both = {"storage", "storage_file"}
+    if all(overrides.get(name) for name in both) and "commandline" in {sources[name] for name in both}:
+        # What the command says goes before what the environment says.
+        overrides = {n: v for n, v in overrides.items() if n not in both or sources[n] == "commandline"}
+    named = {name: variable(name) for name, source in sources.items() if source == "environment"}
+    sweep = load_sweep(options["config"], overrides, named)
+    address = sweep.config.storage
+    if sources.get("storage") == "commandline" and address is not None and address.secret:
+        click.echo(f"recsweep: {IN_THE_OPEN}", err=True)
+    return sweep
 
 
 def studies_of(options: dict[str, Any], *, with_data: bool = True) -> Studies:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from recsweep.cli.options import as_path, say_aside, studies_of, study_options, sweep_options
+from recsweep.cli.options import as_path, option, say_aside, studies_of, study_options, sweep_options
 from recsweep.plan import StudyPlan, check_data
 from recsweep.progress import duration
 
@@ -53,19 +53,19 @@ DEVICES = ["auto", "cpu", "cuda", "mps"]
 @click.command(
     epilog="Example: recsweep train --config outputs/results/default/ml-100k/FPMC/best_config.yaml"
 )
-@click.option("--config", "config", required=True, metavar="FILE", help="A complete RecBole config.")
-@click.option(
+@option("--config", "config", required=True, metavar="FILE", help="A complete RecBole config.")
+@option(
     "--device",
     default="auto",
     show_default=True,
     type=click.Choice(DEVICES),
     help="Where to train; auto is CUDA where there is one.",
 )
-@click.option(
+@option(
     "--outputs", default="outputs", show_default=True, metavar="FOLDER", help="Where prepared data is cached."
 )
-@click.option("--save", metavar="FOLDER", help="Write the best and last weights there.")
-@click.option("--no-test", is_flag=True, help="Leave the test split unseen.")
+@option("--save", metavar="FOLDER", help="Write the best and last weights there.")
+@option("--no-test", is_flag=True, help="Leave the test split unseen.")
 def train(config: str, device: str, outputs: str, save: str | None, no_test: bool) -> None:
     """Train one complete configuration, such as a study's best_config.yaml."""
     from recsweep.single import train_file

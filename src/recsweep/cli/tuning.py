@@ -14,6 +14,7 @@ import click
 from recsweep.cli.options import (
     Studies,
     as_path,
+    option,
     say_aside,
     say_what_moved,
     studies_of,
@@ -41,17 +42,17 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: recsweep tune --model SASRec --dataset ml-100k --max-evals 50")
 @sweep_options
 @study_options
-@click.option(
+@option(
     "--best-params", metavar="FILE", help="Start from the parameters of a file; of a pattern, the newest."
 )
-@click.option("--more", type=click.IntRange(1), metavar="N", help="Add N trials to a study that is complete.")
-@click.option(
+@option("--more", type=click.IntRange(1), metavar="N", help="Add N trials to a study that is complete.")
+@option(
     "--restart",
     is_flag=True,
     help="Start anew where a study was made from another config, or where every trial failed.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
-@click.option("--log", metavar="FILE", help="Append the lines of the log to this file too.")
+@option("--dry-run", is_flag=True, help="Say what would run, and stop.")
+@option("--log", metavar="FILE", help="Append the lines of the log to this file too.")
 def tune(
     best_params: str | None, more: int | None, restart: bool, dry_run: bool, log: str | None, **options: Any
 ) -> None:
@@ -316,7 +317,7 @@ def evaluate(**options: Any) -> None:
 @click.command("open", epilog="Example: recsweep open --storage postgresql+psycopg://me@host/sweeps")
 @sweep_options
 @study_options
-@click.option(
+@option(
     "--best-params", metavar="FILE", help="Start from the parameters of a file; of a pattern, the newest."
 )
 def open_(best_params: str | None, **options: Any) -> None:
@@ -336,7 +337,7 @@ def open_(best_params: str | None, **options: Any) -> None:
 @click.command(epilog="Example: recsweep worker --storage postgresql+psycopg://me@host/sweeps --workers 2")
 @sweep_options
 @study_options
-@click.option("--study", metavar="NAME", help="Only the study of this name in the store.")
+@option("--study", metavar="NAME", help="Only the study of this name in the store.")
 def worker(study: str | None, **options: Any) -> None:
     """Join a sweep that runs elsewhere: fill the slots that wait in its store, then end."""
     studies = studies_of(options)

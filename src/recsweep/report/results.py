@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from recsweep.address import StoreAddress
 from recsweep.limits import closed
 from recsweep.paths import is_made
 from recsweep.plan import StudyPlan
@@ -131,7 +132,7 @@ def with_missing(results: Sequence[StudyResult], plans: Sequence[StudyPlan]) -> 
 def read_results(plans: Sequence[StudyPlan]) -> list[StudyResult]:
     """What is in the store of these studies. Makes no store where there is none."""
     results: list[StudyResult] = []
-    stores: dict[str, Store] = {}
+    stores: dict[StoreAddress, Store] = {}
     try:
         for plan in plans:
             if not is_made(plan.storage_url):

@@ -69,11 +69,9 @@ class Backend(ABC):
 
     Attributes:
         storage: the same store for Optuna's own tools.
-        url: where it is.
     """
 
     storage: BaseStorage
-    url: str
 
     @abstractmethod
     def claim(

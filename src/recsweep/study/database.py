@@ -1,13 +1,13 @@
-"""Opening a store by its URL, waiting for one that is away, and its errors in one line."""
+"""Opening a store at its address, waiting for one that is away, and its errors in one line."""
 
 from __future__ import annotations
 
 import contextlib
 import random
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
@@ -15,7 +15,9 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage, RDBStorage
 
-from recsweep.errors import InputError, StoreUnavailable
+from recsweep.address import FORMS, AddressError, StoreAddress
+from recsweep.errors import InputError, StoreUnavailable, UserError
+from recsweep.masking import mask
 from recsweep.study.backend import Backend
 from recsweep.study.generic import Generic
 from recsweep.study.journal import WholeJournal
@@ -24,50 +26,45 @@ from recsweep.study.tables import INDEXES, Tables, advisory_lock, file_lock
 from recsweep.study.wholeness import check_sqlite, damaged, is_damage, other_schema
 
 LOCK_TIMEOUT_SECONDS = 60
-JOURNAL = "journal:///"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _T = TypeVar("_T")
 
 
-def open_backend(url: str) -> Backend:
-    """The store at a URL; its tables are made where there are none.
+def open_backend(address: StoreAddress) -> Backend:
+    """The store at an address; its tables are made where there are none.
 
     Raises:
-        InputError: not a URL that is known here.
+        InputError: no store can be there.
     """
-    if url.startswith(JOURNAL):
-        path = Path(url.removeprefix(JOURNAL))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return Generic(JournalStorage(WholeJournal(path)), url, f"{path}.slots")
     try:
-        storage = _open_database(url)
+        address.check_place()
+        if address.file is not None:
+            address.file.parent.mkdir(parents=True, exist_ok=True)
+        if address.kind == "journal" and address.file is not None:
+            return Generic(JournalStorage(WholeJournal(address.file)), f"{address.file}.slots")
+        storage = _open_database(address)
+    except AddressError as error:
+        raise InputError("storage", error.problem, error.fix) from None
     except (sqlalchemy.exc.ArgumentError, ImportError) as error:
-        raise InputError(
-            "storage",
-            f"cannot be opened: {error}",
-            "use sqlite:///FILE, postgresql+psycopg://… or journal:///FILE",
-        ) from None
-    if storage.engine.dialect.name == "postgresql":
+        raise InputError("storage", f"cannot be opened: {mask(str(error))}", FORMS) from None
+    if address.kind == "postgresql":
         return Postgres(storage)
-    return Tables(storage) if storage.engine.dialect.name == "sqlite" else Generic(storage, url, None)
+    return Tables(storage) if address.kind == "sqlite" else Generic(storage, None)
 
 
-def _open_database(url: str) -> RDBStorage:
-    dialect = sqlalchemy.engine.make_url(url)
-    is_sqlite = dialect.get_backend_name() == "sqlite"
+def _open_database(address: StoreAddress) -> RDBStorage:
+    is_sqlite = address.kind == "sqlite"
     if is_sqlite:
-        if dialect.database:
-            Path(dialect.database).parent.mkdir(parents=True, exist_ok=True)
-            check_sqlite(Path(dialect.database), url)
+        check_sqlite(address)
         arguments: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}
     else:  # a connection that broke is found when it is used, and the step tried again (`Patience`)
         arguments = {"pool_pre_ping": False}
-    with warnings.catch_warnings(), schema_lock(url):
+    with warnings.catch_warnings(), schema_lock(address):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
-            storage = RDBStorage(url, engine_kwargs=arguments)
+            storage = RDBStorage(address.reveal(), engine_kwargs=arguments)
         except RuntimeError as error:
-            raise other_schema(dialect.render_as_string(hide_password=True), str(error)) from None
+            raise other_schema(address, str(error)) from None
         if is_sqlite:
             _tune_sqlite(storage.engine)
         _add_indexes(storage.engine)
@@ -111,14 +108,13 @@ def _add_indexes(engine: sqlalchemy.engine.Engine) -> None:
 
 
 @contextlib.contextmanager
-def schema_lock(url: str) -> Iterator[None]:
+def schema_lock(address: StoreAddress) -> Iterator[None]:
     """Processes that create the tables of one database together crash; let them queue."""
-    parsed = sqlalchemy.engine.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        with file_lock(parsed.database):
+    if address.kind == "sqlite":
+        with file_lock(str(address.file)):
             yield
-    elif parsed.get_backend_name() == "postgresql":
-        engine = sqlalchemy.create_engine(parsed, poolclass=sqlalchemy.pool.NullPool)
+    elif address.kind == "postgresql":
+        engine = sqlalchemy.create_engine(address.reveal(), poolclass=sqlalchemy.pool.NullPool)
         with advisory_lock(engine, "schema"):
             yield
     else:
@@ -129,13 +125,15 @@ class Patience:
     """Waits for a store that is away: a database server that is restarted, a lock that is held.
 
     Args:
-        url: of the store.
+        address: of the store.
         seconds: how long one step is tried again before its error is let through.
         tell: takes a line where the wait is longer than a moment.
     """
 
-    def __init__(self, url: str, seconds: float = 0.0, tell: Callable[[str], None] | None = None) -> None:
-        self.url, self.seconds, self._tell = url, seconds, tell
+    def __init__(
+        self, address: StoreAddress, seconds: float = 0.0, tell: Callable[[str], None] | None = None
+    ) -> None:
+        self.address, self.seconds, self._tell = address, seconds, tell
         self.outages = 0
         """How often the store was away so far."""
 
@@ -145,7 +143,7 @@ class Patience:
         Raises:
             StoreUnavailable: the store stayed away, or cannot be used at all.
         """
-        with store_errors(self.url):
+        with store_errors(self.address):
             away: float | None = None
             pause = _FIRST_PAUSE
             while True:
@@ -196,23 +194,44 @@ def is_transient(error: BaseException) -> bool:
 
 def _reason(error: BaseException) -> str:
     cause = error.__cause__ or error
-    return (str(getattr(cause, "orig", None) or cause).strip().splitlines() or [type(error).__name__])[0]
+    lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
+    return mask((lines or [type(error).__name__])[0])
+
+
+# What a server says to those whom it does not let in, and what helps; nothing of it changes by waiting.
+_REFUSALS = {
+    "password authentication failed": "correct user or password (RECSWEEP_STORAGE, PGPASSWORD, ~/.pgpass)",
+    "no password supplied": "give the password (RECSWEEP_STORAGE, PGPASSWORD, ~/.pgpass)",
+    "no pg_hba.conf entry": "let this machine and user in, in the server's pg_hba.conf",
+    "invalid connection option": "correct the options after `?` in its address",
+}
+
+
+def _refusal(text: str) -> str | None:
+    """What helps where a server refuses; None for any other trouble."""
+    if re.search(r'(database|role) "[^"]*" does not exist', text):
+        return "make it on the server, or correct the address"
+    return next((advice for words, advice in _REFUSALS.items() if words in text), None)
 
 
 @contextlib.contextmanager
-def store_errors(url: str) -> Iterator[None]:
+def store_errors(address: StoreAddress) -> Iterator[None]:
     """Whatever the database throws becomes one line that says what to do."""
     try:
         yield
     except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         text = _reason(error)
-        is_url = "://" in url and not url.startswith(JOURNAL)
-        place = sqlalchemy.engine.make_url(url).render_as_string(hide_password=True) if is_url else url
         if is_damage(text):
-            raise damaged(place, text) from error
+            raise damaged(address, text) from error
+        whole = mask(str(getattr(error, "orig", None) or error.__cause__ or error))
+        if (advice := _refusal(whole)) is not None:
+            raise UserError(f"the store {address} lets nobody in so; {text}; {advice}") from error
         full = any(word in text for word in ("full", "No space", "disk I/O"))
-        advice = "free some disk space" if full else "make it reachable"
+        advice = (
+            "make it reachable" if address.file is None else f"make {address.file} a file that can be written"
+        )
+        advice = "free some disk space" if full else advice
         raise StoreUnavailable(
-            f"the store {place} cannot be used; {text}; {advice} and run the same command again, "
+            f"the store {address} cannot be used; {text}; {advice} and run the same command again, "
             "no trial is lost"
         ) from error

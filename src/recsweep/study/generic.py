@@ -30,12 +30,11 @@ class Generic(Backend):
 
     Args:
         storage: opened.
-        url: where it is.
         lock: path of a file that processes which add slots lock; None where the storage has no folder.
     """
 
-    def __init__(self, storage: BaseStorage, url: str, lock: str | None) -> None:
-        self.storage, self.url, self._lock = storage, url, lock
+    def __init__(self, storage: BaseStorage, lock: str | None) -> None:
+        self.storage, self._lock = storage, lock
 
     def claim(
         self, study_id: int, budget: int, owner: Mapping[str, Any], *, shared: bool, again: bool

@@ -13,7 +13,8 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
-from recsweep.errors import StudyChanged, StudyForeign
+from recsweep.address import AddressError, StoreAddress
+from recsweep.errors import InputError, StudyChanged, StudyForeign
 from recsweep.files import canonical_json
 from recsweep.study.database import Patience, open_backend, store_errors
 from recsweep.study.study import Study
@@ -28,30 +29,34 @@ class Store:
     """An Optuna storage with the waiting, the claims and the errors that a sweep needs.
 
     Args:
-        url: `sqlite:///outputs/recsweep.db` by default; PostgreSQL by SQLAlchemy's URL, Optuna's journal
+        address: `sqlite:///outputs/recsweep.db` by default; PostgreSQL by SQLAlchemy's URL, Optuna's journal
             file by `journal:///FILE`.
         patience_seconds: how long a store that is away is waited for.
         tell: takes a line when it has to be waited for.
         wait_to_open: wait already if it is away now. Left out, a wrong URL is told at once.
 
     Raises:
-        InputError: not a URL of a store.
+        InputError: not the address of a store.
+        UserError: the server lets nobody in so.
         StoreUnavailable: it cannot be opened.
     """
 
     def __init__(
         self,
-        url: str,
+        address: StoreAddress | str,
         patience_seconds: float = 0.0,
         tell: Callable[[str], None] | None = None,
         *,
         wait_to_open: bool = False,
     ) -> None:
-        self.url = url
-        self.patience = Patience(url, patience_seconds, tell)
-        opening = self.patience if wait_to_open else Patience(url)
+        try:
+            self.address = StoreAddress.of(address)
+        except AddressError as error:
+            raise InputError("storage", error.problem, error.fix) from None
+        self.patience = Patience(self.address, patience_seconds, tell)
+        opening = self.patience if wait_to_open else Patience(self.address)
         self._known: dict[str, Study] = {}
-        self._backend = opening.call(lambda again: open_backend(url))
+        self._backend = opening.call(lambda again: open_backend(self.address))
 
     @property
     def optuna_storage(self) -> BaseStorage:
@@ -96,7 +101,7 @@ class Store:
         if change and not restart:
             _refuse_if_touched(study, change)
         if change or (restart and study.all_failed()):
-            with store_errors(self.url):
+            with store_errors(self.address):
                 if restart or any(trial.state != "waiting" for trial in study.trials()):
                     self._archive(study)
                 self._delete(study)

@@ -59,7 +59,7 @@ class Tables(Backend):
     """
 
     def __init__(self, storage: RDBStorage) -> None:
-        self.storage, self.url = storage, storage.url
+        self.storage = storage
         self._engine: sqlalchemy.Engine = storage.engine
         self._reading = self._engine.execution_options(recsweep_reads=True)
         self._is_sqlite = self._engine.dialect.name == "sqlite"

@@ -9,9 +9,9 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
+from recsweep.address import StoreAddress
 from recsweep.errors import StoreDamaged, UserError
 
 _SQLITE = b"SQLite format 3\0"
@@ -27,27 +27,24 @@ def is_damage(text: str) -> bool:
     return any(words in text for words in _DAMAGE)
 
 
-def damaged(store: str, what: str) -> StoreDamaged:
+def damaged(store: StoreAddress, what: str) -> StoreDamaged:
     """A store that is not whole, and what to do."""
     way = "put back a copy of it"
-    if store.startswith("sqlite"):
-        file = store.removeprefix("sqlite:///")
-        way += f", or save what can be read: sqlite3 {file} .recover | sqlite3 saved.db, then --storage"
+    if store.kind == "sqlite":
+        way += f", or save what can be read: sqlite3 {store.file} .recover | sqlite3 saved.db, then --storage"
         way += " sqlite:///saved.db"
     return StoreDamaged(f"the store {store} is damaged; {what}; {way}")
 
 
-def check_sqlite(file: Path, store: str) -> None:
+def check_sqlite(store: StoreAddress) -> None:
     """See that a file is a SQLite database, whole, and one of Optuna's; what is not there will be made.
-
-    Args:
-        store: its address, as it may be shown.
 
     Raises:
         UserError: it is none, or holds something else.
         StoreDamaged: it is not whole.
     """
-    if not file.is_file() or not file.stat().st_size:
+    file = store.file
+    if file is None or not file.is_file() or not file.stat().st_size:
         return
     seen = (str(file.resolve()), file.stat().st_ino)
     if seen in _whole:
@@ -73,7 +70,7 @@ def check_sqlite(file: Path, store: str) -> None:
     _whole.add(seen)
 
 
-def other_schema(store: str, message: str) -> UserError:
+def other_schema(store: StoreAddress, message: str) -> UserError:
     """A store whose tables were made by a version of Optuna that wants other ones."""
     return UserError(
         f"the store {store} has the tables of another version of Optuna; {message.split('. ')[0].strip()}; "
