@@ -53,6 +53,10 @@ flag_PHASE := phase
 flag_STUDY_NAME := study-name
 recsweep_settings = --config="$$RECSWEEP_CONFIG" $(foreach name,$(given),--$(subst _,-,$(key_$(name)))="$$RECSWEEP_$(name)")
 
+# What is printed when a run is stopped can be typed as it stands: the target, and what was given with it.
+tune tune-all tune-smoke worker evaluate: export RECSWEEP_GOAL = $@
+export RECSWEEP_GIVEN := $(foreach name,$(SETTINGS) $(OTHERS),$(if $(value $(name)),$(if $(filter command environment,$(firstword $(origin $(name)))),$(name))))
+
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 snakemake := snakemake --cores $(if $(value CORES),"$$RECSWEEP_CORES",1)

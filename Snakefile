@@ -20,12 +20,18 @@
 # before. With `workers_per_study`, a study is opened, filled by that many jobs, and then closed.
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
 # The commands of the environment that runs Snakemake, also when it is not activated.
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
+)
+
+# What is printed when a run is stopped can be typed as it stands.
+os.environ.setdefault(
+    "RECSWEEP_TYPED", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 )
 
 try:
@@ -300,3 +306,16 @@ onstart:
     except RecsweepError as error:
         print(f"recsweep: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+onerror:
+    import atexit
+    from recsweep.cli.stopping import how_to_go_on
+    from recsweep.cli.typed import command_line
+
+    all_studies = list(STUDIES.values())
+    going_on = how_to_go_on(all_studies, all_studies, command_line(["snakemake"]))
+    # The last line: after all that Snakemake says of its jobs.
+    atexit.register(
+        print, f"recsweep: not complete; {going_on}", file=sys.stderr, flush=True
+    )

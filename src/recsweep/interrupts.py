@@ -76,10 +76,14 @@ def leave_to_parent() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def say_stopped() -> None:
+def say_stopped(how_to_go_on: str | None = None) -> None:
     """The one line of a command that was stopped; nobody may be there to read it."""
     try:
         sys.stdout.flush()
-        os.write(2, f"{STOPPED}\n".encode())
+        if how_to_go_on:
+            sys.stderr.write(f"recsweep: stopped; {how_to_go_on}\n")
+            sys.stderr.flush()
+        else:  # from within a handler, which may have come up in the middle of a write
+            os.write(2, f"{STOPPED}\n".encode())
     except (OSError, ValueError, AttributeError):
         return

@@ -146,7 +146,7 @@ class Display:
 
 def _last_words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
-        return "stopped with Ctrl-C or by a signal"
+        return "; ".join(["stopped with Ctrl-C or by a signal", *error.args])
     told = isinstance(error, StudiesFailed)
     known = isinstance(error, RecsweepError) and error.exit_code != EXIT_BUG
     return str(error) if known or told else mask_traceback(error).rstrip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 from pathlib import Path
 
@@ -72,9 +73,12 @@ def test_ctrl_c_puts_the_running_trial_back_and_says_how_to_go_on(folder: Folder
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 130, said
-    assert said.splitlines()[-1] == (
-        "recsweep: stopped; run the same command again to go on, no trial is lost"
-    )
+    last = said.splitlines()[-1]
+    table = "what there is stands in outputs/results/smoke/summary.md"
+    assert last.startswith(f"recsweep: stopped; 0 of 2 trials done and 2 to run, {table}, no trial is lost;")
+    words = shlex.split(last.partition("go on with: ")[2])
+    assert words[-10:] == folder.command("tune", *tune_options(2, epochs=80))[-10:]
+    assert (folder.outputs / "results/smoke/summary.md").is_file()
     assert not any(map(psutil.pid_exists, workers))
     trials = folder.trials(STUDY)
     assert [t.slot for t in trials if t.state == "waiting"] == [1, 0]

@@ -20,8 +20,8 @@ def main() -> None:
             from recsweep.cli.commands import run
         with interrupts.as_interrupt():
             run()
-    except KeyboardInterrupt:
-        interrupts.say_stopped()
+    except KeyboardInterrupt as stop:
+        interrupts.say_stopped(*stop.args)
         sys.exit(interrupts.EXIT_INTERRUPTED)
 
 

@@ -13,8 +13,8 @@ import click
 
 from recsweep import __version__
 from recsweep.cli import looking, single, tuning
+from recsweep.cli.budgets import announce
 from recsweep.cli.options import IN_THE_OPEN, Option
-from recsweep.cli.tuning import announce
 from recsweep.errors import EXIT_BUG, RecsweepError, StudiesFailed, disk_trouble
 from recsweep.escape import for_terminal
 from recsweep.masking import mask, mask_traceback
@@ -27,13 +27,13 @@ def run() -> None:
         KeyboardInterrupt: it was stopped.
     """
     # A library may look at sys.argv (RecBole does): leave it nothing to find.
-    arguments, sys.argv = sys.argv[1:], sys.argv[:1]
+    typed, sys.argv = sys.argv, sys.argv[:1]
     try:
         with _masked_threads():
-            code = cli.main(args=arguments, prog_name="recsweep", standalone_mode=False)
+            code = cli.main(args=typed[1:], prog_name="recsweep", standalone_mode=False, obj=typed)
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
-        raise KeyboardInterrupt from None
+    except click.exceptions.Abort as stopped:  # which is what click makes of it
+        raise KeyboardInterrupt(*getattr(stopped.__cause__, "args", ())) from None
     except click.ClickException as error:
         shown = io.StringIO()  # it may quote an argument
         error.show(shown)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsweep.cli.budgets import announce, open_slots, settle_more, store_of, with_more
 from recsweep.cli.options import (
     Studies,
     as_path,
@@ -21,11 +21,11 @@ from recsweep.cli.options import (
     study_options,
     sweep_options,
 )
+from recsweep.cli.stopping import told_how_to_go_on
 from recsweep.cli.troubles import Troubles
 from recsweep.documents import nearest
 from recsweep.errors import InputError, LimitReached, RecsweepError, StudyChanged, UserError
 from recsweep.files import counted
-from recsweep.paths import is_made
 from recsweep.plan import StudyPlan, check_data
 from recsweep.progress import Display
 
@@ -35,8 +35,7 @@ _POLL_SECONDS = 1.0
 
 if TYPE_CHECKING:
     from recsweep.report.results import StudyResult
-    from recsweep.study import Store, Trial
-    from recsweep.supervisor import Supervisor
+    from recsweep.study import Store
 
 
 @click.command(epilog="Example: recsweep tune --model SASRec --dataset ml-100k --max-evals 50")
@@ -58,47 +57,44 @@ def tune(
 ) -> None:
     """Run the studies of a sweep: fill their slots, test their winners, write their files."""
     studies = studies_of(options)
+    chosen = studies.chosen
+    if more is not None:
+        chosen = with_more(chosen, more, best_params, record=not dry_run)
     if dry_run:
         check_data(studies.sweep, tell=say_aside)
-        announce(studies.chosen, best_params, more)
+        announce(chosen, best_params)
         return
     remarks: list[str] = []
     check_data(studies.sweep, tell=remarks.append)
-    for plan in studies.chosen:
-        _refuse_if_changed(plan, best_params, more, restart)
-    from recsweep.supervisor import Supervisor
-
-    with _display(studies, log) as display:
-        for remark in remarks:
-            display.line(remark)
-        troubles = Troubles(display, len(studies.chosen))
-        with Supervisor(display) as supervisor:
-            for plan in studies.chosen:
-                if best_params is None and troubles.end_before(plan):
-                    continue
-                with troubles.of(plan):
-                    _tune_study(plan, studies, supervisor, display, best_params, more, restart)
+    for plan in chosen:
+        _refuse_if_changed(plan, best_params, restart)
+    with _display(studies, log, remarks) as display, told_how_to_go_on(chosen, studies.all):
+        troubles = Troubles(display, len(chosen))
+        _tune_studies(chosen, troubles, display, best_params, restart)
         if not any(options[name] for name in ("dataset", "model", "phase", "study_name")):
             _write_summary(studies.all)
             click.echo(studies.all[0].outputs.summary("md").read_text(encoding="utf-8"))
         troubles.raise_any()
 
 
-def _refuse_if_changed(plan: StudyPlan, best_params: str | None, more: int | None, restart: bool) -> None:
+def _refuse_if_changed(plan: StudyPlan, best_params: str | None, restart: bool) -> None:
     """What is known of a study before the first trial of any is refused before it.
 
     Raises:
-        UserError: its trials are of another definition, or it does not take more of them.
+        UserError: its trials are of another definition.
     """
     try:
-        _open_slots(plan, best_params, more)
+        open_slots(plan, best_params)
     except StudyChanged:
         if not restart:
             raise
 
 
-def _display(studies: Studies, log: str | None = None) -> Display:
+def _display(studies: Studies, log: str | None = None, remarks: Sequence[str] = ()) -> Display:
     """What shows a run on these studies, and writes the log that each run of the sweep continues.
+
+    Args:
+        remarks: its first lines.
 
     Raises:
         InputError: a log cannot be written.
@@ -107,114 +103,27 @@ def _display(studies: Studies, log: str | None = None) -> Display:
     command = click.get_current_context().info_name
     chosen = ", ".join(plan.label for plan in studies.chosen)
     display.log(f"recsweep {command} begins as process {os.getpid()}: {chosen}")
+    for remark in remarks:
+        display.line(remark)
     return display
 
 
-def _tune_study(
-    plan: StudyPlan,
-    studies: Studies,
-    supervisor: Supervisor,
-    display: Display,
-    best_params: str | None,
-    more: int | None,
-    restart: bool,
+def _tune_studies(
+    chosen: list[StudyPlan], troubles: Troubles, display: Display, best_params: str | None, restart: bool
 ) -> None:
-    with _store(plan) as store:
-        begun, origin = _begin(plan, store, best_params, more)
-    position, count = studies.chosen.index(plan) + 1, len(studies.chosen)
-    supervisor.run_study(begun, position, count, restart=restart, origin=origin)
-    _write_and_tell(begun, display)
-
-
-def _begin(
-    plan: StudyPlan, store: Store, best_params: str | None = None, more: int | None = None
-) -> tuple[StudyPlan, Trial | None]:
-    """A study with its start and its budget, and the trial that it inherits."""
     from recsweep.starts import begin
+    from recsweep.supervisor import Supervisor
 
-    begun, origin = begin(plan, store, best_params)
-    return (begun if more is None else replace(begun, slots=_raised(begun, store, more))), origin
-
-
-def _raised(plan: StudyPlan, store: Store, more: int) -> int:
-    """The budget of a complete study with more trials."""
-    from recsweep.limits import closed
-
-    if plan.sweep.search.algo == "exhaustive":
-        raise UserError(f"{plan.label}: --more adds nothing to an exhaustive search; widen the space instead")
-    study = store.find_as_opened(plan.name, plan.definition)
-    slots = 1 + max(study.slots(), default=-1) if study is not None else 0
-    budget = max(slots, plan.budget)
-    if study is None or closed(replace(plan, slots=budget), study, store) is None:
-        raise UserError(
-            f"{plan.label}: --more {more} adds to a complete study, but of {budget} trials some are to run; "
-            f"run `recsweep tune` with --max-evals {budget - plan.inherits} first"
-        )
-    return budget + more
-
-
-@contextmanager
-def _store(plan: StudyPlan) -> Iterator[Store]:
-    from recsweep.study import Store
-
-    store = Store(plan.storage_url)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def announce(plans: list[StudyPlan], best_params: str | None = None, more: int | None = None) -> None:
-    """How many trials would run, study by study, before any does."""
-    total = 0
-    for plan in plans:
-        budget, open_slots = _open_slots(plan, best_params, more)
-        total += open_slots
-        follows = f", from the best of {plan.previous}" if plan.previous and not best_params else ""
-        click.echo(f"{plan.label}: {open_slots} of {counted(budget, 'trial')} to run{follows}")
-    config = plans[0].sweep if plans else None
-    how = f" with {config.search.engine}/{config.search.algo}" if config else ""
-    pruned = f", pruned by {config.pruning.pruner}" if config and config.pruning.pruner != "none" else ""
-    epochs = config.training.epochs if config else 0
-    click.echo(
-        f"{counted(len(plans), 'study')}, {counted(total, 'trial')} to run{how}{pruned}, "
-        f"at most {counted(epochs, 'epoch')} each"
-    )
-
-
-def _open_slots(
-    plan: StudyPlan, best_params: str | None = None, more: int | None = None, *, as_opened: bool = False
-) -> tuple[int, int]:
-    """Trials that a study may train, and how many of them are still to be; makes no store.
-
-    Args:
-        as_opened: with the start that it has in the store, where it is there.
-    """
-    from recsweep.limits import closed
-    from recsweep.starts import as_begun, begin
-
-    if not is_made(plan.storage_url):
-        return plan.budget, plan.budget
-    with _store(plan) as store:
-        if as_opened and store.find_study(plan.name) is not None:
-            begun = as_begun(plan, store)
-        else:
-            try:
-                begun, _ = begin(plan, store, best_params)
-            except InputError:
-                raise
-            except UserError:  # the phase before is to run first
-                return plan.budget, plan.budget
-            if more is not None:
-                begun = replace(begun, slots=_raised(begun, store, more))
-        study = store.find_as_opened(begun.name, begun.definition)
-        trained = begun.budget - begun.inherits
-        if study is None:
-            return trained, trained
-        if closed(begun, study, store):
-            return trained, 0
-        filled = {trial.slot for trial in study.results()} | ({0} if begun.inherits else set())
-        return trained, sum(slot not in filled for slot in range(begun.budget))
+    with Supervisor(display) as supervisor:
+        for position, plan in enumerate(chosen, 1):
+            if best_params is None and troubles.end_before(plan):
+                continue
+            with troubles.of(plan):
+                with store_of(plan) as store:
+                    begun, origin = begin(plan, store, best_params)
+                supervisor.run_study(begun, position, len(chosen), restart=restart, origin=origin)
+                settle_more(begun)
+                _write_and_tell(begun, display)
 
 
 def _write_and_tell(plan: StudyPlan, display: Display) -> None:
@@ -223,7 +132,7 @@ def _write_and_tell(plan: StudyPlan, display: Display) -> None:
     from recsweep.report.tables import parameters_text
     from recsweep.starts import as_begun
 
-    with _store(plan) as store:
+    with store_of(plan) as store:
         study = store.find_study(plan.name, plan.definition)
         if study is None:
             raise RecsweepError(f"study {plan.name} is not in the store {plan.storage_url}")
@@ -292,7 +201,7 @@ def evaluate(**options: Any) -> None:
     studies = studies_of(options)
     chosen = [plan for plan in studies.chosen if plan.is_last]
     for plan in chosen:
-        budget, missing = _open_slots(plan, as_opened=True)
+        budget, missing = open_slots(plan, as_opened=True)
         if missing:
             raise UserError(
                 f"{plan.label}: {missing} of {budget} trials are still to run; "
@@ -301,11 +210,12 @@ def evaluate(**options: Any) -> None:
     from recsweep.starts import as_begun
     from recsweep.supervisor import Supervisor
 
-    with _display(studies) as display, Supervisor(display) as supervisor:
+    going_on = told_how_to_go_on(chosen, studies.all)
+    with _display(studies) as display, going_on, Supervisor(display) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):
             with troubles.of(plan):
-                with _store(plan) as store:
+                with store_of(plan) as store:
                     begun = as_begun(plan, store)
                 metrics = supervisor.run_study(begun, position, len(chosen))
                 _write_and_tell(begun, display)
@@ -322,13 +232,13 @@ def evaluate(**options: Any) -> None:
 )
 def open_(best_params: str | None, **options: Any) -> None:
     """Put the studies of a sweep and their slots into the store, for workers to fill; train nothing."""
-    from recsweep.starts import open_study
+    from recsweep.starts import begin, open_study
 
     studies = studies_of(options)
     check_data(studies.sweep, tell=say_aside)
     for plan in studies.chosen:
-        with _store(plan) as store:
-            begun, origin = _begin(plan, store, best_params)
+        with store_of(plan) as store:
+            begun, origin = begin(plan, store, best_params)
             study = open_study(begun, store, origin=origin)
             waiting = study.ensure_slots(begun.budget)
         click.echo(f"{begun.name}: {waiting} of {counted(begun.budget - begun.inherits, 'trial')} to run")
@@ -351,13 +261,12 @@ def worker(study: str | None, **options: Any) -> None:
     check_data(studies.sweep, tell=remarks.append)
     from recsweep.supervisor import Supervisor
 
-    with _display(studies) as display, Supervisor(display) as supervisor:
-        for remark in remarks:
-            display.line(remark)
+    going_on = told_how_to_go_on(chosen, studies.all)
+    with _display(studies, remarks=remarks) as display, going_on, Supervisor(display) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):
             with troubles.of(plan):
-                with _store(plan) as store:
+                with store_of(plan) as store:
                     begun = _opened(plan, store, alone=len(chosen) == 1)
                 if begun is None:
                     display.line(f"{plan.label}: not open yet")
@@ -372,14 +281,14 @@ def _opened(plan: StudyPlan, store: Store, *, alone: bool) -> StudyPlan | None:
     Raises:
         UserError: it was not, and it is the only one that was asked for.
     """
-    from recsweep.starts import as_begun
+    from recsweep.starts import as_begun, begin
 
     deadline = time.monotonic() + OPENING_SECONDS
     while not _has_slots(plan.name, store):
         # The sweep opens a phase when the one before it is closed, which may be at this moment.
         before = replace(plan, phase=plan.previous, study_name=None).name if plan.previous else None
         if before is None or store.find_study(before) is None or time.monotonic() >= deadline:
-            return _begin(plan, store)[0] if alone else None
+            return begin(plan, store)[0] if alone else None
         time.sleep(_POLL_SECONDS)
     return as_begun(plan, store)
 

@@ -1,0 +1,66 @@
+"""What is said and left where a run on some studies is stopped: how far it is, and how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import click
+
+from recsweep.cli.budgets import open_slots
+from recsweep.cli.typed import command_line
+from recsweep.errors import RecsweepError
+from recsweep.files import counted
+from recsweep.plan import StudyPlan
+
+
+@contextmanager
+def told_how_to_go_on(chosen: list[StudyPlan], every: list[StudyPlan]) -> Iterator[None]:
+    """Where Ctrl-C ends what runs within, a summary of what there is is written.
+
+    Args:
+        chosen: the studies of the run, as they were begun.
+        every: those of the sweep, for its summary.
+
+    Raises:
+        KeyboardInterrupt: with the line that is to be the last one.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(how_to_go_on(chosen, every, typed())) from None
+
+
+def typed() -> str:
+    """The command line of the command that runs."""
+    context = click.get_current_context()
+    return command_line(context.obj or ["recsweep", context.info_name or ""])
+
+
+def how_to_go_on(chosen: list[StudyPlan], every: list[StudyPlan], command: str) -> str:
+    """The last line of a run that came to no end: trials done and to run, the table, the command."""
+    found = [_counts(chosen), _table(every), "no trial is lost"]
+    return f"{', '.join(text for text in found if text)}; go on with: {command}"
+
+
+def _counts(chosen: list[StudyPlan]) -> str:
+    budget = missing = 0
+    for plan in chosen:
+        with suppress(RecsweepError):  # whatever stopped us may keep us from the store too
+            own, open_ = open_slots(plan)
+            budget, missing = budget + own, missing + open_
+    if not budget:
+        return ""
+    return f"{budget - missing} of {counted(budget, 'trial')} done and {missing} to run"
+
+
+def _table(every: list[StudyPlan]) -> str:
+    from recsweep.report.results import read_results, with_missing
+    from recsweep.report.summary import write_summary
+
+    with suppress(RecsweepError, OSError):
+        outputs = every[0].outputs
+        if results := read_results(every):
+            write_summary(outputs, with_missing(results, every))
+            return f"what there is stands in {outputs.summary('md')}"
+    return ""
