@@ -7,14 +7,14 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from helpers.catalogue import settings_for, write_dataset
+from helpers.catalogue import make_split, settings_for, write_dataset
 from helpers.devices import MixedDevices, StandInDevice, tensors_in
 from recsweep import training
 from recsweep.errors import TrialError
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.data import build_split, data_key, make_loaders
+from recsweep.recbole_api.data import data_key, make_loaders
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 SAMPLE = [
@@ -46,8 +46,7 @@ def split_of(rich):
         config = TypedConfig(settings, CPU, rich.parent)
         key = repr(data_key(config))
         if key not in made:
-            with recbole.clean_globals():
-                made[key] = build_split(config)
+            made[key] = make_split(config)
         return made[key]
 
     return find

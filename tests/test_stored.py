@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.catalogue import settings_for, write_dataset
+from helpers.catalogue import make_split, settings_for, write_dataset
 from recsweep.recbole_api import data, stored
 from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.data import build_split, make_loaders
+from recsweep.recbole_api.data import make_loaders
 from recsweep.recbole_api.model import clean_globals, seed_everything
 from recsweep.recbole_api.stored import dump_split, load_split
 
@@ -40,8 +40,7 @@ def splits(rich):
 
     def split_of(model):
         if model not in made:
-            with clean_globals():
-                made[model] = build_split(config_of(model, rich))
+            made[model] = make_split(config_of(model, rich))
         return made[model]
 
     return split_of
@@ -107,7 +106,7 @@ def test_a_data_set_for_decision_trees_comes_back_with_its_tables(rich, monkeypa
 
     monkeypatch.setattr(data, "_dataset_class", lambda config: DecisionTreeDataset)
     changes = {"convert_token_to_onehot": True, "token_num_threshold": 100}
-    split = build_split(config_of("FM", rich, **changes))
+    split = make_split(config_of("FM", rich, **changes))
     again = through_a_file(split)
     assert split.whole.hash_map
     assert same(split.whole.hash_map, again.whole.hash_map)

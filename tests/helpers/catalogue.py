@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from recsweep.datasets.prepare import open_tables
 from recsweep.recbole_api import catalog
+from recsweep.recbole_api.config import TypedConfig
+from recsweep.recbole_api.data import Split, build_split
+from recsweep.recbole_api.model import clean_globals
 
 USERS, ITEMS = 40, 30
 FIRST = {
@@ -114,3 +118,9 @@ def settings_for(model: str, folder: Path) -> dict[str, Any]:
     elif family == "sequential" and catalog.published_defaults(model).get("loss_type") == "CE":
         settings["train_neg_sample_args"] = None
     return {**settings, **OWN.get(model, {})}
+
+
+def make_split(config: TypedConfig) -> Split:
+    """The split of a config, read and made now."""
+    with clean_globals():
+        return build_split(config, open_tables(config))

@@ -13,6 +13,7 @@ tensorboard                    trials write no event files into the working fold
 what a trial never uses        scikit-learn, TensorBoard, torch's compiler and the models of other families
                                make up half of a process's start; each is loaded at its first use (`lazy`)
 pickles in checkpoint folders  RecBole loads any that lie there; it is given none
+what could be code             pickles, NumPy's objects, `eval`: each place is closed by name (`safety`)
 pandas >= 3                    refused: chained `fillna(inplace=True)` does nothing there, and NaN
                                stay in the features without a word
 =============================  ===================================================================
@@ -28,7 +29,7 @@ from functools import cache
 from typing import Any
 
 from recsweep.errors import UnsupportedEnvironment
-from recsweep.recbole_api import catalog, lazy
+from recsweep.recbole_api import catalog, lazy, safety
 
 # Lowest supported version, and the first one known not to work, by distribution.
 SUPPORTED = {
@@ -134,13 +135,8 @@ class _NoEvents:
         return lambda *args, **kwargs: None
 
 
-class _Torch:
+class _Torch(safety.Weights):
     """Stands for torch in RecBole's trainers: what they save, torch reads back as weights only."""
-
-    def __getattr__(self, name: str) -> Any:
-        import torch
-
-        return getattr(torch, name)
 
     def save(self, state: Any, file: Any, **protocol: Any) -> None:
         import torch
@@ -173,7 +169,9 @@ def _get_model(name: str) -> Any:
     """
     for folder in catalog.FAMILIES:
         if (catalog.recbole_folder() / "model" / folder / f"{name.lower()}.py").is_file():
-            return getattr(importlib.import_module(f"recbole.model.{folder}.{name.lower()}"), name)
+            module = importlib.import_module(f"recbole.model.{folder}.{name.lower()}")
+            safety.close()
+            return getattr(module, name)
     raise ValueError(f"`model_name` [{name}] is not the name of an existing model.")  # RecBole's words
 
 
@@ -220,6 +218,7 @@ def _patch_recbole() -> None:
     recbole.data.utils.load_split_dataloaders = lambda config: None
     _single_precision(recbole.data.dataset.Dataset)
     _collect_numbers_too(recbole.evaluator.collector.Collector)
+    safety.close()
     logging.getLogger().addFilter(_is_worth_reading)  # RecBole logs to the root logger
 
 

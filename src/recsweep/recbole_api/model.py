@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from recsweep.recbole_api import safety
 from recsweep.recbole_api.config import TypedConfig
 
 from recbole.utils import get_model, get_trainer, init_seed  # isort: skip
@@ -140,4 +141,5 @@ def hyper_tuning() -> Any:
     """RecBole's `HyperTuning` class."""
     from recbole.trainer.hyper_tuning import HyperTuning
 
+    safety.close()
     return HyperTuning
