@@ -256,17 +256,19 @@ def test_what_is_missing_is_said_in_a_sentence(plan, tmp_path):
 
 
 def test_values_that_are_no_numbers_have_their_place_on_an_axis(tmp_path):
-    values = "[null, true, 1, 0.5, relu, [8, 4]]"
-    model = f"""
+    model = """
 model: NARM
-defaults: {{n_layers: 1, hidden_size: 8}}
+defaults: {n_layers: 1, hidden_size: 8}
 space:
-  n_layers: {{type: choice, values: {values}}}
-  hidden_size: {{type: uniform, min: 1, max: 9}}
+  n_layers: {type: choice, values: [1, 2]}
+  hidden_size: {type: uniform, min: 1, max: 9}
 """
     whole = TypeAdapter(ModelConfig).validate_python(yaml.safe_load(model))
-    plan = dataclasses.replace(workspace(tmp_path).plan(), model=whole)
     options = [None, True, 1, 0.5, "relu", [8, 4]]
+    # Today values are of one kind; studies from before may have them mixed, and are drawn like any other.
+    mixed = whole.space["n_layers"].model_copy(update={"values": (None, True, 1, 0.5, "relu", (8, 4))})
+    whole = whole.model_copy(update={"space": {**whole.space, "n_layers": mixed}})
+    plan = dataclasses.replace(workspace(tmp_path).plan(), model=whole)
     trials = [trial(i, 0.1 * i, params={"n_layers": v, "hidden_size": 2.0}) for i, v in enumerate(options)]
     result = result_of(plan, trials)
     assert [label for _, label in slices(result).panels[0].x.ticks] == [str(value) for value in options]

@@ -107,7 +107,7 @@ def seconds_run(trials: Iterable[Trial], now: datetime) -> float:
             continue
         seconds = _seconds(trial, trial.started, now)
         spans.append((trial.started, trial.started + timedelta(seconds=seconds)))
-        if trial.owner:
+        if trial.owner.get("worker") is not None:
             by_worker[tuple(trial.owner.get(name) for name in _NAMES_A_WORKER)].append(seconds)
     total, until = 0.0, datetime.min
     for start, end in sorted(spans):

@@ -123,7 +123,7 @@ def test_a_winner_without_weights_is_trained_again_to_the_same_test_metrics(own:
     before = yaml.safe_load(best.read_text())
     shutil.rmtree(own.outputs / "checkpoints")
     study = _study(own)
-    study.set_attribute("test", None)
+    study.set_attribute("test", {"trial_id": -1, "metrics": {}})  # of a winner that was beaten
     done = own.run("evaluate", *tune_options(2))
     assert done.returncode == 0, done.stderr
     assert "training it again for the test split" in done.stderr
