@@ -49,7 +49,10 @@ def tuned(plan: StudyPlan, config: Path) -> dict[str, float]:
         [sys.executable, "-m", "recsweep", "tune", "--config", str(config)], config.parent, dict(os.environ)
     )
     found = load_document(plan.outputs.best_result(*plan.place)).data
-    return {"validation": float(found["score"])} | {f"test {k}": float(v) for k, v in found["test"].items()}
+    test = {
+        f"test {name}": round(float(value), 4) for name, value in found["test"].items()
+    }  # as RecBole does
+    return {"validation": float(found["score"])} | test
 
 
 def trained_by_recbole(plan: StudyPlan, python: Path, folder: Path) -> dict[str, float]:

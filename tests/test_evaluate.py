@@ -87,7 +87,7 @@ def test_a_winner_whose_weights_are_lost_is_trained_again_and_evaluated_once(pla
 def test_restored_weights_give_what_retrained_ones_give(plan, study):
     fill(plan, study, [0.1, 0.3, None])
     retrained, _ = evaluate(plan, study)
-    study.set_attribute("test", {})
+    study.set_attribute("test", {"trial_id": -1, "metrics": {}})  # of another winner
     save(plan, 1, FAST)
     restored, notes = evaluate(plan, study)
     assert restored == retrained

@@ -28,6 +28,7 @@ AfterEpoch = Callable[[int, float], None]
 """Called with the epoch (from 1) and its validation score; may raise to stop the trial."""
 
 
+_ALL_DECIMALS = 16
 _STORABLE: set[str] = set()
 """Models whose checkpoints were read back in this process: tried once, not at every trial."""
 
@@ -135,7 +136,9 @@ def _require_finite(value: float, what: str, epoch: int) -> None:
 def evaluate(
     settings: Mapping[str, Any], split: Split, device: torch.device, state: dict[str, Any]
 ) -> dict[str, float]:
-    """Metrics of a trained configuration on the test split. For winners only."""
+    """Metrics of a trained configuration on the test split, in full. For winners only."""
+    # Validation keeps RecBole's four decimals: by them it stops early, and an equal score is progress.
+    settings = {**settings, "metric_decimal_place": _ALL_DECIMALS}
     with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
         config = TypedConfig(settings, device, Path(scratch))
         train_data, _, test_data = make_loaders(config, split)
