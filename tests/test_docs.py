@@ -154,7 +154,7 @@ def examples(tmp_path_factory):
         path.write_text(content, encoding="utf-8")
     (shown,) = re.findall(r"```\n(customer_id:token.*?)```", text(CONFIG), flags=re.DOTALL)
     header, *_ = shown.splitlines()
-    bought = [f"c1\tp{item}\t5\t{1700000000 + item}" for item in range(6)]
+    bought = [f"c{user}\tp{item}\t5\t{1700000000 + item}" for user in (1, 2) for item in range(6)]
     plain = ["user_id:token\titem_id:token", *(f"u{n % 3}\ti{n}" for n in range(30))]
     for name, lines in [("shop", [header, *bought]), ("plain", plain)]:
         folder = root / "data" / name
@@ -166,7 +166,7 @@ def examples(tmp_path_factory):
 def test_the_examples_of_the_config_page_are_a_sweep_that_loads(examples):
     sweep = load_sweep(examples / "config" / "shop.yaml", {"datasets": "shop"})
     assert [plan.label for plan in plan_sweep(sweep)] == ["shop/HGN"]
-    assert check_data(sweep) == {"shop": 6}
+    assert check_data(sweep) == {"shop": 12}
     # Without times there are no sequences: a general model.
     model = "defaults: {embedding_size: 8}\nspace:\n  embedding_size: {type: choice, values: [8]}\n"
     (examples / "config" / "models" / "BPR.yaml").write_text(model, encoding="utf-8")

@@ -58,6 +58,13 @@ def refused(workspace, message):
             "use data with two items or more",
         ),
         (
+            NARM,
+            "path: toy\nmin_user_interactions: 3\n",
+            rows(9, 2),
+            "2:24: 9 interactions are left, all of one user; metrics are means over users; "
+            "relax `min_user_interactions`, or use data with two users or more",
+        ),
+        (
             BPR,
             "path: toy\n",
             rows(5, 5, 3),

@@ -109,7 +109,6 @@ def test_what_stands_between_columns_in_place_of_tabs_is_named(tmp_path, header,
         ("u\tNA\ta", "4:3: `x` must be a number, but got 'NA'; correct it, or drop the row"),
         ('u\t"1"\ta', "4:3: `x` must be a number, but got '\"1\"'; correct it, or drop the row"),
         ("\t1\ta", "4:1: `u` is empty; fill it in, or drop the row"),
-        ("[PAD]\t1\ta", "4:1: `u` is `[PAD]`, which RecBole takes for none; rename it"),
         ("u\t1\ta\0", "4:6: there is a NUL character; remove it; lines end by a line feed"),
         (
             "u\t1\ta\rb",

@@ -15,10 +15,10 @@ import pytest
 import torch
 import yaml
 
-from recsweep.datasets.prepare import prepare, split_key
+from recsweep.datasets.prepare import open_tables, prepare, split_key
 from recsweep.loading import load_sweep
 from recsweep.plan import StudyPlan, plan_sweep
-from recsweep.recbole_api import catalog, frames
+from recsweep.recbole_api import catalog, data, frames
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
 
@@ -318,3 +318,98 @@ def test_the_given_settings_are_not_changed(tmp_path):
     before = repr(settings)
     TypedConfig(settings, cpu(), tmp_path)
     assert repr(settings) == before
+
+
+# -- what RecBole is handed -------------------------------------------------------------------------
+
+FEATURES = {
+    "inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+    + "".join(
+        f"u{u}\ti{(u * 3 + n) % 7}\t{n % 5 + 1}\t{1000 + u * 7 + n}\n" for u in range(8) for n in range(6)
+    ),
+    "user": "user_id:token\tage:float\tcity:token\n"
+    + "".join(f"u{u}\t{20 + u}\tc{u % 3}\n" for u in range(8)),
+    "item": "item_id:token\tclass:token_seq\tvec:float_seq\tprice:float\n"
+    + "".join(f"i{i}\t{' '.join(f'k{k}' for k in range(i % 4))}\t{i}.5 {i}\t{i}\n" for i in range(9)),
+}
+ALL_COLUMNS = {
+    "inter": ["user_id", "item_id", "rating", "timestamp"],
+    "user": ["user_id", "age", "city"],
+    "item": ["item_id", "class", "vec", "price"],
+}
+
+
+def with_features(folder: Path, **dataset) -> StudyPlan:
+    make_tiny(folder, model="BPR", columns=ALL_COLUMNS, **dataset)
+    for suffix, text in FEATURES.items():
+        (folder / "data" / "tiny" / f"tiny.{suffix}").write_text(text)
+    return plan_sweep(load_sweep(folder / "config" / "sweep.yaml"))[0]
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [{}, {"keep": {"rating": "[2,5]"}, "min_user_interactions": 4, "min_item_interactions": 3}],
+    ids=["all", "filtered"],
+)
+def test_of_ordinary_files_recbole_makes_what_it_makes_by_itself(tmp_path, dataset):
+    plan = with_features(tmp_path, time_order="recbole", **dataset)
+    config = TypedConfig(settings_with(plan), cpu(), tmp_path)
+    cls = data._dataset_class(config)
+    own, ours = cls(config), frames.handed(cls, open_tables(config), config)(config)
+    for name in ("field2type", "field2source", "field2seqlen", "field2bucketnum", "feat_name_list"):
+        assert getattr(ours, name) == getattr(own, name)
+    assert {name: list(ids) for name, ids in ours.field2id_token.items()} == {
+        name: list(ids) for name, ids in own.field2id_token.items()
+    }
+    own.build(), ours.build()
+    for feature in own.feat_name_list:
+        expected, found = getattr(own, feature).interaction, getattr(ours, feature).interaction
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize(("way", "items", "rows"), [("drop", 3, 21), ("keep", 7, 48)])
+def test_items_without_features_are_dropped_or_kept_as_the_data_set_says(tmp_path, way, items, rows):
+    plan = with_features(tmp_path, without_features=way)
+    path = tmp_path / "data" / "tiny" / "tiny.item"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
+    plan = plan_sweep(load_sweep(tmp_path / "config" / "sweep.yaml"))[0]
+    split = prepared(plan).split
+    assert split.statistics["items"] == items
+    assert sum(map(len, split.parts)) == rows
+    unlisted = split.whole.item_feat.interaction["class"][4:]
+    assert not unlisted.any(), "padding"
+
+
+def test_nanoseconds_keep_their_order(tmp_path):
+    base = 1_700_000_000_000_000_000
+    rows = [(user, f"i{n}", base + (9 - n)) for user in ("a", "b") for n in range(9)]
+    held = held_out(prepared(make_tiny(tmp_path, rows)).split)
+    assert held == {"a": ["i1", "i0"], "b": ["i1", "i0"]}
+
+
+@pytest.mark.parametrize("scale", ["", ".000000000001", "000000000000000000000001"])
+def test_times_of_any_length_keep_their_order(tmp_path, scale):
+    rows = [("a", f"i{n}", f"17{n:02}{scale}") for n in range(9)] + [("b", "i1", 5), ("b", "i2", 4)]
+    held = held_out(prepared(make_tiny(tmp_path, rows)).split)
+    assert held["a"] == ["i7", "i8"]
+
+
+def test_a_graph_is_read_as_it_stands(tmp_path):
+    """Quotes and NA words in `.kg` and `.link`; every linked item keeps its interactions."""
+    columns = {
+        "inter": ["user_id", "item_id", "timestamp"],
+        "kg": ["head_id", "relation_id", "tail_id"],
+        "link": ["item_id", "entity_id"],
+    }
+    make_tiny(tmp_path, model="BPR", columns=columns)
+    folder = tmp_path / "data" / "tiny"
+    entities = ['"NA', "null", "NA", 'e"3', "None", '"', "e6"]
+    links = "".join(f"i{n}\t{entity}\n" for n, entity in enumerate(entities))
+    (folder / "tiny.link").write_text("item_id:token\tentity_id:token\n" + links)
+    triples = "".join(f"{entity}\tr\tn/a\n" for entity in entities)
+    (folder / "tiny.kg").write_text("head_id:token\trelation_id:token\ttail_id:token\n" + triples)
+    plan = plan_sweep(load_sweep(tmp_path / "config" / "sweep.yaml"))[0]
+    split = prepare({**settings_with(plan), "model": "CKE"}, plan.files, plan.outputs.cache).split
+    assert sum(map(len, split.parts)) == len(ROWS)
+    assert split.whole.entity_num == 1 + len(entities) + 1

@@ -44,7 +44,7 @@ def train_file(
     settings.setdefault("seed", 2020)  # RecBole's own
     files = _files(document)
     _check_hashes(document, files)
-    split = prepare(settings, files, outputs / "cache").split
+    split = prepare(settings, files, outputs / "cache", tell=tell).split
     where = resolve_device(device)
     metric = settings.get("valid_metric", "score")
     trained = training.train(

@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from recsweep.config import BUILTIN, DatasetConfig, dataset_folder
-from recsweep.datasets.count import Counts, count, filtered_rows
+from recsweep.datasets.count import Counts, can_count, count, filtered_rows
 from recsweep.datasets.labelled import Labels, count_labels
 from recsweep.datasets.read import Table, read_header
 from recsweep.datasets.remarks import about_ids, about_sequences
-from recsweep.datasets.tables import Reading, Tables
+from recsweep.datasets.tables import Reading, Tables, Unlisted
 from recsweep.documents import Document, nearest
 from recsweep.errors import InputError
 from recsweep.files import file_hash
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.settings import BUILTIN_DATASET, columns, data_settings
 
+PADDING = "[PAD]"
+SUFFIXES = ("inter", "user", "item", "kg", "link")
 FILTERS = ("keep", "min_user_interactions", "max_user_interactions", "min_item_interactions")
 
 
@@ -101,8 +103,8 @@ def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) 
         _check_columns(dataset, document, path, read_header(path), names)
     reading = Reading.of(data_settings(dataset, files.given_folder).get)
     tables = Tables(files.folder, reading, files.hashes)
-    remarks = [remark for suffix in columns(dataset) for remark in _check_table(tables, suffix)]
-    remarks += _check_listed(dataset, document, tables)
+    remarks = look_at(tables)
+    _check_listed(dataset, document, tables)
     counts = count(tables)
     if counts.interactions == 0:
         used = [name for name in FILTERS if getattr(dataset, name)]
@@ -111,8 +113,20 @@ def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) 
             "no interaction is left after filtering",
             f"relax {' or '.join(f'`{name}`' for name in used)}" if used else "use a file with rows",
         )
-    remarks = [f"{files.folder.name}: {remark}" for remark in remarks]
     return Checked(reading, counts, tuple(remarks), count_labels(dataset, tables))
+
+
+def look_at(tables: Tables) -> list[str]:
+    """Remarks on what the files hold, and on what is made of users and items that they do not list.
+
+    Raises:
+        InputError: a user, an item or an entity is listed twice, or a file has no rows.
+    """
+    remarks = [remark for suffix in SUFFIXES for remark in _check_table(tables, suffix)]
+    done = "are dropped" if tables.reading.drops_unlisted else "are kept with empty features"
+    if can_count(tables.reading, tables.interactions):
+        remarks += [f"{_describe(missing)} {done}" for missing in _unlisted(tables)]
+    return [f"{tables.folder.name}: {remark}" for remark in remarks]
 
 
 def _check_table(tables: Tables, suffix: str) -> list[str]:
@@ -124,6 +138,8 @@ def _check_table(tables: Tables, suffix: str) -> list[str]:
         raise InputError(
             table.path, "the file has no rows", f"add them, or drop `{suffix}` from `columns`", 2, 1
         )
+    if suffix in ("kg", "link"):
+        _check_padding(table)
     ids = {"user": [reading.user], "item": [reading.item], "link": [reading.item, reading.entities[3]]}
     for name in ids.get(suffix, []):
         if name in table.texts:
@@ -132,6 +148,15 @@ def _check_table(tables: Tables, suffix: str) -> list[str]:
         *about_ids(table, [name for name in reading.required if name in table.texts]),
         *about_sequences(table, reading.separator),
     ]
+
+
+def _check_padding(table: Table) -> None:
+    """RecBole knows its padding by this name where it brings items and entities together."""
+    for name, texts in table.texts.items():
+        if PADDING in texts.values:
+            line = table.first_line(name, texts.values.index(PADDING))
+            problem = f"`{name}` is {PADDING!r}, which RecBole takes for no entity"
+            raise InputError(table.path, problem, "rename it", line, 1)
 
 
 def _check_once(table: Table, name: str) -> None:
@@ -151,37 +176,39 @@ def _check_once(table: Table, name: str) -> None:
     )
 
 
-def _check_listed(dataset: DatasetConfig, document: Document, tables: Tables) -> list[str]:
-    """Interactions whose user or item a file does not list: refused, or said, as the data set wants it."""
-    remarks = []
-    rows = filtered_rows(tables.reading, tables.interactions)
-    for missing in tables.unlisted(rows):
-        name, kind = missing.path.name, missing.kind
-        none = missing.ids == missing.of
-        what = f"none of the {missing.of}" if none else f"{missing.of - missing.ids} of the {missing.of}"
-        lists = f"{name} lists {what} {kind}s with interactions, not {missing.example!r}"
-        if missing.suffix == "link":
-            lists += " with an entity of the .kg file"
-        lost = f"{missing.interactions} of {int(np.count_nonzero(rows))} interactions"
-        way = dataset.without_features
-        if way == "keep" and missing.suffix == "link":
+def _unlisted(tables: Tables) -> list[Unlisted]:
+    return tables.unlisted(filtered_rows(tables.reading, tables.interactions))
+
+
+def _describe(missing: Unlisted) -> str:
+    """What a file does not list, and the interactions that this concerns."""
+    number = "none" if missing.ids == missing.of else str(missing.of - missing.ids)
+    entity = " with an entity of the .kg file" if missing.suffix == "link" else ""
+    return (
+        f"{missing.path.name} lists {number} of the {missing.of} {missing.kind}s with interactions, "
+        f"not {missing.example!r}{entity}: {missing.interactions} of {missing.total} interactions"
+    )
+
+
+def _check_listed(dataset: DatasetConfig, document: Document, tables: Tables) -> None:
+    """Users and items that a file of theirs does not list are refused, unless the data set says otherwise."""
+    for missing in _unlisted(tables):
+        kept_links = missing.suffix == "link" and dataset.without_features == "keep"
+        if kept_links:
             raise document.error(
                 ("without_features",),
-                f"{lists}; RecBole's knowledge models cannot keep their {lost}",
+                f"{_describe(missing)}, which RecBole's knowledge models cannot keep",
                 "complete it, or set `without_features: drop`",
             )
-        if way == "refuse":
-            ways = "drop" if missing.suffix == "link" else "drop` or `keep"
+        if dataset.without_features == "refuse":
+            ways = "`without_features: drop`" + ("" if missing.suffix == "link" else " or `keep`")
             raise document.error(
                 ("columns", missing.suffix),
-                f"{lists}: {lost} have no features",
+                f"{_describe(missing)} have no features",
                 "write the same ids in both files"
-                if none
-                else f"complete it, or set `without_features: {ways}`",
+                if missing.ids == missing.of
+                else f"complete it, or set {ways}",
             )
-        done = "are dropped" if way == "drop" else "are kept with empty features"
-        remarks.append(f"{lists}: {lost} {done} (`without_features: {way}`)")
-    return remarks
 
 
 def _check_named(dataset: DatasetConfig, document: Document) -> None:

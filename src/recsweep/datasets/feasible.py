@@ -36,7 +36,7 @@ def check_split(dataset: DatasetConfig, document: Document, checked: Checked, mo
     """Refuse a data set on which no model can be trained, validated and tested; remarks on the rest.
 
     Raises:
-        InputError: one item, an empty part, or users for whom no negative can be drawn.
+        InputError: one item, one user, an empty part, or users for whom no negative can be drawn.
     """
     counts = checked.counts
     if counts.all_items < 2:
@@ -45,6 +45,12 @@ def check_split(dataset: DatasetConfig, document: Document, checked: Checked, mo
             f"{counts.interactions} interactions of {counts.users} users are left, all with one item; "
             "there is nothing to rank",
             _relax(dataset) + "use data with two items or more",
+        )
+    if counts.users < 2:
+        raise document.error(
+            _filter_or(dataset, "path"),
+            f"{counts.interactions} interactions are left, all of one user; metrics are means over users",
+            _relax(dataset) + "use data with two users or more",
         )
     for sequential, names in models.each():
         _check_parts(dataset, document, checked, sequential, names)

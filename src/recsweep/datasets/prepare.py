@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +23,7 @@ import torch
 
 from recsweep.datasets import count
 from recsweep.datasets.arrays import read_arrays, write_arrays
-from recsweep.datasets.check import DataFiles
+from recsweep.datasets.check import DataFiles, look_at
 from recsweep.datasets.tables import Reading, Tables
 from recsweep.documents import load_document
 from recsweep.errors import InputError
@@ -90,11 +90,13 @@ def prepare(
     files: DataFiles,
     cache: Path,
     known: Mapping[str, Prepared] | None = None,
+    tell: Callable[[str], None] = lambda remark: None,
 ) -> Prepared:
     """The split for a trial's settings: one that is known already, from the cache, or made now.
 
     Args:
         known: splits in memory, by their keys.
+        tell: is told what may not be meant in the files of a split that is made.
 
     Raises:
         UserError: the model learns from labels, and all of them are the same.
@@ -111,6 +113,8 @@ def prepare(
                 confirm_labels(config, found)
                 return Prepared(found, key, cached=True)
         tables = open_tables(config, files.hashes)
+        for remark in look_at(tables):
+            tell(remark)
         split = build_split(config, tables, partial(count.confirm, tables))
     confirm_labels(config, split)
     written = _write(cache, split, key)

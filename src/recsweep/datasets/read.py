@@ -25,8 +25,6 @@ from recsweep.errors import InputError
 
 TYPES = ("token", "token_seq", "float", "float_seq")
 SEPARATOR = "\t"
-PADDING = "[PAD]"
-"""RecBole's own name for no user and no item."""
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 18
 _EXACT_DIGITS = 15
@@ -291,17 +289,11 @@ class _Reading:
         if name in self.floats:
             self._add_floats(name, cells, error, odd)
         else:
-            self._add_texts(name, cells, error)
+            self._add_texts(name, cells)
 
-    def _add_texts(self, name: str, cells: list[str], error: _CellError) -> None:
-        known = self.texts[name]
-        before = len(known)
-        codes = np.fromiter(map(known.__getitem__, cells), dtype=np.int64, count=len(cells))
-        self.codes[name].append(codes)
-        if self.types[name] == "token" and known.get(PADDING, -1) >= before:
-            raise error(
-                cells.index(PADDING), f"`{name}` is `{PADDING}`, which RecBole takes for none", "rename it"
-            )
+    def _add_texts(self, name: str, cells: list[str]) -> None:
+        numbers = map(self.texts[name].__getitem__, cells)
+        self.codes[name].append(np.fromiter(numbers, dtype=np.int64, count=len(cells)))
 
     def _add_floats(self, name: str, cells: list[str], error: _CellError, odd: bool) -> None:
         try:

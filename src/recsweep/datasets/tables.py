@@ -96,6 +96,8 @@ class Unlisted:
     of: int
     """Users or items with interactions in all."""
     interactions: int
+    total: int
+    """Interactions of them, and in all."""
     example: str
 
 
@@ -110,9 +112,9 @@ class Tables:
         """The table of a file; None where the config does not read it."""
         path = self.folder / f"{self.folder.name}.{suffix}"
         names = self.reading.names(suffix)
-        if names is not None and not names:
+        if (names is not None and not names) or not path.is_file():
             return None
-        if self.reading.columns is None and (suffix in ("kg", "link") or not path.is_file()):
+        if self.reading.columns is None and suffix in ("kg", "link"):
             return None
         return self.read(path, names)
 
@@ -160,7 +162,8 @@ class Tables:
                 ids = np.unique(texts.codes[missing])
                 example = texts.values[int(ids[0])]
                 total, lost = len(np.unique(texts.codes)), int(np.count_nonzero(missing))
-                found.append(Unlisted(suffix, table.path, kind, len(ids), total, lost, example))
+                left = len(missing)
+                found.append(Unlisted(suffix, table.path, kind, len(ids), total, lost, left, example))
         return found
 
     def listed(self) -> np.ndarray[Any, Any] | None:
