@@ -11,6 +11,7 @@ from recbole.utils import KGDataLoaderState
 
 from helpers.rich import COLUMNS, DRAWN, RICH, make_rich
 from helpers.workspace import make_workspace
+from recsweep import training
 from recsweep.datasets.prepare import prepare
 from recsweep.errors import InputError, UserError
 from recsweep.plan import check_data, plan_sweep
@@ -213,6 +214,13 @@ def test_a_setting_that_reads_another_column_asks_for_it(tmp_path):
     assert taken(make_rich(tmp_path / "b", "DMF", "inter_matrix_type: rating"))
 
 
+def test_data_without_times_are_told_how_to_leave_them_out(tmp_path):
+    workspace = make_rich(tmp_path, dataset=PLAIN + "split: {type: ratio, order: random}\n")
+    workspace.write_rows("a\tb", header="user_id:token\titem_id:token")
+    with pytest.raises(InputError, match=r"write `columns: \{inter: \[user_id, item_id\]\}` in .*toy.yaml"):
+        check_data(workspace.load())
+
+
 def test_the_data_set_of_a_sweep_in_which_no_feature_is_read_needs_none(tmp_path):
     assert taken(make_rich(tmp_path, "SASRec", dataset=PLAIN))
 
@@ -295,6 +303,18 @@ def test_every_model_of_recbole_gets_its_data_or_is_refused_with_a_reason(tmp_pa
     assert len(test) > 0
     if needs(model).labels:
         assert set(batch["label"].tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", sorted(set(catalog.models()) - {"Pop", "Random"}))
+def test_every_model_that_gets_its_data_trains_and_is_tested(tmp_path, shared_cache, model):
+    if unusable(model):
+        pytest.skip(f"{model} {unusable(model)}")
+    plan = plan_sweep(make_rich(tmp_path, model, fixed_for(model)).load(epochs=1, batch_size=32))[0]
+    settings, cpu = plan.settings(plan.defaults, plan.trial_seed(0)), torch.device("cpu")
+    split = prepare(settings, plan.files, shared_cache).split
+    trained = training.train(settings, split, cpu)
+    assert training.evaluate(settings, split, cpu, trained.best).keys() == trained.metrics.keys()
 
 
 def labels_in(tmp_path, cache, dataset, model="FM"):

@@ -20,10 +20,11 @@ SMALL = {
     "inner_size": 8,
     "n_layers": 1,
     "n_heads": 2,
-    "n_facet_all": 5,
     "mlp_hidden_size": [8, 8],
-    "num_clusters": 2,
+    "reranker_CAN_NUM": 10,
 }
+# What a model cannot do with less.
+OWN = {"ConvNCF": {"embedding_size": 64}, "FEARec": {"n_layers": 2}}
 
 
 def make_rich(root: Path, model: str = "BPR", fixed: str = "", dataset: str = RICH) -> Workspace:
@@ -57,7 +58,8 @@ def make_rich(root: Path, model: str = "BPR", fixed: str = "", dataset: str = RI
 
 def _fixed(model: str, fixed: str) -> str:
     known = catalog.published_defaults(model).keys() & catalog.fixable(model)
-    small = [f"{name}: {value}" for name, value in SMALL.items() if name in known and name not in fixed]
+    values = {**SMALL, **OWN.get(model, {})}
+    small = [f"{name}: {value}" for name, value in values.items() if name in known and name not in fixed]
     return ", ".join([*small, *([fixed] if fixed else [])])
 
 

@@ -241,6 +241,10 @@ def _check_columns(
             continue
         key = roles.get(name)
         fix = nearest(name, header)
+        if key == "time_field" and dataset.split.order == "random" and dataset.columns is None:
+            ids = f"`columns: {{inter: [{dataset.user_field}, {dataset.item_field}]}}`"
+            fix = f"write {ids} in {document.path} for data without times"
+            raise InputError(path, f"there is no column `{name}`", fix, 1, 1)
         if key:
             raise InputError(
                 path, f"there is no column `{name}`", f"{fix} (set `{key}` in {document.path})", 1, 1

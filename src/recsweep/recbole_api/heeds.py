@@ -32,6 +32,8 @@ _WEIGHTS_FROM_FILES = re.compile(r"_path$|^warm_up$|^xgb_model$")
 _ACTIVATION = re.compile(r"act_func$")
 _PACKAGES = {"louvain": "community"}
 """Packages that RecBole imports for one value of a setting."""
+# A number, or several as text: `500,100,20`.
+_SEVERAL = re.compile(r"^reranker_CAN_NUM$")
 _CLIPPING = {"max_norm": "a number > 0", "norm_type": "a number", "error_if_nonfinite": "true or false"}
 
 
@@ -207,6 +209,8 @@ def _single(key: str, value: Any, default: Any) -> Mistake | None:
         return _unless(isinstance(value, str), f"must be text, but got {_text(value)}", "write a word")
     if not isinstance(default, int | float):
         return None if not _is_number(value) else _within(key, value, use)
+    if isinstance(value, str) and _SEVERAL.search(key) and re.fullmatch(r"\d+(,\d+)*", value):
+        return None
     if isinstance(value, str):
         return f"must be a number, but got the text {value!r}", "write it without quotes"
     if not _is_number(value):
