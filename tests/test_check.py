@@ -403,3 +403,30 @@ def test_an_item_without_an_entity_in_the_graph_is_refused(tmp_path):
         "{root}/datasets/toy/toy.link:8:1: `entity_id` 'e2' stands in line 3 already; "
         "keep one row of each, with the right values",
     )
+
+
+def test_numbers_that_are_missing_are_said(tmp_path):
+    dataset = (
+        "path: toy\ncolumns: {inter: [user_id, item_id, timestamp, stars], item: [item_id, price]}\n"
+        "keep: {stars: '[3,inf)'}\n"
+    )
+    workspace = make_workspace(tmp_path, dataset=dataset)
+    workspace.write_rows("u\ta\t1\t4", "u\tb\t2\t", "u\tc\t3\t5", header=f"{HEADER}\tstars:float")
+    with_items(workspace, "a\t", "b\t7", "c\t", header="item_id:token\tprice:float")
+    assert remarks(workspace) == (
+        "toy: `stars` in toy.inter is empty in 1 of 3 rows, the first is line 3; `keep` drops these rows",
+        "toy: `price` in toy.item is empty in 2 of 3 rows, the first is line 2; "
+        "RecBole fills in the mean of the others",
+    )
+    assert check_data(workspace.load()) == {"toy": 2}
+
+
+def test_a_column_without_any_number_is_refused(tmp_path):
+    dataset = ITEMS.replace("class", "price")
+    workspace = make_workspace(tmp_path.resolve(), dataset=dataset, rows=["u\ta\t1", "u\tb\t2"])
+    with_items(workspace, "a\t", "b\t", header="item_id:token\tprice:float")
+    refused(
+        workspace,
+        "{root}/datasets/toy/toy.item:2:1: `price` is empty in all rows, so that there is no mean to fill "
+        "in; fill it in, or drop it from `columns`",
+    )

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -743,3 +744,31 @@ def test_a_worker_waits_for_the_next_phase_to_be_opened(tmp_path, monkeypatch):
     timer.join()
     for one in (store, other):
         one.close()
+
+
+@pytest.mark.parametrize("command", ["tune", "open", "prepare"])
+def test_what_may_not_be_meant_in_the_data_is_said(make, call, monkeypatch, command):
+    space = make()
+    rows = space.inter.read_text(encoding="utf-8")
+    space.inter.write_text(rows.replace("2\t4\t", "2\t4 \t"), encoding="utf-8")
+    filling(monkeypatch, 3)
+    monkeypatch.setattr("recsweep.datasets.prepare.prepare", prepared_without_work)
+    said = call(command)
+    assert said.code == 0, said
+    remark = "toy: 1 id of `item_id` in toy.inter with spaces at an end or invisible characters, such as '4 '"
+    (line,) = [line for line in (said.err + said.out).splitlines() if remark in line]
+    if command == "tune":
+        (log,) = space.root.rglob("tune.log")
+        assert line in log.read_text(encoding="utf-8")
+
+
+def prepared_without_work(*arguments):
+    from recsweep.datasets.prepare import Prepared
+
+    return Prepared(SimpleNamespace(statistics={"users": 4}), "0" * 64, cached=False)
+
+
+@pytest.mark.parametrize("command", ["tune", "open", "worker", "prepare"])
+def test_a_cut_off_above_the_items_is_refused_by_every_command_that_reads_data(make, refused, command):
+    make().write_rows(*(f"{user}\t{user + n}\t{n}" for user in range(3) for n in range(5)))
+    assert "the cut-off 10 is above the 7 items of toy; use 7 or less, or more items" in refused(command)

@@ -12,7 +12,7 @@ from recsweep.config import BUILTIN, DatasetConfig, dataset_folder
 from recsweep.datasets.count import Counts, can_count, count, filtered_rows
 from recsweep.datasets.labelled import Labels, count_labels
 from recsweep.datasets.read import Table, read_header
-from recsweep.datasets.remarks import about_ids, about_sequences
+from recsweep.datasets.remarks import about_ids, about_numbers, about_sequences
 from recsweep.datasets.tables import Reading, Tables, Unlisted
 from recsweep.documents import Document, nearest
 from recsweep.errors import InputError
@@ -140,12 +140,17 @@ def _check_table(tables: Tables, suffix: str) -> list[str]:
         )
     if suffix in ("kg", "link"):
         _check_padding(table)
+    for name, numbers in table.numbers.items():
+        if table.rows and np.isnan(numbers).all():
+            problem = f"`{name}` is empty in all rows, so that there is no mean to fill in"
+            raise InputError(table.path, problem, "fill it in, or drop it from `columns`", 2, 1)
     ids = {"user": [reading.user], "item": [reading.item], "link": [reading.item, reading.entities[3]]}
     for name in ids.get(suffix, []):
         if name in table.texts:
             _check_once(table, name)
     return [
         *about_ids(table, [name for name in reading.required if name in table.texts]),
+        *about_numbers(table, reading.keep if suffix == "inter" else ()),
         *about_sequences(table, reading.separator),
     ]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+import numpy as np
+
 from recsweep.datasets.read import Table
 
 _BAR_SHARE, _SHARE = 0.1, 0.5
@@ -30,6 +32,23 @@ def about_ids(table: Table, names: Collection[str]) -> Iterator[str]:
 
 def _visible(text: str) -> str:
     return "".join(character for character in text if character.isprintable()).strip()
+
+
+def about_numbers(table: Table, kept_by: Collection[str]) -> Iterator[str]:
+    """Numbers that are missing: RecBole puts the mean of the others there.
+
+    Args:
+        kept_by: columns whose interval decides which rows stay; an empty cell lies in none.
+    """
+    for name, numbers in table.numbers.items():
+        empty = np.flatnonzero(np.isnan(numbers))
+        if not len(empty):
+            continue
+        does = "`keep` drops these rows" if name in kept_by else "RecBole fills in the mean of the others"
+        yield (
+            f"`{name}` in {table.path.name} is empty in {len(empty)} of {table.rows} rows, the first is line "
+            f"{table.line(int(empty[0]))}; {does}"
+        )
 
 
 def about_sequences(table: Table, separator: str) -> Iterator[str]:
