@@ -98,7 +98,7 @@ def choices(model: str, key: str) -> frozenset[str]:
     names = {key, *_aliases(model, key)}
     found: set[str] = set()
     for part in source.sources(model):
-        refused = {word for node in ast.walk(part) for word in _refused(node)}
+        refused = _refused(part)
         found |= {w for name, words in _compared(part) if name in names for w in words if w not in refused}
     if key == "loss_type":
         return frozenset(found)
@@ -110,17 +110,18 @@ def _aliases(model: str, key: str) -> set[str]:
     return {
         ast.unparse(target).removeprefix("self.")
         for part in source.sources(model)
-        for node in ast.walk(part)
+        for node in source.nodes(part)
         if isinstance(node, ast.Assign) and source.config_key(node.value) == key
         for target in node.targets
     }
 
 
+@cache
 def _compared(part: ast.AST) -> list[tuple[str, list[str]]]:
     """Each comparison of something with words: the name of the one, and the others."""
     found = []
-    for node in ast.walk(part):
-        if isinstance(node, ast.Compare):
+    for node in source.nodes(part):
+        if isinstance(node, ast.Compare) and any(_words(other) for other in node.comparators):
             text = ast.unparse(node.left).removeprefix("self.")
             name = source.config_key(node.left) or text.removesuffix(".lower()")
             words = [word for other in node.comparators for word in _words(other)]
@@ -133,14 +134,16 @@ def _words(node: ast.expr) -> list[str]:
     return [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
 
 
-def _refused(node: ast.AST) -> list[str]:
+@cache
+def _refused(part: ast.AST) -> frozenset[str]:
     """Words for which a branch does nothing but say so and end."""
-    if not isinstance(node, ast.If) or not isinstance(node.test, ast.Compare):
-        return []
-    ends = isinstance(node.body[-1], ast.Raise) or "sys.exit" in ast.unparse(node.body[-1])
-    if not ends or not isinstance(node.test.ops[0], ast.Eq):
-        return []
-    return [word for other in node.test.comparators for word in _words(other)]
+    found: set[str] = set()
+    for node in source.nodes(part):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Compare):
+            ends = isinstance(node.body[-1], ast.Raise) or "sys.exit" in ast.unparse(node.body[-1])
+            if ends and isinstance(node.test.ops[0], ast.Eq):
+                found |= {word for other in node.test.comparators for word in _words(other)}
+    return frozenset(found)
 
 
 @cache
@@ -203,7 +206,7 @@ def _fixed_length(key: str, default: list[Any]) -> bool:
 def _single(key: str, value: Any, default: Any) -> Mistake | None:
     use = f"use {_text(default)}, which RecBole ships" if default is not None else "correct the value"
     if isinstance(default, bool):
-        right = isinstance(value, bool) or (_also_number(key) and _is_number(value))
+        right = isinstance(value, bool) or (_is_number(value) and _also_number(key))
         return _unless(right, f"must be true or false, but got {_text(value)}", "write true or false")
     if isinstance(default, str):
         return _unless(isinstance(value, str), f"must be text, but got {_text(value)}", "write a word")
@@ -215,7 +218,7 @@ def _single(key: str, value: Any, default: Any) -> Mistake | None:
         return f"must be a number, but got the text {value!r}", "write it without quotes"
     if not _is_number(value):
         return f"must be a number, but got {_text(value)}", use
-    if isinstance(default, int) and not (_REAL.search(key) or _also_number(key)):
+    if isinstance(default, int) and not _REAL.search(key):
         return _whole(key, value, default, use)
     return _within(key, value, use)
 

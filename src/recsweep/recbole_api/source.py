@@ -55,6 +55,12 @@ def parsed(path: Path) -> ast.Module:
 
 
 @cache
+def nodes(part: ast.AST) -> tuple[ast.AST, ...]:
+    """All that a piece of source consists of; walked once, since much is asked of it."""
+    return tuple(ast.walk(part))
+
+
+@cache
 def classes_in(path: Path) -> dict[str, ast.ClassDef]:
     """The classes that a file defines."""
     return {node.name: node for node in parsed(path).body if isinstance(node, ast.ClassDef)}
@@ -139,7 +145,7 @@ def _collect_module(path: Path, found: list[ast.AST], seen: set[Path]) -> None:
         return
     seen.add(path)
     found.append(parsed(path))
-    for node in ast.walk(parsed(path)):
+    for node in parsed(path).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recbole.model."):
             parts = (node.module or "").split(".")
             target = recbole_folder().joinpath(*parts[1:]).with_suffix(".py")
@@ -168,7 +174,8 @@ def _collect_classes(path: Path, wanted: set[str], found: list[ast.AST], follow_
 @cache
 def lineage(model: str) -> tuple[ast.ClassDef, ...]:
     """A model's class and its bases, the nearest first."""
-    known = {n.name: n for part in sources(model) for n in ast.walk(part) if isinstance(n, ast.ClassDef)}
+    tops = [top for part in sources(model) for top in (part.body if isinstance(part, ast.Module) else [part])]
+    known = {top.name: top for top in tops if isinstance(top, ast.ClassDef)}
     found: list[ast.ClassDef] = []
     pending = [model]
     while pending:
@@ -191,14 +198,15 @@ def class_attribute(model: str, name: str) -> str | None:
 def keys_read(part: ast.AST) -> set[str]:
     """`name` of every ``config["name"]``, ``config.name`` and ``hasattr(config, "name")``."""
     names: set[str] = set()
-    for node in ast.walk(part):
+    for node in nodes(part):
         if isinstance(node, ast.Subscript) and (key := config_key(node)) is not None:
             names.add(key)
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if node.value.id == "config":
                 names.add(node.attr)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "hasattr" and _is_config(node.args[0]):
-            names.add(str(ast.literal_eval(node.args[1])))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "hasattr":
+            if _is_config(node.args[0]):
+                names.add(str(ast.literal_eval(node.args[1])))
     return names
 
 
