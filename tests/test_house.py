@@ -60,7 +60,18 @@ ORDER = [
         "worker",
         "child",
     ),
-    *("child", "progress", "pool", "deaths", "supervisor", "single", "report", "dashboard", "doctor"),
+    *(
+        "child",
+        "watch",
+        "progress",
+        "pool",
+        "deaths",
+        "supervisor",
+        "single",
+        "report",
+        "dashboard",
+        "doctor",
+    ),
     *("cli", "__main__"),
 ]
 

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from recsweep.errors import InputError, UserError
-from recsweep.progress import Display, StudyView, WorkerView, duration
+from recsweep.progress import Display, StudyView, SweepView, WorkerView, duration, show_markdown
+from recsweep.watch import changed_text
 
 
 class Terminal(io.StringIO):
@@ -120,6 +121,109 @@ def test_a_terminal_shows_the_study_its_trials_and_the_scores(monkeypatch):
     assert "study 2/6 toy/NARM" in shown
     assert "3/20 trials best NDCG@10 0.5000 (trial 1) about 2 min 50 s left" in shown
     assert "worker 0: trial 3 epoch 4  last 0.2500  best 0.3750" in shown
+
+
+@pytest.mark.parametrize(
+    "label", ["ml-100k-small/SASRec", "a-data-set-with-a-very-long-name-of-its-own/SASRec/coarse"]
+)
+def test_eighty_columns_keep_the_model_the_best_and_the_time_left(monkeypatch, label):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    view = study(label=label, filled=13, best=0.5, best_slot=1, seconds=[100.0], sweep=SweepView(later=90))
+    view.sweep.seconds = [100.0]
+    view.workers[0] = WorkerView("trial 13", epoch=104, last=0.25, best=0.375)
+    with Display(stream=stream) as display:
+        display.show(view, force=True)
+        lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).splitlines()
+    first, second, third = (line.rstrip() for line in lines[:3])
+    assert max(map(len, lines)) <= 80
+    assert first.startswith("study 2/6 ")
+    assert label.partition("/")[2] in first
+    assert first.endswith(" 13/20 trials")
+    assert second == "  best NDCG@10 0.5000 (trial 1), about 11 min 40 s left, of the sweep 2 h 41 min"
+    assert third == "  worker 0: trial 13 epoch 104  last 0.2500  best 0.3750"
+
+
+def test_a_log_says_twice_a_minute_what_runs(tmp_path):
+    now, stream, log = [0.0], io.StringIO(), tmp_path / "tune.log"
+    view = study(filled=2, best=0.5, best_slot=1, seconds=[100.0], sweep=SweepView(later=10, seconds=[100.0]))
+    view.workers[1] = WorkerView("trial 2", epoch=4, last=0.25, best=0.375, since=0.0)
+    with Display(log, stream=stream, clock=lambda: now[0]) as display:
+        for second in range(95):
+            now[0] = float(second)
+            display.show(view)
+    assert stream.getvalue().splitlines() == [
+        f"toy/NARM 2/20 trials; worker 1: trial 2, epoch 4, last 0.2500, best 0.3750; "
+        f"best NDCG@10 0.5000 (trial 1); about {left} left, of the sweep {sweep}"
+        for left, sweep in (
+            ("29 min 30 s", "46 min 10 s"),
+            ("29 min 00 s", "45 min 40 s"),
+            ("28 min 30 s", "45 min 10 s"),
+        )
+    ]
+    assert len(log.read_text().splitlines()) == 3
+
+
+def test_a_terminal_is_not_told_twice_but_its_log_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    now, stream, log = [0.0], Terminal(), tmp_path / "tune.log"
+    with Display(log, stream=stream, clock=lambda: now[0]) as display:
+        now[0] = 31.0
+        display.show(study(), force=True)
+    assert "; best NDCG@10 none yet" not in stream.getvalue()
+    assert "toy/NARM 0/20 trials; best NDCG@10 none yet" in log.read_text()
+
+
+def test_the_time_left_counts_down_while_a_trial_runs():
+    view = study(filled=18, seconds=[100.0], epochs=50)
+    view.workers[1] = WorkerView("trial 18", since=1000.0, epoch=10)
+    assert [view.left(1000.0 + ran) for ran in (0, 30, 99)] == [200, 170, 101]
+    assert view.left(1200.0) == 100 + 50, "longer than others: a quarter of what it has run"
+    view.workers[1].epoch = 49
+    assert view.left(1200.0) == pytest.approx(100 + 200 / 49), "by its epochs, where they end sooner"
+
+
+def test_before_a_trial_has_ended_its_epochs_tell_the_time_left():
+    view = study(filled=0, budget=2, epochs=50)
+    view.workers[1] = WorkerView("trial 0", since=0.0)
+    assert view.left(10.0) is None
+    assert view.left_text(10.0) == ""
+    view.workers[1].epoch = 5
+    assert view.left(10.0) == 90 + 100
+    assert view.left_text(10.0) == "at most 3 min 10 s left"
+
+
+def test_a_trial_is_named_by_what_it_changed():
+    defaults = {"n_layers": 1, "dropout": 0.5, "loss_type": "CE"}
+    assert changed_text({"n_layers": 2, "dropout": 0.123456, "loss_type": "CE"}, defaults) == (
+        "n_layers 2, dropout 0.1235"
+    )
+    assert changed_text(dict(defaults), defaults) == "the defaults"
+    assert changed_text({}, defaults) == ""
+
+
+TABLE = (
+    "| data set | model | test NDCG@10 | parameters |\n|---|---|---:|---|\n"
+    "| ml-100k | **SASRec** | 0.1234 | learning\\_rate 0.001, n_layers 2, hidden_size 128, dropout 0.5 |\n"
+    "| ml-100k | a \\| b | - | no trial succeeded |\n\nEvery model had the same budget: 3 trials.\n"
+)
+
+
+def test_a_table_is_drawn_on_a_terminal_and_stays_as_it_is_elsewhere(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    plain, terminal = io.StringIO(), Terminal()
+    show_markdown(TABLE, plain)
+    assert plain.getvalue() == f"{TABLE}\n"
+    show_markdown(TABLE, terminal)
+    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    assert max(map(len, drawn.splitlines())) <= 80
+    assert re.search(r"ml-100k +│ SASRec +│ +0\.1234 │ learning_rate 0\.001", drawn)
+    assert "a | b" in drawn
+    assert "Every model had the same budget: 3 trials." in drawn
+    assert "|---" not in drawn
+    assert "**" not in drawn
 
 
 def test_a_terminal_shows_how_many_trials_were_pruned(monkeypatch):

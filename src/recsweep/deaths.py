@@ -16,8 +16,9 @@ from recsweep.events import TrialDone
 from recsweep.owner import Owner
 from recsweep.plan import StudyPlan
 from recsweep.pool import Child
-from recsweep.progress import Display, duration
+from recsweep.progress import Display
 from recsweep.study import CRASH, TIMEOUT, Claim, Study, claim_of
+from recsweep.watch import duration
 
 MAX_START_FAILURES = 3
 TIMES_THE_LONGEST = 10

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Literal, Self, TextIO
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -20,67 +21,17 @@ from rich.text import Text
 from recsweep.errors import EXIT_BUG, InputError, RecsweepError, StudiesFailed, disk_trouble
 from recsweep.escape import for_terminal
 from recsweep.masking import mask_traceback
+from recsweep.watch import StudyView, SweepView, WorkerView, duration, shortened
 
+__all__ = ["Display", "StudyView", "SweepView", "WorkerView", "duration", "show_markdown"]
 
-@dataclass
-class WorkerView:
-    """What one worker does now."""
-
-    doing: str = "starting"
-    epoch: int = 0
-    last: float | None = None
-    best: float | None = None
-
-
-@dataclass
-class StudyView:
-    """One study as it is shown."""
-
-    label: str
-    position: int
-    count: int
-    metric: str
-    maximize: bool
-    budget: int
-    filled: int = 0
-    failed: int = 0
-    pruned: int = 0
-    best: float | None = None
-    best_slot: int | None = None
-    seconds: list[float] = field(default_factory=list)
-    workers: dict[int, WorkerView] = field(default_factory=dict)
-    said: set[str] = field(default_factory=set)
-    """Lines of workers that are not said again."""
-
-    def add(self, slot: int, score: float | None, *, pruned: bool = False) -> None:
-        """Count a result."""
-        self.filled += 1
-        if score is None:
-            self.failed += 1
-        elif pruned:
-            self.pruned += 1
-        elif self.best is None or (score > self.best if self.maximize else score < self.best):
-            self.best, self.best_slot = score, slot
-
-    @property
-    def seconds_left(self) -> float | None:
-        """From the mean trial of this run; None before the first one ended."""
-        if not self.seconds:
-            return None
-        mean = sum(self.seconds) / len(self.seconds)
-        return mean * (self.budget - self.filled) / max(len(self.workers), 1)
-
-
-def duration(seconds: float) -> str:
-    """`0.4 s`, `48 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if 0 < seconds < 9.95:
-        return f"{seconds:.1f} s"
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+TELL_SECONDS = 30.0
+"""Between two lines on what runs, where no terminal shows it."""
+_BAR = 24
+_NAMES = 2
+"""Columns of a table that are names."""
+_CELLS = re.compile(r"(?<!\\)\|")
+_ESCAPED = re.compile(r"\\(.)")
 
 
 class Display:
@@ -89,18 +40,23 @@ class Display:
     Args:
         logs: files to append the plain lines to, with the time of each.
         stream: where to show; a terminal gets the live display.
+        clock: seconds of a clock that nobody sets.
 
     Raises:
         InputError: a log cannot be written.
         SweepPaused: the disk is full.
     """
 
-    def __init__(self, *logs: Path | None, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, *logs: Path | None, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
         self._live: Live | None = None
         self._logs: list[TextIO] = []
-        self._study: StudyView | None = None
-        self._drawn = 0.0
+        self.sweep = SweepView()
+        """What is still to come; whoever runs the studies says so."""
+        self._clock = clock
+        self._drawn, self._told = 0.0, clock()
         for log in dict.fromkeys(log.resolve() for log in logs if log is not None):
             self._logs.append(_open_log(log))
 
@@ -136,12 +92,14 @@ class Display:
             log.flush()
 
     def show(self, study: StudyView, *, force: bool = False) -> None:
-        """Draw a study anew, at most ten times a second."""
-        self._study = study
-        now = time.monotonic()
+        """Draw a study anew, at most ten times a second; into logs a line twice a minute."""
+        now = self._clock()
+        if now - self._told >= TELL_SECONDS:
+            self._told = now
+            (self.line if self._live is None else self.log)(for_terminal(study.status(now)))
         if self._live is not None and (force or now - self._drawn > 0.1):
             self._drawn = now
-            self._live.update(_picture(study), refresh=True)
+            self._live.update(_picture(study, self._console.width, now), refresh=True)
 
 
 def _last_words(error: BaseException) -> str:
@@ -161,21 +119,63 @@ def _open_log(log: Path) -> TextIO:
         raise (disk_trouble(error) or InputError(log, problem, "name a file that can be written")) from None
 
 
-def _picture(study: StudyView) -> Group:
-    left = study.seconds_left
-    head = Table.grid(padding=(0, 1))
-    best = "none yet" if study.best is None else f"{study.best:.4f} (trial {study.best_slot})"
-    head.add_row(
-        Text(f"study {study.position}/{study.count} {study.label}", style="bold"),
-        ProgressBar(total=study.budget, completed=study.filled, width=24),
-        f"{study.filled}/{study.budget} trials" + (f", {study.pruned} pruned" if study.pruned else ""),
-        f"best {study.metric} {best}",
-        "" if left is None else f"about {duration(left)} left",
-    )
-    rows = Table.grid(padding=(0, 1))
-    for number, worker in sorted(study.workers.items()):
-        scores = ""
-        if worker.last is not None and worker.best is not None:
-            scores = f"epoch {worker.epoch}  last {worker.last:.4f}  best {worker.best:.4f}"
-        rows.add_row(f"  worker {number}:", Text(for_terminal(worker.doing)), scores)
-    return Group(head, rows)
+def _picture(study: StudyView, width: int, now: float) -> Group:
+    """A study on a terminal: in one line where all of it fits, else in two; and a line for each worker."""
+    facts = [study.counts(), study.best_text(), study.left_text(now)]
+    head = f"study {study.position}/{study.count} "
+    bar = ProgressBar(total=study.budget, completed=study.filled, width=_BAR)
+    first = Table.grid(padding=(0, 1))
+    if len(head + study.label) + _BAR + sum(len(fact) + 1 for fact in facts) + 1 <= width:
+        first.add_row(Text(for_terminal(head + study.label), style="bold"), bar, *facts)
+        lines: list[RenderableType] = [first]
+    else:
+        room = width - len(head) - len(facts[0]) - 2
+        label = shortened(for_terminal(study.label), room)
+        shown = [bar] if room - len(label) > _BAR else []
+        first.add_row(Text(head + label, style="bold", no_wrap=True), *shown, Text(facts[0], no_wrap=True))
+        lines = [first, _line("  " + ", ".join(fact for fact in facts[1:] if fact))]
+    for name, scores in study.worker_texts():
+        lines.append(_line(f"  {name} {scores.replace(', ', '  ')}".rstrip()))
+    return Group(*lines)
+
+
+def _line(text: str) -> Text:
+    return Text(for_terminal(text), no_wrap=True, overflow="ellipsis")
+
+
+def show_markdown(text: str, stream: TextIO | None = None) -> None:
+    """Markdown with tables: drawn on a terminal, as it is elsewhere."""
+    out = stream or sys.stdout
+    if not out.isatty():
+        out.write(f"{text}\n")
+        return
+    console, rows = Console(file=out, highlight=False), list[list[str]]()
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in _CELLS.split(line.strip().strip("|"))])
+            continue
+        if len(rows) > 1:
+            console.print(_table(rows))
+        rows.clear()
+        if line:
+            console.print(Text(_plain(line)))
+
+
+def _table(rows: list[list[str]]) -> Table:
+    """Rows of a table: its names, how they are set, what is in it."""
+    table = Table(show_edge=False, pad_edge=False)
+    last = len(rows[0]) - 1
+    for number, (name, kind) in enumerate(zip(rows[0], rows[1], strict=False)):
+        side: Literal["left", "right"] = "right" if kind.endswith(":") else "left"
+        # What is said of the model is short, and what it is set to may be long.
+        table.add_column(
+            _plain(name), justify=side, no_wrap=number < _NAMES, overflow="fold", ratio=int(number == last)
+        )
+    for row in rows[2:]:
+        table.add_row(*(Text(_plain(cell), style="bold" if cell.startswith("**") else "") for cell in row))
+    return table
+
+
+def _plain(cell: str) -> str:
+    """Text of a cell without the marks of Markdown."""
+    return _ESCAPED.sub(r"\1", cell.replace("**", ""))

@@ -38,10 +38,12 @@ from recsweep.limits import closed
 from recsweep.owner import this_process
 from recsweep.plan import StudyPlan
 from recsweep.pool import Child, Pool
-from recsweep.progress import Display, StudyView, WorkerView, duration
+from recsweep.progress import Display
+from recsweep.space import Params
 from recsweep.starts import open_study
 from recsweep.stopping import MAX_EVALS
 from recsweep.study import HEARTBEAT_SECONDS, Store, Study, Trial, best
+from recsweep.watch import StudyView, WorkerView, changed_text, duration
 
 ALIKE_FAILURES = 3
 """A study pauses when its first trials, this many, all fail with the same message."""
@@ -96,6 +98,7 @@ class Supervisor:
         with self._open(plan) as store, self._clean_slate():
             study = open_study(plan, store, restart=restart, origin=origin)
             view = _view(plan, study, position, count)
+            view.sweep = self._display.sweep
             self._search(plan, study, store, view)
             return self._evaluate(plan, study, view) if plan.is_last else None
 
@@ -134,6 +137,7 @@ class Supervisor:
                     "start it with `recsweep tune`, or open it with `recsweep open`"
                 )
             view = _view(plan, study, position, count)
+            view.sweep = self._display.sweep
             waiting = 0 if closed(plan, study, store) else study.open_slots(plan.budget)
             self._announce(plan, view, waiting)
             if waiting:
@@ -271,7 +275,7 @@ class Supervisor:
             case Claimed(claim):
                 child.claim = claim
                 child.claimed_at = child.heard_at = time.monotonic()
-                view.workers[child.number] = WorkerView(doing=f"trial {claim.slot}")
+                view.workers[child.number] = WorkerView(f"trial {claim.slot}", since=child.claimed_at)
             case EpochDone(_, epoch, score):
                 child.heard_at = time.monotonic()
                 worker.epoch, worker.last = epoch, score
@@ -280,12 +284,12 @@ class Supervisor:
                 )
                 worker.best = score if better else worker.best
             case TrialDone():
-                child.claim = None
+                child.claim, worker.since = None, None
                 self._trial_done(event, plan, study, view)
             case Measured(device, memory):
                 self._measured(device, memory, plan)
             case PutBack(slot, reason):
-                child.claim = None
+                child.claim, worker.since = None, None
                 if self._gpus is not None and child.seat is not None:
                     self._gpus.out_of_memory(child.seat.device)
                 self._display.line(f"{plan.label} trial {slot}: {reason}; run again with a GPU to itself")
@@ -314,14 +318,16 @@ class Supervisor:
 
     def _trial_done(self, event: TrialDone, plan: StudyPlan, study: Study, view: StudyView) -> None:
         view.add(event.slot, event.score, pruned=event.pruned)
-        view.seconds.append(event.seconds)
+        view.took(event.seconds)
         head = f"{plan.label} trial {event.slot} ({view.filled}/{view.budget})"
+        params = changed_text(event.params or _params_of(event.slot, study), plan.defaults)
+        at = f" ({params})" if params else ""
         if event.pruned:
-            self._display.line(f"{head} {event.reason}")
+            self._display.line(f"{head} {event.reason}{at}")
             return
         if event.score is None:
             where = f"; traceback in {event.traceback}" if event.traceback else ""
-            self._display.line(f"{head} failed after {duration(event.seconds)}: {event.reason}{where}")
+            self._display.line(f"{head} failed after {duration(event.seconds)}{at}: {event.reason}{where}")
             self._pause_if_all_fail(plan, study)
             return
         best_so_far = (
@@ -331,7 +337,7 @@ class Supervisor:
         )
         self._display.line(
             f"{head} {view.metric} {event.score:.4f}, {best_so_far}, "
-            f"{counted(event.epochs, 'epoch')} in {duration(event.seconds)}"
+            f"{counted(event.epochs, 'epoch')} in {duration(event.seconds)}{at}"
         )
 
     def _pause_if_all_fail(self, plan: StudyPlan, study: Study) -> None:
@@ -401,6 +407,7 @@ class Supervisor:
             while True:
                 child = self._pool.take(plan, 1)[0]
                 self._pool.send(child, ("evaluate", plan), child.seat)
+                view.workers = {child.number: WorkerView("testing the winner")}
                 metrics = self._await_evaluation(child, plan, study, view, deaths)
                 if metrics is not None:
                     return metrics
@@ -420,6 +427,7 @@ class Supervisor:
                         child.idle = True
                         return event.metrics
                     self._handle(child, event, plan, study, view)
+            self._display.show(view)
             if self._deaths.died_at_test(child, plan, study, deaths):
                 return None
 
@@ -452,6 +460,12 @@ class Supervisor:
 
 def _view(plan: StudyPlan, study: Study, position: int, count: int) -> StudyView:
     view = StudyView(plan.label, position, count, plan.sweep.evaluation.metric, plan.maximize, plan.budget)
+    view.epochs = plan.sweep.training.epochs
     for trial in study.results():
         view.add(trial.slot, trial.score, pruned=trial.state == "pruned")
     return view
+
+
+def _params_of(slot: int, study: Study) -> Params:
+    """The parameters of a trial whose worker can tell no more."""
+    return next((trial.params for trial in study.results() if trial.slot == slot), {})

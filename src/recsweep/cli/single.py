@@ -9,7 +9,7 @@ import click
 
 from recsweep.cli.options import as_path, option, say_aside, studies_of, study_options, sweep_options
 from recsweep.plan import StudyPlan, check_data
-from recsweep.progress import duration
+from recsweep.watch import duration
 
 
 @click.command(epilog="Example: recsweep prepare --datasets ml-100k")

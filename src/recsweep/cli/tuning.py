@@ -27,7 +27,7 @@ from recsweep.documents import nearest
 from recsweep.errors import InputError, LimitReached, RecsweepError, StudyChanged, UserError
 from recsweep.files import counted
 from recsweep.plan import StudyPlan, check_data
-from recsweep.progress import Display
+from recsweep.progress import Display, show_markdown
 
 OPENING_SECONDS = 60.0
 """How long a worker waits for the next phase of a study to be opened."""
@@ -66,28 +66,31 @@ def tune(
         return
     remarks: list[str] = []
     check_data(studies.sweep, tell=remarks.append)
-    for plan in chosen:
-        _refuse_if_changed(plan, best_params, restart)
+    to_run = [_refuse_if_changed(plan, best_params, restart) for plan in chosen]
     with _display(studies, log, remarks) as display, told_how_to_go_on(chosen, studies.all):
         troubles = Troubles(display, len(chosen))
-        _tune_studies(chosen, troubles, display, best_params, restart)
+        _tune_studies(chosen, to_run, troubles, display, best_params, restart)
         if not any(options[name] for name in ("dataset", "model", "phase", "study_name")):
             _write_summary(studies.all)
-            click.echo(studies.all[0].outputs.summary("md").read_text(encoding="utf-8"))
+            show_markdown(studies.all[0].outputs.summary("md").read_text(encoding="utf-8"))
         troubles.raise_any()
 
 
-def _refuse_if_changed(plan: StudyPlan, best_params: str | None, restart: bool) -> None:
+def _refuse_if_changed(plan: StudyPlan, best_params: str | None, restart: bool) -> int:
     """What is known of a study before the first trial of any is refused before it.
+
+    Returns:
+        How many of its trials are to run.
 
     Raises:
         UserError: its trials are of another definition.
     """
     try:
-        open_slots(plan, best_params)
+        return open_slots(plan, best_params)[1]
     except StudyChanged:
         if not restart:
             raise
+        return plan.budget
 
 
 def _display(studies: Studies, log: str | None = None, remarks: Sequence[str] = ()) -> Display:
@@ -109,7 +112,12 @@ def _display(studies: Studies, log: str | None = None, remarks: Sequence[str] = 
 
 
 def _tune_studies(
-    chosen: list[StudyPlan], troubles: Troubles, display: Display, best_params: str | None, restart: bool
+    chosen: list[StudyPlan],
+    to_run: list[int],
+    troubles: Troubles,
+    display: Display,
+    best_params: str | None,
+    restart: bool,
 ) -> None:
     from recsweep.starts import begin
     from recsweep.supervisor import Supervisor
@@ -118,6 +126,7 @@ def _tune_studies(
         for position, plan in enumerate(chosen, 1):
             if best_params is None and troubles.end_before(plan):
                 continue
+            display.sweep.later = sum(to_run[position:])
             with troubles.of(plan):
                 with store_of(plan) as store:
                     begun, origin = begin(plan, store, best_params)
@@ -187,7 +196,7 @@ def summarize(**options: Any) -> None:
     """Rebuild all result files and the summary table from the store."""
     plans = studies_of(options, with_data=False).all
     found = _write_summary(plans)
-    click.echo(plans[0].outputs.summary("md").read_text(encoding="utf-8"))
+    show_markdown(plans[0].outputs.summary("md").read_text(encoding="utf-8"))
     say_what_moved(found)
     if len(found) < len(plans):
         click.echo(f"{len(plans) - len(found)} of {len(plans)} studies are not in the store yet", err=True)
