@@ -35,6 +35,7 @@ ORDER = [
         "loading",
         "provenance",
         "owner",
+        "scratch",
     ),
     "recbole_api",
     *(

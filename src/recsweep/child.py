@@ -17,9 +17,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsweep import errors
+from recsweep import errors, scratch
 from recsweep.errors import RecsweepError, UserError, disk_trouble
 from recsweep.interrupts import leave_to_parent
 from recsweep.masking import mask, mask_traceback
@@ -30,15 +31,16 @@ if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_c
     from recsweep.worker import Worker
 
 
-def child_main(pipe: Connection, parent: Owner, log: str, threads: int) -> None:
+def child_main(pipe: Connection, parent: Owner, log: str, threads: int, temporary: str) -> None:
     """A worker process from its first line to its last. Imports torch only after its settings."""
     _die_with(parent.pid)
     leave_to_parent()
     _redirect(log)
     try:
-        with _without_collections():
-            worker = _make_worker(pipe, replace(parent, worker=os.getpid()), threads)
-        _serve(pipe, worker)
+        with scratch.used(Path(temporary)):
+            with _without_collections():
+                worker = _make_worker(pipe, replace(parent, worker=os.getpid()), threads)
+            _serve(pipe, worker)
     except Exception as caught:
         error = disk_trouble(caught) or caught
         if not isinstance(error, RecsweepError):

@@ -42,6 +42,11 @@ class Outputs:
         return self.root / "cache"
 
     @property
+    def scratch(self) -> Path:
+        """What processes write for a moment, one folder each."""
+        return self.root / "scratch"
+
+    @property
     def logs(self) -> Path:
         """The logs of the sweep."""
         return self.root / "logs" / self.sweep

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from recsweep import scratch
 from recsweep.child import child_main
 from recsweep.config import WorkersConfig
 from recsweep.errors import InputError
@@ -20,6 +21,7 @@ from recsweep.gpus import Seat
 from recsweep.loading import cores
 from recsweep.owner import Owner, this_process
 from recsweep.plan import StudyPlan
+from recsweep.scratch import PREPARING
 from recsweep.study import Claim
 
 _GOODBYE_SECONDS = 5.0
@@ -52,6 +54,7 @@ class Pool:
         self.children: list[Child] = []
         self.gpus: int | None = None
         """GPUs that the workers see; None before the first one said so."""
+        self._scratch: Path | None = None
 
     def take(self, plan: StudyPlan, count: int) -> list[Child]:
         """`count` live workers; new ones where there are too few."""
@@ -66,9 +69,11 @@ class Pool:
         log.parent.mkdir(parents=True, exist_ok=True)
         threads = threads_of(plan.sweep.workers)
         ours, theirs = get_context("spawn").Pipe()
-        process = get_context("spawn").Process(
-            target=child_main, args=(theirs, this_process(), str(log), threads), daemon=True
-        )
+        self._scratch = plan.outputs.scratch
+        scratch.clear(self._scratch)
+        scratch.clear(plan.outputs.cache, PREPARING)
+        arguments = (theirs, this_process(), str(log), threads, str(self._scratch.resolve()))
+        process = get_context("spawn").Process(target=child_main, args=arguments, daemon=True)
         with _without_main_module(), _environment(worker_environment(threads)):
             process.start()
         theirs.close()
@@ -119,6 +124,8 @@ class Pool:
                 child.process.kill()
                 child.process.join()
         self.children.clear()
+        if self._scratch is not None:  # of those that could not do so themselves
+            scratch.clear(self._scratch)
 
 
 def threads_of(workers: WorkersConfig) -> int:

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from recsweep import scratch
 from recsweep.cli.options import as_path, option, say_aside, studies_of, study_options, sweep_options
+from recsweep.paths import Outputs
 from recsweep.plan import StudyPlan, check_data
 from recsweep.watch import duration
 
@@ -32,7 +34,8 @@ def prepare(**options: Any) -> None:
         for plan in plans:
             for params in plan.known_good:  # of each model, where several are searched together
                 settings = plan.settings(params, plan.sweep.seed)
-                found = prepare_split(settings, plan.files, plan.outputs.cache)
+                with scratch.used(plan.outputs.scratch):
+                    found = prepare_split(settings, plan.files, plan.outputs.cache)
                 entry = splits.setdefault(found.key, {**found.split.statistics, "models": []})
                 entry["models"].append(plan.model_of(params))
                 how = "found in the cache" if found.cached else "prepared"
@@ -70,14 +73,15 @@ def train(config: str, device: str, outputs: str, save: str | None, no_test: boo
     """Train one complete configuration, such as a study's best_config.yaml."""
     from recsweep.single import train_file
 
-    trained, test = train_file(
-        Path(config),
-        device,
-        Path(outputs),
-        save=as_path(save),
-        test=not no_test,
-        tell=lambda text: click.echo(text, err=True),
-    )
+    with scratch.used(Outputs(Path(outputs), sweep="").scratch):
+        trained, test = train_file(
+            Path(config),
+            device,
+            Path(outputs),
+            save=as_path(save),
+            test=not no_test,
+            tell=lambda text: click.echo(text, err=True),
+        )
     click.echo(f"best epoch {trained.best_epoch} of {trained.epochs}, {duration(trained.seconds)}")
     for name, value in trained.metrics.items():
         click.echo(f"validation {name} {value:.4f}")

@@ -34,6 +34,7 @@ from recsweep.recbole_api.data import Split, build_split, data_key
 from recsweep.recbole_api.labels import confirm_labels
 from recsweep.recbole_api.model import clean_globals
 from recsweep.recbole_api.stored import dump_split, load_split
+from recsweep.scratch import PREPARING, own_name
 
 FORMAT = 2
 READER = 1
@@ -174,7 +175,7 @@ def _write(cache: Path, split: Split, key: str) -> Path | None:
     """
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".preparing-", dir=cache))
+        temporary = Path(tempfile.mkdtemp(prefix=f"{PREPARING}{own_name()}-", dir=cache))
     except OSError as error:
         if error.errno in _NOT_OURS:
             return None
