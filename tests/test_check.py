@@ -4,7 +4,7 @@ import pytest
 
 from helpers.workspace import HEADER, ROWS, make_workspace
 from recsweep.datasets.check import check_dataset, find_files
-from recsweep.datasets.read import read_header
+from recsweep.datasets.header import read_header
 from recsweep.errors import InputError
 from recsweep.files import file_hash
 
@@ -429,4 +429,12 @@ def test_a_column_without_any_number_is_refused(tmp_path):
         workspace,
         "{root}/datasets/toy/toy.item:2:1: `price` is empty in all rows, so that there is no mean to fill "
         "in; fill it in, or drop it from `columns`",
+    )
+
+
+def test_an_id_that_is_there_with_and_without_quotes_is_said(tmp_path):
+    rows = ['"u1"\ta\t1', "u1\ta\t2", '"\tb\t3', 'u2"\tc\t4']
+    assert remarks(make_workspace(tmp_path, rows=rows)) == (
+        "toy: `user_id` in toy.inter holds '\"u1\"' in line 2, and the same without quotes; "
+        "a quote is part of an id, so these are two (1 in all)",
     )

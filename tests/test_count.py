@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recsweep.datasets import count
 from recsweep.datasets.prepare import prepare
-from recsweep.datasets.read import Texts
+from recsweep.datasets.table import Texts
 from recsweep.datasets.tables import Reading, Tables
 from recsweep.errors import InputError, SplitMismatch
 from test_recbole_data import make_tiny, prepared, settings_with

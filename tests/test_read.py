@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsweep.datasets import read
-from recsweep.datasets.read import read_header, read_table
+from recsweep.datasets.header import read_header
+from recsweep.datasets.read import read_table
 from recsweep.errors import InputError
 
 WORDS = [

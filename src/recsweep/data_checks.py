@@ -9,7 +9,7 @@ from functools import cached_property
 from recsweep.checks import single_models
 from recsweep.config import DatasetConfig, ModelConfig
 from recsweep.datasets.check import Checked, DataFiles
-from recsweep.datasets.read import read_header
+from recsweep.datasets.header import read_header
 from recsweep.documents import Document, nearest
 from recsweep.errors import InputError
 from recsweep.loading import Sweep

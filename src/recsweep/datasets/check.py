@@ -10,9 +10,10 @@ import numpy as np
 
 from recsweep.config import BUILTIN, DatasetConfig, dataset_folder
 from recsweep.datasets.count import Counts, can_count, count, filtered_rows
+from recsweep.datasets.header import read_header
 from recsweep.datasets.labelled import Labels, count_labels
-from recsweep.datasets.read import Table, read_header
-from recsweep.datasets.remarks import about_ids, about_numbers, about_sequences
+from recsweep.datasets.remarks import about_ids, about_numbers, about_quotes, about_sequences
+from recsweep.datasets.table import Table
 from recsweep.datasets.tables import Reading, Tables, Unlisted
 from recsweep.documents import Document, nearest
 from recsweep.errors import InputError
@@ -148,8 +149,10 @@ def _check_table(tables: Tables, suffix: str) -> list[str]:
     for name in ids.get(suffix, []):
         if name in table.texts:
             _check_once(table, name)
+    named = [name for name in reading.required if name in table.texts]
     return [
-        *about_ids(table, [name for name in reading.required if name in table.texts]),
+        *about_ids(table, named),
+        *about_quotes(table, named),
         *about_numbers(table, reading.keep if suffix == "inter" else ()),
         *about_sequences(table, reading.separator),
     ]

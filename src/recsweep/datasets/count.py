@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsweep.datasets.read import Table
+from recsweep.datasets.table import Table
 from recsweep.datasets.tables import Reading, Tables
 from recsweep.errors import SplitMismatch
 

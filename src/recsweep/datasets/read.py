@@ -9,91 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from recsweep.documents import nearest
+from recsweep.datasets.header import SEPARATOR, no_text, not_utf8, read_header
+from recsweep.datasets.table import Table, Texts
 from recsweep.errors import InputError
 
-TYPES = ("token", "token_seq", "float", "float_seq")
-SEPARATOR = "\t"
-_BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 18
 _EXACT_DIGITS = 15
 """A decimal of so many characters is told from every other one by a float64."""
-_STRANGERS = {",": "commas", ";": "semicolons", " ": "spaces", "|": "bars"}
-_JOINED = re.compile(r"[^:]*:(?:token_seq|token|float_seq|float)([,;| ])")
-
-
-class Texts(NamedTuple):
-    """A column of texts: each one once, and its number for each row."""
-
-    values: list[str]
-    codes: np.ndarray[Any, Any]
-
-    def cells(self) -> np.ndarray[Any, Any]:
-        """The text of each row; NaN, as RecBole marks what is missing, where it is empty."""
-        values = np.empty(len(self.values), dtype=object)
-        values[:] = [value or math.nan for value in self.values]
-        cells: np.ndarray[Any, Any] = values[self.codes]
-        return cells
-
-    def take(self, rows: np.ndarray[Any, Any]) -> Texts:
-        return Texts(self.values, self.codes[rows])
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns of one atomic file."""
-
-    path: Path
-    types: Mapping[str, str]
-    """Of the columns that were read, in the file's order."""
-    texts: Mapping[str, Texts]
-    """The columns that are not `float`."""
-    numbers: Mapping[str, np.ndarray[Any, Any]]
-    """The `float` columns; NaN where a cell is empty."""
-    exact: Mapping[str, np.ndarray[Any, Any]]
-    """Whole numbers or decimals in place of those `float` columns that float64 would round."""
-    rows: int
-    digest: str
-    """SHA-256 of the file's bytes."""
-    blanks: Sequence[int] = field(default=(), repr=False)
-    """How many rows stand above each empty line."""
-
-    def line(self, row: int) -> int:
-        """The line of a row in the file."""
-        return row + 2 + bisect_right(self.blanks, row)
-
-    def first_line(self, name: str, code: int) -> int:
-        """The line in which a text of a column stands first."""
-        return self.line(int(np.argmax(self.texts[name].codes == code)))
-
-    def take(self, rows: np.ndarray[Any, Any]) -> Table:
-        """The table of some rows, by a mask. Its `line` no longer holds."""
-        return Table(
-            self.path,
-            self.types,
-            {name: texts.take(rows) for name, texts in self.texts.items()},
-            {name: numbers[rows] for name, numbers in self.numbers.items()},
-            {name: numbers[rows] for name, numbers in self.exact.items()},
-            int(np.count_nonzero(rows)),
-            self.digest,
-        )
-
-    def cells(self, name: str) -> np.ndarray[Any, Any]:
-        """A column as RecBole takes it."""
-        if name in self.texts:
-            return self.texts[name].cells()
-        return self.exact.get(name, self.numbers[name])
 
 
 def read_table(
@@ -128,82 +59,6 @@ def read_table(
     return table
 
 
-def read_header(path: Path) -> dict[str, str]:
-    """Type of each column by name, in the file's order.
-
-    Raises:
-        InputError: an empty file, or a field without a known type.
-    """
-    with path.open("rb") as file:
-        raw = file.readline().removeprefix(_BOM)
-    try:
-        line = raw.decode("utf-8").rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise _not_utf8(path) from None
-    if not line.strip():
-        raise InputError(path, "the file is empty", "write a header such as user_id:token", 1, 1)
-    if place := _no_text(line):
-        raise InputError(path, place[1], place[2], 1, place[0])
-    header: dict[str, str] = {}
-    column = 1
-    for cell in line.split(SEPARATOR):
-        name, kind = _field(path, cell, column)
-        if name in header:
-            raise InputError(path, f"the column `{name}` stands twice", "rename one", 1, column)
-        header[name] = kind
-        column += len(cell) + 1
-    return header
-
-
-def _field(path: Path, cell: str, column: int) -> tuple[str, str]:
-    """Name and type of a field of the header."""
-    name, colon, kind = cell.partition(":")
-    if joined := _JOINED.match(cell):
-        raise InputError(
-            path,
-            f"{_STRANGERS[joined[1]]} stand between the columns, where tabs are wanted",
-            "separate the fields by tabs, here and in every row",
-            1,
-            column + joined.start(1),
-        )
-    if not colon:
-        raise InputError(
-            path,
-            f"the field `{cell}` has no type",
-            f"write `{cell or 'name'}:token` or `:float`, fields separated by tabs",
-            1,
-            column,
-        )
-    if kind not in TYPES:
-        raise InputError(path, f"unknown type `{kind}` of `{name}`", nearest(kind, TYPES), 1, column)
-    return name, kind
-
-
-def _no_text(line: str) -> tuple[int, str, str] | None:
-    """Column, problem and fix of a character that no line may hold."""
-    for character, name in (("\0", "a NUL character"), ("\r", "a carriage return inside the line")):
-        if (index := line.find(character)) >= 0:
-            return index + 1, f"there is {name}", "remove it; lines end by a line feed"
-    return None
-
-
-def _not_utf8(path: Path) -> InputError:
-    """Points at the first byte that is no text."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                return InputError(
-                    path,
-                    f"is not UTF-8 text ({error.reason})",
-                    "convert it to UTF-8",
-                    number,
-                    error.start + 1,
-                )
-    return InputError(path, "is not UTF-8 text", "convert it to UTF-8", 1, 1)
-
-
 def _blocks(path: Path, digest: Any) -> Iterator[str]:
     """The rows of a file as texts of whole lines; feeds every byte to the digest."""
     with path.open("rb") as file:
@@ -223,7 +78,7 @@ def _text(path: Path, block: bytes) -> str:
     try:
         text = block.decode("utf-8")
     except UnicodeDecodeError:
-        raise _not_utf8(path) from None
+        raise not_utf8(path) from None
     return text.replace("\r\n", "\n").removesuffix("\r") if "\r" in text else text
 
 
@@ -336,7 +191,7 @@ class _Reading:
 
     def _refuse_characters(self, lines: list[str]) -> None:
         for number, line in enumerate(lines, start=self.lines + 1):
-            if place := _no_text(line):
+            if place := no_text(line):
                 raise InputError(self.path, place[1], place[2], number, place[0])
 
     def _refuse_width(self, lines: list[str]) -> None:

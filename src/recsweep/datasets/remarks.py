@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from recsweep.datasets.read import Table
+from recsweep.datasets.table import Table
 
 _BAR_SHARE, _SHARE = 0.1, 0.5
 """Shares of cells with such a character from which on it is likely to part values."""
@@ -32,6 +32,21 @@ def about_ids(table: Table, names: Collection[str]) -> Iterator[str]:
 
 def _visible(text: str) -> str:
     return "".join(character for character in text if character.isprintable()).strip()
+
+
+def about_quotes(table: Table, names: Collection[str]) -> Iterator[str]:
+    """Ids in quotes that are there without quotes, too: two ids, for a quote is a character."""
+    for name in names:
+        values = table.texts[name].values
+        known = set(values)
+        quoted = [code for code, text in enumerate(values) if '"' in text]
+        odd = [code for code in quoted if values[code] != (bare := values[code].strip('"')) and bare in known]
+        if odd:
+            yield (
+                f"`{name}` in {table.path.name} holds {values[odd[0]]!r} in line "
+                f"{table.first_line(name, odd[0])}, and the same without quotes; "
+                f"a quote is part of an id, so these are two ({len(odd)} in all)"
+            )
 
 
 def about_numbers(table: Table, kept_by: Collection[str]) -> Iterator[str]:

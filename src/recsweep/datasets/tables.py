@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from recsweep.datasets.read import Table, read_table
+from recsweep.datasets.read import read_table
+from recsweep.datasets.table import Table
 from recsweep.errors import InputError
 
 LISTS = {"user": "user", "item": "item", "link": "item"}

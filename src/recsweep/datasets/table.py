@@ -1,0 +1,75 @@
+"""Columns of one atomic file in memory, and where their cells stand in it."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Texts(NamedTuple):
+    """A column of texts: each one once, and its number for each row."""
+
+    values: list[str]
+    codes: np.ndarray[Any, Any]
+
+    def cells(self) -> np.ndarray[Any, Any]:
+        """The text of each row; NaN, as RecBole marks what is missing, where it is empty."""
+        values = np.empty(len(self.values), dtype=object)
+        values[:] = [value or math.nan for value in self.values]
+        cells: np.ndarray[Any, Any] = values[self.codes]
+        return cells
+
+    def take(self, rows: np.ndarray[Any, Any]) -> Texts:
+        return Texts(self.values, self.codes[rows])
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of one atomic file."""
+
+    path: Path
+    types: Mapping[str, str]
+    """Of the columns that were read, in the file's order."""
+    texts: Mapping[str, Texts]
+    """The columns that are not `float`."""
+    numbers: Mapping[str, np.ndarray[Any, Any]]
+    """The `float` columns; NaN where a cell is empty."""
+    exact: Mapping[str, np.ndarray[Any, Any]]
+    """Whole numbers or decimals in place of those `float` columns that float64 would round."""
+    rows: int
+    digest: str
+    """SHA-256 of the file's bytes."""
+    blanks: Sequence[int] = field(default=(), repr=False)
+    """How many rows stand above each empty line."""
+
+    def line(self, row: int) -> int:
+        """The line of a row in the file."""
+        return row + 2 + bisect_right(self.blanks, row)
+
+    def first_line(self, name: str, code: int) -> int:
+        """The line in which a text of a column stands first."""
+        return self.line(int(np.argmax(self.texts[name].codes == code)))
+
+    def take(self, rows: np.ndarray[Any, Any]) -> Table:
+        """The table of some rows, by a mask. Its `line` no longer holds."""
+        return Table(
+            self.path,
+            self.types,
+            {name: texts.take(rows) for name, texts in self.texts.items()},
+            {name: numbers[rows] for name, numbers in self.numbers.items()},
+            {name: numbers[rows] for name, numbers in self.exact.items()},
+            int(np.count_nonzero(rows)),
+            self.digest,
+        )
+
+    def cells(self, name: str) -> np.ndarray[Any, Any]:
+        """A column as RecBole takes it."""
+        if name in self.texts:
+            return self.texts[name].cells()
+        return self.exact.get(name, self.numbers[name])
