@@ -5,15 +5,49 @@ from __future__ import annotations
 import itertools
 import signal
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import psycopg
+import psycopg.sql
 
 _ALL = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A database that a user comes to by a password."""
+
+    _url: str
+    user: str
+    password: str
+
+    def url(self, password: str | None = None) -> str:
+        """SQLAlchemy's URL, with a password or without."""
+        name = self.user if password is None else f"{self.user}:{quote(password, safe='')}"
+        return self._url.replace("//postgres:@", f"//{name}@")
+
+    @property
+    def socket(self) -> str:
+        """The folder of the server's socket: the host in ~/.pgpass."""
+        return unquote(self._url.partition("host=")[2].partition("&")[0])
+
+    @property
+    def database(self) -> str:
+        return self._url.partition("?")[0].rpartition("/")[2]
+
+    def lets_in(self, password: str) -> bool:
+        try:
+            with psycopg.connect(host=self.socket, dbname=self.database, user=self.user, password=password):
+                return True
+        except psycopg.OperationalError:
+            return False
 
 
 class Postgres:
@@ -50,6 +84,23 @@ class Postgres:
             copied = f" TEMPLATE {template}" if template else ""
             connection.execute(f"CREATE DATABASE {name}{copied}")
         return self.url(name)
+
+    def guarded(self, password: str) -> Guarded:
+        """A fresh database, and a user of its own whom the server asks for a password."""
+        database = self.new_url().split("?")[0].rsplit("/", 1)[1]
+        user = f"tuner_{next(_ALL)}"
+        with psycopg.connect(self.address, autocommit=True) as connection:
+            made = psycopg.sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}")
+            connection.execute(made.format(psycopg.sql.Identifier(user), psycopg.sql.Literal(password)))
+            rules = Path(connection.execute("SHOW hba_file").fetchone()[0])  # type: ignore[index]
+            rules.write_text(f"local all {user} scram-sha-256\n{rules.read_text()}")
+            connection.execute("SELECT pg_reload_conf()")
+        found = Guarded(self.url(database), user, password)
+        deadline = time.monotonic() + 20
+        while found.lets_in("a wrong one"):  # until the rules are read
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return found
 
     def stop(self) -> None:
         """Shut down, ending every connection."""
