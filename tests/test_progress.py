@@ -219,7 +219,7 @@ def test_a_table_is_drawn_on_a_terminal_and_stays_as_it_is_elsewhere(monkeypatch
     show_markdown(TABLE, terminal)
     drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
     assert max(map(len, drawn.splitlines())) <= 80
-    assert re.search(r"ml-100k +│ SASRec +│ +0\.1234 │ learning_rate 0\.001", drawn)
+    assert re.search(r"ml-100k +SASRec +0\.1234 +learning_rate 0\.001", drawn)
     assert "a | b" in drawn
     assert "Every model had the same budget: 3 trials." in drawn
     assert "|---" not in drawn

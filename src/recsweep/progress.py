@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TextIO
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -28,8 +29,8 @@ __all__ = ["Display", "StudyView", "SweepView", "WorkerView", "duration", "show_
 TELL_SECONDS = 30.0
 """Between two lines on what runs, where no terminal shows it."""
 _BAR = 24
-_NAMES = 2
-"""Columns of a table that are names."""
+_LEAST = 8
+"""Width of a column that gives way."""
 _CELLS = re.compile(r"(?<!\\)\|")
 _ESCAPED = re.compile(r"\\(.)")
 
@@ -69,15 +70,19 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self.finish()
         with suppress(OSError):  # a full disk, of which the error tells that is on its way already
             if error is not None:
                 self.log(_last_words(error))
             for log in self._logs:
                 log.close()
         self._logs.clear()
+
+    def finish(self) -> None:
+        """Show nothing live any more: what is printed from now on stays as it is."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def line(self, text: str) -> None:
         """A line that stays; what it quotes stays in it."""
@@ -162,15 +167,17 @@ def show_markdown(text: str, stream: TextIO | None = None) -> None:
 
 
 def _table(rows: list[list[str]]) -> Table:
-    """Rows of a table: its names, how they are set, what is in it."""
-    table = Table(show_edge=False, pad_edge=False)
-    last = len(rows[0]) - 1
+    """Rows of a table: its names, how they are set, what is in it.
+
+    Where there is little room, the first column and one of text at the end give way; no other loses a letter.
+    """
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for number, (name, kind) in enumerate(zip(rows[0], rows[1], strict=False)):
         side: Literal["left", "right"] = "right" if kind.endswith(":") else "left"
-        # What is said of the model is short, and what it is set to may be long.
-        table.add_column(
-            _plain(name), justify=side, no_wrap=number < _NAMES, overflow="fold", ratio=int(number == last)
-        )
+        gives_way = number == 0 or (number == len(rows[0]) - 1 and side == "left")
+        head = _plain(name) if gives_way else _plain(name).replace(" ", "\n")
+        least = _LEAST if gives_way else None
+        table.add_column(head, justify=side, no_wrap=not gives_way, overflow="fold", min_width=least)
     for row in rows[2:]:
         table.add_row(*(Text(_plain(cell), style="bold" if cell.startswith("**") else "") for cell in row))
     return table

@@ -408,6 +408,7 @@ class Supervisor:
                 child = self._pool.take(plan, 1)[0]
                 self._pool.send(child, ("evaluate", plan), child.seat)
                 view.workers = {child.number: WorkerView("testing the winner")}
+                self._display.show(view, force=True)
                 metrics = self._await_evaluation(child, plan, study, view, deaths)
                 if metrics is not None:
                     return metrics

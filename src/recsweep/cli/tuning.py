@@ -70,6 +70,7 @@ def tune(
     with _display(studies, log, remarks) as display, told_how_to_go_on(chosen, studies.all):
         troubles = Troubles(display, len(chosen))
         _tune_studies(chosen, to_run, troubles, display, best_params, restart)
+        display.finish()
         if not any(options[name] for name in ("dataset", "model", "phase", "study_name")):
             _write_summary(studies.all)
             show_markdown(studies.all[0].outputs.summary("md").read_text(encoding="utf-8"))
