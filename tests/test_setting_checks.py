@@ -7,7 +7,7 @@ import pytest
 from helpers.workspace import SWEEP, make_workspace
 from recsweep.checks import check_sweep
 from recsweep.errors import InputError
-from recsweep.recbole_api import catalog, heeds, negatives, source
+from recsweep.recbole_api import catalog, heeds, negatives, source, words
 
 RATE = "defaults: {learning_rate: 0.001}\nspace:\n  learning_rate: {type: choice, values: [0.001]}\n"
 NEGATIVE = "`train_neg_sample_args`"
@@ -90,12 +90,12 @@ def fixed(tmp_path, model, text):
             "every model of a sweep; set `remove_duplicates` in the data set file",
         ),
         ("BPR", "threshold: {rating: 3}", "set `label_threshold` in the data set file"),
-        ("BPR", "benchmark_filename: [a, b, c]", "`benchmark_filename` is the same for every model"),
+        ("BPR", "benchmark_filename: [a, b, c]", "files that are split are not taken"),
         ("BPR", "filter_inter_by_user_or_item: false", "is the same for every model of a sweep"),
         ("BPR", "seq_separator: '|'", "set `sequence_separator` in the data set file"),
         ("BPR", "alias_of_item_id: [x]", "is the same for every model of a sweep"),
         ("BPR", "additional_feat_suffix: ent", "is the same for every model of a sweep"),
-        ("BPR", "preload_weight: {a: b}", "is the same for every model of a sweep"),
+        ("BPR", "preload_weight: {a: b}", "drop it; no key of the sweep or data set file changes it"),
         ("BPR", "normalize_all: true", "set `normalize` in the data set file"),
         ("BPR", "numerical_features: [a]", "set `numerical_features` in the data set file"),
         ("BPR", "discretization: {}", "is the same for every model of a sweep"),
@@ -207,7 +207,7 @@ def test_sizes_of_several_rerankers_may_be_text(tmp_path):
 
 
 def test_the_optimizers_and_distributions_are_those_of_recboles_source():
-    assert heeds.learners() == ("adam", "adamw", "sgd", "adagrad", "rmsprop")
+    assert words.learners() == ("adam", "adamw", "sgd", "adagrad", "rmsprop")
     assert negatives.distributions() == ("uniform", "popularity")
 
 

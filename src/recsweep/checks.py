@@ -180,8 +180,9 @@ def _check_known(
     shared = name in catalog.data_keys() or name in catalog.RESERVED_KEYS
     if shared:
         whose = "every trial of a study" if part == "space" else "every model of a sweep"
-        fix = f"set {hints.ours(name) or 'it in the data set or sweep file'}"
-        if part == "space":
+        ours = hints.ours(name)
+        fix = f"set {ours}" if ours else "drop it; no key of the sweep or data set file changes it"
+        if ours and part == "space":
             fix += ", and make one sweep for each value"
         problem = f"`{name}` is the same for {whose}"
     elif name in catalog.TRAINING_KEYS and not catalog.learns(model.model):

@@ -7,7 +7,7 @@ from typing import Any
 
 from recsweep.config import ModelConfig
 from recsweep.documents import Document
-from recsweep.recbole_api import catalog, heeds, negatives
+from recsweep.recbole_api import catalog, heeds, negatives, words
 from recsweep.space import Choice, QUniform, RandInt
 
 _Place = tuple[str | int, ...]
@@ -69,7 +69,7 @@ def possible(model: ModelConfig, name: str) -> list[Any]:
     parameter = model.space.get(name)
     if isinstance(parameter, Choice):
         return list(parameter.grid())
-    return [model.defaults.get(name, heeds.shipped(model.model, name))]
+    return [model.defaults.get(name, words.shipped(model.model, name))]
 
 
 def _check_negatives(model: ModelConfig, document: Document) -> None:
@@ -109,4 +109,4 @@ def _check_heads(model: ModelConfig, document: Document) -> None:
 
 
 def _at_start(model: ModelConfig, name: str) -> int:
-    return int({**model.defaults, **model.fixed}.get(name, heeds.shipped(model.model, name)))
+    return int({**model.defaults, **model.fixed}.get(name, words.shipped(model.model, name)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from helpers.workspace import Workspace, make_workspace
-from recsweep.recbole_api import catalog, heeds
+from recsweep.recbole_api import catalog, words
 
 USERS, ITEMS = 24, 20
 COLUMNS = (
@@ -33,9 +33,9 @@ def make_rich(root: Path, model: str = "BPR", fixed: str = "", dataset: str = RI
     searched = next(
         name
         for name in ("learning_rate", *sorted(catalog.parameters(model)), "shrink")
-        if name in catalog.searchable(model) and isinstance(heeds.shipped(model, name), int | float)
+        if name in catalog.searchable(model) and isinstance(words.shipped(model, name), int | float)
     )
-    value = heeds.shipped(model, searched)
+    value = words.shipped(model, searched)
     workspace = make_workspace(
         root,
         model=f"model: {model}\nfixed: {{{own}}}\ndefaults: {{{searched}: {value}}}\n"
