@@ -23,7 +23,7 @@ def best(tmp_path, monkeypatch):
     class Trains(Exception):
         pass
 
-    def prepare(settings, files, cache):
+    def prepare(settings, *others, **named):
         given.append(settings)
         raise Trains
 
