@@ -61,6 +61,18 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 snakemake := snakemake --cores $(if $(value CORES),"$$RECSWEEP_CORES",1)
 
+# A variable on make's command line that nothing reads is a slip: MODELS for TUNABLE_MODELS.
+known := $(SETTINGS) $(OTHERS) PYTHON VENV SMOKE_CONFIG SHELL MAKEFLAGS RECSWEEP_% OMP_% MKL_% CUDA_% PG% PIP_%
+typed := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+unknown := $(firstword $(filter-out $(known),$(typed)))
+ifneq ($(unknown),)
+near := $(shell "$(PYTHON)" -c 'import difflib, sys; name, *known = sys.argv[1:]; \
+	parts = [k for k in known if name in k.split("_")] or difflib.get_close_matches(name, known, 1); \
+	print("did you mean %s?" % parts[0] if parts else "use one of " + ", ".join(known))' \
+	'$(subst ','"'"',$(unknown))' $(SETTINGS) $(OTHERS))
+$(error recsweep: $(unknown) is no variable of this Makefile; $(near))
+endif
+
 .PHONY: help setup lock tune-all tune-smoke tune worker plots dashboard summarize evaluate doctor dry-run
 .PHONY: test test-long lint format bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-scaling bench-pruning bench-search bench-kills bench-best-config clean

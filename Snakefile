@@ -36,7 +36,7 @@ os.environ.setdefault(
 
 try:
     from recsweep.cli import IN_THE_OPEN, variables
-    from recsweep.loading import from_environment, load_sweep, option_flags
+    from recsweep.loading import from_environment, load_sweep, option_flags, variable
     from recsweep.errors import RecsweepError
     from recsweep.paths import Outputs
     from recsweep.plan import plan_sweep
@@ -56,7 +56,12 @@ if SETTINGS.get("storage") or SETTINGS.get("storage_file"):
     for name in ("RECSWEEP_STORAGE", "RECSWEEP_STORAGE_FILE"):
         os.environ.pop(name, None)
 try:
-    SWEEP = load_sweep(Path(SWEEP_FILE), {**from_environment(), **SETTINGS})
+    FROM_OUTSIDE = from_environment()
+    GIVEN_AS = {
+        **{name: variable(name) for name in FROM_OUTSIDE},
+        **{name: f"--config {name}" for name in SETTINGS},
+    }
+    SWEEP = load_sweep(Path(SWEEP_FILE), {**FROM_OUTSIDE, **SETTINGS}, GIVEN_AS)
     STUDIES = {
         (study.dataset_name, study.model_name, study.phase): study
         for study in plan_sweep(SWEEP)

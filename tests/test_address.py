@@ -206,7 +206,7 @@ def test_a_sweep_takes_its_store_from_a_file_beside_it(tmp_path, monkeypatch):
 def test_one_store_is_named_once(tmp_path):
     with pytest.raises(InputError, match="give `storage` or `storage_file`, not both"):
         make_workspace(tmp_path, sweep=f"{SWEEP}storage_file: a\nstorage: sqlite:///b.db\n").load()
-    with pytest.raises(InputError, match="storage: stands beside storage_file; give one of them"):
+    with pytest.raises(InputError, match="--storage: stands beside storage_file; give one of them"):
         make_workspace(tmp_path).load(storage="sqlite:///a.db", storage_file="b")
 
 

@@ -294,7 +294,7 @@ def test_a_phase_that_no_study_has_is_refused_with_the_nearest(make, refused):
     assert refused("tune", "--phase", "loss", "--model", "STAMP", "--dataset", "toy") == (
         "--phase: no study has the phase loss; use one of coarse"
     )
-    assert refused("tune", "--phase", "coarze").startswith("phases: must be one of full, coarse, ")
+    assert refused("tune", "--phase", "coarze").startswith("--phases: must be one of full, coarse, ")
     assert refused("tune", "--phase", "coarze").endswith("did you mean `coarse`?")
 
 
@@ -643,10 +643,10 @@ def test_the_dry_run_of_an_opened_study_takes_another_config_and_a_worker_does_n
 @pytest.mark.parametrize("command", [name for name in cli.commands if name not in ("train", "doctor")])
 def test_a_mistake_in_an_option_is_one_line_of_every_command(make, refused, command):
     make()
-    assert refused(command, "--max-evals", "many").startswith("max_evals: must be a whole number")
+    assert refused(command, "--max-evals", "many").startswith("--max-evals: must be a whole number")
     assert refused(command, "--engine", "optunna").endswith("did you mean `optuna`?")
     assert refused(command, "--models", "NRAM").startswith(
-        "models: unknown model `NRAM`; did you mean `NARM`?"
+        "--models: unknown model `NRAM`; did you mean `NARM`?"
     )
 
 
@@ -708,7 +708,7 @@ def test_a_store_in_a_folder_that_is_missing_is_refused_and_not_made(make, refus
     make(store=False)
     said = refused(command, "--storage", f"sqlite:///{tmp_path}/elsewhere/own.store")
     assert said == (
-        f"storage: there is no folder {tmp_path}/elsewhere; a store is not made in one that is missing; "
+        f"--storage: there is no folder {tmp_path}/elsewhere; a store is not made in one that is missing; "
         "make the folder, or correct the path"
     )
     assert not (tmp_path / "elsewhere").exists()

@@ -372,30 +372,30 @@ def test_intervals_are_written_as_recbole_writes_them(tmp_path, interval):
     [
         (
             {"max_evals": "abc"},
-            "max_evals: must be a whole number, but got 'abc'; correct the value",
+            "--max-evals: must be a whole number, but got 'abc'; correct the value",
         ),
         (
             {"models": "A; touch x"},
-            f"models: {RULE}, but got 'A;'; correct the value",
+            f"--models: {RULE}, but got 'A;'; correct the value",
         ),
         (
             {"datasets": "toy ../toy"},
-            f"datasets: {RULE}, but got '../toy'; correct the value",
+            f"--datasets: {RULE}, but got '../toy'; correct the value",
         ),
         (
             {"algo": "byes"},
-            "algo: must be one of random, bayes, anneal, exhaustive, gp, cmaes, qmc, nsga2, "
+            "--algo: must be one of random, bayes, anneal, exhaustive, gp, cmaes, qmc, nsga2, "
             "but got 'byes'; did you mean `bayes`?",
         ),
         (
             {"cooldown": "-1"},
-            "cooldown: must be at least 0, but got '-1'; correct the value",
+            "--cooldown: must be at least 0, but got '-1'; correct the value",
         ),
         (
             {"workers": 0},
-            "workers: must be at least 1, but got 0; correct the value",
+            "--workers: must be at least 1, but got 0; correct the value",
         ),
-        ({"max_eval": 3}, "max_eval: is no setting of a sweep; did you mean `max_evals`?"),
+        ({"max_eval": 3}, "--max-eval: is no setting of a sweep; did you mean `max_evals`?"),
     ],
 )
 def test_a_mistake_in_an_option_names_the_option(tmp_path, monkeypatch, options, message):

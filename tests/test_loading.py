@@ -198,7 +198,7 @@ def test_the_cores_are_those_that_this_process_may_use(monkeypatch):
 
 @pytest.mark.parametrize("written", ["-2", "0"])
 def test_other_numbers_of_workers_below_one_are_refused(workspace, written):
-    with pytest.raises(InputError, match="workers: must be at least 1"):
+    with pytest.raises(InputError, match="--workers: must be at least 1"):
         workspace.load(workers=written)
 
 
@@ -242,37 +242,37 @@ OBJECTIVES = "search: {engine: optuna}\nevaluation: {objectives: [NDCG@10, Recal
         (
             "",
             {"algo": "gp"},
-            "algo: the engine hyperopt has no algo gp; it has random, bayes, anneal, exhaustive; "
+            "--algo: the engine hyperopt has no algo gp; it has random, bayes, anneal, exhaustive; "
             "or use engine optuna; correct the value",
         ),
         (
             "search: {algo: anneal}\n",
             {"engine": "optuna", "max_evals": "3"},
-            "engine: the engine optuna has no algo anneal; it has random, bayes, exhaustive, gp, cmaes, qmc, "
-            "nsga2; or use engine hyperopt; correct the value",
+            "--engine: the engine optuna has no algo anneal; it has random, bayes, exhaustive, gp, cmaes, "
+            "qmc, nsga2; or use engine hyperopt; correct the value",
         ),
         (
             OBJECTIVES,
             {"engine": "hyperopt", "seed": "3", "outputs": "x"},
-            "engine: several objectives need search.engine optuna with random, bayes, exhaustive, qmc, "
+            "--engine: several objectives need search.engine optuna with random, bayes, exhaustive, qmc, "
             "nsga2, but got hyperopt with bayes; correct the value",
         ),
         (
             OBJECTIVES,
             {"pruner": "asha", "storage": "sqlite:///x.db"},
-            "pruner: several objectives need pruning.pruner none, but got asha: "
+            "--pruner: several objectives need pruning.pruner none, but got asha: "
             "a trial that is poor in one may be good in another; correct the value",
         ),
         (
             OBJECTIVES,
             {"phases": "coarse full", "device": "cpu"},
-            "phases: several objectives need one phase: a later one starts from a single best; "
+            "--phases: several objectives need one phase: a later one starts from a single best; "
             "correct the value",
         ),
         (
             "",
             {"phases": "coarse coarse", "seed": 1},
-            "phases: each phase must stand once, but got coarse, coarse; correct the value",
+            "--phases: each phase must stand once, but got coarse, coarse; correct the value",
         ),
     ],
 )

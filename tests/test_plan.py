@@ -457,7 +457,7 @@ def test_a_start_and_a_phase_are_part_of_the_definition_and_the_rest_of_the_file
         (
             "[coarse, loss, full]",
             {"max_evals": 2},
-            "max_evals: each of the 3 phases of NARM needs a trial, but max_evals is 2; "
+            "--max-evals: each of the 3 phases of NARM needs a trial, but max_evals is 2; "
             "raise it, or name fewer phases",
         ),
     ],

@@ -58,7 +58,7 @@ from recsweep.space import mixed
         ("outputs: 5\n", "4:10: `outputs` must be a path, but got 5"),
         ('outputs: "a\\u202eb"\n', "4:10: `outputs`: a path has characters that can be seen, but got"),
         ("storage: [a]\n", "4:10: `storage`"),
-        ("1: 2\n", "4:1: the key `1` must be text; put it in quotes"),
+        ("1: 2\n", "4:1: not valid YAML: the key 1 is no text; put it in quotes"),
     ],
 )
 def test_a_value_of_the_wrong_type_or_size_is_refused_in_our_words(tmp_path, extra, message):
@@ -114,7 +114,7 @@ def test_a_value_of_the_wrong_type_or_size_is_refused_in_our_words(tmp_path, ext
         ),
         (
             "fixed: {a: {1: 2}}\nspace: {n_layers: {type: choice, values: [1]}}\n",
-            "1:8: `fixed`: the keys of `a`",
+            "1:13: not valid YAML: the key 1 is no text",
         ),
         (
             "fixed: {a: !!binary aGk=}\nspace: {n_layers: {type: choice, values: [1]}}\n",

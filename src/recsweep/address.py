@@ -221,6 +221,11 @@ def _of_file(kind: str, dialect: str, rest: str) -> tuple[Path, bool, str]:
             f"a store is a file, but this {dialect} address names none; what is in memory no worker sees",
             f"write {dialect}:///FILE",
         )
+    if found := re.search(r"[$`;|&<>\"'*]", name):
+        raise AddressError(
+            f"the file of a store has no {found[0]!r} in its name, which shells take for a command",
+            "name another file",
+        )
     if mark and kind == "journal":
         raise AddressError("a journal takes no options after `?`", f"write {dialect}:///FILE")
     return Path(name), secret, f"{dialect}://{path}{mark}{shown_query}"

@@ -117,7 +117,8 @@ def _similar_files(path: Path) -> str:
     siblings = sorted(p.name for p in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
     if not siblings:
         return "create it, or give another path"
-    return f"use one of {', '.join(siblings)}, or create it"
+    near = difflib.get_close_matches(path.name, siblings, 5, 0.0) if len(siblings) > 5 else siblings
+    return f"use one of {', '.join(near)}, or create it"
 
 
 def validate(document: Document, model: type[ModelT]) -> ModelT:

@@ -184,6 +184,15 @@ def umask() -> int:
     return mask
 
 
+def unusable(folder: Path) -> str:
+    """Why there can be no folder at a place, as far as is seen without making it; empty where there can."""
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as error:
+        return str(error.strerror)
+    return "" if there.is_dir() else f"{there} is no folder"
+
+
 def write_text(target: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with atomic_path(target) as temporary:

@@ -64,7 +64,7 @@ class Sweep:
         """An error about the sweep's own settings; an option that set the value is named instead."""
         for option, target in OVERRIDES.items():
             if target == location[: len(target)] and option in self.overrides:
-                return InputError(self.given_as.get(option, option), problem, fix)
+                return InputError(called(option, self.given_as), problem, fix)
         return self.document.error(location, problem, fix)
 
 
@@ -95,6 +95,11 @@ OVERRIDES: dict[str, tuple[str, ...]] = {
     "storage_file": ("storage_file",),
     "outputs": ("outputs",),
 }
+
+
+def called(option: str, given_as: Mapping[str, str]) -> str:
+    """What an option is called where it was given; on the command line, where nobody says otherwise."""
+    return given_as.get(option, f"--{option.replace('_', '-')}")
 
 
 def variable(option: str) -> str:
@@ -254,7 +259,7 @@ def _given(overrides: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
     given: dict[str, Any] = {}
     for option, value in overrides.items():
         if option not in OVERRIDES:
-            raise InputError(option, "is no setting of a sweep", nearest(option, OVERRIDES))
+            raise InputError(called(option, names), "is no setting of a sweep", nearest(option, OVERRIDES))
         if value is None or value == "" or value == () or value is False:
             continue
         if option in _LISTS:
@@ -264,9 +269,9 @@ def _given(overrides: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
         try:
             given[option] = StoreAddress.of(value) if option == "storage" else value
         except AddressError as error:
-            raise InputError(names.get(option, option), error.problem, error.fix) from None
+            raise InputError(called(option, names), error.problem, error.fix) from None
     if "storage" in given and "storage_file" in given:
-        raise InputError(names.get("storage", "storage"), "stands beside storage_file", "give one of them")
+        raise InputError(called("storage", names), "stands beside storage_file", "give one of them")
     return given
 
 
@@ -284,7 +289,7 @@ def option_flags(overrides: Mapping[str, Any]) -> list[str]:
     for option, value in _given(overrides, {}).items():
         if option == "storage":
             continue
-        name = f"--{option.replace('_', '-')}"
+        name = called(option, {})
         text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
         flags.append(name if str(value) == "True" else f"{name}={text}")
     return flags
@@ -301,7 +306,7 @@ def _override(config: SweepConfig, given: Mapping[str, Any], names: Mapping[str,
         if first["type"] != "value_error":  # our own validators name the value themselves
             value = first["input"] if option in _LISTS and first["type"] != "too_short" else given[option]
             problem += f", but got {short_value(value)}"
-        raise InputError(names.get(option, option), problem, fix) from None
+        raise InputError(called(option, names), problem, fix) from None
 
 
 def _overridden(config: SweepConfig, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -148,6 +148,21 @@ def settled_starts(plan: StudyPlan, study: Study) -> tuple[Params, ...]:
     return plan.known_good if settled is None else tuple(spaces.cast(plan.space, p) for p in settled)
 
 
+def check_files(plan: StudyPlan, best_params: str | None = None) -> None:
+    """Look at the files that a study starts from, before there is a store: a dry run asks for no more.
+
+    Raises:
+        InputError: one is not there, or does not fit the space.
+    """
+    names = [_filled_in(entry, plan) for entry in plan.sweep.search.warm_start]
+    for path in (plan.folder / name for name in names if name.endswith(_FILES)):
+        for params in read_params(path):
+            _whole(plan, params, path)
+    if best_params:
+        path = newest(best_params)
+        _whole(plan, read_single(path), path)
+
+
 def _warm(plan: StudyPlan, store: Store) -> Iterator[Params]:
     for entry in plan.sweep.search.warm_start:
         name = _filled_in(entry, plan)
@@ -271,5 +286,5 @@ def _json(path: Path) -> Any:
         raise InputError(
             path, f"not valid JSON: {error.msg}", "correct it", error.lineno, error.colno
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: nested without end
         raise InputError(path, f"cannot be read: {error}", "make it a readable file") from None

@@ -29,14 +29,19 @@ class YamlLoader(FloatLoader):
     """FloatLoader that refuses what YAML would read otherwise than a person does."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping; a key that stands twice is refused: YAML would keep the last one silently."""
+        """A mapping; a key that stands twice, of which YAML keeps the last one silently, is refused."""
         seen: set[str] = set()
         for key_node, _ in node.value:
             if isinstance(key_node, yaml.ScalarNode):
                 if key_node.value in seen and key_node.value != "<<":
                     raise _refused(f"the key {key_node.value!r} stands twice", key_node)
                 seen.add(key_node.value)
-        return super().construct_mapping(node, deep=deep)
+        mapping = super().construct_mapping(node, deep=deep)
+        for key in mapping:
+            if not isinstance(key, str):
+                at = next((k for k, _ in node.value if k.value == str(key)), node.value[0][0])
+                raise _refused(f"the key {key!r} is no text; put it in quotes", at)
+        return mapping
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """A value; what Python cannot hold (a month 13, a number of 5,000 digits) is refused in its place."""

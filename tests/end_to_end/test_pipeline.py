@@ -96,7 +96,7 @@ def test_a_value_is_never_run_as_a_command(tmp_path: Path, target: str, value: s
 def test_a_wrong_number_is_one_line(tmp_path: Path) -> None:
     done = make("tune", "MAX_EVALS=many", f"OUTPUTS={tmp_path}")
     assert done.returncode == 2
-    assert "recsweep: max_evals: must be a whole number" in done.stderr
+    assert "recsweep: --max-evals: must be a whole number" in done.stderr
 
 
 def test_several_models_reach_the_pipeline_in_one_variable(tmp_path: Path) -> None:

@@ -62,9 +62,10 @@ def open_slots(
         as_opened: with the start that it has in the store, where it is there.
     """
     from recsweep.limits import closed
-    from recsweep.starts import as_begun, begin
+    from recsweep.starts import as_begun, begin, check_files
 
     if not is_made(plan.storage_url):
+        check_files(plan, best_params)
         return plan.budget, plan.budget
     with store_of(plan) as store:
         if as_opened and store.find_study(plan.name) is not None:
@@ -79,6 +80,7 @@ def open_slots(
         study = store.find_as_opened(begun.name, begun.definition)
         trained = begun.budget - begun.inherits
         if study is None:
+            check_files(plan)
             return trained, trained
         if closed(begun, study, store):
             return trained, 0

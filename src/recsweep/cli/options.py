@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from recsweep.documents import nearest
-from recsweep.errors import InputError, UserError
+from recsweep.documents import nearest, short_value
+from recsweep.errors import InputError, UserError, disk_trouble
+from recsweep.files import unusable
 from recsweep.loading import OVERRIDES, Sweep, load_sweep, read_sweep, variable
 from recsweep.names import checked_name
 from recsweep.plan import StudyPlan, find_study, plan_sweep
@@ -183,6 +184,8 @@ def studies_of(options: dict[str, Any], *, with_data: bool = True) -> Studies:
         InputError: any mistake in any of the files or options.
     """
     sweep = overridden(_beside(options))
+    if trouble := unusable(sweep.config.outputs):
+        raise no_outputs(sweep, trouble)
     plans = plan_sweep(sweep, with_data=with_data)
     dataset, model, phase = (options.get(name) for name in ("dataset", "model", "phase"))
     if dataset and model:
@@ -229,6 +232,41 @@ def say_what_moved(results: Iterable[StudyResult]) -> None:
     for name, how in moved.items():
         shown = "what is shown was found on what was there when it was tuned"
         click.echo(f"{name}: the data {how}; {shown}", err=True)
+
+
+def no_outputs(sweep: Sweep, trouble: str) -> InputError:
+    """An error about the folder where everything is written."""
+    shown = short_value(str(sweep.config.outputs))
+    return sweep.error(("outputs",), f"no folder {shown} can be written: {trouble}", "give another one")
+
+
+def make_outputs(sweep: Sweep) -> None:
+    """Make the folder where everything is written, before anything else is done.
+
+    Raises:
+        InputError: it cannot be made.
+        SweepPaused: the disk is full.
+    """
+    try:
+        sweep.config.outputs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_trouble(error) or no_outputs(sweep, str(error.strerror)) from None
+
+
+def as_log(text: str | None) -> Path | None:
+    """The file of a log that was asked for; its folder must be there.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    if not text:
+        return None
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise InputError("--log", f"there is no folder {path.parent}", "make it, or give another file")
+    if path.is_dir():
+        raise InputError("--log", f"{path} is a folder", "give a file")
+    return path
 
 
 def as_path(text: str | None) -> Path | None:

@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from recsweep import scratch
-from recsweep.cli.options import as_path, option, say_aside, studies_of, study_options, sweep_options
+from recsweep.cli.options import (
+    as_path,
+    make_outputs,
+    option,
+    say_aside,
+    studies_of,
+    study_options,
+    sweep_options,
+)
 from recsweep.paths import Outputs
 from recsweep.plan import StudyPlan, check_data
 from recsweep.watch import duration
@@ -20,6 +28,7 @@ from recsweep.watch import duration
 def prepare(**options: Any) -> None:
     """Check the data sets row by row, split them once, and cache the splits."""
     studies = studies_of(options)
+    make_outputs(studies.sweep)
     kept = check_data(studies.sweep, tell=say_aside)
     from recsweep.datasets.prepare import prepare as prepare_split
     from recsweep.files import write_yaml

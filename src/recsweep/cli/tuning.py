@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,8 @@ import click
 from recsweep.cli.budgets import announce, open_slots, settle_more, store_of, with_more
 from recsweep.cli.options import (
     Studies,
-    as_path,
+    as_log,
+    make_outputs,
     option,
     say_aside,
     say_what_moved,
@@ -56,6 +58,7 @@ def tune(
     best_params: str | None, more: int | None, restart: bool, dry_run: bool, log: str | None, **options: Any
 ) -> None:
     """Run the studies of a sweep: fill their slots, test their winners, write their files."""
+    log_file = as_log(log)
     studies = studies_of(options)
     chosen = studies.chosen
     if more is not None:
@@ -64,10 +67,11 @@ def tune(
         check_data(studies.sweep, tell=say_aside)
         announce(chosen, best_params)
         return
+    make_outputs(studies.sweep)
     remarks: list[str] = []
     check_data(studies.sweep, tell=remarks.append)
     to_run = [_refuse_if_changed(plan, best_params, restart) for plan in chosen]
-    with _display(studies, log, remarks) as display, told_how_to_go_on(chosen, studies.all):
+    with _display(studies, log_file, remarks) as display, told_how_to_go_on(chosen, studies.all):
         troubles = Troubles(display, len(chosen))
         _tune_studies(chosen, to_run, troubles, display, best_params, restart)
         display.finish()
@@ -94,7 +98,7 @@ def _refuse_if_changed(plan: StudyPlan, best_params: str | None, restart: bool) 
         return plan.budget
 
 
-def _display(studies: Studies, log: str | None = None, remarks: Sequence[str] = ()) -> Display:
+def _display(studies: Studies, log: Path | None = None, remarks: Sequence[str] = ()) -> Display:
     """What shows a run on these studies, and writes the log that each run of the sweep continues.
 
     Args:
@@ -103,7 +107,7 @@ def _display(studies: Studies, log: str | None = None, remarks: Sequence[str] = 
     Raises:
         InputError: a log cannot be written.
     """
-    display = Display(studies.all[0].outputs.tune_log, as_path(log))
+    display = Display(studies.all[0].outputs.tune_log, log)
     command = click.get_current_context().info_name
     chosen = ", ".join(plan.label for plan in studies.chosen)
     display.log(f"recsweep {command} begins as process {os.getpid()}: {chosen}")
@@ -245,6 +249,7 @@ def open_(best_params: str | None, **options: Any) -> None:
     from recsweep.starts import begin, open_study
 
     studies = studies_of(options)
+    make_outputs(studies.sweep)
     check_data(studies.sweep, tell=say_aside)
     for plan in studies.chosen:
         with store_of(plan) as store:
@@ -267,6 +272,7 @@ def worker(study: str | None, **options: Any) -> None:
         if not chosen:
             known = [plan.name for plan in studies.chosen]
             raise InputError("--study", f"the sweep has no study {study}", nearest(study, known))
+    make_outputs(studies.sweep)
     remarks: list[str] = []
     check_data(studies.sweep, tell=remarks.append)
     from recsweep.supervisor import Supervisor
