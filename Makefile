@@ -74,7 +74,7 @@ $(error recsweep: $(unknown) is no variable of this Makefile; $(near))
 endif
 
 .PHONY: help setup lock tune-all tune-smoke tune worker plots dashboard summarize evaluate doctor dry-run
-.PHONY: test test-long lint format bench bench-tuner bench-equality bench-overhead
+.PHONY: test test-long attack lint format bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-scaling bench-pruning bench-search bench-kills bench-best-config clean
 
 help: ## this help
@@ -178,6 +178,10 @@ test: lint ## lint, then all tests that take seconds, on all cores
 
 test-long: setup ## the tests that take minutes
 	@python -m pytest -m long
+
+attack: setup ## what was done to break it, once more: kills, signals, clocks, disks, stores; some 30 minutes
+	@python -m pytest -m "" tests/end_to_end/test_attack.py tests/end_to_end/test_secrets.py \
+		tests/test_wholeness.py tests/test_stored.py tests/test_masking.py
 
 format: setup ## put the code into its form
 	@ruff check --fix --quiet . || true

@@ -47,6 +47,9 @@ class Sweep:
     seed: int
     model: str = "FPMC"
     dataset: str = "ml-100k-small"
+    workers: int = 1
+    storage: str | None = None
+    """Where the store is; None: SQLite, in the sweep's outputs."""
 
     def command(self, name: str) -> list[str]:
         """`recsweep tune` or another command on this sweep; it runs in the sweep's folder."""
@@ -60,6 +63,10 @@ class Sweep:
             "seed": self.seed,
             "outputs": OUTPUTS,
         }
+        if self.workers > 1:
+            options["workers"] = self.workers
+        if self.storage is not None:
+            options["storage"] = self.storage
         pairs = [text for key, value in options.items() for text in (f"--{key}", str(value))]
         return [sys.executable, "-m", "recsweep", name, *pairs]
 
@@ -151,7 +158,7 @@ def kill_and_run_on(
                 raise RuntimeError(f"a run failed with exit code {code}; its output:\n{log_tail(folder)}")
             tell(f"the run ended before it could be killed after {after:.1f} s; another moment is drawn")
             continue
-        trials = stored_trials(folder)
+        trials = stored_trials(folder, sweep.storage)
         states = Counter(trial.state for trial in trials)
         kill = Kill(after, sum(trial.counted for trial in trials), states["running"])
         done.append(kill)
@@ -175,25 +182,31 @@ def latest_moment(pace: Pace, kills: int, share: float = 0.7) -> float:
     return pace.startup + work + math.sqrt(work * work + 2 * work * pace.startup)
 
 
-def stored_trials(folder: Path) -> list[Trial]:
-    """Every trial in the store, read from a copy of the store's files."""
+def stored_trials(folder: Path, storage: str | None = None) -> list[Trial]:
+    """Every trial in the store; where it is a file, it is read from a copy."""
+    if storage is not None:
+        return _trials_of(storage)
     database = folder / OUTPUTS / "recsweep.db"
     if not database.is_file():
         return []
     with tempfile.TemporaryDirectory() as copies:
         for path in database.parent.glob(f"{database.name}*"):
             shutil.copy(path, copies)
-        store = Store(f"sqlite:///{Path(copies) / database.name}")
-        try:
-            studies = [store.find_study(name) for name in store.names()]
-            return [trial for study in studies if study is not None for trial in study.trials()]
-        finally:
-            store.close()
+        return _trials_of(f"sqlite:///{Path(copies) / database.name}")
 
 
-def store_problems(folder: Path, trials: int) -> list[str]:
+def _trials_of(url: str) -> list[Trial]:
+    store = Store(url)
+    try:
+        studies = [store.find_study(name) for name in store.names()]
+        return [trial for study in studies if study is not None for trial in study.trials()]
+    finally:
+        store.close()
+
+
+def store_problems(folder: Path, trials: int, storage: str | None = None) -> list[str]:
     """What is wrong with the store of a sweep that should be complete."""
-    found = stored_trials(folder)
+    found = stored_trials(folder, storage)
     counted = Counter(trial.slot for trial in found if trial.counted)
     open_states = Counter(trial.state for trial in found if trial.state in ("running", "waiting"))
     problems = [

@@ -17,6 +17,8 @@ from recsweep.errors import StoreDamaged, UserError
 _SQLITE = b"SQLite format 3\0"
 _DAMAGE = ("malformed", "file is not a database", "database corruption", "invalid page", "is corrupted")
 """How databases say that a file of theirs is not whole."""
+_OPTUNAS = {"studies", "version_info", "trials"}
+"""Tables of Optuna's; some may be missing, where the disk was full when they were made."""
 _LOCK_SECONDS = 60.0
 _whole: set[tuple[str, int]] = set()
 """SQLite files that were found whole by this process; each is looked at once."""
@@ -62,7 +64,7 @@ def check_sqlite(store: StoreAddress) -> None:
         return  # locked, or not to be read: it is opened next, and says so there
     if found != ["ok"]:
         raise damaged(store, f"PRAGMA quick_check: {'; '.join(' '.join(found).split(chr(10))[:3])}")
-    if tables and not {"studies", "version_info"} <= tables:
+    if tables and not _OPTUNAS & tables:
         raise UserError(
             f"the store {store} is a database of another program (its first table: {min(tables)}); "
             "give the path of another one, or a new name"
