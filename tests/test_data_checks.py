@@ -12,6 +12,7 @@ from recbole.utils import KGDataLoaderState
 from helpers.rich import COLUMNS, DRAWN, RICH, make_rich
 from helpers.workspace import make_workspace
 from recsweep import training
+from recsweep.datasets.check import check_dataset, find_files
 from recsweep.datasets.prepare import prepare
 from recsweep.errors import InputError, UserError
 from recsweep.plan import check_data, plan_sweep
@@ -379,6 +380,29 @@ def test_a_column_of_labels_holds_0_and_1(tmp_path, cell, message):
         return
     with pytest.raises(InputError, match=f"toy.inter:50:1: {message}"):
         check_data(workspace.load())
+
+
+def rated(tmp_path, rating, more=""):
+    workspace = make_rich(tmp_path, "FM", dataset=PLAIN + "label_threshold: {rating: 3}\n" + more)
+    rows = [f"u{n % 6}\ti{(n // 6 + n % 6) % 12}\t{rating(n)}\t{n}" for n in range(48)]
+    workspace.write_rows(*rows, header="user_id:token\titem_id:token\trating:float\ttimestamp:float")
+    return workspace
+
+
+def test_a_rating_that_is_missing_counts_as_the_mean_and_all_of_them_are_refused(tmp_path, shared_cache):
+    """As RecBole fills it in: what is counted is what is trained on."""
+    workspace = rated(tmp_path / "a", lambda n: "" if n % 3 == 0 else n % 2 * 5)
+    sweep = workspace.load()
+    files = find_files(sweep.datasets["toy"], sweep.dataset_documents["toy"])
+    counted = check_dataset(sweep.datasets["toy"], sweep.dataset_documents["toy"], files).labels
+    plan = plan_sweep(sweep)[0]
+    split = prepare(plan.settings(plan.defaults, 1), plan.files, shared_cache).split
+    made = torch.cat([part.inter_feat["label"] for part in split.parts])
+    assert (int(made.sum()), len(made) - int(made.sum())) == (counted.ones, counted.zeros)
+    late = 'keep: {timestamp: "[20,inf)"}\n'
+    sweep = rated(tmp_path / "b", lambda n: 4 if n < 10 else "", late).load()
+    with pytest.raises(InputError, match="`rating` is empty in every row that is kept"):
+        check_data(sweep)
 
 
 def test_a_config_without_labels_is_refused_by_recsweep_train(tmp_path):

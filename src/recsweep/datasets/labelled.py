@@ -25,12 +25,14 @@ def count_labels(dataset: DatasetConfig, tables: Tables) -> Labels | None:
     """The labels that a data set's threshold or its column of labels gives; None where it gives none.
 
     Raises:
-        InputError: a label that is neither 0 nor 1.
+        InputError: a label that is neither 0 nor 1, or nothing to compare with the threshold.
     """
     inter = tables.kept_rows()
     rows = filtered_rows(tables.reading, inter)
     for name, bound in dataset.label_threshold.items():
         values = inter.numbers[name][rows]
+        if np.isnan(values).all():
+            raise InputError(inter.path, f"`{name}` is empty in every row that is kept", "fill it in", 1, 1)
         filled = np.where(np.isnan(values), np.nanmean(values), values)  # as RecBole does
         ones = int(np.count_nonzero(filled >= bound))
         return Labels(ones, len(values) - ones)
