@@ -36,7 +36,13 @@ os.environ.setdefault(
 
 try:
     from recsweep.cli import IN_THE_OPEN, variables
-    from recsweep.loading import from_environment, load_sweep, option_flags, variable
+    from recsweep.loading import (
+        OVERRIDES,
+        from_environment,
+        load_sweep,
+        option_flags,
+        variable,
+    )
     from recsweep.errors import RecsweepError
     from recsweep.paths import Outputs
     from recsweep.plan import plan_sweep
@@ -71,10 +77,12 @@ except RecsweepError as error:
     sys.exit(error.exit_code)
 
 # The jobs get everything as options, but for the address of the store, which may hold a secret: arguments
-# stand in `ps`, in Snakemake's messages and in its metadata.
-for name in variables():
+# stand in `ps`, in Snakemake's messages and in its metadata. What the environment says of one study or one
+# command is not for the jobs; what it says of the sweep stays, for a job elsewhere reads this file again.
+for name in variables() - {"RECSWEEP_CONFIG", *map(variable, OVERRIDES)}:
     os.environ.pop(name, None)
 if "storage" in SWEEP.overrides:
+    os.environ.pop("RECSWEEP_STORAGE_FILE", None)
     os.environ["RECSWEEP_STORAGE"] = SWEEP.overrides["storage"].reveal()
     if config.pop("storage", None) and SWEEP.overrides["storage"].secret:
         print(f"recsweep: {IN_THE_OPEN}", file=sys.stderr)

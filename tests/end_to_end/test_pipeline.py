@@ -116,3 +116,26 @@ def test_make_alone_lists_every_target_and_every_variable() -> None:
         assert f"  {name} " in done.stdout
     for target in ("tune-all", "tune-smoke", "tune", "test", "setup", "lock", "summarize", "doctor"):
         assert f"  {target} " in done.stdout
+
+
+def test_what_the_environment_says_of_the_sweep_holds_where_a_job_reads_the_snakefile_again(
+    tmp_path: Path,
+) -> None:
+    outer = tmp_path / "Snakefile"
+    names = ("MAX_EVALS", "CONFIG", "MODEL", "STORAGE")
+    printed = "".join(f"print('SEEN {name}', os.environ.get('RECSWEEP_{name}'))\n" for name in names)
+    outer.write_text(f'include: "{ROOT / "Snakefile"}"\n\n{printed}', encoding="utf-8")
+    given = {"MAX_EVALS": "1", "CONFIG": "config/smoke.yaml", "MODEL": "NARM", "MODELS": "FPMC"}
+    given |= {"STORAGE": f"sqlite:///{tmp_path}/a.db", "OUTPUTS": str(tmp_path)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RECSWEEP_")}
+    done = subprocess.run(
+        [ROOT / ".venv/bin/snakemake", "-n", "--snakefile", outer, "--directory", ROOT, "--nolock"],
+        cwd=ROOT,
+        env={**environment, **{f"RECSWEEP_{name}": value for name, value in given.items()}},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = dict(line.split()[1:] for line in done.stdout.splitlines() if line.startswith("SEEN "))
+    assert seen == {**{name: given[name] for name in names}, "MODEL": "None"}
