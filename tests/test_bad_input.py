@@ -26,7 +26,6 @@ SECRET = "sekret"
 # What is wanted and not there yet, with the reason.
 WAITS_FOR = {
     "a21-device-cuda": "a device that is not there is refused before a study is opened",
-    "d34-one-user": "one user is no comparison",
 }
 
 
