@@ -248,7 +248,7 @@ def test_more_of_several_studies_goes_on_where_it_was_interrupted(make, call, mo
         fill_in(plan, 0.1, 0.2, 0.3)
     filling(monkeypatch, 2, 1, 0, 1)
     said = call("tune", "--more", "2")
-    assert (said.code, "9 of 10 trials done and 1 to run" in said.err) == (130, True)
+    assert (said.code, "9 of 10 trials done and 1 to run (toy/STAMP)" in said.err) == (130, True)
     assert call("tune", "--dry-run", "--more", "2").lines[:2] == [
         "toy/NARM: 0 of 5 trials to run",
         "toy/STAMP: 1 of 5 trials to run",

@@ -160,8 +160,8 @@ def test_a_pruned_trial_keeps_its_best_score_and_its_reason(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "message", "text"),
     [
-        ("pruned", "pruned at epoch 2: 0.1 < median 0.3", "pruned at epoch 2: 0.1 < median 0.3"),
-        ("out_of_memory", "out of memory: 4 GiB", "out of memory: 4 GiB"),
+        ("pruned", "pruned at epoch 2: 0.1 < median 0.3", "pruned: at epoch 2: 0.1 < median 0.3"),
+        ("out_of_memory", "out of memory: 4 GiB", "out_of_memory: 4 GiB"),
         ("diverged", "the training loss is NaN", "diverged: the training loss is NaN"),
     ],
 )

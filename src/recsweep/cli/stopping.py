@@ -13,6 +13,9 @@ from recsweep.errors import RecsweepError
 from recsweep.files import counted
 from recsweep.plan import StudyPlan
 
+_NAMED = 4
+"""Studies that the last line names."""
+
 
 @contextmanager
 def told_how_to_go_on(chosen: list[StudyPlan], every: list[StudyPlan]) -> Iterator[None]:
@@ -45,13 +48,19 @@ def how_to_go_on(chosen: list[StudyPlan], every: list[StudyPlan], command: str) 
 
 def _counts(chosen: list[StudyPlan]) -> str:
     budget = missing = 0
+    left: list[str] = []
     for plan in chosen:
         with suppress(RecsweepError):  # whatever stopped us may keep us from the store too
             own, open_ = open_slots(plan)
             budget, missing = budget + own, missing + open_
+            left += [plan.label] if open_ else []
     if not budget:
         return ""
-    return f"{budget - missing} of {counted(budget, 'trial')} done and {missing} to run"
+    text = f"{budget - missing} of {counted(budget, 'trial')} done and {missing} to run"
+    if len(chosen) == 1 or not left:
+        return text
+    others = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    return f"{text} ({', '.join(left[:_NAMED])}{others})"
 
 
 def _table(every: list[StudyPlan]) -> str:

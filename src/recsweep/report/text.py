@@ -26,7 +26,8 @@ def reason(trial: Trial) -> str:
     if not trial.failure:
         return ""
     kind, message = str(trial.failure.get("kind")), str(trial.failure.get("message"))
-    return for_terminal(message if message.startswith(kind.replace("_", " ")) else f"{kind}: {message}")
+    said = message.removeprefix(kind.replace("_", " "))  # `pruned at epoch 2: …` says its kind itself
+    return for_terminal(f"{kind}: {said.removeprefix(':').strip()}")
 
 
 def worker(trial: Trial) -> str:
