@@ -36,6 +36,7 @@ ORDER = [
         "provenance",
         "owner",
         "scratch",
+        "devices",
     ),
     "recbole_api",
     *(

@@ -15,12 +15,13 @@ import torch
 from recsweep import training
 from recsweep.config import TrainingConfig
 from recsweep.datasets.prepare import prepare
+from recsweep.devices import resolve_device
 from recsweep.errors import TrialDiverged
 from recsweep.fast.factorized import Fpmc
 from recsweep.fast.stream import Table
 from recsweep.files import to_plain, write_yaml
 from recsweep.recbole_api import model as recbole
-from recsweep.recbole_api.config import TypedConfig, resolve_device
+from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
 from recsweep.recbole_api.settings import precision_settings
 

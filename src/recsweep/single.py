@@ -9,9 +9,9 @@ from typing import Any
 from recsweep import training
 from recsweep.datasets.check import DataFiles, read_files
 from recsweep.datasets.prepare import prepare
+from recsweep.devices import resolve_device
 from recsweep.documents import Document, load_document, nearest
 from recsweep.recbole_api import catalog
-from recsweep.recbole_api.config import resolve_device
 from recsweep.recbole_api.needs import unusable
 from recsweep.recbole_api.settings import BUILTIN_DATASET, DATA_HASHES, FAST, SPLIT_SEED, TIME_ORDER
 from recsweep.setting_checks import check_flat
@@ -35,17 +35,18 @@ def train_file(
         What training brought, and the test metrics if `test` asked for them.
 
     Raises:
+        UserError: the device is not there.
         InputError: a key that is missing or unknown, data that is not there, or that is not what the
             configuration was found on.
     """
     document = load_document(path)
     _check_keys(document)
+    where = resolve_device(device)  # before minutes go into data for it
     settings = document.data
     settings.setdefault("seed", 2020)  # RecBole's own
     files = _files(document)
     _check_hashes(document, files)
     split = prepare(settings, files, outputs / "cache", tell=tell).split
-    where = resolve_device(device)
     metric = settings.get("valid_metric", "score")
     trained = training.train(
         settings, split, where, lambda epoch, score: tell(f"epoch {epoch} {metric} {score:.4f}")

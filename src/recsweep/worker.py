@@ -14,6 +14,7 @@ import torch
 from recsweep import memory
 from recsweep.address import StoreAddress
 from recsweep.datasets.prepare import Prepared, prepare
+from recsweep.devices import resolve_device
 from recsweep.engines import make_engine
 from recsweep.errors import RecsweepError, disk_trouble
 from recsweep.evaluate import evaluate_winner
@@ -27,7 +28,6 @@ from recsweep.events import (
 from recsweep.gpus import Seat
 from recsweep.owner import Owner
 from recsweep.plan import StudyPlan
-from recsweep.recbole_api.config import resolve_device
 from recsweep.session import StudySession
 from recsweep.space import Params
 from recsweep.study import DATA_ATTRIBUTE, Store, Study

@@ -25,6 +25,7 @@ from recsweep.cli.options import (
 )
 from recsweep.cli.stopping import told_how_to_go_on
 from recsweep.cli.troubles import Troubles
+from recsweep.devices import is_named, require
 from recsweep.documents import nearest
 from recsweep.errors import InputError, LimitReached, RecsweepError, StudyChanged, UserError
 from recsweep.files import counted
@@ -61,6 +62,8 @@ def tune(
     log_file = as_log(log)
     studies = studies_of(options)
     chosen = studies.chosen
+    if not dry_run:
+        _require_device(chosen, best_params, sure=more is not None)
     if more is not None:
         chosen = with_more(chosen, more, best_params, record=not dry_run)
     if dry_run:
@@ -79,6 +82,24 @@ def tune(
             _write_summary(studies.all)
             show_markdown(studies.all[0].outputs.summary("md").read_text(encoding="utf-8"))
         troubles.raise_any()
+
+
+def _require_device(plans: list[StudyPlan], best_params: str | None = None, *, sure: bool = False) -> None:
+    """Refuse a device that is not there where something would be trained on it, before a store is made.
+
+    Args:
+        sure: something is trained or tested, whatever the studies say.
+    """
+    device = plans[0].sweep.training.device if plans else "auto"
+    if is_named(device) and (sure or any(_has_trials_to_run(plan, best_params) for plan in plans)):
+        require(device)
+
+
+def _has_trials_to_run(plan: StudyPlan, best_params: str | None) -> bool:
+    try:
+        return open_slots(plan, best_params)[1] > 0
+    except StudyChanged:  # refused later, or begun anew
+        return True
 
 
 def _refuse_if_changed(plan: StudyPlan, best_params: str | None, restart: bool) -> int:
@@ -221,6 +242,7 @@ def evaluate(**options: Any) -> None:
                 f"{plan.label}: {missing} of {budget} trials are still to run; "
                 f"the test split stays unseen until the study is closed; run `recsweep tune` first"
             )
+    _require_device(chosen, sure=True)
     from recsweep.starts import as_begun
     from recsweep.supervisor import Supervisor
 
@@ -272,6 +294,7 @@ def worker(study: str | None, **options: Any) -> None:
         if not chosen:
             known = [plan.name for plan in studies.chosen]
             raise InputError("--study", f"the sweep has no study {study}", nearest(study, known))
+    _require_device(chosen, sure=True)
     make_outputs(studies.sweep)
     remarks: list[str] = []
     check_data(studies.sweep, tell=remarks.append)

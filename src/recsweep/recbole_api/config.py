@@ -69,28 +69,3 @@ class TypedConfig(Config):  # type: ignore[misc]  # RecBole has no types
             # RecBole scales losses wherever CUDA is there, even when it trains on the CPU: in bfloat16,
             # which needs no scaling.
             self.final_config_dict["enable_scaler"] = False
-
-
-def resolve_device(wanted: str) -> torch.device:
-    """`auto`: CUDA where there is one. `cuda:1` and the like are taken as they are.
-
-    Raises:
-        UserError: `cuda` or `mps` was asked for and is not there.
-    """
-    from recsweep.errors import UserError
-
-    available = torch.cuda.is_available()
-    if wanted.startswith("cuda") and not available:
-        raise UserError(
-            "device: cuda was asked for, but torch sees no GPU; "
-            "this torch is "
-            + ("a CPU build" if torch.version.cuda is None else f"built for CUDA {torch.version.cuda}")
-            + "; use device: auto, or see the README on CUDA builds"
-        )
-    if wanted == "mps" and not torch.backends.mps.is_available():
-        raise UserError(
-            "device: mps was asked for, but torch sees no GPU of a Mac; use device: auto, or another torch"
-        )
-    if ":" in wanted or wanted == "mps":
-        return torch.device(wanted)
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
