@@ -12,6 +12,7 @@ import click
 
 from recsweep.documents import nearest, short_value
 from recsweep.errors import InputError, UserError, disk_trouble
+from recsweep.escape import for_terminal
 from recsweep.files import unusable
 from recsweep.loading import OVERRIDES, Sweep, load_sweep, read_sweep, variable
 from recsweep.names import checked_name
@@ -231,7 +232,7 @@ def say_what_moved(results: Iterable[StudyResult]) -> None:
     moved = {result.plan.dataset_name: result.moved for result in results if result.moved}
     for name, how in moved.items():
         shown = "what is shown was found on what was there when it was tuned"
-        click.echo(f"{name}: the data {how}; {shown}", err=True)
+        say_aside(f"{name}: the data {how}; {shown}")
 
 
 def no_outputs(sweep: Sweep, trouble: str) -> InputError:
@@ -276,4 +277,4 @@ def as_path(text: str | None) -> Path | None:
 
 def say_aside(text: str) -> None:
     """A line beside what a command prints."""
-    click.echo(text, err=True)
+    click.echo(for_terminal(text), err=True)

@@ -89,7 +89,7 @@ def train(config: str, device: str, outputs: str, save: str | None, no_test: boo
             Path(outputs),
             save=as_path(save),
             test=not no_test,
-            tell=lambda text: click.echo(text, err=True),
+            tell=say_aside,
         )
     click.echo(f"best epoch {trained.best_epoch} of {trained.epochs}, {duration(trained.seconds)}")
     for name, value in trained.metrics.items():
