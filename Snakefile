@@ -20,7 +20,6 @@
 # before. With `workers_per_study`, a study is opened, filled by that many jobs, and then closed.
 import os
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -29,13 +28,9 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
 )
 
-# What is printed when a run is stopped can be typed as it stands.
-os.environ.setdefault(
-    "RECSWEEP_TYPED", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-)
-
 try:
     from recsweep.cli import IN_THE_OPEN, variables
+    from recsweep.cli.typed import command_line
     from recsweep.loading import (
         OVERRIDES,
         from_environment,
@@ -76,6 +71,10 @@ except RecsweepError as error:
     print(f"recsweep: {error}", file=sys.stderr)
     sys.exit(error.exit_code)
 
+# What is printed when a run is stopped can be typed as it stands. What it was made of goes from the environment.
+os.environ["RECSWEEP_TYPED"] = command_line(sys.argv)
+for name in ("RECSWEEP_GOAL", "RECSWEEP_GIVEN"):
+    os.environ.pop(name, None)
 # The jobs get everything as options, but for the address of the store, which may hold a secret: arguments
 # stand in `ps`, in Snakemake's messages and in its metadata. What the environment says of one study or one
 # command is not for the jobs; what it says of the sweep stays, for a job elsewhere reads this file again.
@@ -324,10 +323,9 @@ onstart:
 onerror:
     import atexit
     from recsweep.cli.stopping import how_to_go_on
-    from recsweep.cli.typed import command_line
 
     all_studies = list(STUDIES.values())
-    going_on = how_to_go_on(all_studies, all_studies, command_line(["snakemake"]))
+    going_on = how_to_go_on(all_studies, all_studies, command_line(sys.argv))
     # The last line: after all that Snakemake says of its jobs.
     atexit.register(
         print, f"recsweep: not complete; {going_on}", file=sys.stderr, flush=True

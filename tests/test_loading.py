@@ -233,6 +233,11 @@ def test_the_flags_of_overrides_give_the_same_overrides(workspace):
     assert option_flags(options) == ["--phases=coarse full", "--max-evals=3", "--transfer"]
 
 
+def test_the_address_of_the_store_is_no_argument_of_a_job_but_the_file_that_holds_it_is():
+    assert option_flags({"storage": "postgresql+psycopg://me:pw@host/db", "seed": 3}) == ["--seed=3"]
+    assert option_flags({"storage_file": "my store"}) == ["--storage-file=my store"]
+
+
 OBJECTIVES = "search: {engine: optuna}\nevaluation: {objectives: [NDCG@10, Recall@10]}\n"
 
 

@@ -55,6 +55,8 @@ def test_a_password_is_left_to_the_environment():
     assert command_line(["x"], make) == "RECSWEEP_STORAGE=*** make tune"
     snakemake = {"RECSWEEP_TYPED": f"snakemake --config storage={url}"}
     assert command_line(["x"], snakemake) == "RECSWEEP_STORAGE=*** snakemake --config"
+    again = {"RECSWEEP_TYPED": "RECSWEEP_STORAGE=*** make tune 'MODELS=A B'"}
+    assert command_line(["x"], again) == "RECSWEEP_STORAGE=*** make tune 'MODELS=A B'"
 
 
 @pytest.mark.parametrize("environment", [{}, {"MAX_EVALS": "7"}])

@@ -135,6 +135,7 @@ def test_snakemake_tells_nothing_of_a_plan_or_of_a_rule_that_fails(
     assert marked_files(tmp_path) == []
 
 
+@pytest.mark.long
 def test_an_address_on_snakemakes_own_command_line_is_warned_of_and_goes_no_further(
     tmp_path: Path, postgres: Postgres
 ) -> None:
@@ -148,21 +149,28 @@ def test_an_address_on_snakemakes_own_command_line_is_warned_of_and_goes_no_furt
         assert not path.is_file() or b"another-51d1" not in path.read_bytes(), path
 
 
+@pytest.mark.long
 def test_make_hands_the_address_on_by_the_environment(tmp_path: Path, postgres: Postgres) -> None:
     guarded = postgres.guarded(PASSWORD)
     make_workspace(tmp_path)
-    command = ["make", "-s", "-C", str(ROOT), "-o", "setup", "dry-run"]
-    command += [f"CONFIG={tmp_path}/sweep.yaml", f"OUTPUTS={tmp_path}/outputs"]
+    make = ["make", "-s", "-C", str(ROOT), "-o", "setup"]
+    given = [f"CONFIG={tmp_path}/sweep.yaml", f"OUTPUTS={tmp_path}/outputs"]
     with watching(tmp_path) as watch:
-        done = run(command, tmp_path, guarded)
+        done = run([*make, "dry-run", *given], tmp_path, guarded)
+        wrong = run([*make, "dry-run", *given, f"STORAGE={guarded.url('wrong-word')}"], tmp_path, guarded)
+        a_sweep_whose_first_rule_fails(tmp_path)
+        failed = run([*make, "tune-all", *given, "MAX_EVALS=3"], tmp_path, guarded)
+    assert watch.commands == {"recsweep tune", "recsweep prepare", "snakemake"}
     assert done.returncode == 0, done.stderr
     assert "toy/NARM: 20 of 20 trials to run" in done.stdout
-    assert watch.commands == {"recsweep tune"}
-    assert unmarked(done.stdout + done.stderr)
-    wrong = run([*command, f"STORAGE={guarded.url('wrong-word')}"], tmp_path, guarded)
     assert wrong.returncode == 2
     assert "password authentication failed" in wrong.stderr  # STORAGE goes before RECSWEEP_STORAGE
     assert "wrong-word" not in wrong.stdout + wrong.stderr
+    assert failed.returncode == 2
+    (last,) = [line for line in failed.stderr.splitlines() if line.startswith("recsweep: not complete")]
+    assert last.endswith(f"; go on with: make tune-all MAX_EVALS=3 {given[1]} {given[0]}")
+    for one in (done, wrong, failed):
+        assert unmarked(one.stdout + one.stderr)
 
 
 @pytest.mark.long

@@ -15,6 +15,8 @@ GOAL, GIVEN, TYPED = "RECSWEEP_GOAL", "RECSWEEP_GIVEN", "RECSWEEP_TYPED"
 """What make, and a Snakemake that runs us, say of themselves: a target and the names of the variables that
 were given, each in `RECSWEEP_<NAME>`; a whole command line."""
 
+_FILL_IN = "RECSWEEP_STORAGE=***"
+
 
 def command_line(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> str:
     """The command that led to this process: of make, of Snakemake, or ours.
@@ -24,7 +26,8 @@ def command_line(arguments: Sequence[str], environment: Mapping[str, str] = os.e
     """
     if goal := environment.get(GOAL):
         names = environment.get(GIVEN, "").split()
-        given = [f"{name}={environment[f'RECSWEEP_{name}']}" for name in names]
+        values = {name: environment.get(f"RECSWEEP_{name}") for name in names}
+        given = [f"{name}={value}" for name, value in values.items() if value is not None]
         return _without_secrets(["make", goal, *given])
     if typed := environment.get(TYPED):
         return _without_secrets(shlex.split(typed))
@@ -34,12 +37,14 @@ def command_line(arguments: Sequence[str], environment: Mapping[str, str] = os.e
 def _without_secrets(words: Sequence[str]) -> str:
     """The words, quoted. An address with a password in it is left to the environment, to be filled in."""
     kept: list[str] = []
+    if hidden := list(words[:1]) == [_FILL_IN]:
+        words = words[1:]
     for word in words:
         if mask(word) == word:
             kept.append(word)
         elif kept and kept[-1] == "--storage":
             kept.pop()
-    filled_in = "" if len(kept) == len(words) else "RECSWEEP_STORAGE=*** "
+    filled_in = f"{_FILL_IN} " if hidden or len(kept) < len(words) else ""
     return filled_in + shlex.join(kept)
 
 
