@@ -40,7 +40,7 @@ def test_a_sweep_killed_at_random_moments_loses_nothing(request, tmp_path, kind,
     sweep = killing.Sweep(CONFIG, 3 * kills, 4, seed=11, workers=workers, storage=url)
     quiet, killed = tmp_path / "undisturbed", tmp_path / "killed"
     pace = killing.measured_run(replace(sweep, storage=None), quiet)
-    killing.kill_and_run_on(sweep, killed, kills, killing.latest_moment(pace, kills), seed=11)
+    killing.kill_and_run_on(sweep, killed, kills, killing.latest_moment(pace, kills, 0.4), seed=11)
     assert killing.store_problems(killed, sweep.trials, url) == []
     assert all(path.is_file() for path in sweep.comparable(killed))
     if workers == 1:  # with more, what is proposed depends on which trial ends first
