@@ -133,7 +133,7 @@ def test_one_training_is_refused_before_its_data_are_read(tmp_path):
     assert done.returncode == 2, done.stderr
     (line,) = (done.stdout + done.stderr).splitlines()
     assert line.startswith(f"recsweep: device: {device} was asked for")
-    assert not (tmp_path / "outputs").exists()
+    assert not (tmp_path / "outputs" / "cache").exists()
 
 
 def test_the_parent_asks_without_loading_torch():
