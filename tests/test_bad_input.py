@@ -41,7 +41,7 @@ def runner(monkeypatch, capsys, empty_store):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("case", map(_marked, ALL.values()))
+@pytest.mark.parametrize("case", [_marked(case) for case in ALL.values()])
 def test_every_input_comes_to_what_is_wanted(case, runner, tmp_path):
     tmp_path = tmp_path / "a" / "b" / "c"  # a case that goes up is not to leave the folder
     runner.enter(case, tmp_path)
