@@ -1,6 +1,6 @@
 """A marked password on its way to a real PostgreSQL: it arrives, and nobody tells it. Nothing is trained.
 
-`end_to_end/test_secrets.py` does the same with whole sweeps, their jobs and their processes.
+`end_to_end/test_marked_password.py` does the same with whole sweeps, their jobs and their processes.
 """
 
 from __future__ import annotations
