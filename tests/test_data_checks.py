@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 
 import pytest
 import torch
@@ -76,6 +77,7 @@ def test_a_library_that_is_not_installed_is_named(tmp_path, monkeypatch):
 
 def test_a_library_that_only_some_settings_need_keeps_no_model_out(monkeypatch):
     unusable.cache_clear()
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)  # another test may have loaded it
     monkeypatch.setattr("recsweep.recbole_api.needs._installed", lambda name: False)
     assert unusable("NNCF") is None  # community, for one of three ways to find neighbours
     assert unusable("LDiffRec") is None  # kmeans_pytorch, for more than one category

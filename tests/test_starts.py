@@ -302,7 +302,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
     assert "there is no such file" in refused(InputError, read_params, tmp_path / "none.json")
     assert "there is no such file" in refused(InputError, read_params, tmp_path / "none.yaml")
     numbers = write(tmp_path / "numbers.yaml", "1: 2\n")
-    assert "must hold parameters by name" in refused(InputError, read_single, numbers)
+    assert "the key 1 is no text; put it in quotes" in refused(InputError, read_single, numbers)
 
 
 # -- warm start and transfer -----------------------------------------------------------------------

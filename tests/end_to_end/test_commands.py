@@ -172,7 +172,7 @@ def test_an_unknown_option_value_ends_with_2_before_anything_is_made(tmp_path: P
     folder = Folder(tmp_path)
     done = folder.run("tune", "--models", "GRU4Rek")
     assert done.returncode == 2
-    assert done.stderr.startswith("recsweep: models: unknown model `GRU4Rek`; did you mean `GRU4Rec`?")
+    assert done.stderr.startswith("recsweep: --models: unknown model `GRU4Rek`; did you mean `GRU4Rec`?")
     assert not folder.outputs.exists()
 
 

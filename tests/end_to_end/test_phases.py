@@ -156,7 +156,9 @@ def test_a_pruned_trial_is_a_result_with_its_reason(folder: Folder) -> None:
     rows = list(csv.DictReader((folder.outputs / RESULTS / "FPMC/trials.csv").open()))
     pruned = [row for row in rows if row["state"] == "pruned"]
     assert pruned
-    assert all(row["reason"].startswith("pruned at epoch ") and "< median" in row["reason"] for row in pruned)
+    assert all(
+        row["reason"].startswith("pruned: at epoch ") and "< median" in row["reason"] for row in pruned
+    )
     assert all(int(row["epochs"]) < 8 for row in pruned)
     assert rows[0]["state"] == "complete", "the defaults are never pruned"
     best = read(folder.outputs / RESULTS / "FPMC/best_result.yaml")

@@ -88,7 +88,8 @@ def test_a_value_is_never_run_as_a_command(tmp_path: Path, target: str, value: s
     done = make(target, f"TUNABLE_MODELS={value.format(marker=marker)}", f"OUTPUTS={tmp_path / 'outputs'}")
     assert done.returncode == 2
     refused = "unknown model" if value == "1" else "a name has letters"
-    assert f"recsweep: models: {refused}" in done.stderr
+    named = "--models" if target == "tune" else "--config models"
+    assert f"recsweep: {named}: {refused}" in done.stderr
     assert not marker.exists()
     assert not (tmp_path / "outputs").exists()
 
