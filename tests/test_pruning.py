@@ -453,6 +453,7 @@ def test_the_log_says_when_and_why(make_plan):
     view = StudyView(plan.label, 1, 1, "NDCG@10", True, 20, filled=6, best=0.02, best_slot=0)
     reason = "pruned at epoch 8: 0.0141 < median 0.0170"
     with Display(stream=stream) as display:
-        Supervisor(display)._trial_done(TrialDone(6, 0.0141, 8, 1.0, reason, pruned=True), plan, None, view)
-    assert stream.getvalue() == f"{plan.label} trial 6 (7/20) {reason}\n"
+        done = TrialDone(6, 0.0141, 8, 1.0, reason, pruned=True, params=plan.defaults)
+        Supervisor(display)._trial_done(done, plan, None, view)
+    assert stream.getvalue() == f"{plan.label} trial 6 (7/20) {reason} (the defaults)\n"
     assert (view.pruned, view.best_slot) == (1, 0)
