@@ -174,14 +174,14 @@ lint: setup ## style, types and the pipeline's form
 	@snakemake --lint
 
 test: lint ## lint, then all tests that take seconds, on all cores
-	@python -m pytest --numprocesses logical --dist worksteal
+	@python -m pytest --numprocesses logical --dist loadfile
 
 test-long: setup ## the tests that take minutes
 	@python -m pytest -m long
 
 attack: setup ## what was done to break it, once more: kills, signals, clocks, disks, stores; some 30 minutes
-	@python -m pytest -m "" tests/end_to_end/test_attack.py tests/end_to_end/test_secrets.py \
-		tests/test_wholeness.py tests/test_stored.py tests/test_masking.py
+	@python -m pytest -m "" tests/end_to_end/test_attack.py tests/end_to_end/test_marked_password.py \
+		tests/test_wholeness.py tests/test_prepare.py tests/test_stored.py tests/test_safety.py tests/test_masking.py
 
 format: setup ## put the code into its form
 	@ruff check --fix --quiet . || true
