@@ -595,7 +595,7 @@ def test_a_summary_names_the_studies_that_are_not_there(make, call):
     narm, _ = two_models(make())
     fill_in(narm, 0.1, 0.2, 0.3)
     said = call("summarize")
-    assert said.err == "1 of 2 studies are not in the store yet\n"
+    assert said.err == "1 of 2 studies is not in the store yet\n"
     assert "Every model has the same budget: 3 trials." in said.out
     assert "Not begun: toy/STAMP." in said.out
 
@@ -699,7 +699,7 @@ def test_what_only_looks_makes_no_store(make, call, tmp_path, kind):
     make(store=False)
     url = f"{kind}:///{tmp_path}/own.store"
     assert call("tune", "--dry-run", "--storage", url).lines[0] == "toy/NARM: 3 of 3 trials to run"
-    assert call("summarize", "--storage", url).err == "1 of 1 studies are not in the store yet\n"
+    assert call("summarize", "--storage", url).err == "1 of 1 study is not in the store yet\n"
     assert not (tmp_path / "own.store").exists()
 
 

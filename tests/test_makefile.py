@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,3 +38,9 @@ def test_a_name_is_no_command(tmp_path):
     said = make(f"X';touch {tmp_path}/pwned;'=1")
     assert said.returncode == 2
     assert not (tmp_path / "pwned").exists()
+
+
+def test_every_file_that_a_target_runs_is_there():
+    named = re.findall(r"(?:tests|benchmarks|envs)/[\w/.-]+", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / name).exists()] == []

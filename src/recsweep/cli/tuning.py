@@ -225,7 +225,9 @@ def summarize(**options: Any) -> None:
     show_markdown(plans[0].outputs.summary("md").read_text(encoding="utf-8"))
     say_what_moved(found)
     if len(found) < len(plans):
-        click.echo(f"{len(plans) - len(found)} of {len(plans)} studies are not in the store yet", err=True)
+        missing = len(plans) - len(found)
+        are = "is" if missing == 1 else "are"
+        click.echo(f"{missing} of {counted(len(plans), 'study')} {are} not in the store yet", err=True)
 
 
 @click.command(epilog="Example: recsweep evaluate --dataset ml-100k --model GRU4Rec")
