@@ -35,6 +35,7 @@ OUTPUTS = "outputs"
 RUN_LIMIT_SECONDS = 1800.0
 _GROUP_GONE_SECONDS = 10.0
 _DRAWS_PER_KILL = 5
+_EARLIEST = 0.3
 
 
 @dataclass(frozen=True)
@@ -148,19 +149,24 @@ def kill_and_run_on(
     """
     moments = random.Random(seed)
     done: list[Kill] = []
+    counted = 0
     for _ in range(kills * _DRAWS_PER_KILL):
         if len(done) == kills:
             break
-        after = moments.uniform(0.3, latest)
+        after = moments.uniform(
+            _EARLIEST, max(_EARLIEST, latest * _room(counted / sweep.trials, len(done) / kills))
+        )
         code = _run(sweep.command("tune"), folder, after)
         if code is not None:
             if code != 0:
                 raise RuntimeError(f"a run failed with exit code {code}; its output:\n{log_tail(folder)}")
+            counted = sweep.trials
             tell(f"the run ended before it could be killed after {after:.1f} s; another moment is drawn")
             continue
         trials = stored_trials(folder, sweep.storage)
         states = Counter(trial.state for trial in trials)
-        kill = Kill(after, sum(trial.counted for trial in trials), states["running"])
+        counted = sum(trial.counted for trial in trials)
+        kill = Kill(after, counted, states["running"])
         done.append(kill)
         tell(
             f"kill {len(done)} of {kills} after {after:.1f} s: "
@@ -170,6 +176,14 @@ def kill_and_run_on(
         raise RuntimeError(f"only {len(done)} of {kills} runs lived long enough to be killed")
     run_to_end(sweep, folder)
     return done
+
+
+def _room(trained: float, killed: float) -> float:
+    """The part of the planned time that a run may have: less where trials are used up faster than kills.
+
+    A machine that has become faster than when its pace was measured would else leave nothing to kill.
+    """
+    return min(1.0, (1 - trained) / (1 - killed))
 
 
 def latest_moment(pace: Pace, kills: int, share: float = 0.7) -> float:
