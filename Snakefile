@@ -72,7 +72,7 @@ except RecsweepError as error:
     sys.exit(error.exit_code)
 
 # What is printed when a run is stopped can be typed as it stands. What it was made of goes from the environment.
-os.environ["RECSWEEP_TYPED"] = command_line(sys.argv)
+os.environ.update(RECSWEEP_TYPED=command_line(sys.argv))
 for name in ("RECSWEEP_GOAL", "RECSWEEP_GIVEN"):
     os.environ.pop(name, None)
 # The jobs get everything as options, but for the address of the store, which may hold a secret: arguments
@@ -82,7 +82,7 @@ for name in variables() - {"RECSWEEP_CONFIG", *map(variable, OVERRIDES)}:
     os.environ.pop(name, None)
 if "storage" in SWEEP.overrides:
     os.environ.pop("RECSWEEP_STORAGE_FILE", None)
-    os.environ["RECSWEEP_STORAGE"] = SWEEP.overrides["storage"].reveal()
+    os.environ.update(RECSWEEP_STORAGE=SWEEP.overrides["storage"].reveal())
     if config.pop("storage", None) and SWEEP.overrides["storage"].secret:
         print(f"recsweep: {IN_THE_OPEN}", file=sys.stderr)
 
