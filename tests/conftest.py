@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What the shell that started the tests gives to recsweep is not for them.
 for name in [name for name in os.environ if name.startswith("RECSWEEP_") and name not in _KEPT]:
     del os.environ[name]
+# A shell that started the tests under `nohup`, or in its background, has made them deaf to these.
+for asks in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(asks) is signal.SIG_IGN:
+        signal.signal(asks, signal.default_int_handler if asks is signal.SIGINT else signal.SIG_DFL)
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
