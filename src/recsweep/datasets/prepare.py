@@ -154,16 +154,7 @@ def _read(entry: Path, key: str) -> Split | None:
             return None
         content = json.loads((entry / _SPLIT).read_text(encoding="utf-8"))
         return load_split(content["split"], read_arrays(entry / _ARRAYS, content["arrays"]))
-    except (
-        InputError,
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        RuntimeError,
-        ArithmeticError,
-    ):
+    except _UNUSABLE:
         return None
 
 
