@@ -127,7 +127,7 @@ setup: ## install everything into .venv (the other targets do so by themselves)
 		bash envs/install.sh $(VENV)/bin/python; \
 		cp envs/requirements.lock $(VENV)/installed.lock; \
 	}
-	@$(VENV)/bin/python -m recsweep.fast.build
+	@$(VENV)/bin/python -m recsweep.training.fast.build
 
 lock: ## rebuild envs/requirements.lock from the .in files
 	@"$(PYTHON)" -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
@@ -181,7 +181,7 @@ test-long: setup ## the tests that take minutes
 
 attack: setup ## what was done to break it, once more: kills, signals, clocks, disks, stores; some 30 minutes
 	@python -m pytest -m "" tests/end_to_end/test_attack.py tests/end_to_end/test_marked_password.py \
-		tests/test_wholeness.py tests/test_prepare.py tests/test_stored.py tests/test_safety.py tests/test_masking.py
+		tests/study/test_wholeness.py tests/datasets/test_prepare.py tests/recbole_api/test_stored.py tests/recbole_api/test_safety.py tests/common/test_masking.py
 
 format: setup ## put the code into its form
 	@ruff check --fix --quiet . || true

@@ -1,5 +1,5 @@
 # The pipeline: prepare -> tune -> summarize. The rules only call the command line; what there is to
-# do is computed from the config in one place (recsweep.plan). The store is the truth: a rule that
+# do is computed from the config in one place (recsweep.planning.plan). The store is the truth: a rule that
 # runs again finds its finished trials there and trains nothing twice.
 #
 # Outputs (below `outputs`, or what the config says):
@@ -31,16 +31,16 @@ os.environ.update(
 try:
     from recsweep.cli import IN_THE_OPEN, variables
     from recsweep.cli.typed import command_line
-    from recsweep.loading import (
+    from recsweep.sweeps.loading import (
         OVERRIDES,
         from_environment,
         load_sweep,
         option_flags,
         variable,
     )
-    from recsweep.errors import RecsweepError
-    from recsweep.paths import Outputs
-    from recsweep.plan import plan_sweep
+    from recsweep.common.errors import RecsweepError
+    from recsweep.common.paths import Outputs
+    from recsweep.planning.plan import plan_sweep
 except ImportError as error:
     sys.exit(
         f"recsweep is not installed beside this Snakemake ({error}); "

@@ -21,8 +21,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from recsweep.documents import load_document
-from recsweep.plan import StudyPlan
+from recsweep.planning.plan import StudyPlan
+from recsweep.sweeps.documents import load_document
 from side_by_side import HERE, MODELS, TOLERANCE, make_sweep, recbole_python, run_timed
 
 

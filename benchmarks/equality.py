@@ -36,19 +36,19 @@ from unittest.mock import patch
 import torch
 from scipy import stats
 
-from recsweep import training
-from recsweep.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from recsweep.common.provenance import hardware, versions
 from recsweep.datasets.prepare import open_tables
-from recsweep.fast import native
-from recsweep.fast import trainer as fast
-from recsweep.fast.stream import Stream
-from recsweep.fast.trainer import FAMILIES
-from recsweep.provenance import hardware, versions
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split, make_loaders
 from recsweep.recbole_api.settings import trial_settings
+from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from recsweep.training import training
+from recsweep.training.fast import native
+from recsweep.training.fast import trainer as fast
+from recsweep.training.fast.stream import Stream
+from recsweep.training.fast.trainer import FAMILIES
 from results import thread_settings, write_section
 
 CPU = torch.device("cpu")
@@ -164,7 +164,7 @@ def exact_part(models: list[str], arguments: argparse.Namespace, scratch: Path) 
             reference = train(settings, split, RECBOLE, scratch)
             for path in PATHS:
                 if path == "compiled" and native.kernels() is None:
-                    raise SystemExit("there are no compiled kernels: python -m recsweep.fast.build")
+                    raise SystemExit("there are no compiled kernels: python -m recsweep.training.fast.build")
                 found = train(settings, split, path, scratch)
                 if found.path == path:  # a model without kernels takes the torch path once
                     yield _print(compare(model, loss, path, len(split.parts[0]), found, reference))

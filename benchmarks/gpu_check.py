@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 
-from recsweep import training
+from recsweep.common.devices import resolve_device
+from recsweep.common.errors import RecsweepError
 from recsweep.datasets.check import DataFiles, read_files
 from recsweep.datasets.prepare import prepare
-from recsweep.devices import resolve_device
-from recsweep.errors import RecsweepError
 from recsweep.recbole_api import catalog
+from recsweep.training import training
 
 MODELS = "BPR,LightGCN,NGCF,SGL,MultiVAE,NeuMF,EASE,FPMC,GRU4Rec,SASRec"
 LIMIT_SECONDS = 240.0

@@ -44,16 +44,17 @@ from unittest.mock import patch
 
 import torch
 
-from recsweep import training, worker
-from recsweep.engines import hyperopt_
-from recsweep.events import Event, Ready, TrialDone
-from recsweep.files import write_yaml
-from recsweep.loading import load_sweep
-from recsweep.owner import this_process
-from recsweep.plan import StudyPlan, plan_sweep
-from recsweep.provenance import hardware
+from recsweep.common.files import write_yaml
+from recsweep.common.owner import this_process
+from recsweep.common.provenance import hardware
+from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api import model as recbole
+from recsweep.running import worker
+from recsweep.running.events import Event, Ready, TrialDone
+from recsweep.search.engines import hyperopt_
 from recsweep.study import Store, Study
+from recsweep.sweeps.loading import load_sweep
+from recsweep.training import training
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT_MS = 50.0

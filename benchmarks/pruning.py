@@ -33,11 +33,11 @@ from pathlib import Path
 
 from scipy import stats
 
-from recsweep.config import PruningConfig
-from recsweep.loading import load_sweep
-from recsweep.plan import find_study, plan_sweep
-from recsweep.provenance import hardware, versions
+from recsweep.common.provenance import hardware, versions
+from recsweep.planning.plan import find_study, plan_sweep
 from recsweep.study import Store, best
+from recsweep.sweeps.config import PruningConfig
+from recsweep.sweeps.loading import load_sweep
 from results import command, write_section
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recsweep.files import write_text
-from recsweep.provenance import hardware, versions
+from recsweep.common.files import write_text
+from recsweep.common.provenance import hardware, versions
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 TITLE = "# Results of the benchmarks\n"

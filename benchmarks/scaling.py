@@ -41,8 +41,8 @@ from helpers.light_worker import (  # noqa: E402
     start,
 )
 from helpers.postgres import Postgres, running_postgres  # noqa: E402
-from recsweep.owner import this_process  # noqa: E402
-from recsweep.provenance import hardware, versions  # noqa: E402
+from recsweep.common.owner import this_process  # noqa: E402
+from recsweep.common.provenance import hardware, versions  # noqa: E402
 from recsweep.study import Study  # noqa: E402
 from results import command, write_section  # noqa: E402
 

@@ -33,12 +33,12 @@ from pathlib import Path
 
 import yaml
 
-from recsweep.config import ModelConfig
-from recsweep.engines import make_engine
-from recsweep.engines.base import Observation, Search
-from recsweep.files import canonical_json, write_text
-from recsweep.provenance import hardware, versions
-from recsweep.space import Params, grid_size
+from recsweep.common.files import canonical_json, write_text
+from recsweep.common.provenance import hardware, versions
+from recsweep.search.engines import make_engine
+from recsweep.search.engines.base import Observation, Search
+from recsweep.sweeps.config import ModelConfig
+from recsweep.sweeps.space import Params, grid_size
 from results import command, write_section
 from search_published import GAUSSIAN, MODEL_BASED, Arm, arms
 

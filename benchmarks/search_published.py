@@ -41,12 +41,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from recsweep.config import ALGOS, parameter_type
-from recsweep.engines import make_engine
-from recsweep.engines.base import Observation, Search
-from recsweep.files import canonical_json
-from recsweep.provenance import hardware, versions
-from recsweep.space import Params, Space, cast, grid_size
+from recsweep.common.files import canonical_json
+from recsweep.common.provenance import hardware, versions
+from recsweep.search.engines import make_engine
+from recsweep.search.engines.base import Observation, Search
+from recsweep.sweeps.config import ALGOS, parameter_type
+from recsweep.sweeps.space import Params, Space, cast, grid_size
 from results import command, write_section
 
 ROOT = Path(__file__).resolve().parent.parent

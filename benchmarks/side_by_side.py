@@ -49,12 +49,12 @@ from typing import Any
 
 import yaml
 
-from recsweep.documents import load_document
-from recsweep.files import write_yaml
-from recsweep.loading import load_sweep
-from recsweep.plan import StudyPlan, plan_sweep
+from recsweep.common.files import write_yaml
+from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api.settings import TIME_ORDER
 from recsweep.study import Store
+from recsweep.sweeps.documents import load_document
+from recsweep.sweeps.loading import load_sweep
 from results import RESULTS, machine_lines, write_section
 
 HERE = Path(__file__).resolve().parent

@@ -35,8 +35,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from recsweep.files import content_hash, file_hash, write_text
-from recsweep.provenance import versions
+from recsweep.common.files import content_hash, file_hash, write_text
+from recsweep.common.provenance import versions
 from results import RESULTS, write_section
 from side_by_side import recbole_python
 from speed_arms import Bench

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recsweep.files import write_yaml
-from recsweep.loading import load_sweep
-from recsweep.plan import StudyPlan, plan_sweep
+from recsweep.common.files import write_yaml
+from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api.settings import TIME_ORDER
+from recsweep.sweeps.loading import load_sweep
 
 SEED = 2020
 LEARNING_RATE = 0.001

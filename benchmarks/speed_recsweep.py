@@ -64,8 +64,8 @@ def train(task: dict[str, Any], channel: Channel) -> None:
 
     torch.set_num_threads(task["threads"])
 
-    import recsweep.worker  # noqa: F401  what a worker imports before its first trial
-    from recsweep import training
+    import recsweep.running.worker  # noqa: F401  what a worker imports before its first trial
+    from recsweep.training import training
 
     prepared = load_split(task)
     if not prepared.cached:

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from recsweep.files import write_json
+from recsweep.common.files import write_json
 from speed_cases import ARMS, Case
 from speed_figures import Figures
 

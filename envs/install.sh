@@ -29,4 +29,4 @@ site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 "$python" -m compileall -q -q -j 0 "$site" || true
 
 # Training's compiled kernels, where there is a compiler; without them it takes the Python path.
-"$python" -m recsweep.fast.build
+"$python" -m recsweep.training.fast.build

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import settings
 
 from helpers.postgres import Postgres, running_postgres
-from recsweep import masking
-from recsweep.loading import load_sweep
-from recsweep.plan import StudyPlan, plan_sweep
+from recsweep.common import masking
+from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.study import Store
+from recsweep.sweeps.loading import load_sweep
 
 pytest.register_assert_rewrite("engine_contract")
 _KEPT = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recsweep import space as spaces
-from recsweep.loading import load_sweep
-from recsweep.plan import check_data, plan_sweep
+from recsweep.planning.plan import check_data, plan_sweep
 from recsweep.recbole_api import catalog
+from recsweep.sweeps import space as spaces
+from recsweep.sweeps.loading import load_sweep
 
 CONFIG = Path(__file__).parent.parent / "config"
 PANEL = ("GRU4Rec", "NARM", "STAMP", "SASRec", "FPMC", "FOSSIL")

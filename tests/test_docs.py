@@ -16,11 +16,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from recsweep.cli import cli
-from recsweep.config import DatasetConfig, ModelConfig, SweepConfig, VariantsConfig
-from recsweep.files import to_plain
-from recsweep.loading import OVERRIDES, load_sweep
-from recsweep.plan import check_data, plan_sweep
-from recsweep.space import Choice, LogUniform, QUniform, RandInt, Uniform, grid_size
+from recsweep.common.files import to_plain
+from recsweep.planning.plan import check_data, plan_sweep
+from recsweep.sweeps.config import DatasetConfig, ModelConfig, SweepConfig, VariantsConfig
+from recsweep.sweeps.loading import OVERRIDES, load_sweep
+from recsweep.sweeps.space import Choice, LogUniform, QUniform, RandInt, Uniform, grid_size
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config" / "README.md"

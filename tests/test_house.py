@@ -13,86 +13,41 @@ import recsweep
 from helpers.workspace import run_python
 
 SOURCE = Path(recsweep.__file__).parent
+TESTS = Path(__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
 # A file imports only from lines above its own; inside a package freely, as long as there is no cycle.
 ORDER = [
-    *(
-        "interrupts",
-        "masking",
-        "escape",
-        "names",
-        "errors",
-        "address",
-        "paths",
-        "files",
-        "tracebacks",
-        "hints",
-        "yaml_loader",
-        "documents",
-        "space",
-        "config",
-        "loading",
-        "provenance",
-        "owner",
-        "scratch",
-        "devices",
-    ),
+    "common",
+    "sweeps",
     "recbole_api",
-    *(
-        "datasets",
-        "setting_checks",
-        "checks",
-        "data_checks",
-        "plan",
-        "fast",
-        "training",
-        "study",
-        "pruning",
-        "stopping",
-        "limits",
-        "starts",
-        "engines",
-        "cooldown",
-        "gpus",
-        "memory",
-        "evaluate",
-        "events",
-        "session",
-        "worker",
-        "child",
-    ),
-    *(
-        "child",
-        "watch",
-        "progress",
-        "pool",
-        "deaths",
-        "supervisor",
-        "single",
-        "report",
-        "dashboard",
-        "doctor",
-    ),
-    *("cli", "__main__"),
+    "datasets",
+    "planning",
+    "training",
+    "study",
+    "search",
+    "running",
+    "report",
+    "cli",
+    "__main__",
 ]
 
 # One importer for each foreign library.
 IMPORTERS = {
     "recbole": {"recbole_api"},
-    "hyperopt": {"engines/hyperopt_"},
-    "optuna": {"study", "engines/optuna_", "report/parameter_charts"},
-    "optuna_dashboard": {"dashboard"},
+    "hyperopt": {"search/engines/hyperopt_"},
+    "optuna": {"study", "search/engines/optuna_", "report/parameter_charts"},
+    "optuna_dashboard": {"report/dashboard"},
     "plotly": {"report/figures"},
     "matplotlib": {"report/pictures"},
     "sqlalchemy": {"study"},
-    "cmaes": {"engines/cmaes_"},
-    "scipy": {"recbole_api", "engines/sobol", "pruning"},
-    "pynvml": {"cooldown"},
+    "cmaes": {"search/engines/cmaes_"},
+    "scipy": {"recbole_api", "search/engines/sobol", "search/pruning"},
+    "pynvml": {"running/cooldown"},
     "click": {"cli"},
-    "rich": {"progress"},
-    "yaml": {"files", "yaml_loader", "documents", "recbole_api"},
-    "pydantic": {"config", "documents", "loading", "space"},
+    "rich": {"running/progress"},
+    "yaml": {"common/files", "common/yaml_loader", "sweeps/documents", "recbole_api"},
+    "pydantic": {"sweeps"},
     "pandas": {"recbole_api"},
     "ray": set(),
 }
@@ -204,8 +159,11 @@ def test_every_file_says_what_it_is(path):
 
 
 def test_the_parent_of_the_workers_holds_no_torch():
-    modules = ["cli", "supervisor", "study", "plan", "config", "report.results", "report.tables", "progress"]
-    imports = "".join(f"import recsweep.{name}\n" for name in (*modules, "doctor", "events"))
+    modules = (
+        *("cli.commands", "cli.doctor", "running.supervisor", "running.progress", "running.events", "study"),
+        *("planning.plan", "sweeps.config", "report.results", "report.tables"),
+    )
+    imports = "".join(f"import recsweep.{name}\n" for name in modules)
     code = f"import sys\n{imports}print([m for m in ('torch', 'recbole') if m in sys.modules])"
     assert run_python(code) == "[]"
 
@@ -213,3 +171,9 @@ def test_the_parent_of_the_workers_holds_no_torch():
 def test_importing_the_package_imports_nothing_foreign():
     code = "import sys\nbefore = set(sys.modules)\nimport recsweep\nprint(sorted(set(sys.modules) - before))"
     assert run_python(code) == "['recsweep']"
+
+
+def test_the_tests_stand_as_the_source_does():
+    rooms = {path.name for path in TESTS.iterdir() if any(path.glob("test_*.py"))} - {"end_to_end"}
+    assert rooms <= set(ORDER), f"a folder of tests for no package: {sorted(rooms - set(ORDER))}"
+    assert {path.name for path in SOURCE.iterdir() if any(path.glob("*.py"))} - rooms == set()

@@ -26,7 +26,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from recsweep.paths import Outputs
+from recsweep.common.paths import Outputs
 from recsweep.study import Store, Trial
 
 VOLATILE = frozenset({"seconds", "attempt"})

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from running import Folder, read_until, tune_options, wait_for, worker_pids
 
-from recsweep.interrupts import STOPPED
+from recsweep.common.interrupts import STOPPED
 from recsweep.study import Store
 
 pytestmark = [pytest.mark.attack, pytest.mark.long]
@@ -98,7 +98,7 @@ def _lives(pid: int) -> bool:
 
 HOLD = """
 import sys, time
-from recsweep.owner import this_process
+from recsweep.common.owner import this_process
 from recsweep.study import Store
 study = Store(sys.argv[1]).find_study("s")
 print(study.claim(1, this_process()).slot, flush=True)

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from helpers.found import NASTY, OBJECTIVES, fill_store, some_trials, trial, workspace
-from recsweep.plan import StudyPlan
+from recsweep.planning.plan import StudyPlan
 from recsweep.report.plots import draw_sweep
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

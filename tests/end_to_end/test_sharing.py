@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from recsweep import supervisor
-from recsweep.gpus import Gpus
-from recsweep.pool import Pool
-from recsweep.progress import Display
+from recsweep.running import supervisor
+from recsweep.running.gpus import Gpus
+from recsweep.running.pool import Pool
+from recsweep.running.progress import Display
 from recsweep.study import Store
 
 

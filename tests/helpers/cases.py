@@ -78,7 +78,7 @@ class NoSupervisor:
 
     def run_study(self, plan: Any, *_: object, **settings: Any) -> None:
         """Open a study, as far as its trials."""
-        from recsweep.starts import open_study
+        from recsweep.search.starts import open_study
         from recsweep.study import Store
 
         store = Store(plan.storage_url)
@@ -114,7 +114,7 @@ class Runner:
         self._monkeypatch.chdir(folder)
         for name, value in case.env.items():
             self._monkeypatch.setenv(name, value)
-        self._monkeypatch.setattr("recsweep.supervisor.Supervisor", NoSupervisor)
+        self._monkeypatch.setattr("recsweep.running.supervisor.Supervisor", NoSupervisor)
 
     def run(self, *arguments: str) -> Outcome:
         """What a command says, and its exit code."""

@@ -19,16 +19,16 @@ import numpy as np
 import pytest
 import torch
 
-from recsweep.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from recsweep.common.files import to_plain
 from recsweep.datasets.prepare import open_tables
-from recsweep.fast import build, native
-from recsweep.fast import trainer as fast
-from recsweep.fast.stream import Stream
-from recsweep.files import to_plain
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split, data_key, make_loaders
 from recsweep.recbole_api.settings import trial_settings
+from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from recsweep.training.fast import build, native
+from recsweep.training.fast import trainer as fast
+from recsweep.training.fast.stream import Stream
 
 CPU = torch.device("cpu")
 RECBOLE, COMPILED, TORCH = "recbole", "compiled", "torch"
@@ -100,7 +100,9 @@ def _kernels() -> Any:
         if missing is not None:
             return f"NO COMPILED KERNELS ARE TESTED: {missing}"
         # In a process of its own: torch loads what it has compiled, and operators are defined only once.
-        built = subprocess.run([sys.executable, "-m", "recsweep.fast.build"], capture_output=True, text=True)
+        built = subprocess.run(
+            [sys.executable, "-m", "recsweep.training.fast.build"], capture_output=True, text=True
+        )
         assert build.library().is_file(), f"the kernels do not compile: {built.stderr}"
     torch.ops.load_library(str(build.library()))
     return torch.ops.recsweep

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from helpers.workspace import Workspace, make_workspace
-from recsweep.owner import this_process
-from recsweep.plan import StudyPlan
+from recsweep.common.owner import this_process
+from recsweep.planning.plan import StudyPlan
 from recsweep.report.results import StudyResult
 from recsweep.study import DIVERGED, Store, Trial, best
 

@@ -16,11 +16,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from recsweep.engines import make_engine
-from recsweep.engines.base import Observation, Search
-from recsweep.owner import this_process
-from recsweep.space import Parameter, Params
+from recsweep.common.owner import this_process
+from recsweep.search.engines import make_engine
+from recsweep.search.engines.base import Observation, Search
 from recsweep.study import Claim, Store, Study
+from recsweep.sweeps.space import Parameter, Params
 
 DEFINITION = {"objective": "a pause"}
 SPACE = TypeAdapter(dict[str, Parameter]).validate_python(

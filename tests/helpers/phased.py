@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from helpers.workspace import Workspace, make_workspace
-from recsweep.owner import this_process
-from recsweep.plan import StudyPlan
-from recsweep.space import Params
+from recsweep.common.owner import this_process
+from recsweep.planning.plan import StudyPlan
 from recsweep.study import DIVERGED, Store, Study, Trial
+from recsweep.sweeps.space import Params
 
 MODEL = """\
 defaults: {n_layers: 1, hidden_size: 64, loss_type: CE, weight_decay: 0.0}

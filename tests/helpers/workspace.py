@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsweep.loading import Sweep, load_sweep
-from recsweep.plan import StudyPlan, plan_sweep
+from recsweep.planning.plan import StudyPlan, plan_sweep
+from recsweep.sweeps.loading import Sweep, load_sweep
 
 HEADER = "user_id:token\titem_id:token\ttimestamp:float"
 SWEEP = "sweep: toy-sweep\nmodels: [NARM]\ndatasets: [toy]\n"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from recsweep import interrupts
+from recsweep.common import interrupts
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsweep.errors import InputError, UserError
-from recsweep.files import counted
-from recsweep.paths import is_made
-from recsweep.plan import StudyPlan
+from recsweep.common.errors import InputError, UserError
+from recsweep.common.files import counted
+from recsweep.common.paths import is_made
+from recsweep.planning.plan import StudyPlan
 
 if TYPE_CHECKING:
     from recsweep.study import Store, Study
@@ -61,8 +61,8 @@ def open_slots(
     Args:
         as_opened: with the start that it has in the store, where it is there.
     """
-    from recsweep.limits import closed
-    from recsweep.starts import as_begun, begin, check_files
+    from recsweep.search.limits import closed
+    from recsweep.search.starts import as_begun, begin, check_files
 
     if not is_made(plan.storage_url):
         check_files(plan, best_params)
@@ -137,8 +137,8 @@ def with_more(
 
 
 def _asked(plan: StudyPlan, best_params: str | None) -> _Asked:
-    from recsweep.limits import closed
-    from recsweep.starts import begin
+    from recsweep.search.limits import closed
+    from recsweep.search.starts import begin
 
     if plan.sweep.search.algo == "exhaustive":
         raise UserError(f"{plan.label}: --more adds nothing to an exhaustive search; widen the space instead")

@@ -15,9 +15,9 @@ from recsweep import __version__
 from recsweep.cli import looking, single, tuning
 from recsweep.cli.budgets import announce
 from recsweep.cli.options import IN_THE_OPEN, Option
-from recsweep.errors import EXIT_BUG, RecsweepError, StudiesFailed, disk_trouble
-from recsweep.escape import for_terminal
-from recsweep.masking import mask, mask_traceback
+from recsweep.common.errors import EXIT_BUG, RecsweepError, StudiesFailed, disk_trouble
+from recsweep.common.escape import for_terminal
+from recsweep.common.masking import mask, mask_traceback
 
 
 def run() -> None:

@@ -15,9 +15,9 @@ from recsweep.cli.options import (
     study_options,
     sweep_options,
 )
-from recsweep.errors import UserError
-from recsweep.escape import for_terminal
-from recsweep.paths import Outputs
+from recsweep.common.errors import UserError
+from recsweep.common.escape import for_terminal
+from recsweep.common.paths import Outputs
 
 
 @click.command(epilog="Example: recsweep plots --dataset ml-100k --model GRU4Rec")
@@ -50,7 +50,7 @@ def dashboard(host: str, port: int, **options: Any) -> None:
     """Serve Optuna's dashboard on the store of a sweep, until Ctrl-C."""
     config = overridden(options).config
     outputs = Outputs(config.outputs, config.sweep)
-    from recsweep.dashboard import serve
+    from recsweep.report.dashboard import serve
 
     serve(config.storage or outputs.storage_url, host, port, click.echo)
 
@@ -59,7 +59,7 @@ def dashboard(host: str, port: int, **options: Any) -> None:
 @sweep_options
 def doctor(**options: Any) -> None:
     """Print what a bug report needs: versions, hardware, kernels, the config's and the store's state."""
-    from recsweep.doctor import examine
+    from recsweep.cli.doctor import examine
 
     sound = True
     for name, text, fine in examine(partial(overridden, options)):

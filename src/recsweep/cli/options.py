@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from recsweep.documents import nearest, short_value
-from recsweep.errors import InputError, UserError, disk_trouble
-from recsweep.escape import for_terminal
-from recsweep.files import unusable
-from recsweep.loading import OVERRIDES, Sweep, load_sweep, read_sweep, variable
-from recsweep.names import checked_name
-from recsweep.plan import StudyPlan, find_study, plan_sweep
+from recsweep.common.errors import InputError, UserError, disk_trouble
+from recsweep.common.escape import for_terminal
+from recsweep.common.files import unusable
+from recsweep.common.names import checked_name
+from recsweep.planning.plan import StudyPlan, find_study, plan_sweep
+from recsweep.sweeps.documents import nearest, short_value
+from recsweep.sweeps.loading import OVERRIDES, Sweep, load_sweep, read_sweep, variable
 
 if TYPE_CHECKING:
     from recsweep.report.results import StudyResult

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from recsweep import scratch
 from recsweep.cli.options import (
     as_path,
     make_outputs,
@@ -17,9 +16,10 @@ from recsweep.cli.options import (
     study_options,
     sweep_options,
 )
-from recsweep.paths import Outputs
-from recsweep.plan import StudyPlan, check_data
-from recsweep.watch import duration
+from recsweep.common import scratch
+from recsweep.common.paths import Outputs
+from recsweep.planning.plan import StudyPlan, check_data
+from recsweep.running.watch import duration
 
 
 @click.command(epilog="Example: recsweep prepare --datasets ml-100k")
@@ -30,8 +30,8 @@ def prepare(**options: Any) -> None:
     studies = studies_of(options)
     make_outputs(studies.sweep)
     kept = check_data(studies.sweep, tell=say_aside)
+    from recsweep.common.files import write_yaml
     from recsweep.datasets.prepare import prepare as prepare_split
-    from recsweep.files import write_yaml
 
     by_dataset: dict[str, list[StudyPlan]] = {}
     for plan in studies.chosen:
@@ -80,7 +80,7 @@ DEVICES = ["auto", "cpu", "cuda", "mps"]
 @option("--no-test", is_flag=True, help="Leave the test split unseen.")
 def train(config: str, device: str, outputs: str, save: str | None, no_test: bool) -> None:
     """Train one complete configuration, such as a study's best_config.yaml."""
-    from recsweep.single import train_file
+    from recsweep.training.single import train_file
 
     with scratch.used(Outputs(Path(outputs), sweep="").scratch):
         trained, test = train_file(

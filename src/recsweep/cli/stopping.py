@@ -9,9 +9,9 @@ import click
 
 from recsweep.cli.budgets import open_slots
 from recsweep.cli.typed import command_line
-from recsweep.errors import RecsweepError
-from recsweep.files import counted
-from recsweep.plan import StudyPlan
+from recsweep.common.errors import RecsweepError
+from recsweep.common.files import counted
+from recsweep.planning.plan import StudyPlan
 
 _NAMED = 4
 """Studies that the last line names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from recsweep.errors import (
+from recsweep.common.errors import (
     EXIT_BUG,
     LimitReached,
     RecsweepError,
@@ -15,9 +15,9 @@ from recsweep.errors import (
     UnsupportedEnvironment,
     disk_trouble,
 )
-from recsweep.plan import StudyPlan
-from recsweep.progress import Display
-from recsweep.tracebacks import keep_traceback
+from recsweep.common.tracebacks import keep_traceback
+from recsweep.planning.plan import StudyPlan
+from recsweep.running.progress import Display
 
 
 class Troubles:

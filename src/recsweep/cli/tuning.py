@@ -25,12 +25,12 @@ from recsweep.cli.options import (
 )
 from recsweep.cli.stopping import told_how_to_go_on
 from recsweep.cli.troubles import Troubles
-from recsweep.devices import is_named, require
-from recsweep.documents import nearest
-from recsweep.errors import InputError, LimitReached, RecsweepError, StudyChanged, UserError
-from recsweep.files import counted
-from recsweep.plan import StudyPlan, check_data
-from recsweep.progress import Display, show_markdown
+from recsweep.common.devices import is_named, require
+from recsweep.common.errors import InputError, LimitReached, RecsweepError, StudyChanged, UserError
+from recsweep.common.files import counted
+from recsweep.planning.plan import StudyPlan, check_data
+from recsweep.running.progress import Display, show_markdown
+from recsweep.sweeps.documents import nearest
 
 OPENING_SECONDS = 60.0
 """How long a worker waits for the next phase of a study to be opened."""
@@ -145,8 +145,8 @@ def _tune_studies(
     best_params: str | None,
     restart: bool,
 ) -> None:
-    from recsweep.starts import begin
-    from recsweep.supervisor import Supervisor
+    from recsweep.running.supervisor import Supervisor
+    from recsweep.search.starts import begin
 
     with Supervisor(display) as supervisor:
         for position, plan in enumerate(chosen, 1):
@@ -165,7 +165,7 @@ def _write_and_tell(plan: StudyPlan, display: Display) -> None:
     from recsweep.report.results import read_result
     from recsweep.report.study_files import write_study
     from recsweep.report.tables import parameters_text
-    from recsweep.starts import as_begun
+    from recsweep.search.starts import as_begun
 
     with store_of(plan) as store:
         study = store.find_study(plan.name, plan.definition)
@@ -245,8 +245,8 @@ def evaluate(**options: Any) -> None:
                 f"the test split stays unseen until the study is closed; run `recsweep tune` first"
             )
     _require_device(chosen, sure=True)
-    from recsweep.starts import as_begun
-    from recsweep.supervisor import Supervisor
+    from recsweep.running.supervisor import Supervisor
+    from recsweep.search.starts import as_begun
 
     going_on = told_how_to_go_on(chosen, studies.all)
     with _display(studies) as display, going_on, Supervisor(display) as supervisor:
@@ -270,7 +270,7 @@ def evaluate(**options: Any) -> None:
 )
 def open_(best_params: str | None, **options: Any) -> None:
     """Put the studies of a sweep and their slots into the store, for workers to fill; train nothing."""
-    from recsweep.starts import begin, open_study
+    from recsweep.search.starts import begin, open_study
 
     studies = studies_of(options)
     make_outputs(studies.sweep)
@@ -300,7 +300,7 @@ def worker(study: str | None, **options: Any) -> None:
     make_outputs(studies.sweep)
     remarks: list[str] = []
     check_data(studies.sweep, tell=remarks.append)
-    from recsweep.supervisor import Supervisor
+    from recsweep.running.supervisor import Supervisor
 
     going_on = told_how_to_go_on(chosen, studies.all)
     with _display(studies, remarks=remarks) as display, going_on, Supervisor(display) as supervisor:
@@ -322,7 +322,7 @@ def _opened(plan: StudyPlan, store: Store, *, alone: bool) -> StudyPlan | None:
     Raises:
         UserError: it was not, and it is the only one that was asked for.
     """
-    from recsweep.starts import as_begun, begin
+    from recsweep.search.starts import as_begun, begin
 
     deadline = time.monotonic() + OPENING_SECONDS
     while not _has_slots(plan.name, store):

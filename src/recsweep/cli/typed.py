@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from recsweep.masking import mask
+from recsweep.common.masking import mask
 
 GOAL, GIVEN, TYPED = "RECSWEEP_GOAL", "RECSWEEP_GIVEN", "RECSWEEP_TYPED"
 """What make, and a Snakemake that runs us, say of themselves: a target and the names of the variables that

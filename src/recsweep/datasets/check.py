@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from recsweep.config import BUILTIN, DatasetConfig, dataset_folder
+from recsweep.common.errors import InputError
+from recsweep.common.files import file_hash
 from recsweep.datasets.count import Counts, can_count, count, filtered_rows
 from recsweep.datasets.header import read_header
 from recsweep.datasets.labelled import Labels, count_labels
 from recsweep.datasets.remarks import about_ids, about_numbers, about_quotes, about_sequences
 from recsweep.datasets.table import Table
 from recsweep.datasets.tables import Reading, Tables, Unlisted
-from recsweep.documents import Document, nearest
-from recsweep.errors import InputError
-from recsweep.files import file_hash
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.settings import BUILTIN_DATASET, columns, data_settings
+from recsweep.sweeps.config import BUILTIN, DatasetConfig, dataset_folder
+from recsweep.sweeps.documents import Document, nearest
 
 PADDING = "[PAD]"
 SUFFIXES = ("inter", "user", "item", "kg", "link")

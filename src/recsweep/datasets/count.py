@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsweep.common.errors import SplitMismatch
 from recsweep.datasets.table import Table
 from recsweep.datasets.tables import Reading, Tables
-from recsweep.errors import SplitMismatch
 
 if TYPE_CHECKING:
     from recsweep.recbole_api.data import Kept  # which imports torch

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from recsweep.config import DatasetConfig
 from recsweep.datasets.check import FILTERS, Checked
 from recsweep.datasets.count import part_sizes
-from recsweep.documents import Document
+from recsweep.sweeps.config import DatasetConfig
+from recsweep.sweeps.documents import Document
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from recsweep.documents import nearest
-from recsweep.errors import InputError
+from recsweep.common.errors import InputError
+from recsweep.sweeps.documents import nearest
 
 TYPES = ("token", "token_seq", "float", "float_seq")
 SEPARATOR = "\t"

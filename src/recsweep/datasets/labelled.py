@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsweep.config import DatasetConfig
+from recsweep.common.errors import InputError
 from recsweep.datasets.count import filtered_rows
 from recsweep.datasets.tables import Tables
-from recsweep.errors import InputError
 from recsweep.recbole_api.needs import LABEL
+from recsweep.sweeps.config import DatasetConfig
 
 
 @dataclass(frozen=True)

@@ -21,20 +21,20 @@ from typing import Any
 
 import torch
 
+from recsweep.common.errors import InputError
+from recsweep.common.files import content_hash, file_hash, to_plain, umask, write_yaml
+from recsweep.common.provenance import versions
+from recsweep.common.scratch import PREPARING, own_name
 from recsweep.datasets import count
 from recsweep.datasets.arrays import read_arrays, write_arrays
 from recsweep.datasets.check import DataFiles, look_at
 from recsweep.datasets.tables import Reading, Tables
-from recsweep.documents import load_document
-from recsweep.errors import InputError
-from recsweep.files import content_hash, file_hash, to_plain, umask, write_yaml
-from recsweep.provenance import versions
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split, data_key
 from recsweep.recbole_api.labels import confirm_labels
 from recsweep.recbole_api.model import clean_globals
 from recsweep.recbole_api.stored import dump_split, load_split
-from recsweep.scratch import PREPARING, own_name
+from recsweep.sweeps.documents import load_document
 
 FORMAT = 2
 READER = 1

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from recsweep.common.errors import InputError
 from recsweep.datasets.header import SEPARATOR, no_text, not_utf8, read_header
 from recsweep.datasets.table import Table, Texts
-from recsweep.errors import InputError
 
 _BLOCK = 1 << 18
 _EXACT_DIGITS = 15

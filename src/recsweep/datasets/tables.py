@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from recsweep.common.errors import InputError
 from recsweep.datasets.read import read_table
 from recsweep.datasets.table import Table
-from recsweep.errors import InputError
 
 LISTS = {"user": "user", "item": "item", "link": "item"}
 """Files that list users or items, and which of the two."""

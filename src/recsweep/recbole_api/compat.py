@@ -28,7 +28,7 @@ import warnings
 from functools import cache
 from typing import Any
 
-from recsweep.errors import UnsupportedEnvironment
+from recsweep.common.errors import UnsupportedEnvironment
 from recsweep.recbole_api import catalog, lazy, safety
 
 # Lowest supported version, and the first one known not to work, by distribution.

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from recsweep.common.yaml_loader import FloatLoader
 from recsweep.recbole_api import compat
 from recsweep.recbole_api.settings import BUILTIN_DATASET
-from recsweep.yaml_loader import FloatLoader
 
 compat.apply()
 

@@ -13,8 +13,8 @@ import re
 from functools import cache
 from typing import Any
 
-from recsweep.documents import nearest
 from recsweep.recbole_api import negatives, source, words
+from recsweep.sweeps.documents import nearest
 
 Mistake = tuple[str, str]
 """What is wrong with a value, and how to mend it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recsweep.errors import UserError
+from recsweep.common.errors import UserError
 from recsweep.recbole_api.data import Split
 from recsweep.recbole_api.needs import LABEL, needs
 

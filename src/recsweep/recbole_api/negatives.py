@@ -7,8 +7,8 @@ import math
 from functools import cache
 from typing import Any, Literal
 
-from recsweep.documents import nearest
 from recsweep.recbole_api import catalog, source
+from recsweep.sweeps.documents import nearest
 
 KEY = "train_neg_sample_args"
 Use = Literal["never", "pairs", "labels", "unless CE", "not at all"]

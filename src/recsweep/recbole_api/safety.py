@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from recsweep.errors import TrialError
+from recsweep.common.errors import TrialError
 
 _WEIGHTS = "torch reads weights only, whatever the environment says"
 _TYPED = "`TypedConfig` reads YAML by `FloatLoader`, which makes plain values"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recsweep.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
 from recsweep.recbole_api import catalog, negatives
 from recsweep.recbole_api.needs import LABEL
+from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
 
 BUILTIN_DATASET = "ml-100k"
 TIME_ORDER = "time_order"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from recsweep.errors import UnsupportedEnvironment
-from recsweep.yaml_loader import FloatLoader
+from recsweep.common.errors import UnsupportedEnvironment
+from recsweep.common.yaml_loader import FloatLoader
 
 FAMILIES = {
     "general_recommender": "general",

@@ -11,7 +11,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 from plotly.subplots import make_subplots  # type: ignore[import-untyped]
 
-from recsweep.escape import for_terminal
+from recsweep.common.escape import for_terminal
 from recsweep.report.chart import Axis, Bars, Chart, Panel, Points, colours
 
 _PANEL_HEIGHT, _GRID_HEIGHT = 520, 330

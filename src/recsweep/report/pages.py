@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from string import Template
 
-from recsweep.escape import for_html as _text
+from recsweep.common.escape import for_html as _text
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2126; --soft: #5b636e; --line: #dde1e6; --paper: #ffffff;

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from recsweep.escape import for_terminal
+from recsweep.common.escape import for_terminal
 from recsweep.report.chart import GREY, ORANGE, Axis, Bars, Chart, Note, Panel, Points, Scale, shade
 from recsweep.report.pareto import measured
 from recsweep.report.results import StudyResult
 from recsweep.report.text import short
 from recsweep.report.trial_marks import about, are, best_of, dots, has_score, shown
-from recsweep.space import Choice, LogUniform, Parameter
 from recsweep.study import Trial
+from recsweep.sweeps.space import Choice, LogUniform, Parameter
 
 _FOOT = -0.12  # where parallel coordinates keep what a trial does not have
 _COLUMNS = 3

@@ -7,8 +7,8 @@ import io
 import math
 from collections.abc import Sequence
 
-from recsweep.escape import for_markdown
-from recsweep.plan import Objective, StudyPlan
+from recsweep.common.escape import for_markdown
+from recsweep.planning.plan import Objective, StudyPlan
 from recsweep.report.text import cell, short
 from recsweep.study import Trial
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from recsweep.files import atomic_path, counted, write_text
-from recsweep.plan import StudyPlan
+from recsweep.common.files import atomic_path, counted, write_text
+from recsweep.planning.plan import StudyPlan
 from recsweep.report.figures import figure_json, script
 from recsweep.report.pages import Picture, Section, chart_page, gallery_page
 from recsweep.report.pictures import write_picture

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from recsweep.address import StoreAddress
-from recsweep.limits import closed
-from recsweep.paths import is_made
-from recsweep.plan import StudyPlan
-from recsweep.space import Params
-from recsweep.starts import as_begun
-from recsweep.stopping import Ended
+from recsweep.common.address import StoreAddress
+from recsweep.common.paths import is_made
+from recsweep.planning.plan import StudyPlan
+from recsweep.search.limits import closed
+from recsweep.search.starts import as_begun
+from recsweep.search.stopping import Ended
 from recsweep.study import DATA_ATTRIBUTE, Store, Study, Trial, best
+from recsweep.sweeps.space import Params
 
 FINISHED, NOT_FINISHED, NOT_BEGUN = "finished", "not finished", "not begun"
 CHANGED, GONE = "has changed", "is not there"

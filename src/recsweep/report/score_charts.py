@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from recsweep.plan import Objective
+from recsweep.planning.plan import Objective
 from recsweep.report.chart import GREY, ORANGE, Axis, Bars, Chart, Line, Number, Panel, Points, counting
 from recsweep.report.pareto import measured, pareto_front
 from recsweep.report.results import StudyResult

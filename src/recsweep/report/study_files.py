@@ -8,15 +8,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from recsweep.config import WHOLE
-from recsweep.files import counted, to_plain, write_json, write_text, write_yaml
-from recsweep.plan import StudyPlan
+from recsweep.common.files import counted, to_plain, write_json, write_text, write_yaml
+from recsweep.planning.plan import StudyPlan
 from recsweep.recbole_api.settings import DATA_HASHES
 from recsweep.report.pareto import pareto_csv, pareto_front, pareto_markdown
 from recsweep.report.results import FINISHED, StudyResult
 from recsweep.report.text import cell, reason, worker
-from recsweep.stopping import MAX_EVALS
+from recsweep.search.stopping import MAX_EVALS
 from recsweep.study import Trial
+from recsweep.sweeps.config import WHOLE
 
 _CONFIG_HEADER = """The best configuration that the sweep found for {label}{so_far}, complete.
 Train with it:  recsweep train --config {path}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from recsweep.files import write_text
-from recsweep.paths import Outputs
+from recsweep.common.files import write_text
+from recsweep.common.paths import Outputs
 from recsweep.report.results import StudyResult
 from recsweep.report.summary_latex import summary_latex
 from recsweep.report.summary_markdown import summary_markdown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from recsweep.escape import for_markdown
+from recsweep.common.escape import for_markdown
 from recsweep.report.results import StudyResult
 from recsweep.report.summary_notes import data_lines, edges, footnotes, legend
 from recsweep.report.tables import Row, four_digits, metrics_of, rows

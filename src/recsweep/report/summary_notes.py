@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from recsweep.config import WHOLE, WITH_MODEL, DatasetConfig
-from recsweep.documents import load_document
-from recsweep.errors import InputError
-from recsweep.files import counted
-from recsweep.plan import StudyPlan
+from recsweep.common.errors import InputError
+from recsweep.common.files import counted
+from recsweep.planning.plan import StudyPlan
 from recsweep.report.results import FINISHED, NOT_BEGUN, NOT_FINISHED, StudyResult
 from recsweep.report.text import short
-from recsweep.space import Choice, Parameter, QUniform, RandInt
-from recsweep.stopping import MAX_EVALS
+from recsweep.search.stopping import MAX_EVALS
+from recsweep.sweeps.config import WHOLE, WITH_MODEL, DatasetConfig
+from recsweep.sweeps.documents import load_document
+from recsweep.sweeps.space import Choice, Parameter, QUniform, RandInt
 
 NO_FILTERS = frozenset(
     {"name", "path", "user_field", "item_field", "time_field", "rating_field", "columns", "split"}

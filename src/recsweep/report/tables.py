@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from recsweep.escape import for_terminal
-from recsweep.plan import StudyPlan
+from recsweep.common.escape import for_terminal
+from recsweep.planning.plan import StudyPlan
 from recsweep.recbole_api import catalog
 from recsweep.report.results import FINISHED, NOT_BEGUN, StudyResult
 from recsweep.report.summary_notes import data_of, filters_of, split_of

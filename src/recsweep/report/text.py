@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from recsweep.escape import for_terminal
+from recsweep.common.escape import for_terminal
 from recsweep.study import Trial
 
 

@@ -15,9 +15,9 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage, RDBStorage
 
-from recsweep.address import FORMS, AddressError, StoreAddress
-from recsweep.errors import InputError, StoreUnavailable, UserError
-from recsweep.masking import mask
+from recsweep.common.address import FORMS, AddressError, StoreAddress
+from recsweep.common.errors import InputError, StoreUnavailable, UserError
+from recsweep.common.masking import mask
 from recsweep.study.backend import Backend
 from recsweep.study.generic import Generic
 from recsweep.study.journal import WholeJournal

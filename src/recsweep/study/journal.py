@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import get_lock_file
 
-from recsweep.errors import StoreDamaged, UserError
+from recsweep.common.errors import StoreDamaged, UserError
 
 _LAST_LINE = 1 << 16
 _FIRST = b'{"op_code"'

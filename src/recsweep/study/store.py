@@ -13,9 +13,9 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
-from recsweep.address import AddressError, StoreAddress
-from recsweep.errors import InputError, StudyChanged, StudyForeign
-from recsweep.files import canonical_json
+from recsweep.common.address import AddressError, StoreAddress
+from recsweep.common.errors import InputError, StudyChanged, StudyForeign
+from recsweep.common.files import canonical_json
 from recsweep.study.database import Patience, open_backend, store_errors
 from recsweep.study.study import Study
 

@@ -12,10 +12,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
-from recsweep.errors import StoreDamaged, SweepPaused
-from recsweep.files import to_plain
-from recsweep.owner import Owner
-from recsweep.space import Params, Space
+from recsweep.common.errors import StoreDamaged, SweepPaused
+from recsweep.common.files import to_plain
+from recsweep.common.owner import Owner
 from recsweep.study.backend import Backend, Change, Slot
 from recsweep.study.database import Patience
 from recsweep.study.trial import (
@@ -31,6 +30,7 @@ from recsweep.study.trial import (
     owner_alive,
 )
 from recsweep.study.wholeness import check_study
+from recsweep.sweeps.space import Params, Space
 
 STALE_AFTER_SECONDS = 90.0
 """A running trial whose process cannot be seen from here is given up after this long without a

@@ -11,9 +11,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from recsweep.owner import Owner
-from recsweep.space import Choice, LogUniform, Params, QUniform, RandInt
+from recsweep.common.owner import Owner
 from recsweep.study.wholeness import check_trial
+from recsweep.sweeps.space import Choice, LogUniform, Params, QUniform, RandInt
 
 # Failures that do not count: the slot goes back.
 INTERRUPTED, DUPLICATE = "interrupted", "duplicate"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
-from recsweep.address import StoreAddress
-from recsweep.errors import StoreDamaged, UserError
+from recsweep.common.address import StoreAddress
+from recsweep.common.errors import StoreDamaged, UserError
 
 _SQLITE = b"SQLite format 3\0"
 _DAMAGE = ("malformed", "file is not a database", "database corruption", "invalid page", "is corrupted")

@@ -1,0 +1,163 @@
+"""The error tree. A message says which rule was broken, by which value, and how to fix it.
+
+RecsweepError
+├── UserError (exit 2)         the user can fix it
+│   ├── InputError             a file or an option: ``FILE:LINE:COLUMN: problem; fix``
+│   ├── StudyChanged           the config no longer matches the study in the store
+│   ├── StudyForeign           another program made the study of that name
+│   ├── StoreDamaged           the store is not whole
+│   └── UnsupportedEnvironment a library in a version that is known to give wrong results
+├── SweepPaused (exit 3)       not a trial's fault; run again later, nothing is lost
+│   ├── StoreUnavailable       the store cannot be reached or written
+│   └── StudyPaused            one study cannot go on; others can
+│       └── LimitReached       a limit of time has ended it before its first trial
+├── StudiesFailed (exit 1)     the end of a sweep in which some studies came to no end; lists them
+├── EngineStateError (exit 1)  a search library did not leave the state that we read
+├── SplitMismatch (exit 1)     a split does not hold the rows that were checked
+└── TrialError                 a trial's own fault: recorded with its reason, the study goes on
+    ├── TrialDiverged          NaN or infinite loss or score
+    ├── TrialPruned            too poor to go on; recorded with its best until then
+    └── TrialStopped           told to stop (its slot goes back)
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+from recsweep.common.escape import for_terminal
+from recsweep.common.masking import mask
+
+EXIT_BUG = 1
+EXIT_USER = 2
+EXIT_PAUSED = 3
+
+
+class RecsweepError(Exception):
+    """Root of every error that recsweep raises on purpose. Its text is masked."""
+
+    exit_code = EXIT_BUG
+
+    def __str__(self) -> str:
+        """One line without secrets; what it quotes is no command to a terminal."""
+        return for_terminal(mask(super().__str__()))
+
+
+class UserError(RecsweepError):
+    """Something that the user can fix: ``what; why; what to do``."""
+
+    exit_code = EXIT_USER
+
+
+class InputError(UserError):
+    """Bad input, with its place: ``FILE:LINE:COLUMN: problem; fix``.
+
+    Args:
+        source: the file, or the option that carried the value (``--max-evals``).
+        problem: the rule and the value that broke it.
+        fix: what to do about it.
+        line: 1-based line, None where the source has no lines.
+        column: 1-based column.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        problem: str,
+        fix: str,
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
+        self.source, self.line, self.column = str(source), line, column
+        self.problem, self.fix = problem, fix
+        place = self.source if line is None else f"{self.source}:{line}:{column or 1}"
+        super().__init__(f"{place}: {problem}; {fix}")
+
+
+class StudyChanged(UserError):
+    """The study in the store was made from another definition."""
+
+
+class StudyForeign(UserError):
+    """The study in the store was made by something else: its trials are none of ours."""
+
+
+class StoreDamaged(UserError):
+    """The store is not whole: a file that was cut off, an attribute that was overwritten."""
+
+
+class UnsupportedEnvironment(UserError):
+    """A library is in a version with which results would be wrong or impossible."""
+
+
+class SweepPaused(RecsweepError):
+    """Not the fault of a trial. The sweep stops, no budget is burned, a re-run goes on."""
+
+    exit_code = EXIT_PAUSED
+
+
+class StoreUnavailable(SweepPaused):
+    """The store cannot be reached, read or written."""
+
+
+class StudyPaused(SweepPaused):
+    """One study cannot go on, which is no trial's fault. The other studies can."""
+
+
+class LimitReached(StudyPaused):
+    """A limit of time has ended a study before its first trial."""
+
+
+class StudiesFailed(RecsweepError):
+    """Some studies of a sweep came to no end. Each was told of, and its traceback kept."""
+
+    def __init__(self, message: str, listed: Sequence[str] = (), exit_code: int = EXIT_BUG) -> None:
+        super().__init__(message)
+        self.listed, self.exit_code = listed, exit_code
+
+    def __str__(self) -> str:
+        """The message, and a line for each study."""
+        return "\n  ".join([super().__str__(), *(str(RecsweepError(line)) for line in self.listed)])
+
+
+class EngineStateError(RecsweepError):
+    """A search library did not leave behind the state that we read from it."""
+
+
+class SplitMismatch(RecsweepError):
+    """A prepared split does not hold the interactions that were read and checked."""
+
+
+class TrialError(RecsweepError):
+    """One trial failed; its reason is recorded and the study goes on."""
+
+
+class TrialDiverged(TrialError):
+    """The loss or the validation score became NaN or infinite."""
+
+
+class TrialPruned(TrialError):
+    """The pruner ended the trial; the message says when and why."""
+
+
+class TrialStopped(TrialError):
+    """The trial was told to stop from outside; it is not counted."""
+
+
+_DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
+# torch's writer does not say that the disk is full, only that it could not write on.
+_DISK_MESSAGES = ("inline_container.cc", "PytorchStreamWriter failed", "No space left", "disk is full")
+
+
+def disk_trouble(error: BaseException) -> SweepPaused | None:
+    """A pause, where the error is a disk that cannot be written; None for any other error."""
+    text = (str(error).splitlines() or [""])[0]
+    if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
+        text = f"{error.filename or 'a file'}: {error.strerror}"
+    elif not (isinstance(error, OSError | RuntimeError) and any(m in str(error) for m in _DISK_MESSAGES)):
+        return None
+    return SweepPaused(
+        f"the disk cannot be written; {text}; "
+        "free some space and run the same command again, no trial is lost"
+    )

@@ -1,0 +1,130 @@
+"""Every output name in one place. Nothing here makes a folder or reads a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from recsweep.common.address import StoreAddress
+
+
+def is_made(store: StoreAddress) -> bool:
+    """Whether a store may be there: to open one that is not would make it."""
+    return store.file is None or store.file.is_file()
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The names below one output folder (`outputs/` by default).
+
+    Store and cache are shared by all sweeps; what is made for one sweep lies in folders of its name, so
+    that a second sweep replaces nothing.
+    """
+
+    root: Path
+    sweep: str
+    study_name: str | None = None
+    """The name of a study that has another than its own: its files lie apart from those of its model."""
+
+    @property
+    def database(self) -> Path:
+        return self.root / "recsweep.db"
+
+    @property
+    def storage_url(self) -> StoreAddress:
+        """Address of the default store, whose folder is made with it."""
+        return StoreAddress(f"sqlite:///{self.database}", makes_folder=True)
+
+    @property
+    def cache(self) -> Path:
+        """Prepared data sets, one folder per content hash."""
+        return self.root / "cache"
+
+    @property
+    def scratch(self) -> Path:
+        """What processes write for a moment, one folder each."""
+        return self.root / "scratch"
+
+    @property
+    def logs(self) -> Path:
+        """The logs of the sweep."""
+        return self.root / "logs" / self.sweep
+
+    def prepared(self, dataset: str) -> Path:
+        """What `recsweep prepare` found in a data set, and where it is cached."""
+        return self.root / "prepared" / self.sweep / f"{dataset}.yaml"
+
+    def _of_study(self, folder: Path, dataset: str, model: str, phase: str | None) -> Path:
+        folder = folder / dataset / model / phase if phase else folder / dataset / model
+        # A name may hold what no folder can be named: `sweep/dataset/model/phase` is one.
+        return folder / f"study-{quote(self.study_name, safe='')}" if self.study_name else folder
+
+    def study(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        """The files of a study; `phase`: of a phase before the model's last one."""
+        return self._of_study(self.results, dataset, model, phase)
+
+    def best_result(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        return self.study(dataset, model, phase) / "best_result.yaml"
+
+    def best_config(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        return self.study(dataset, model, phase) / "best_config.yaml"
+
+    def best_params(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        return self.study(dataset, model, phase) / "best_params.json"
+
+    def trials(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        return self.study(dataset, model, phase) / "trials.csv"
+
+    def study_results(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        """Every trial with all that the store knows of it."""
+        return self.study(dataset, model, phase) / "study_results.json"
+
+    def pareto(self, suffix: str, dataset: str, model: str, phase: str | None = None) -> Path:
+        """The trials that no other one betters in every objective; `suffix` is csv or md."""
+        return self.study(dataset, model, phase) / f"pareto.{suffix}"
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results" / self.sweep
+
+    @property
+    def all_plots(self) -> Path:
+        return self.root / "plots" / self.sweep
+
+    def plots(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        """The pictures of a study."""
+        return self._of_study(self.all_plots, dataset, model, phase)
+
+    def summary(self, suffix: str) -> Path:
+        """The table of best configurations; `suffix` is csv, md or tex."""
+        return self.results / f"summary.{suffix}"
+
+    def checkpoints(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        return self._of_study(self.root / "checkpoints" / self.sweep, dataset, model, phase)
+
+    def trial_checkpoints(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
+        return self.checkpoints(dataset, model, phase) / f"trial-{slot}"
+
+    def old_checkpoints(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
+        """Where earlier versions put a trial's weights, whatever sweep it was of. Only read."""
+        folder = self.root / "checkpoints" / dataset / model
+        return (folder / phase if phase else folder) / f"trial-{slot}"
+
+    @property
+    def tune_log(self) -> Path:
+        """What `recsweep tune` said, run after run."""
+        return self.logs / "tune.log"
+
+    def trial_traceback(
+        self, dataset: str, model: str, slot: int, attempt: int, phase: str | None = None
+    ) -> Path:
+        """Where a failed trial went wrong; each attempt at its slot has a file."""
+        return self._of_study(self.logs, dataset, model, phase) / f"trial-{slot}-{attempt}.traceback.txt"
+
+    def trouble(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        """Why a study came to no end."""
+        return self._of_study(self.logs, dataset, model, phase) / "trouble.traceback.txt"
+
+    def worker_log(self, dataset: str, model: str, worker: int) -> Path:
+        return self._of_study(self.logs, dataset, model, None) / f"worker-{worker}.log"

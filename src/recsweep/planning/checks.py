@@ -1,0 +1,195 @@
+"""A sweep against what RecBole knows: its metrics, its models and what they read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from recsweep.common.files import to_plain
+from recsweep.planning.setting_checks import check_settings
+from recsweep.recbole_api import catalog
+from recsweep.sweeps import hints
+from recsweep.sweeps.config import SECONDS, ModelConfig, TrainingConfig
+from recsweep.sweeps.documents import Document, nearest
+from recsweep.sweeps.loading import Sweep
+from recsweep.sweeps.space import Choice, mixed
+
+
+def check_sweep(sweep: Sweep) -> None:
+    """Look at everything that can be wrong without its data.
+
+    Raises:
+        InputError: what RecBole does not know, a parameter that a model never reads, defaults outside
+            their space, conditions that cannot hold.
+    """
+    _check_metrics(sweep)
+    for name, model in single_models(sweep):
+        document = sweep.model_documents[name]
+        _check_model(model, document)
+        check_settings(model, document)
+        _check_phases(model, document)
+        _check_precision(model, document, sweep.config.training)
+        _check_order(model, sweep)
+
+
+def single_models(sweep: Sweep) -> Iterator[tuple[str, ModelConfig]]:
+    """Every model that a sweep trains, by the name of its file."""
+    for name, model in sweep.models.items():
+        yield from (sweep.variants.get(name) or {name: model}).items()
+
+
+def _check_metrics(sweep: Sweep) -> None:
+    known = catalog.metrics()
+    evaluation = sweep.config.evaluation
+    if evaluation.metric_name.lower() not in known:
+        raise sweep.error(
+            ("evaluation", "metric"),
+            f"unknown metric `{evaluation.metric_name}`",
+            _known_metric(evaluation.metric_name),
+        )
+    for position, objective in enumerate(evaluation.objectives):
+        metric = objective.split("@")[0]
+        if objective != SECONDS and metric.lower() not in known:
+            raise sweep.error(
+                ("evaluation", "objectives", position), f"unknown metric `{metric}`", _known_metric(metric)
+            )
+    for position, name in enumerate(evaluation.metrics):
+        if name.lower() not in known:
+            raise sweep.error(
+                ("evaluation", "metrics", position), f"unknown metric `{name}`", _known_metric(name)
+            )
+    for position, cutoff in enumerate(evaluation.topk):
+        if cutoff < 1:
+            raise sweep.error(
+                ("evaluation", "topk", position), f"a cut-off must be >= 1, but got {cutoff}", "use 10"
+            )
+
+
+def _known_metric(name: str) -> str:
+    """A fix that names a metric that RecBole has."""
+    return hints.metric(name) or nearest(name, catalog.metrics())
+
+
+def _check_order(model: ModelConfig, sweep: Sweep) -> None:
+    if catalog.models()[model.model] != "sequential":
+        return
+    for name, dataset in sweep.datasets.items():
+        if dataset.split.order != "time":
+            raise sweep.dataset_documents[name].error(
+                ("split", "order"),
+                f"{model.model} learns from sequences, which need `order: time`",
+                "use `order: time`, or leave the model out",
+            )
+
+
+def _check_model(model: ModelConfig, document: Document) -> None:
+    if model.model not in catalog.models():
+        raise document.error(
+            ("model",), f"RecBole has no model `{model.model}`", nearest(model.model, catalog.models())
+        )
+    searchable = catalog.searchable(model.model)
+    for name, parameter in model.space.items():
+        if isinstance(parameter, Choice) and (problem := mixed(parameter.values)):
+            raise document.error(("space", name, "values"), problem, "write all of them as one kind")
+        _check_known(model, document, ("space", name), searchable)
+        _check_conditions(model, document, name)
+        if name not in model.defaults:
+            published = catalog.published_defaults(model.model).get(name)
+            hint = f" (RecBole ships {published})" if published is not None else ""
+            raise document.error(
+                ("space", name), f"`{name}` has no default", f"add `{name}:` to `defaults`{hint}", at_key=True
+            )
+        if not parameter.contains(model.defaults[name]):
+            raise document.error(
+                ("defaults", name),
+                f"the default {to_plain(model.defaults[name])!r} of `{name}` lies outside its space",
+                "widen the space, so that trial number one is a point of it",
+            )
+    for name in model.defaults:
+        if name not in model.space:
+            raise document.error(
+                ("defaults", name),
+                f"`{name}` is not searched",
+                "move it to `fixed`, or add it to `space`",
+                at_key=True,
+            )
+    for name in model.fixed:
+        if name in model.space:
+            raise document.error(("fixed", name), f"`{name}` is searched too", "drop one", at_key=True)
+        _check_known(model, document, ("fixed", name), catalog.fixable(model.model))
+
+
+def _check_conditions(model: ModelConfig, document: Document, name: str) -> None:
+    """What a parameter depends on must be searched, have an end, and not depend on it in turn."""
+    for parent, wanted in (model.space[name].when or {}).items():
+        place = ("space", name, "when", parent)
+        others = [other for other in model.space if other != name]
+        if parent not in others:
+            raise document.error(
+                place, f"`{parent}` is no other parameter of the space", nearest(parent, others), at_key=True
+            )
+        if math.isinf(model.space[parent].size):
+            raise document.error(
+                place, f"`{parent}` is continuous", "depend on a choice, quniform or randint", at_key=True
+            )
+        for value in wanted if isinstance(wanted, tuple) else (wanted,):
+            if not model.space[parent].contains(value):
+                raise document.error(place, f"`{parent}` is never {value!r}", "use one of its values")
+    ancestors: set[str] = set()
+    pending = [name]
+    while pending:
+        parents = set(model.space[pending.pop()].when or {}) - ancestors
+        ancestors |= parents
+        pending += parents & model.space.keys()
+    if name in ancestors:
+        raise document.error(
+            ("space", name, "when"), f"`{name}` depends on itself", "take one condition away", at_key=True
+        )
+
+
+def _check_phases(model: ModelConfig, document: Document) -> None:
+    for phase, names in model.phases.items():
+        for position, name in enumerate(names):
+            if name not in model.space:
+                raise document.error(
+                    ("phases", phase, position), f"`{name}` is not in the space", nearest(name, model.space)
+                )
+
+
+def _check_precision(model: ModelConfig, document: Document, training: TrainingConfig) -> None:
+    """RecBole clips gradients while they are scaled for float16, and so to next to nothing."""
+    if training.precision == "float32" or training.device == "cpu":
+        return
+    for part in ("space", "fixed"):
+        if getattr(model, part).get("clip_grad_norm") is not None:
+            raise document.error(
+                (part, "clip_grad_norm"),
+                "RecBole clips wrongly with `training.precision: mixed` on a GPU",
+                "use `precision: float32`, or leave out `clip_grad_norm`",
+                at_key=True,
+            )
+
+
+def _check_known(
+    model: ModelConfig, document: Document, place: tuple[str, str], known: frozenset[str]
+) -> None:
+    """Whether a setting of a model file is one that the model reads, and that is the model's own."""
+    part, name = place
+    if name in known:
+        return
+    shared = name in catalog.data_keys() or name in catalog.RESERVED_KEYS
+    if shared:
+        whose = "every trial of a study" if part == "space" else "every model of a sweep"
+        ours = hints.ours(name)
+        fix = f"set {ours}" if ours else "drop it; no key of the sweep or data set file changes it"
+        if ours and part == "space":
+            fix += ", and make one sweep for each value"
+        problem = f"`{name}` is the same for {whose}"
+    elif name in catalog.TRAINING_KEYS and not catalog.learns(model.model):
+        problem = f"{model.model} is trained by no gradient, and never reads `{name}`"
+        fix = (
+            f"drop it; {model.model} reads {', '.join(sorted(catalog.parameters(model.model))) or 'nothing'}"
+        )
+    else:
+        problem, fix = f"{model.model} never reads `{name}`", nearest(name, known)
+    raise document.error(place, problem, fix, at_key=True)

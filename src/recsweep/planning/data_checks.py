@@ -1,0 +1,227 @@
+"""What the models of a sweep need of its data sets: labels, item features, a graph, times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from recsweep.common.errors import InputError
+from recsweep.datasets.check import Checked, DataFiles
+from recsweep.datasets.header import read_header
+from recsweep.planning.checks import single_models
+from recsweep.planning.setting_checks import possible
+from recsweep.recbole_api import negatives
+from recsweep.recbole_api.needs import GRAPH, LABEL, needs, unusable
+from recsweep.recbole_api.settings import columns, gives_labels
+from recsweep.sweeps.config import DatasetConfig, ModelConfig
+from recsweep.sweeps.documents import Document, nearest
+from recsweep.sweeps.loading import Sweep
+
+_DRAW = "`train_neg_sample_args: {distribution: uniform, sample_num: 1}`"
+
+
+def check_needs(sweep: Sweep, files: Mapping[str, DataFiles]) -> None:
+    """Look at every model on every data set, before anything is trained.
+
+    Args:
+        files: of each data set by its name.
+
+    Raises:
+        InputError: a model that cannot be used here, or that needs what a data set lacks.
+    """
+    for name, model in single_models(sweep):
+        reason = unusable(model.model)
+        if reason is not None:
+            raise sweep.model_documents[name].error(
+                ("model",), f"{model.model} {reason}", "leave the model out", at_key=True
+            )
+    for name, dataset in sweep.datasets.items():
+        data = _Data(name, dataset, sweep.dataset_documents[name], files[name])
+        _check_roles(data)
+        for own, model in single_models(sweep):
+            _check_model(data, model, sweep.model_documents[own])
+
+
+@dataclass(frozen=True)
+class _Data:
+    """A data set as its files' headers have it."""
+
+    name: str
+    config: DatasetConfig
+    document: Document
+    files: DataFiles
+
+    @cached_property
+    def columns(self) -> dict[str, list[str]]:
+        """What is loaded, by suffix."""
+        return columns(self.config)
+
+    def types(self, suffix: str) -> dict[str, str]:
+        """Types of the loaded columns of a file; empty where there is none (which `check_data` says)."""
+        path = self.files.folder / f"{self.files.folder.name}.{suffix}"
+        if suffix not in self.columns or not path.is_file():
+            return {}
+        return {name: kind for name, kind in read_header(path).items() if name in self.columns[suffix]}
+
+    def there(self, suffix: str) -> str:
+        """Where a file lies, if it is not there: ", and there is no file …"."""
+        path = self.files.folder / f"{self.files.folder.name}.{suffix}"
+        return "" if path.is_file() else f", and there is no file {path}"
+
+    def adding(self, more: Mapping[str, list[str]]) -> str:
+        """How to load more columns."""
+        own = {} if self.config.columns else {"inter": self.columns["inter"]}
+        keys = ", ".join(f"{suffix}: [{', '.join(names)}]" for suffix, names in {**own, **more}.items())
+        return f"add `{keys}` to `columns`" if self.config.columns else f"set `columns: {{{keys}}}`"
+
+    def error(self, key: str, problem: str, fix: str) -> InputError:
+        return self.document.error((key,), problem, fix)
+
+
+def _check_roles(data: _Data) -> None:
+    """Columns that the data set file gives a part to are loaded, and have the type for it."""
+    everywhere = {name: kind for suffix in data.columns for name, kind in data.types(suffix).items()}
+    inter = data.types("inter")
+    roles = [("label_threshold", name, inter, "`.inter` file") for name in data.config.label_threshold]
+    for key in ("numerical_features", "normalize"):
+        roles += [(key, name, everywhere, "data set") for name in getattr(data.config, key)]
+    for key, name, known, where in roles:
+        if name not in known:
+            raise data.error(
+                key, f"`{name}` is no loaded column of the {where}", f"{nearest(name, known)}, see `columns`"
+            )
+        if not known[name].startswith("float"):
+            raise data.error(key, f"`{name}` must be a float, but is a {known[name]}", "name another column")
+    if inter.get(LABEL, "float") != "float":
+        raise data.error(
+            "columns", f"`{LABEL}` must be a float, but is a {inter[LABEL]}", "write label:float"
+        )
+    if data.config.label_threshold and LABEL in inter:
+        raise data.error("label_threshold", f"the data have a column `{LABEL}` already", "keep one of them")
+
+
+def _check_model(data: _Data, model: ModelConfig, document: Document) -> None:
+    needed = needs(model.model)
+    if needed.labels:
+        _check_labels(data, model, document)
+    if needed.graph:
+        _check_graph(data, model)
+    if needed.item_columns:
+        _check_item_columns(data, model, document, needed.item_columns, needed.types)
+    if needed.numbers:
+        _check_numbers(data, model)
+    inter = data.columns.get("inter", [])
+    wanted = {
+        "inter_matrix_type": ("rating", data.config.rating_field),
+        "time-aware": (True, data.config.time_field),
+    }
+    for setting, (value, column) in wanted.items():
+        if value in possible(model, setting) and column not in inter:
+            raise data.error(
+                "columns",
+                f"{model.model} with `{setting}: {value}` needs `{column}`, which is not loaded",
+                f"add `{column}` to `columns.inter`",
+            )
+
+
+def _check_labels(data: _Data, model: ModelConfig, document: Document) -> None:
+    """A task of telling 1 from 0 has both: in the data, or because negatives are drawn."""
+    given = model.fixed.get(negatives.KEY)
+    draws = bool(given) or (negatives.KEY not in model.fixed and needs(model.model).own_negatives)
+    if gives_labels(data.config):
+        if given:
+            raise document.error(
+                ("fixed", negatives.KEY),
+                f"drawn negatives would take the place of the labels of {data.document.path}",
+                "drop it, or the labels",
+                at_key=True,
+            )
+    elif not draws:
+        raise document.error(
+            ("fixed", negatives.KEY),
+            f"{model.model} learns from rows labelled 1 and 0, but {data.document.path} labels none, "
+            "and no negatives are drawn",
+            f"add {_DRAW} to `fixed`, or `label_threshold: {{{data.config.rating_field}: 4}}` to the data",
+            at_key=True,
+        )
+
+
+def check_labels(sweep: Sweep, name: str, checked: Checked) -> None:
+    """See that the labels of a data set are not all the same, where a model learns from them.
+
+    Raises:
+        InputError: they are, and the model draws no negatives.
+    """
+    labels, dataset = checked.labels, sweep.datasets[name]
+    learners = [model.model for _, model in single_models(sweep) if needs(model.model).labels]
+    if labels is None or not learners or (labels.ones and labels.zeros):
+        return
+    raise sweep.dataset_documents[name].error(
+        ("label_threshold",) if dataset.label_threshold else ("columns",),
+        f"of {labels.ones + labels.zeros} interactions {labels.ones} are labelled 1 and {labels.zeros} are "
+        f"labelled 0; {', '.join(learners)} would have nothing to tell apart",
+        "choose another threshold" if dataset.label_threshold else f"drop the column, and draw by {_DRAW}",
+    )
+
+
+def _check_graph(data: _Data, model: ModelConfig) -> None:
+    """The graph's files are loaded, with the columns that RecBole reads."""
+    wanted = {
+        suffix: [data.config.item_field, *names] if suffix == "link" else list(names)
+        for suffix, names in GRAPH.items()
+    }
+    for suffix, names in wanted.items():
+        missing = [name for name in names if name not in data.columns.get(suffix, [])]
+        if missing:
+            raise data.error(
+                "columns",
+                f"{model.model} learns from a knowledge graph; `columns` does not load `{missing[0]}` of "
+                f"`.{suffix}`{data.there(suffix)}",
+                f"{data.adding(wanted)}, or leave the model out",
+            )
+        for name, kind in data.types(suffix).items():
+            if name in names and kind != "token":
+                raise data.error(
+                    "columns", f"`{name}` must be a token, but is a {kind}", f"write {name}:token"
+                )
+
+
+def _check_item_columns(
+    data: _Data, model: ModelConfig, document: Document, setting: str, types: tuple[str, ...]
+) -> None:
+    """The item columns that a model reads are loaded, and have a type that it can take."""
+    place = next(((part, setting) for part in ("fixed", "space") if setting in getattr(model, part)), None)
+    known = {name: kind for name, kind in data.types("item").items() if name != data.config.item_field}
+    usable = [name for name, kind in known.items() if kind in types]
+    for value in possible(model, setting):
+        for name in [value] if isinstance(value, str) else value:
+            if known.get(name) in types:
+                continue
+            kind = " or ".join(types)
+            problem = f"{model.model} reads the item column `{name}` (`{setting}`)"
+            if name in known:
+                problem += f", which must be a {kind}, but is a {known[name]}"
+            elif not known:
+                raise data.error(
+                    "columns",
+                    f"{problem}, but no column of the `.item` file is loaded{data.there('item')}",
+                    data.adding({"item": [data.config.item_field, name]}),
+                )
+            else:
+                problem += ", which `columns.item` does not load"
+            fix = f"set `{setting}` in `fixed` to columns such as {usable[0]}" if usable else f"load a {kind}"
+            raise document.error(place or ("fixed",), problem, fix)
+
+
+def _check_numbers(data: _Data, model: ModelConfig) -> None:
+    """DSSM counts every number of users and items as a feature, and embeds the numerical features alone."""
+    for suffix in ("user", "item"):
+        for name, kind in data.types(suffix).items():
+            if kind.startswith("float") and name not in data.config.numerical_features:
+                raise data.error(
+                    "columns",
+                    f"{model.model} counts `{name}` of `.{suffix}` as a feature, but it is none of the "
+                    "`numerical_features`",
+                    f"add `{name}` to `numerical_features`, or drop it from `columns`",
+                )

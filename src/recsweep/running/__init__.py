@@ -1,0 +1,1 @@
+"""Studies being worked on: supervisor, workers, sessions."""

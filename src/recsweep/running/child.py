@@ -1,0 +1,140 @@
+"""A worker process from its first line to its last, as its supervisor starts it.
+
+torch is imported only after its settings are made, and never in the parent, which imports this file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsweep.common import errors, scratch
+from recsweep.common.errors import RecsweepError, UserError, disk_trouble
+from recsweep.common.interrupts import leave_to_parent
+from recsweep.common.masking import mask, mask_traceback
+from recsweep.common.owner import Owner
+
+if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_collections`
+    from recsweep.running.events import Broken, Event
+    from recsweep.running.worker import Worker
+
+
+def child_main(pipe: Connection, parent: Owner, log: str, threads: int, temporary: str) -> None:
+    """A worker process from its first line to its last. Imports torch only after its settings."""
+    _die_with(parent.pid)
+    leave_to_parent()
+    _redirect(log)
+    try:
+        with scratch.used(Path(temporary)):
+            with _without_collections():
+                worker = _make_worker(pipe, replace(parent, worker=os.getpid()), threads)
+            _serve(pipe, worker)
+    except Exception as caught:
+        error = disk_trouble(caught) or caught
+        if not isinstance(error, RecsweepError):
+            message = mask(f"{type(error).__name__}: {error} (traceback in {log})")
+        else:
+            message = str(error)
+        sys.stderr.write(mask_traceback(caught))
+        kind = type(error).__name__ if isinstance(error, RecsweepError) else "bug"
+        from recsweep.running.events import Broken
+
+        with suppress(OSError):  # nobody listens any more
+            pipe.send(Broken(kind, message, mask_traceback(error)))
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Imports make a million objects and little garbage, for which Python would look again and again.
+
+    What they made stays until the process ends, so no later collection looks through it either.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _make_worker(pipe: Connection, owner: Owner, threads: int) -> Worker:
+    import torch
+    from tqdm import tqdm
+
+    from recsweep.running.events import Started
+
+    tqdm.set_lock(threading.RLock())  # its own would be a semaphore that outlives a killed worker
+    torch.set_num_threads(threads)
+    with suppress(OSError):  # the parent went on without this worker; its end of the pipe will tell
+        pipe.send(Started(torch.cuda.device_count()))  # counts without taking memory of any
+
+    from recsweep.running.worker import Worker
+
+    return Worker(owner, lambda event: _tell(pipe, event), lambda: False)
+
+
+def _tell(pipe: Connection, event: Event) -> None:
+    """Tell the supervisor, and the worker's own log."""
+    from recsweep.running.events import said
+
+    if text := said(event):
+        with suppress(OSError):  # a full disk: what it is to do with a trial is decided elsewhere
+            sys.stdout.write(f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
+            sys.stdout.flush()
+    pipe.send(event)
+
+
+def _serve(pipe: Connection, worker: Worker) -> None:
+    while True:
+        try:
+            operation, plan, seat = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        if operation == "search":
+            worker.search(plan, seat)
+        elif operation == "evaluate":
+            worker.evaluate(plan, seat)
+
+
+def _redirect(log: str) -> None:
+    """What RecBole and HyperOpt print goes to the worker's log."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(handle, stream)
+    os.close(handle)
+
+
+def _die_with(parent: int) -> None:
+    """End when the parent ends, however it ended."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def error_of(broken: Broken) -> Exception:
+    """A worker's error on this side; one about input carries its place in its message already."""
+    known = getattr(errors, broken.kind, None)
+    kind = known if isinstance(known, type) and issubclass(known, RecsweepError) else RecsweepError
+    error = (UserError if issubclass(kind, errors.InputError) else kind)(broken.message)
+    if broken.traceback:
+        error.add_note(f"In the worker:\n{broken.traceback}")
+    return error

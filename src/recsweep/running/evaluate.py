@@ -1,0 +1,83 @@
+"""Test once: only a closed study's winner ever meets the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import torch
+
+from recsweep.common.errors import RecsweepError
+from recsweep.common.files import to_plain
+from recsweep.datasets.prepare import prepare
+from recsweep.planning.plan import StudyPlan
+from recsweep.search.limits import closed
+from recsweep.study import TEST_ATTRIBUTE, Store, Study, Trial, best
+from recsweep.training import training
+
+
+def winner(plan: StudyPlan, study: Study) -> Trial | None:
+    """The best counted trial; ties go to the lower slot."""
+    return best(study.results(), maximize=plan.maximize)
+
+
+def evaluate_winner(
+    plan: StudyPlan, study: Study, store: Store, device: torch.device, note: Callable[[str], None]
+) -> dict[str, float]:
+    """Restore or retrain the winner of a closed study and evaluate it on the test split, once.
+
+    Raises:
+        RecsweepError: the study is not closed, or nothing in it succeeded.
+    """
+    if closed(plan, study, store) is None:
+        raise RecsweepError(f"study {plan.name} is not closed; its test split stays unseen until it is")
+    trial = winner(plan, study)
+    if trial is None or trial.seed is None:
+        raise RecsweepError(f"study {plan.name} has no winner; no trial succeeded")
+    known = study.test_metrics(trial)
+    if known is not None:
+        return known
+    settings = plan.settings(trial.params, trial.seed)
+    split = prepare(settings, plan.files, plan.outputs.cache).split
+    state, source = _restore(plan, trial, settings), "restored"
+    if state is None:
+        note(
+            f"{plan.label}: no checkpoint of trial {trial.slot} is left; training it again for the test split"
+        )
+        state, source = training.train(settings, split, device).best, "retrained"
+    metrics = training.evaluate(settings, split, device, state)
+    study.set_attribute(
+        TEST_ATTRIBUTE,
+        {
+            "trial_id": trial.id,
+            "slot": trial.slot,
+            "metrics": metrics,
+            "weights": source,
+            "evaluated_at": datetime.now().isoformat(timespec="seconds"),
+        },
+    )
+    return metrics
+
+
+def _restore(plan: StudyPlan, trial: Trial, settings: dict[str, Any]) -> dict[str, Any] | None:
+    dataset, model, phase = plan.place
+    slot, outputs = trial.slot, plan.outputs
+    if trial.inherited:  # its weights are where it was trained, under the study's own name
+        slot, phase = trial.inherited["slot"], trial.inherited["phase"]
+        outputs = replace(outputs, study_name=None)
+    for folder in (
+        outputs.trial_checkpoints(dataset, model, slot, phase),
+        outputs.old_checkpoints(dataset, model, slot, phase),
+    ):
+        state = training.load_checkpoint(folder)
+        # A folder of that name may hold the weights of another study's trial.
+        if state is not None and _deciding(state.get("config") or {}) == _deciding(to_plain(settings)):
+            return state
+    return None
+
+
+def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that weights depend on."""
+    return {name: value for name, value in settings.items() if name != "eval_batch_size"}

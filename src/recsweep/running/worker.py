@@ -1,0 +1,130 @@
+"""A worker: a warm process that takes slots and trains them until none is left.
+
+It prepares a data set once and keeps it. Whatever a trial does wrong becomes a result with its
+reason; what is not a trial's fault (disk full, store unreachable) ends the worker, not the trial.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from recsweep.common.address import StoreAddress
+from recsweep.common.devices import resolve_device
+from recsweep.common.errors import RecsweepError, disk_trouble
+from recsweep.common.owner import Owner
+from recsweep.datasets.prepare import Prepared, prepare
+from recsweep.planning.plan import StudyPlan
+from recsweep.running import gpu_memory
+from recsweep.running.evaluate import evaluate_winner
+from recsweep.running.events import (
+    Evaluated,
+    Event,
+    Idle,
+    Note,
+    Ready,
+)
+from recsweep.running.gpus import Seat
+from recsweep.running.session import StudySession
+from recsweep.search.engines import make_engine
+from recsweep.study import DATA_ATTRIBUTE, Store, Study
+from recsweep.sweeps.space import Params
+
+_KEPT_SPLITS = 2
+
+
+class Worker:
+    """One process's work on any number of studies.
+
+    Args:
+        owner: who answers for this worker's trials; the supervisor, which outlives it.
+        send: takes every event.
+        should_stop: asked before each claim.
+    """
+
+    def __init__(self, owner: Owner, send: Callable[[Event], None], should_stop: Callable[[], bool]) -> None:
+        self.owner, self.send, self.should_stop = owner, send, should_stop
+        self._stores: dict[StoreAddress, Store] = {}
+        self._splits: dict[str, Prepared] = {}
+        self._trials_run = 0
+        self.last_study = ""
+        """Name of the study that this worker last trained for."""
+        self.dropped = 0
+        """Results in a row that were dropped, as another process had put their slots back."""
+
+    def search(self, plan: StudyPlan, seat: Seat | None = None) -> None:
+        """Fill slots of a study until none waits, or until the seat's terms end the search.
+
+        Args:
+            seat: a GPU and the terms on which it may be used; None: the config's device, unshared.
+        """
+        device = _device(plan, seat)
+        prepared = self.prepared(plan, device)
+        study = self.study(plan)
+        if DATA_ATTRIBUTE not in study.attributes:
+            study.set_attribute(DATA_ATTRIBUTE, prepared.split.statistics)
+        session = StudySession(self, plan, study, prepared, device, seat)
+        make_engine(plan.sweep.search.engine).search(session)
+        gpu_memory.release(device)  # for those that train on while this worker waits
+        self.send(Idle(retired=session.retired))
+
+    def evaluate(self, plan: StudyPlan, seat: Seat | None = None) -> None:
+        """Evaluate the winner of a closed study on the test split."""
+        device = _device(plan, seat)
+        study, store = self.study(plan), self.store(plan)
+        try:
+            metrics = evaluate_winner(plan, study, store, device, lambda text: self.send(Note(text)))
+        except Exception as error:
+            if isinstance(error, RecsweepError) or disk_trouble(error):
+                raise
+            found = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            raise RecsweepError(f"{plan.label}: the test of the winner failed; {found}") from error
+        gpu_memory.release(device)
+        self.send(Evaluated(metrics))
+
+    def study(self, plan: StudyPlan) -> Study:
+        """The study's place in the store. One that was opened from another config is left as it is."""
+        store = self.store(plan)
+        found = store.find_study(plan.name, plan.definition)
+        return found or store.open_study(plan.name, plan.definition, maximize=plan.directions)
+
+    def store(self, plan: StudyPlan) -> Store:
+        """The store of a study, opened once."""
+        url, patience = plan.storage_url, plan.sweep.workers.store_patience_seconds
+        if url not in self._stores:
+            tell = lambda text: self.send(Note(text))  # noqa: E731
+            self._stores[url] = Store(url, patience, tell, wait_to_open=True)
+        return self._stores[url]
+
+    def prepared(self, plan: StudyPlan, device: torch.device, params: Params | None = None) -> Prepared:
+        """The study's data, kept from one study to the next where it is the same.
+
+        Args:
+            params: of a trial, where what a model needs depends on them.
+        """
+        started = time.perf_counter()
+        settings = plan.settings(plan.defaults if params is None else params, plan.sweep.seed)
+        found = prepare(settings, plan.files, plan.outputs.cache, self._splits)
+        self._splits.pop(found.key, None)
+        self._splits[found.key] = found  # the last one
+        while len(self._splits) > _KEPT_SPLITS:
+            self._splits.pop(next(iter(self._splits)))
+        how = "cached" if found.cached else f"made in {time.perf_counter() - started:.1f} s"
+        if not found.kept:
+            how += "; the cache cannot be written"
+        self.send(Ready(str(device), how))
+        return found
+
+    def count_trial(self, limit: int) -> bool:
+        """Whether the worker has run its share of trials and is to be replaced."""
+        self._trials_run += 1
+        return self._trials_run >= limit
+
+
+def _device(plan: StudyPlan, seat: Seat | None) -> torch.device:
+    device = resolve_device(seat.device if seat else plan.sweep.training.device)
+    if seat and device.type == "cuda":
+        torch.cuda.set_device(device)  # some of RecBole's models say `.cuda()`, which is the current one
+    return device

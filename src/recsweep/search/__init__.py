@@ -1,0 +1,1 @@
+"""How a study searches: engines, pruning, limits, where it starts."""

@@ -1,0 +1,171 @@
+"""What the engines share: the grid by slot, points that were not tried before, and what a search found."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from recsweep.common.files import canonical_json
+from recsweep.search.engines.base import Observation, Search, SearchState, Session
+from recsweep.sweeps import space as spaces
+from recsweep.sweeps.space import Params, Space
+
+MAX_REDRAWS = 3
+"""How often a proposal that was tried before is drawn anew, where all its parameters are discrete.
+More of it finds no more (benchmarks/search_published.py), and a model takes its time over each."""
+SEEDS = 2**31 - 1
+"""Seeds lie below this."""
+
+Draw = Callable[[int], Params]
+"""A proposal by a seed."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that a proposal follows from, besides the search."""
+
+    slot: int
+    seed: int
+    session: Session
+
+    @cached_property
+    def history(self) -> list[Observation]:
+        """Read from the store when it is asked for: a random search needs none of it."""
+        return self.session.history()
+
+    @cached_property
+    def running(self) -> list[Params]:
+        """What other workers train, likewise."""
+        return self.session.running()
+
+
+def propose(session: Session, slot: int, sampler: Callable[[Known], Draw]) -> Params:
+    """Parameters for a slot: what the search starts with, a point of the grid, or a draw of the sampler."""
+    search = session.search
+    if search.algo == "exhaustive":
+        return grid_point(search, slot)
+    fixed = search.fixed(slot)
+    if fixed is not None:
+        return fixed
+    known = Known(slot, session.proposal_seed(slot), session)
+    return untried(search.space, known, sampler(known))
+
+
+def grid_point(search: Search, slot: int) -> Params:
+    """The grid in order, but first what the search starts with."""
+    fixed = search.fixed(slot)
+    if fixed is not None:
+        return fixed
+    starts = starting_points(search)
+    index = slot - len(starts)
+    for taken in sorted({spaces.combination_index(search.space, params) for params in starts}):
+        index += taken <= index
+    return spaces.combination_at(search.space, index)
+
+
+def starting_points(search: Search) -> list[Params]:
+    """Parameters of the first slots, on which no algo decides."""
+    points: list[Params] = []
+    while (fixed := search.fixed(len(points))) is not None:
+        points.append(fixed)
+    return points
+
+
+def untried(space: Space, known: Known, draw: Draw) -> Params:
+    """A draw that nobody has tried or runs now; where there is none left to try, any.
+
+    A point with a continuous parameter counts as new. Where all draws were tried points, one of those
+    that are left is taken at random.
+    """
+    params = draw(known.seed)
+    if _is_new(space, params):
+        return params
+    tried = [observation.params for observation in known.history] + known.running
+    if not _among(space, params, tried) or _all_among(space, tried):
+        return params
+    for redraw in range(1, MAX_REDRAWS + 1):
+        params = draw((known.seed + redraw) % SEEDS)
+        if not _among(space, params, tried):
+            return params
+    if spaces.continuous(space):
+        return params
+    texts = set(map(canonical_json, tried))
+    return next(point for point in _shuffled(space, known.seed) if canonical_json(point) not in texts)
+
+
+def _is_new(space: Space, params: Params) -> bool:
+    """Whether a point is new whatever was tried."""
+    return any(math.isinf(space[name].size) for name in params)
+
+
+def _among(space: Space, params: Params, tried: list[Params]) -> bool:
+    if _is_new(space, params):
+        return False
+    # Plain equality is fast, but does not tell True from 1.
+    return any(other == params and canonical_json(other) == canonical_json(params) for other in tried)
+
+
+def _all_among(space: Space, tried: list[Params]) -> bool:
+    size = spaces.grid_size(space)
+    return len(tried) >= size and len(set(map(canonical_json, tried))) >= size
+
+
+def _shuffled(space: Space, seed: int) -> Iterator[Params]:
+    """Every combination once: from a random one on, in steps that share no factor with their number."""
+    size = int(spaces.grid_size(space))
+    generator = random.Random(seed)
+    index, step = generator.randrange(size), generator.randrange(1, size + 1)
+    while math.gcd(step, size) > 1:
+        step += 1
+    for _ in range(size):
+        yield spaces.combination_at(space, index)
+        index = (index + step) % size
+
+
+def outcome(search: Search, observation: Observation) -> tuple[float, ...] | None:
+    """The value of each objective; None where the trial came to none that can be compared."""
+    if len(search.directions) > 1:
+        values = observation.values
+    else:
+        values = () if observation.score is None else (observation.score,)
+    return values if values and all(map(math.isfinite, values)) else None
+
+
+def loss(search: Search, observation: Observation) -> float | None:
+    """What the first objective came to, such that less is better."""
+    values = outcome(search, observation)
+    if values is None:
+        return None
+    return -values[0] if search.maximize else values[0]
+
+
+@dataclass
+class Found:
+    """What a search came to in this process."""
+
+    search: Search
+    best: Observation | None = None
+    results: dict[str, float | None] = field(default_factory=dict)
+
+    def add(self, observation: Observation) -> bool:
+        """Note a result; whether it is the best so far by the first objective."""
+        # Keyed by slot: equal parameters with another seed are another result.
+        self.results[f"slot {observation.slot}: {canonical_json(observation.params)}"] = observation.score
+        if outcome(self.search, observation) is None:
+            return False
+        if self.best is not None and self._rank(observation) >= self._rank(self.best):
+            return False
+        self.best = observation
+        return True
+
+    def _rank(self, observation: Observation) -> tuple[bool, float]:
+        """A pruned trial is best only where none is complete, as in the store."""
+        value = loss(self.search, observation)
+        return observation.pruned, math.inf if value is None else value
+
+    @property
+    def state(self) -> SearchState:
+        return SearchState(dict(self.best.params) if self.best else None, self.results)

@@ -1,0 +1,30 @@
+"""Whether a study has come to its end: the limits of its plan, asked of the store."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from recsweep.planning.plan import StudyPlan
+from recsweep.search.stopping import Ended, Limits, ended_by, seconds_run
+from recsweep.study import Store, Study, Trial
+
+
+def closed(plan: StudyPlan, study: Study, store: Store) -> Ended | None:
+    """The limit that ended a study; None while there is something to run."""
+    sweep, now = plan.sweep, datetime.now()
+    limits = Limits(
+        plan.budget,
+        sweep.search.no_improvement_after,
+        sweep.search.timeout_minutes,
+        sweep.timeout_minutes,
+    )
+    trials = study.results() if limits.timeout_minutes is None else _with_running(study)
+    seconds = 0.0
+    if limits.sweep_timeout_minutes is not None:
+        studies = store.studies(f"{sweep.sweep}/")
+        seconds = seconds_run([trial for other in studies for trial in _with_running(other)], now)
+    return ended_by(trials, limits, maximize=plan.maximize, now=now, sweep_seconds=seconds)
+
+
+def _with_running(study: Study) -> list[Trial]:
+    return [*study.results(), *study.running()]

@@ -1,0 +1,290 @@
+"""Where a search starts: at the defaults, at the best of an earlier phase, at what is known to be good."""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from recsweep.common.errors import InputError, UserError
+from recsweep.common.files import counted
+from recsweep.planning.plan import StudyPlan
+from recsweep.search.limits import closed
+from recsweep.study import Store, Study, Trial, best
+from recsweep.sweeps import space as spaces
+from recsweep.sweeps.documents import load_document, nearest
+from recsweep.sweeps.space import Params
+
+STARTS = "starts"
+"""Attribute of a study: parameters of its first slots, as they were when it was opened."""
+_FILES = (".json", ".yaml", ".yml")
+
+
+def open_study(plan: StudyPlan, store: Store, *, restart: bool = False, origin: Trial | None = None) -> Study:
+    """The study in the store, made now if there is none, with what it starts from.
+
+    Args:
+        origin: the trial of an earlier phase that it inherits (`begin`).
+
+    Raises:
+        StudyChanged: the study has trials and was made from another definition.
+        UserError: where it starts, none of the phase's parameters exists.
+    """
+    if not plan.space:
+        raise UserError(
+            f"{plan.label}: there is nothing to search; none of the phase's parameters exists where it "
+            "starts; add what they depend on to the phase, or leave the phase out"
+        )
+    study = store.open_study(plan.name, plan.definition, maximize=plan.directions, restart=restart)
+    store.name_objectives(study, [objective.name for objective in plan.objectives])
+    known_good(plan, store, study)
+    if origin is not None and plan.previous is not None:
+        study.inherit(origin, plan.previous, plan.space, plan.defaults)
+    return study
+
+
+# -- phases --------------------------------------------------------------------------------------
+
+
+def begin(plan: StudyPlan, store: Store, best_params: str | None = None) -> tuple[StudyPlan, Trial | None]:
+    """A study with its start: that of a file, else the best of the phase before, else the defaults.
+
+    Args:
+        best_params: a file of parameters, or a pattern of which the newest file is taken.
+
+    Returns:
+        The study, and the trial of the phase before that it inherits.
+
+    Raises:
+        InputError: the file does not fit the model.
+        UserError: the phase before is not complete.
+    """
+    if best_params:
+        path = newest(best_params)
+        return replace(plan, start=_whole(plan, read_single(path), path)), None
+    if plan.previous is None:
+        return plan, None
+    earlier = replace(plan, phase=plan.previous, study_name=None, slots=None)
+    study = store.find_study(earlier.name)
+    if study is not None:
+        found = _winner(earlier, study, store)
+        start = {**_started_at(plan, study), **found.params}
+        return replace(plan, start=_typed(plan.model.space, start), inherits=True), found
+    path = earlier.outputs.best_params(earlier.dataset_name, earlier.model_name, earlier.phase)
+    if path.is_file():
+        return replace(plan, start=_whole(plan, read_single(path), path)), None
+    raise UserError(
+        f"{plan.label}: starts from the best of the phase {earlier.phase}, which is not in the store; "
+        f"run `recsweep tune` with --phase {earlier.phase} first, or give a file with --best-params"
+    )
+
+
+def as_begun(plan: StudyPlan, store: Store) -> StudyPlan:
+    """A study that is in the store, with the start and the slots that it has there."""
+    study = store.find_study(plan.name)
+    if study is None:
+        return plan
+    phase = study.attributes.get("definition", {}).get("phase")
+    results = study.results()
+    inherits = any(trial.inherited for trial in results)
+    begun = replace(plan, start=phase["start"] if phase else None, inherits=inherits)
+    return replace(begun, slots=max(begun.budget, 1 + max((t.slot for t in results), default=-1)))
+
+
+def _winner(earlier: StudyPlan, study: Study, store: Store) -> Trial:
+    """The best of a phase that is complete."""
+    definition = study.attributes.get("definition", {})
+    first = definition.get("phase", {}).get("start")
+    known = replace(earlier, start=first, inherits=any(trial.inherited for trial in study.results()))
+    if closed(known, study, store) is None:
+        raise UserError(
+            f"{earlier.label}: {len(study.results())} of {counted(known.budget, 'trial')} are there, and "
+            f"the next phase starts from the best of all; "
+            f"run `recsweep tune` with --phase {earlier.phase} first"
+        )
+    found = best(study.results(), maximize=earlier.maximize)
+    if found is None or found.state != "complete":
+        raise UserError(
+            f"{earlier.label}: no trial succeeded, so that the next phase has no start; "
+            "correct the cause and pass --restart, or give a file with --best-params"
+        )
+    return found
+
+
+def _started_at(plan: StudyPlan, study: Study) -> Params:
+    phase = study.attributes.get("definition", {}).get("phase")
+    return dict(phase["start"]) if phase else dict(plan.model.defaults)
+
+
+# -- known good configurations -------------------------------------------------------------------
+
+
+def known_good(plan: StudyPlan, store: Store, study: Study) -> tuple[Params, ...]:
+    """Parameters of the first slots, settled when the study is opened: later changes move nothing.
+
+    Raises:
+        InputError: a file that is not there, or that does not fit the space.
+    """
+    settled = study.attributes.get(STARTS)
+    if settled is not None and study.trials():
+        return tuple(spaces.cast(plan.space, params) for params in settled)
+    starts = list(plan.known_good)
+    for params in (*_warm(plan, store), *_transferred(plan, store)):
+        if params not in starts:
+            starts.append(params)
+    search = plan.sweep.search
+    if len(starts) > 1 or settled is not None or search.warm_start or search.transfer:
+        study.set_attribute(STARTS, starts)
+    return tuple(starts)
+
+
+def settled_starts(plan: StudyPlan, study: Study) -> tuple[Params, ...]:
+    """What `known_good` settled, for a worker."""
+    settled = study.attributes.get(STARTS)
+    return plan.known_good if settled is None else tuple(spaces.cast(plan.space, p) for p in settled)
+
+
+def check_files(plan: StudyPlan, best_params: str | None = None) -> None:
+    """Look at the files that a study starts from, before there is a store: a dry run asks for no more.
+
+    Raises:
+        InputError: one is not there, or does not fit the space.
+    """
+    names = [_filled_in(entry, plan) for entry in plan.sweep.search.warm_start]
+    for path in (plan.folder / name for name in names if name.endswith(_FILES)):
+        for params in read_params(path):
+            _whole(plan, params, path)
+    if best_params:
+        path = newest(best_params)
+        _whole(plan, read_single(path), path)
+
+
+def _warm(plan: StudyPlan, store: Store) -> Iterator[Params]:
+    for entry in plan.sweep.search.warm_start:
+        name = _filled_in(entry, plan)
+        if name.endswith(_FILES):
+            path = plan.folder / name
+            for params in read_params(path):
+                yield spaces.cast(plan.space, _whole(plan, params, path))
+            continue
+        known = _best_of(plan, store.find_study(name))
+        if known is None:
+            raise UserError(
+                f"{plan.label}: warm_start names the study {name}, of which the store has no complete trial "
+                "in this space; name one that has, or a file"
+            )
+        yield known
+
+
+def _filled_in(entry: str, plan: StudyPlan) -> str:
+    """A name with its placeholders; other braces stay as they are."""
+    known = {"dataset": plan.dataset_name, "model": plan.model_name, "phase": plan.phase}
+    return re.sub(r"\{(dataset|model|phase)\}", lambda found: known[found[1]], entry)
+
+
+def _transferred(plan: StudyPlan, store: Store) -> Iterator[Params]:
+    """The best of the same model and phase on the other data sets, in the order of the sweep."""
+    if not plan.sweep.search.transfer:
+        return
+    for dataset in plan.sweep.datasets:
+        if dataset == plan.dataset_name:
+            continue
+        other = replace(plan, dataset_name=dataset, study_name=None)
+        params = _best_of(plan, store.find_study(other.name))
+        if params is not None:
+            yield params
+
+
+def _best_of(plan: StudyPlan, study: Study | None) -> Params | None:
+    """The best parameters of another study, where they are a point of this one's space."""
+    found = best(study.results(), maximize=plan.maximize) if study is not None else None
+    if found is None:
+        return None
+    params = {**plan.defaults, **{k: v for k, v in found.params.items() if k in plan.space}}
+    if any(not plan.space[name].contains(value) for name, value in params.items()):
+        return None
+    return spaces.cast(plan.space, params)
+
+
+def _whole(plan: StudyPlan, params: Mapping[str, Any], path: Path) -> Params:
+    """The parameters of a file with the model's defaults for those that it does not name."""
+    space = plan.model.space
+    for name, value in params.items():
+        if name not in space:
+            raise InputError(path, f"{plan.model_name} does not search `{name}`", nearest(name, space))
+        if not space[name].contains(value):
+            raise InputError(
+                path,
+                f"{value!r} of `{name}` lies outside its space",
+                "widen the space, or take another value",
+            )
+    return _typed(space, {**plan.model.defaults, **params})
+
+
+def _typed(space: spaces.Space, params: Mapping[str, Any]) -> Params:
+    """Every value in its own type; those too that do not exist here, for a search may come where they do."""
+    return {name: space[name].cast(params[name]) for name in space if name in params}
+
+
+# -- files of parameters -------------------------------------------------------------------------
+
+
+def newest(pattern: str) -> Path:
+    """A file by its name, or the newest of those that a pattern such as `outputs/**/best_params.json` meets.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(pattern)
+    if path.is_file():
+        return path
+    # Not Path.glob, which raises for some patterns.
+    found = [Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).is_file()]  # noqa: PTH207
+    if not found:
+        raise InputError("--best-params", f"there is no file {pattern}", "give a best_params.json")
+    return max(found, key=lambda file: (file.stat().st_mtime, str(file)))
+
+
+def read_single(path: Path) -> dict[str, Any]:
+    """The one configuration of a file."""
+    found = read_params(path)
+    if len(found) != 1:
+        raise InputError(path, f"must hold one configuration, but holds {len(found)}", "keep one of them")
+    return found[0]
+
+
+def read_params(path: Path) -> list[dict[str, Any]]:
+    """The configurations of a file: parameters by name, a list of such, or a best_result.yaml.
+
+    Raises:
+        InputError: it is not there, or something else.
+    """
+    data: Any = _json(path) if path.suffix == ".json" else load_document(path).data
+    several: Sequence[Any] = data if isinstance(data, list) else [data]
+    found = [item.get("parameters", item) if isinstance(item, dict) else item for item in several]
+    if not found or not all(map(_are_parameters, found)):
+        raise InputError(path, "must hold parameters by name", 'write {"learning_rate": 0.001}')
+    return found
+
+
+def _are_parameters(data: Any) -> bool:
+    return isinstance(data, dict) and all(isinstance(name, str) for name in data)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            path, "there is no such file", "give a best_params.json or best_result.yaml"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise InputError(
+            path, f"not valid JSON: {error.msg}", "correct it", error.lineno, error.colno
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: nested without end
+        raise InputError(path, f"cannot be read: {error}", "make it a readable file") from None

@@ -1,0 +1,1 @@
+"""A sweep as it is written: documents, search spaces, config, loading."""

@@ -1,0 +1,1 @@
+"""One trial: its training, with fast paths of equal results."""

@@ -1,0 +1,104 @@
+"""FPMC and BPR: inner products of embeddings, one negative a sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from recsweep.training.fast import losses
+from recsweep.training.fast.base import Family
+from recsweep.training.fast.stream import Batch, Table, known
+
+
+class _Pairwise(Family):
+    @staticmethod
+    def _negatives(batch: Batch) -> torch.Tensor:
+        if batch.negatives is None:
+            raise ValueError("BPR needs negatives; set train_neg_sample_args")
+        return batch.negatives
+
+    def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
+        rows = batch.rows if batch.places is None else batch.places
+        negatives = self._negatives(batch) if batch.placed_negatives is None else batch.placed_negatives
+        better, worse = self._scores(table, rows, table.items[rows], negatives)
+        loss = losses.bpr(better, worse) / len(rows)
+        self.backward(loss)
+        return loss.detach()
+
+    def _scores(
+        self, table: Table, rows: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        raise NotImplementedError
+
+
+class Fpmc(_Pairwise):
+    """FPMC: the user's taste for an item plus the item's affinity to the one before."""
+
+    models = ("FPMC",)
+
+    @classmethod
+    def refuses(cls, model: Any) -> str | None:
+        return None if model.loss_type == "BPR" else f"loss_type {model.loss_type}"
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        m = self.model
+        return [m.UI_emb.weight, m.IU_emb.weight, m.LI_emb.weight, m.IL_emb.weight]
+
+    def native_step(self, table: Table, batch: Batch) -> float:
+        rows = batch.rows
+        last = self._last(table, rows)
+        loss: float = self.kernels.fpmc_step(  # type: ignore[union-attr]
+            self.plain, self.gradients, table.users[rows], last, table.items[rows], self._negatives(batch)
+        )
+        return loss
+
+    def _scores(
+        self, table: Table, rows: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        m = self.model
+        user, last = m.UI_emb(table.users[rows]), m.LI_emb(self._last(table, rows))
+        better = (user * m.IU_emb(positive)).sum(1) + (last * m.IL_emb(positive)).sum(1)
+        worse = (user * m.IU_emb(negative)).sum(1) + (last * m.IL_emb(negative)).sum(1)
+        return better, worse
+
+    def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
+        rows = rows.to(table.device)
+        user, _, last, _ = self.plain
+        return torch.cat([user[table.users[rows]], last[self._last(table, rows)]], dim=1)
+
+    def candidates(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        _, taste, _, affinity = self.plain
+        return torch.cat([taste, affinity], dim=1), None
+
+    def _last(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
+        return known(table.last)[rows]
+
+
+class Bpr(_Pairwise):
+    """BPR: matrix factorization."""
+
+    models = ("BPR",)
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return [self.model.user_embedding.weight, self.model.item_embedding.weight]
+
+    def native_step(self, table: Table, batch: Batch) -> float:
+        rows = batch.rows
+        loss: float = self.kernels.bpr_step(  # type: ignore[union-attr]
+            self.plain, self.gradients, table.users[rows], table.items[rows], self._negatives(batch)
+        )
+        return loss
+
+    def _scores(
+        self, table: Table, rows: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        m = self.model
+        user = m.user_embedding(table.users[rows])
+        return (user * m.item_embedding(positive)).sum(1), (user * m.item_embedding(negative)).sum(1)
+
+    def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
+        return self.plain[0][table.users[rows.to(table.device)]]
+
+    def candidates(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return self.plain[1], None

@@ -1,0 +1,115 @@
+"""Training one complete configuration outside a sweep: `recsweep train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from recsweep.common.devices import resolve_device
+from recsweep.datasets.check import DataFiles, read_files
+from recsweep.datasets.prepare import prepare
+from recsweep.planning.setting_checks import check_flat
+from recsweep.recbole_api import catalog
+from recsweep.recbole_api.needs import unusable
+from recsweep.recbole_api.settings import BUILTIN_DATASET, DATA_HASHES, FAST, SPLIT_SEED, TIME_ORDER
+from recsweep.sweeps.documents import Document, load_document, nearest
+from recsweep.training import training
+
+_REQUIRED = ("model", "dataset")
+_OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST, DATA_HASHES})
+
+
+def train_file(
+    path: Path,
+    device: str,
+    outputs: Path,
+    *,
+    save: Path | None,
+    test: bool,
+    tell: Callable[[str], None],
+) -> tuple[training.Trained, dict[str, float] | None]:
+    """Train what a flat RecBole config asks for.
+
+    Returns:
+        What training brought, and the test metrics if `test` asked for them.
+
+    Raises:
+        UserError: the device is not there.
+        InputError: a key that is missing or unknown, data that is not there, or that is not what the
+            configuration was found on.
+    """
+    document = load_document(path)
+    _check_keys(document)
+    where = resolve_device(device)  # before minutes go into data for it
+    settings = document.data
+    settings.setdefault("seed", 2020)  # RecBole's own
+    files = _files(document)
+    _check_hashes(document, files)
+    split = prepare(settings, files, outputs / "cache", tell=tell).split
+    metric = settings.get("valid_metric", "score")
+    trained = training.train(
+        settings, split, where, lambda epoch, score: tell(f"epoch {epoch} {metric} {score:.4f}")
+    )
+    if save is not None:
+        training.save_checkpoints(save, trained)
+    return trained, training.evaluate(settings, split, where, trained.best) if test else None
+
+
+def _check_keys(document: Document) -> None:
+    for name in _REQUIRED:
+        if name not in document.data:
+            raise document.error((), f"`{name}` is missing", f"add `{name}:`")
+    model = document.data["model"]
+    if model not in catalog.models():
+        raise document.error(
+            ("model",), f"RecBole has no model `{model}`", nearest(str(model), catalog.models())
+        )
+    known = _OWN | catalog.settings() | catalog.searchable(model) | catalog.published_defaults(model).keys()
+    for name in document.data:
+        if name not in known:
+            raise document.error((name,), f"{model} never reads `{name}`", nearest(name, known), at_key=True)
+    if (reason := unusable(model)) is not None:
+        raise document.error(("model",), f"{model} {reason}", "use another model")
+    check_flat(model, document)
+
+
+def _files(document: Document) -> DataFiles:
+    settings: dict[str, Any] = document.data
+    name = str(settings["dataset"])
+    builtin = "data_path" not in settings and name == BUILTIN_DATASET
+    parent = (
+        catalog.recbole_folder() / "dataset_example"
+        if builtin
+        else Path(settings.get("data_path", "dataset"))
+    )
+    folder = parent / name
+    if not (folder / f"{name}.inter").is_file():
+        raise document.error(
+            ("data_path",),
+            f"there is no file {folder / name}.inter",
+            "set `data_path` to the folder above it",
+        )
+    settings.setdefault("data_path", None)
+    if builtin:
+        del settings["data_path"]
+    return read_files(folder, builtin=builtin)
+
+
+def _check_hashes(document: Document, files: DataFiles) -> None:
+    """A configuration that was found on other data says nothing about these."""
+    known = document.data.pop(DATA_HASHES, None)
+    if known is None:
+        return
+    if not isinstance(known, dict):
+        raise document.error((DATA_HASHES,), "must hold a hash for each data file", "remove the key")
+    for name, expected in known.items():
+        found = files.hashes.get(name)
+        if found != str(expected):
+            there = f"now it has {found[:16]}…" if found else "it is not there"
+            raise document.error(
+                (DATA_HASHES, name),
+                f"the data has changed: this was found on {files.folder / str(name)} with the hash "
+                f"{str(expected)[:16]}…, {there}",
+                f"put that file back, or remove `{DATA_HASHES}` to train on what is there",
+            )

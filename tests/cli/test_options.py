@@ -1,0 +1,187 @@
+"""Options from the environment, and the address of the store among them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from helpers.workspace import make_workspace
+from recsweep.cli import cli, doctor, main, variables
+from recsweep.cli.options import Option
+from recsweep.common.errors import InputError
+from recsweep.running import pool
+from recsweep.sweeps.config import WorkersConfig
+from recsweep.sweeps.loading import OVERRIDES, from_environment, load_sweep, variable
+
+MARK = "hunter2-MARKED"
+URL = f"postgresql+psycopg://me:{MARK}@127.0.0.1:1/sweeps"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Run a command on a small sweep; its exit code and what it said."""
+    make_workspace(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RECSWEEP_CONFIG", "sweep.yaml")
+
+    def call(*words: str, **environment: str) -> tuple[int, str, str]:
+        with monkeypatch.context() as here:
+            for name, value in environment.items():
+                here.setenv(f"RECSWEEP_{name}", value)
+            here.setattr(sys, "argv", ["recsweep", *words])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def test_every_option_of_every_command_has_its_variable():
+    for name, command in cli.commands.items():
+        for option in command.params:
+            assert isinstance(option, Option), f"{name}: {option.name}"
+            assert option.envvar == f"RECSWEEP_{option.name.upper()}"
+    assert {variable(option) for option in OVERRIDES} < variables()
+
+
+def test_the_environment_gives_options_and_the_command_line_goes_before_it(run):
+    assert run("tune", "--dry-run", MAX_EVALS="7")[1].startswith("toy/NARM: 7 of 7 trials")
+    assert run("tune", "--max-evals", "3", MAX_EVALS="7", DRY_RUN="1")[1].startswith(
+        "toy/NARM: 3 of 3 trials"
+    )
+    assert run("tune", "--dry-run", MAX_EVALS="", MODEL="", STORAGE="")[1].startswith("toy/NARM: 20 of 20")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("MAX_EVALS", "many", "recsweep: RECSWEEP_MAX_EVALS: "),
+        ("MODELS", "NRAM", "recsweep: RECSWEEP_MODELS: unknown model `NRAM`; did you mean `NARM`?"),
+        ("MORE", "many", "Error: Invalid value for RECSWEEP_MORE: 'many'"),
+        ("TRANSFER", "perhaps", "Error: Invalid value for RECSWEEP_TRANSFER: 'perhaps'"),
+        (
+            "STORAGE",
+            f"postgresql+psycopg://me:{MARK}@h:x/d",
+            "recsweep: RECSWEEP_STORAGE: the port is no number",
+        ),
+        ("STORAGE_FILE", "none", "recsweep: RECSWEEP_STORAGE_FILE: none is not there; make it"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_told_by_the_variables_name(run, name, value, said):
+    code, out, err = run("tune", "--dry-run", **{name: value})
+    assert (code, out) == (2, "")
+    assert said in err
+    assert MARK not in err
+
+
+def test_snakemake_takes_the_same_variables(tmp_path, monkeypatch):
+    workspace = make_workspace(tmp_path)
+    monkeypatch.setenv("RECSWEEP_MAX_EVALS", "7")
+    monkeypatch.setenv("RECSWEEP_TRANSFER", "yes")
+    monkeypatch.setenv("RECSWEEP_ALLOW_LARGE_GRID", "0")
+    monkeypatch.setenv("RECSWEEP_SEED", "")
+    assert from_environment() == {"max_evals": "7", "transfer": True, "allow_large_grid": False}
+    assert load_sweep(workspace.sweep, from_environment()).config.search.max_evals == 7
+    monkeypatch.setenv("RECSWEEP_TRANSFER", "perhaps")
+    with pytest.raises(InputError, match="RECSWEEP_TRANSFER: must be 1 or 0"):
+        from_environment()
+
+
+# -- the address of the store ---------------------------------------------------------------------
+
+COMMANDS = ["tune", "open", "worker", "summarize", "evaluate", "plots", "dashboard", "doctor"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_tells_the_secret_of_a_store_that_is_away(run, command):
+    code, out, err = run(command, STORAGE=URL)
+    assert code in (2, 3)
+    assert "postgresql+psycopg://***@127.0.0.1:1/sweeps" in out + err
+    assert MARK not in out + err
+
+
+def test_an_address_with_a_secret_on_the_command_line_is_warned_of(run):
+    warning = "give it as RECSWEEP_STORAGE, or by --storage-file"
+    _code, out, err = run("tune", "--dry-run", "--storage", URL)
+    assert warning in err
+    assert MARK not in out + err
+    assert warning not in run("tune", "--dry-run", STORAGE=URL)[2]
+    assert warning not in run("tune", "--dry-run", "--storage", "sqlite:///other.db")[2]
+
+
+def test_an_argument_too_many_is_not_quoted_with_its_secret(run):
+    code, out, err = run("tune", "--dry-run", URL)
+    assert code == 2
+    assert "unexpected extra argument" in err
+    assert MARK not in out + err
+
+
+def test_the_command_line_names_the_store_before_the_environment_does(run, tmp_path):
+    (tmp_path / "mine").write_text(f"sqlite:///{tmp_path}/own.db")
+    (tmp_path / "mine").chmod(0o600)
+    for words in (("--storage-file", "mine"), ("--storage", f"sqlite:///{tmp_path}/own.db")):
+        for given in ({"STORAGE": URL}, {"STORAGE_FILE": "none"}):
+            code, _out, err = run("tune", "--dry-run", *words, **given)
+            assert (code, err) == (0, "")
+    code, _, err = run("tune", "--dry-run", STORAGE=URL, STORAGE_FILE="mine")
+    assert code == 2
+    assert "recsweep: RECSWEEP_STORAGE: stands beside storage_file; give one of them" in err
+
+
+def test_a_bugs_traceback_holds_no_secret(run, monkeypatch):
+    def break_down(*arguments: object) -> None:
+        raise ValueError(f"cannot parse {URL}")
+
+    monkeypatch.setattr("recsweep.cli.tuning.announce", break_down)
+    code, out, err = run("tune", "--dry-run", STORAGE=URL)
+    assert code == 1
+    assert err.startswith("Traceback")
+    assert "ValueError: cannot parse ***" in err or "ValueError: cannot parse postgresql+psycopg://***" in err
+    assert MARK not in out + err
+
+
+# -- what the environment says of threads and kernels ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "threads"),
+    [
+        ("3", {}, 3),
+        (" 2,4 ", {"count": 4}, 2),
+        ("3", {"threads": 5}, 5),
+        ("many", {"threads": 5}, 5),
+        ("", {"count": 100_000 // 400}, 1),
+    ],
+)
+def test_a_worker_has_as_many_threads_as_the_config_or_the_user_says(monkeypatch, given, settings, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert pool.threads_of(WorkersConfig(**settings)) == threads
+
+
+@pytest.mark.parametrize("given", ["many", "0", "-1", "1.5", "99999999"])
+def test_threads_that_are_no_number_are_refused(monkeypatch, given):
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    with pytest.raises(InputError, match="OMP_NUM_THREADS: must be a whole number from 1, but got"):
+        pool.threads_of(WorkersConfig())
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_doctor_says_which_kernels_are_used(monkeypatch, tmp_path, built):
+    from recsweep.training.fast import build
+
+    library = tmp_path / "kernels.so"
+    if built:
+        library.touch()
+    monkeypatch.setattr(build, "library", lambda: library)
+    monkeypatch.setattr(build, "missing_tools", lambda: "no compiler")
+    monkeypatch.delenv("RECSWEEP_NATIVE", raising=False)
+    name, text, sound = doctor._kernels()
+    used = str(library) if built else "none (no compiler); training takes the slower Python path"
+    assert (name, text, sound) == ("compiled kernels", used, True)
+    monkeypatch.setenv("RECSWEEP_NATIVE", "0")
+    how = f"built as {library}" if built else "not built"
+    expected = f"switched off by RECSWEEP_NATIVE=0 ({how}); training takes the slower Python path"
+    assert doctor._kernels()[1] == expected

@@ -1,0 +1,434 @@
+"""What a model needs of the data is known before the first trial."""
+
+from __future__ import annotations
+
+import copy
+import sys
+
+import pytest
+import torch
+import yaml
+from recbole.utils import KGDataLoaderState
+
+from helpers.rich import COLUMNS, DRAWN, RICH, make_rich
+from helpers.workspace import make_workspace
+from recsweep.common.errors import InputError, UserError
+from recsweep.datasets.check import check_dataset, find_files
+from recsweep.datasets.prepare import prepare
+from recsweep.planning.plan import check_data, plan_sweep
+from recsweep.recbole_api import catalog, source
+from recsweep.recbole_api.config import TypedConfig
+from recsweep.recbole_api.data import make_loaders
+from recsweep.recbole_api.needs import needs, unusable
+from recsweep.training import training
+from recsweep.training.single import train_file
+
+PLAIN = "path: toy\n"
+NOT_HERE = {"NCL", "KGAT", "KGIN", "MCCLK", "LightGBM", "XGBoost", "S3Rec", "RaCT", "KSR", "GRU4RecKG"}
+GRAPH = "item: [item_id, class]\n  kg: [head_id, relation_id, tail_id]\n  link: [item_id, entity_id]"
+
+
+def refusal(workspace):
+    with pytest.raises(InputError) as caught:
+        plan_sweep(workspace.load())
+    return str(caught.value).replace(f"{workspace.root}/", "")
+
+
+def taken(workspace):
+    return plan_sweep(workspace.load())[0]
+
+
+def settings_of(workspace):
+    plan = taken(workspace)
+    return plan.settings(plan.defaults, plan.trial_seed(0))
+
+
+# -- the models that cannot be used -----------------------------------------------------------------
+
+
+def test_the_models_that_cannot_be_searched_here_are_few_and_each_has_its_reason():
+    reasons = {model: reason for model in catalog.models() if (reason := unusable(model))}
+    assert reasons.keys() <= NOT_HERE  # fewer where their libraries are installed
+    assert {"S3Rec", "RaCT", "KSR", "GRU4RecKG"} <= reasons.keys()
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (
+            "S3Rec",
+            "is trained in stages that hand on their weights in files, and the first has no validation",
+        ),
+        ("KSR", "learns from vectors of entities made elsewhere (`preload_weight`)"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_refused_with_its_reason(tmp_path, model, reason):
+    said = refusal(make_rich(tmp_path, model))
+    assert said.startswith(f"models/NARM.yaml:1:1: {model} {reason}")
+    assert said.endswith("; leave the model out")
+
+
+def test_a_library_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    unusable.cache_clear()
+    monkeypatch.setattr("recsweep.recbole_api.needs._installed", lambda name: name != "faiss")
+    assert "needs the Python package faiss, which is not installed" in refusal(make_rich(tmp_path, "NCL"))
+    unusable.cache_clear()
+
+
+def test_a_library_that_only_some_settings_need_keeps_no_model_out(monkeypatch):
+    unusable.cache_clear()
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)  # another test may have loaded it
+    monkeypatch.setattr("recsweep.recbole_api.needs._installed", lambda name: False)
+    assert unusable("NNCF") is None  # community, for one of three ways to find neighbours
+    assert unusable("LDiffRec") is None  # kmeans_pytorch, for more than one category
+    assert "sklearn" in unusable("SLIMElastic")
+    unusable.cache_clear()
+
+
+def test_a_trainer_without_validation_is_none(monkeypatch):
+    unusable.cache_clear()
+    monkeypatch.setattr("recsweep.recbole_api.needs._installed", lambda name: True)
+    assert "reports no validation" in unusable("XGBoost")
+    assert unusable("KGAT") is None
+    unusable.cache_clear()
+
+
+# -- labels -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["FM", "DeepFM", "DSSM"])
+def test_a_context_model_without_labels_is_refused_with_both_ways_on(tmp_path, model):
+    assert refusal(make_rich(tmp_path, model, dataset=PLAIN)) == (
+        f"models/NARM.yaml:2:8: {model} learns from rows labelled 1 and 0, but datasets/toy.yaml "
+        "labels none, and no negatives are drawn; add `train_neg_sample_args: {distribution: uniform, "
+        "sample_num: 1}` to `fixed`, or `label_threshold: {rating: 4}` to the data"
+    )
+
+
+def test_fm_on_the_shipped_ml_100k_is_not_given_labels_behind_the_back(tmp_path):
+    builtin = make_rich(tmp_path / "a", "FM", dataset="path: builtin\n")
+    assert "labels none, and no negatives are drawn" in refusal(builtin)
+    drawn = settings_of(make_rich(tmp_path / "b", "FM", DRAWN, dataset="path: builtin\n"))
+    assert drawn["threshold"] is None
+    assert drawn["train_neg_sample_args"] == {"distribution": "uniform", "sample_num": 1}
+
+
+def test_labels_of_a_threshold_are_learned_from_without_drawn_negatives(tmp_path):
+    labelled = PLAIN + "label_threshold: {rating: 4}\n"
+    settings = settings_of(make_rich(tmp_path / "a", "FM", dataset=labelled))
+    assert settings["threshold"] == {"rating": 4}
+    assert settings["train_neg_sample_args"] is None
+    assert "rating" in settings["load_col"]["inter"]
+    assert settings_of(make_rich(tmp_path / "b", "NeuMF", dataset=labelled))["train_neg_sample_args"] is None
+    assert "train_neg_sample_args" not in settings_of(make_rich(tmp_path / "c", "BPR", dataset=labelled))
+
+
+def test_drawn_negatives_do_not_take_the_place_of_labels_without_a_word(tmp_path):
+    said = refusal(make_rich(tmp_path, "FM", DRAWN, dataset=PLAIN + "label_threshold: {rating: 4}\n"))
+    assert "drawn negatives would take the place of the labels of datasets/toy.yaml; drop it" in said
+
+
+def test_a_general_model_told_to_draw_no_negatives_needs_labels(tmp_path):
+    said = refusal(make_rich(tmp_path, "NeuMF", "train_neg_sample_args: null", dataset=PLAIN))
+    assert "NeuMF learns from rows labelled 1 and 0" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("label_threshold: {stars: 4}\n" + COLUMNS, "`stars` is no loaded column of the `.inter` file"),
+        ("label_threshold: {user_id: 4}\n", "`user_id` must be a float, but is a token"),
+        ("numerical_features: [price]\n", "`price` is no loaded column of the data set"),
+        ("numerical_features: [class]\n" + COLUMNS, "`class` must be a float, but is a token_seq"),
+        ("normalize: [prize]\n" + COLUMNS, "`prize` is no loaded column of the data set"),
+    ],
+)
+def test_a_column_that_is_given_a_part_is_loaded_and_of_its_type(tmp_path, text, message):
+    said = refusal(make_rich(tmp_path, dataset=PLAIN + text))
+    assert said.startswith("datasets/toy.yaml:2:")
+    assert message in said
+
+
+def test_more_than_one_threshold_is_refused(tmp_path):
+    workspace = make_rich(tmp_path, dataset=PLAIN + "label_threshold: {rating: 4, timestamp: 3}\n")
+    with pytest.raises(InputError, match="label_threshold"):
+        workspace.load()
+
+
+# -- item features, graphs, numbers -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["GRU4RecF", "SASRecF", "FDSA"])
+def test_item_features_that_are_not_loaded_are_asked_for(tmp_path, model):
+    said = refusal(make_rich(tmp_path, model, dataset=PLAIN))
+    assert said == (
+        f"datasets/toy.yaml:1:1: {model} reads the item column `class` (`selected_features`), but no column "
+        "of the `.item` file is loaded; set `columns: {inter: [user_id, item_id, timestamp], "
+        "item: [item_id, class]}`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ("clas", "`clas` (`selected_features`), which `columns.item` does not load; set `selected_features`"),
+        ("price", "`price` (`selected_features`), which must be a token or token_seq, but is a float"),
+    ],
+)
+def test_item_features_are_there_and_of_a_type_that_is_read(tmp_path, features, message):
+    dataset = RICH.replace("class]", "class, price]")
+    said = refusal(make_rich(tmp_path, "FDSA", f"selected_features: [{features}]", dataset=dataset))
+    assert said.startswith("models/NARM.yaml:2:")
+    assert message in said
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("", "does not load `head_id` of `.kg`; set `columns: {inter: [user_id, item_id, timestamp], kg: ["),
+        (COLUMNS.replace("  link: [item_id, entity_id]\n", ""), "does not load `item_id` of `.link`"),
+        (COLUMNS.replace(", tail_id", ""), "does not load `tail_id` of `.kg`"),
+    ],
+)
+def test_a_graph_that_is_not_loaded_is_asked_for(tmp_path, columns, message):
+    said = refusal(make_rich(tmp_path, "CKE", dataset=PLAIN + columns))
+    assert said.startswith("datasets/toy.yaml:")
+    assert f"CKE learns from a knowledge graph; `columns` {message}" in said
+
+
+def test_a_graph_whose_file_is_not_there_is_said(tmp_path):
+    workspace = make_rich(tmp_path, "CKE", dataset=PLAIN)
+    workspace.inter.with_suffix(".kg").unlink()
+    assert "and there is no file" in refusal(workspace)
+
+
+def test_numbers_that_dssm_counts_but_does_not_embed_are_refused(tmp_path):
+    dataset = RICH.replace("class]", "class, price]")
+    said = refusal(make_rich(tmp_path / "a", "DSSM", DRAWN, dataset=dataset))
+    assert "DSSM counts `price` of `.item` as a feature" in said
+    named = dataset + "numerical_features: [price]\nnormalize: [price]\n"
+    settings = settings_of(make_rich(tmp_path / "b", "DSSM", DRAWN, dataset=named))
+    assert (settings["numerical_features"], settings["normalize_field"]) == (["price"], ["price"])
+
+
+def test_a_setting_that_reads_another_column_asks_for_it(tmp_path):
+    said = refusal(make_rich(tmp_path / "a", "DMF", "inter_matrix_type: rating", dataset=PLAIN))
+    assert "DMF with `inter_matrix_type: rating` needs `rating`, which is not loaded" in said
+    assert taken(make_rich(tmp_path / "b", "DMF", "inter_matrix_type: rating"))
+
+
+def test_data_without_times_are_told_how_to_leave_them_out(tmp_path):
+    workspace = make_rich(tmp_path, dataset=PLAIN + "split: {type: ratio, order: random}\n")
+    workspace.write_rows("a\tb", header="user_id:token\titem_id:token")
+    with pytest.raises(InputError, match=r"write `columns: \{inter: \[user_id, item_id\]\}` in .*toy.yaml"):
+        check_data(workspace.load())
+
+
+def test_the_data_set_of_a_sweep_in_which_no_feature_is_read_needs_none(tmp_path):
+    assert taken(make_rich(tmp_path, "SASRec", dataset=PLAIN))
+
+
+# -- nothing behind the back ------------------------------------------------------------------------
+
+
+def test_the_new_keys_of_a_data_set_are_no_part_of_a_study_that_does_not_use_them(tmp_path):
+    before = make_workspace(tmp_path / "a").plan()
+    unused = "path: toy\nlabel_threshold: {}\nremove_duplicates: null\nnumerical_features: []\n"
+    assert make_workspace(tmp_path / "b", dataset=unused).plan().content_hash == before.content_hash
+    used = make_workspace(tmp_path / "c", dataset="path: toy\nremove_duplicates: last\n").plan()
+    assert used.content_hash != before.content_hash
+    assert used.settings(used.defaults, 1)["rm_dup_inter"] == "last"
+
+
+# Not a setting; and of ml-100k, which has no graph: no interval, where [0,inf) is usual.
+ALSO = {"MODEL_TYPE", "entity_kg_num_interval", "relation_kg_num_interval"}
+
+
+@pytest.mark.parametrize("dataset", ["path: builtin\n", RICH])
+@pytest.mark.parametrize("model", ["BPR", "FM", "DIN", "SASRec", "GRU4RecF", "CKE"])
+def test_whatever_recboles_quick_start_sets_is_said_or_is_its_usual_value(tmp_path, model, dataset):
+    """RecBole merges files by kind of model and name of the data set into every config."""
+    if dataset != RICH and model in ("GRU4RecF", "CKE"):
+        dataset += "columns: {inter: [user_id, item_id, timestamp], item: [item_id, class], "
+        dataset += "kg: [head_id, relation_id, tail_id], link: [item_id, entity_id]}\n"
+    if model == "CKE" and dataset != RICH:
+        pytest.skip("the wheel has no graph")
+    plan = taken(make_rich(tmp_path, model, DRAWN if model == "FM" else "", dataset=dataset))
+    settings = plan.settings(plan.defaults, 1)
+    config = TypedConfig(settings, torch.device("cpu"), tmp_path)
+    sample = source.recbole_folder() / "properties" / "dataset" / "sample.yaml"
+    usual = {
+        **source.overall_defaults(),
+        **source.published_defaults(model),
+        **yaml.safe_load(sample.read_text()),
+    }
+    behind = {
+        key: value
+        for key, value in config.internal_config_dict.items()
+        if key not in settings and key not in ALSO and usual.get(key) != value
+    }
+    assert behind == {}
+
+
+# -- all of them ------------------------------------------------------------------------------------
+
+
+def test_models_without_a_parameter_have_no_search():
+    assert [model for model in catalog.models() if not catalog.searchable(model)] == ["Pop", "Random"]
+
+
+def fixed_for(model):
+    return DRAWN if needs(model).labels and not needs(model).own_negatives else ""
+
+
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("rich-cache")
+
+
+@pytest.mark.parametrize("model", sorted(set(catalog.models()) - {"Pop", "Random"}))
+def test_every_model_of_recbole_gets_its_data_or_is_refused_with_a_reason(tmp_path, shared_cache, model):
+    workspace = make_rich(tmp_path, model, fixed_for(model))
+    if unusable(model):
+        assert model in NOT_HERE
+        assert refusal(workspace).endswith("leave the model out")
+        return
+    plan = taken(workspace)
+    settings = plan.settings(plan.defaults, plan.trial_seed(0))
+    split = prepare(settings, plan.files, shared_cache).split
+    config = TypedConfig(copy.deepcopy(settings), torch.device("cpu"), tmp_path)
+    train, valid, test = make_loaders(config, split)
+    if needs(model).graph:
+        train.set_mode(KGDataLoaderState.RS)
+    batch = next(iter(train))
+    assert len(batch) > 0
+    assert len(valid) > 0
+    assert len(test) > 0
+    if needs(model).labels:
+        assert set(batch["label"].tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", sorted(set(catalog.models()) - {"Pop", "Random"}))
+def test_every_model_that_gets_its_data_trains_and_is_tested(tmp_path, shared_cache, model):
+    if unusable(model):
+        pytest.skip(f"{model} {unusable(model)}")
+    plan = plan_sweep(make_rich(tmp_path, model, fixed_for(model)).load(epochs=1, batch_size=32))[0]
+    settings, cpu = plan.settings(plan.defaults, plan.trial_seed(0)), torch.device("cpu")
+    split = prepare(settings, plan.files, shared_cache).split
+    trained = training.train(settings, split, cpu)
+    assert training.evaluate(settings, split, cpu, trained.best).keys() == trained.metrics.keys()
+
+
+def labels_in(tmp_path, cache, dataset, model="FM"):
+    plan = taken(make_rich(tmp_path, model, dataset=dataset))
+    return prepare(plan.settings(plan.defaults, 1), plan.files, cache).split.parts[0].inter_feat["label"]
+
+
+def test_labels_are_those_of_the_threshold(tmp_path, shared_cache):
+    labels = labels_in(tmp_path, shared_cache, PLAIN + "label_threshold: {rating: 4}\n")
+    assert len(labels) == 24 * 7
+    assert 0 < int(labels.sum()) < len(labels)
+
+
+@pytest.mark.parametrize(("bound", "ones"), [("1", 168), ("9", 0)])
+@pytest.mark.parametrize("again", [False, True])
+def test_labels_that_are_all_the_same_are_refused_with_their_numbers(
+    tmp_path, shared_cache, bound, ones, again
+):
+    """Whether the split is made or found: what a model needs is no part of it."""
+    dataset = PLAIN + f"label_threshold: {{rating: {bound}}}\n"
+    with pytest.raises(UserError) as caught:
+        labels_in(tmp_path, shared_cache, dataset)
+    said = f"FM: of 168 rows for training {ones} are labelled 1, {168 - ones} are labelled 0"
+    assert str(caught.value).startswith(said)
+
+
+def test_labels_that_are_all_the_same_are_known_before_anything_is_split(tmp_path):
+    workspace = make_rich(tmp_path, "FM", dataset=PLAIN + "label_threshold: {rating: 9}\n")
+    with pytest.raises(InputError) as caught:
+        check_data(workspace.load())
+    assert str(caught.value).endswith(
+        "toy.yaml:2:18: of 216 interactions 0 are labelled 1 and 216 are labelled 0; "
+        "FM would have nothing to tell apart; choose another threshold"
+    )
+
+
+@pytest.mark.parametrize("model", ["BPR", "CKE"])
+def test_labels_that_no_model_learns_from_may_be_all_the_same(tmp_path, model):
+    workspace = make_rich(tmp_path, model, dataset=RICH + "label_threshold: {rating: 9}\n")
+    assert check_data(workspace.load()) == {"toy": 216}
+
+
+def test_the_threshold_counts_what_the_filters_leave(tmp_path):
+    dataset = PLAIN + 'label_threshold: {rating: 3}\nkeep: {rating: "[3,inf)"}\n'
+    with pytest.raises(InputError, match="are labelled 1 and 0 are labelled 0"):
+        check_data(make_rich(tmp_path, "FM", dataset=dataset).load())
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [("2", "`label` must be 0 or 1, but got 2"), ("", "`label` is empty"), ("1", None)],
+)
+def test_a_column_of_labels_holds_0_and_1(tmp_path, cell, message):
+    workspace = make_rich(
+        tmp_path, "FM", dataset=PLAIN + "columns: {inter: [user_id, item_id, timestamp, label]}"
+    )
+    rows = [f"u{n % 6}\ti{(n // 6 + n % 6) % 12}\t{n}\t{n % 2}" for n in range(48)]
+    header = "user_id:token\titem_id:token\ttimestamp:float\tlabel:float"
+    workspace.write_rows(*rows, f"u0\ti9\t50\t{cell}", header=header)
+    if message is None:
+        assert check_data(workspace.load()) == {"toy": 49}
+        return
+    with pytest.raises(InputError, match=f"toy.inter:50:1: {message}"):
+        check_data(workspace.load())
+
+
+def rated(tmp_path, rating, more=""):
+    workspace = make_rich(tmp_path, "FM", dataset=PLAIN + "label_threshold: {rating: 3}\n" + more)
+    rows = [f"u{n % 6}\ti{(n // 6 + n % 6) % 12}\t{rating(n)}\t{n}" for n in range(48)]
+    workspace.write_rows(*rows, header="user_id:token\titem_id:token\trating:float\ttimestamp:float")
+    return workspace
+
+
+def test_a_rating_that_is_missing_counts_as_the_mean_and_all_of_them_are_refused(tmp_path, shared_cache):
+    """As RecBole fills it in: what is counted is what is trained on."""
+    workspace = rated(tmp_path / "a", lambda n: "" if n % 3 == 0 else n % 2 * 5)
+    sweep = workspace.load()
+    files = find_files(sweep.datasets["toy"], sweep.dataset_documents["toy"])
+    counted = check_dataset(sweep.datasets["toy"], sweep.dataset_documents["toy"], files).labels
+    plan = plan_sweep(sweep)[0]
+    split = prepare(plan.settings(plan.defaults, 1), plan.files, shared_cache).split
+    made = torch.cat([part.inter_feat["label"] for part in split.parts])
+    assert (int(made.sum()), len(made) - int(made.sum())) == (counted.ones, counted.zeros)
+    late = 'keep: {timestamp: "[20,inf)"}\n'
+    sweep = rated(tmp_path / "b", lambda n: 4 if n < 10 else "", late).load()
+    with pytest.raises(InputError, match="`rating` is empty in every row that is kept"):
+        check_data(sweep)
+
+
+def test_a_config_without_labels_is_refused_by_recsweep_train(tmp_path):
+    """RecBole's own configs say that context models draw no negatives, whoever asks."""
+    config = tmp_path / "fm.yaml"
+    config.write_text(
+        "model: FM\ndataset: ml-100k\nload_col: {inter: [user_id, item_id]}\nthreshold: null\n"
+        "eval_args: {mode: full}\nmetrics: [NDCG]\nvalid_metric: NDCG@10\nepochs: 1\n"
+    )
+    with pytest.raises(UserError, match="FM: of 80808 rows for training none is labelled"):
+        train_file(config, "cpu", tmp_path, save=None, test=False, tell=print)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: BPR\nlearner: lion\n", ":2:10: `learner`: RecBole has no optimizer `lion`"),
+        ("model: BPR\nembedding_size: 0\n", ":2:17: `embedding_size` must be at least 1, but got 0"),
+        ("model: KSR\n", ":1:8: KSR learns from vectors of entities made elsewhere"),
+    ],
+)
+def test_a_complete_config_is_held_to_the_same(tmp_path, text, message):
+    config = tmp_path / "one.yaml"
+    config.write_text(text + "dataset: ml-100k\n")
+    with pytest.raises(InputError) as caught:
+        train_file(config, "cpu", tmp_path, save=None, test=False, tell=print)
+    assert f"one.yaml{message}" in str(caught.value)

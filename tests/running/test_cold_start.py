@@ -1,0 +1,203 @@
+"""What a worker process does not load before it needs it, and that nothing else depends on it."""
+
+from __future__ import annotations
+
+import gc
+import json
+import pickle
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from helpers.workspace import run_python
+from recsweep.recbole_api import catalog, compat, lazy
+from recsweep.running import child
+from recsweep.study import Store
+
+compat.apply()
+
+UNUSED = (
+    *("sklearn", "scipy.stats", "tensorboard", "torch._dynamo"),
+    *("matplotlib", "ray", "plotly", "thop", "wandb"),
+)
+
+# Trains a slot as a worker does; says which of the unused modules are there, then uses some of them.
+WORKER = """
+import json, pickle, sys
+from pathlib import Path
+
+from recsweep.common.owner import this_process
+from recsweep.running.worker import Worker
+
+plan, unused = pickle.loads(Path(sys.argv[1]).read_bytes())
+events = []
+Worker(this_process(), events.append, lambda: False).search(plan)
+done = [event.score for event in events if type(event).__name__ == "TrialDone"]
+loaded = [name for name in unused if name in sys.modules]
+
+import logging, os, tempfile
+import numpy as np
+import recbole.utils
+from recbole.evaluator import metrics
+
+preds, trues = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.0, 0.0, 1.0, 1.0])
+config = {"metric_decimal_place": 4}
+values = {name: float(getattr(metrics, name)(config).metric_info(preds, trues))
+          for name in ("AUC", "MAE", "RMSE")}
+os.chdir(tempfile.mkdtemp())
+recbole.utils.get_tensorboard(logging.getLogger("cold")).close()
+loaded_late = [name for name in ("sklearn", "tensorboard") if name in sys.modules]
+print(json.dumps([done, loaded, values, loaded_late, os.listdir("log_tensorboard") != []]))
+"""
+
+# What six optimizers of RecBole make of the same gradients, before and after the compiler is there.
+OPTIMIZERS = """
+import hashlib, io, sys
+import torch
+
+if sys.argv[1] == "spared":
+    from recsweep.recbole_api import lazy
+    lazy.spare_the_compiler()
+
+MAKERS = {
+    "Adam": {"weight_decay": 0.01}, "AdamW": {}, "SGD": {"momentum": 0.9}, "Adagrad": {},
+    "RMSprop": {"momentum": 0.5}, "SparseAdam": {}, "Adamax": {}, "NAdam": {},
+}
+
+def start(name):
+    torch.manual_seed(7)
+    table = torch.nn.Embedding(50, 8, sparse=name == "SparseAdam")
+    return table, getattr(torch.optim, name)(table.parameters(), lr=0.1, **MAKERS[name])
+
+def step(table, optimizer):
+    optimizer.zero_grad()
+    table(torch.randint(50, (20,))).pow(2).sum().backward()
+    optimizer.step()
+    assert torch.is_grad_enabled()
+
+running, digest = {}, hashlib.sha256()
+for name in MAKERS:
+    running[name] = start(name)
+    for _ in range(3):
+        step(*running[name])
+    running[name][1].load_state_dict(running[name][1].state_dict())
+print("torch._dynamo" in sys.modules)
+import torch._dynamo
+for name, (table, optimizer) in running.items():
+    torch.manual_seed(8)
+    step(table, optimizer)
+    state = io.BytesIO()
+    torch.save((table.state_dict(), optimizer.state_dict()), state)
+    digest.update(state.getvalue())
+print(digest.hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def of_optimizers():
+    return {how: run_python(OPTIMIZERS, how).splitlines() for how in ("spared", "torch")}
+
+
+def test_a_worker_loads_only_what_its_trial_uses_and_the_rest_when_it_is_used(make_plan, tmp_path):
+    plan = make_plan("FPMC", max_evals=1)
+    store = Store(plan.storage_url)
+    store.open_study(plan.name, plan.definition, maximize=plan.maximize).ensure_slots(plan.budget)
+    store.close()
+    (tmp_path / "plan.pkl").write_bytes(pickle.dumps((plan, UNUSED)))
+    printed = run_python(WORKER, str(tmp_path / "plan.pkl")).splitlines()[-1]
+    scores, loaded, values, loaded_late, wrote_events = json.loads(printed)
+    assert len(scores) == 1
+    assert scores[0] is not None
+    assert loaded == []
+    assert values == pytest.approx({"AUC": 0.75, "MAE": 0.3375, "RMSE": 0.39765}, abs=1e-4)
+    assert loaded_late == ["sklearn", "tensorboard"]
+    assert wrote_events
+
+
+def test_optimizers_work_without_torchs_compiler(of_optimizers):
+    assert of_optimizers["torch"][0] == "True", "torch no longer loads it: `spare_the_compiler` can go"
+    assert of_optimizers["spared"][0] == "False"
+
+
+def test_optimizers_compute_the_same_bits_without_torchs_compiler_and_after_it_is_loaded(of_optimizers):
+    assert of_optimizers["spared"][1] == of_optimizers["torch"][1]
+
+
+@pytest.mark.parametrize("name", sorted(catalog.models()))
+def test_a_model_of_any_family_is_found(name):
+    family = catalog.models()[name]
+    if family == "exlib":
+        pytest.importorskip(name.lower())
+    found = compat._get_model(name)
+    assert found.__name__ == name
+    assert family in found.__module__
+
+
+def test_recbole_finds_models_in_the_same_way_everywhere():
+    import recbole.config.configurator
+    import recbole.utils
+
+    assert recbole.config.configurator.get_model is recbole.utils.get_model is compat._get_model
+    with pytest.raises(ValueError, match="not the name of an existing model"):
+        recbole.utils.get_model("NoSuchModel")
+
+
+def test_deferred_names_are_the_real_ones_once_they_are_used(monkeypatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with lazy.deferred("colorsys"):
+        from colorsys import no_such_name, rgb_to_hsv
+    assert "colorsys" not in sys.modules
+    assert rgb_to_hsv(1.0, 0.0, 0.0) == (0.0, 1.0, 1.0)
+    assert rgb_to_hsv.__doc__ is lazy._Later.__doc__
+    assert rgb_to_hsv.__code__.co_argcount == 3
+    assert "colorsys" in sys.modules
+    with pytest.raises(AttributeError, match="no_such_name"):
+        no_such_name()
+
+
+def test_a_module_that_is_loaded_is_not_deferred():
+    import math
+
+    with lazy.deferred("math"):
+        from math import sqrt
+    assert sys.modules["math"] is math
+    assert sqrt is math.sqrt
+
+
+def test_placeholders_go_even_when_an_import_fails():
+    with pytest.raises(ImportError), lazy.deferred("no.such.module"):
+        raise ImportError
+    assert "no.such.module" not in sys.modules
+
+
+def test_a_module_that_took_its_placeholders_place_stays():
+    real = ModuleType("cold_start_example")
+    with lazy.deferred(real.__name__):
+        sys.modules[real.__name__] = real
+    assert sys.modules.pop(real.__name__) is real
+
+
+def test_garbage_is_collected_again_after_the_imports():
+    frozen = gc.get_freeze_count()
+    try:
+        with child._without_collections():
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > frozen
+    finally:
+        gc.unfreeze()
+
+
+def test_the_metrics_that_stand_in_for_scikit_learn_agree_with_it():
+    from recbole.evaluator import metrics
+    from sklearn import metrics as sklearn_metrics
+
+    generator = np.random.default_rng(3)
+    trues, preds = generator.integers(1, 6, 100).astype(float), generator.uniform(1, 5, 100)
+    config = {"metric_decimal_place": 4}
+    assert metrics.MAE(config).metric_info(preds, trues) == sklearn_metrics.mean_absolute_error(trues, preds)
+    liked = (trues > 3).astype(float)
+    expected = sklearn_metrics.roc_auc_score(liked, preds)
+    assert metrics.AUC(config).metric_info(preds, liked) == pytest.approx(expected)

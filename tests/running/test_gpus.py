@@ -1,0 +1,344 @@
+"""Which worker trains on which GPU. The decisions, then the whole flow with threads for workers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import threading
+import time
+from dataclasses import replace
+from multiprocessing import Pipe
+
+import pytest
+import torch
+
+from recsweep.common.owner import this_process
+from recsweep.running import child, gpu_memory, worker
+from recsweep.running.events import Broken, Started
+from recsweep.running.gpus import CONTEXT_BYTES, Gpus, Memory, Seat, fitting
+from recsweep.running.pool import Child, Pool
+from recsweep.running.progress import Display
+from recsweep.running.supervisor import Supervisor
+from recsweep.running.worker import Worker
+from recsweep.study import INTERRUPTED, OUT_OF_MEMORY, Store
+from recsweep.training import training
+
+GIB = 2**30
+
+
+def seats(gpus: Gpus, waiting: int = 100, alone: int = 0, taken: tuple[Seat, ...] = ()) -> list[Seat]:
+    """What workers are given, one after the other, until there is no seat left."""
+    given = list(taken)
+    while (seat := gpus.next_seat(given, waiting, alone)) is not None:
+        given.append(seat)
+    return given[len(taken) :]
+
+
+def devices(given: list[Seat]) -> list[int]:
+    return [int(seat.device.removeprefix("cuda:")) for seat in given]
+
+
+# -- how many fit ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("peak", "free", "total", "count"),
+    [
+        (1 * GIB, 80 * GIB, 80 * GIB, 45),  # 72 GiB and the context that is there, by 1.586 GiB
+        (20 * GIB, 80 * GIB, 80 * GIB, 3),
+        (40 * GIB, 80 * GIB, 80 * GIB, 1),
+        (79 * GIB, 80 * GIB, 80 * GIB, 1),
+        (1 * GIB, 2 * GIB, 80 * GIB, 1),  # another program has the rest
+        (0, 8 * GIB, 8 * GIB, 13),
+    ],
+)
+def test_a_tenth_of_the_memory_is_kept_free_and_one_trial_always_fits(peak, free, total, count):
+    assert fitting(Memory(peak, free, total)) == count
+
+
+def test_what_cuda_holds_for_workers_that_are_there_is_not_counted_twice():
+    small = Memory(GIB, 6 * GIB, 8 * GIB)
+    assert fitting(small, contexts=4) > fitting(small, contexts=1)
+    total = 8 * GIB + CONTEXT_BYTES
+    assert fitting(Memory(GIB, 8 * GIB, total)) == fitting(Memory(GIB, 8 * GIB - 2 * CONTEXT_BYTES, total), 3)
+
+
+# -- who trains where -----------------------------------------------------------------------------
+
+
+def test_until_the_first_trial_is_measured_one_worker_a_gpu_runs():
+    gpus = Gpus(2, "auto", 8)
+    assert seats(gpus) == [Seat("cuda:0", measure=True), Seat("cuda:1", measure=True)]
+
+
+def test_once_measured_a_gpu_takes_what_fits_and_the_other_one_waits_for_its_own():
+    gpus = Gpus(2, "auto", 8)
+    assert gpus.measured("cuda:0", Memory(20 * GIB, 80 * GIB, 80 * GIB)) == 3
+    running = (Seat("cuda:1", measure=True),)
+    assert seats(gpus, taken=running) == [Seat("cuda:0", shared=True)] * 3
+
+
+def test_workers_are_spread_evenly_and_never_more_than_the_config_says():
+    gpus = Gpus(3, "auto", 7)
+    for device in gpus.devices:
+        assert gpus.measured(device, Memory(GIB, 80 * GIB, 80 * GIB)) == 7
+    assert devices(seats(gpus)) == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_no_more_workers_are_seated_beside_one_that_has_its_gpu_to_itself():
+    gpus = Gpus(1, 4, 4)
+    assert seats(gpus, taken=(Seat("cuda:0"),)) == []
+    assert seats(gpus, taken=(Seat("cuda:0", measure=True),)) == []
+    assert seats(gpus, taken=(Seat("cuda:0", shared=True),)) == [Seat("cuda:0", shared=True)] * 3
+
+
+@pytest.mark.parametrize("per_gpu", ["auto", 1, 4])
+def test_with_a_gpu_for_every_worker_none_is_shared_and_nothing_is_measured(per_gpu):
+    assert seats(Gpus(2, per_gpu, 2)) == [Seat("cuda:0"), Seat("cuda:1")]
+    assert seats(Gpus(4, per_gpu, 1)) == [Seat("cuda:0")]
+
+
+def test_a_number_holds_from_the_first_trial_on():
+    assert seats(Gpus(2, 2, 8)) == [Seat(f"cuda:{n}", shared=True) for n in (0, 1, 0, 1)]
+    assert seats(Gpus(2, 1, 8)) == [Seat("cuda:0"), Seat("cuda:1")]
+
+
+def test_out_of_memory_takes_one_seat_away_until_a_gpu_is_no_longer_shared():
+    gpus = Gpus(1, 3, 4)
+    gpus.out_of_memory("cuda:0")
+    assert seats(gpus) == [Seat("cuda:0", shared=True)] * 2
+    for _ in range(5):
+        gpus.out_of_memory("cuda:0")
+    assert seats(gpus) == [Seat("cuda:0")]
+
+
+def test_slots_that_need_a_gpu_to_themselves_wait_until_one_is_empty_and_no_other_slot_waits():
+    gpus = Gpus(2, 2, 4)
+    assert Seat("cuda:0") not in seats(gpus, waiting=1, alone=1)
+    busy = (Seat("cuda:0", shared=True),)
+    assert gpus.next_seat(busy, 0, 1) == Seat("cuda:1")
+    assert gpus.next_seat((*busy, Seat("cuda:1", shared=True)), 0, 1) is None
+
+
+def test_where_nothing_waits_nobody_is_seated():
+    for per_gpu in ("auto", 1, 3):
+        assert Gpus(2, per_gpu, 4).next_seat([], 0, 0) is None
+
+
+# -- memory ---------------------------------------------------------------------------------------
+
+
+def test_on_a_cpu_there_is_nothing_to_measure_or_to_give_back():
+    cpu = torch.device("cpu")
+    gpu_memory.start(cpu)
+    gpu_memory.release(cpu)
+    assert gpu_memory.measured(cpu) is None
+
+
+def test_what_a_worker_holds_itself_is_free_for_trials(monkeypatch):
+    said = []
+    stand_ins = {
+        "empty_cache": lambda: said.append("empty"),
+        "reset_peak_memory_stats": lambda device: said.append(str(device)),
+        "mem_get_info": lambda device: (60, 80),
+        "max_memory_reserved": lambda device: 12,
+        "memory_reserved": lambda device: 10,
+    }
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    device = torch.device("cuda:1")
+    gpu_memory.start(device)
+    assert said == ["empty", "cuda:1"]
+    assert gpu_memory.measured(device) == Memory(peak=12, free=70, total=80)
+
+
+# -- the whole flow: a supervisor, its store, and threads that stand in for processes and GPUs -----
+
+
+class Thread:
+    """Looks like a process to the supervisor."""
+
+    def __init__(self, target):
+        self._ended, self.sentinel = Pipe()
+        self.exitcode, self.pid = None, os.getpid()
+
+        def run():
+            target()
+            self.exitcode = 0
+            self._ended.close()
+
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+
+    def is_alive(self):
+        return self.exitcode is None
+
+    def join(self, timeout=None):
+        self._thread.join(timeout)
+
+    def kill(self):
+        """A thread cannot be; it ends when its pipe does."""
+
+
+class Machine:
+    """GPUs that are not there: who trains on which, and what runs out of memory."""
+
+    def __init__(self, monkeypatch, gpus, peak, fails):
+        self.gpus, self.fails = gpus, fails
+        self.memory = Memory(peak, 80 * GIB, 80 * GIB)
+        self.ran: list[tuple[int, Seat, int]] = []
+        """Slot, seat, and how many trials ran on the GPU while it did."""
+        self.plan = None
+        self._lock, self._on, self._here = threading.Lock(), {}, threading.local()
+        for module, name, stand_in in [
+            (Pool, "_start", lambda pool, plan: self.start(pool)),
+            (worker, "_device", self.device),
+            (gpu_memory, "measured", lambda device: self.memory),
+            (training, "train", self.train),
+            (training, "save_checkpoints", lambda folder, trained: True),
+            (worker, "evaluate_winner", lambda *args: {"ndcg@10": 0.5}),
+        ]:
+            monkeypatch.setattr(module, name, stand_in)
+
+    def start(self, pool):
+        number = len(pool.children) + 1
+        ours, theirs = Pipe()
+        process = Thread(lambda: self.serve(theirs))
+        return Child(number, process, ours, replace(this_process(), worker=number), "worker.log")
+
+    def serve(self, pipe):
+        with contextlib.suppress(OSError):
+            pipe.send(Started(self.gpus))
+        try:
+            child._serve(pipe, Worker(this_process(), pipe.send, lambda: False))
+        except Exception as error:
+            pipe.send(Broken("bug", repr(error)))
+
+    def device(self, plan, seat):
+        self._here.seat = seat
+        return torch.device("cpu")
+
+    def train(self, settings, split, device, after_epoch):
+        seat = self._here.seat
+        slot = next(n for n in range(self.plan.budget) if self.plan.trial_seed(n) == settings["seed"])
+        with self._lock:
+            self._on.setdefault(seat.device if seat else None, []).append(slot)
+        time.sleep(0.1)
+        with self._lock:
+            here = self._on[seat.device if seat else None]
+            self.ran.append((slot, seat, len(here)))
+            here.remove(slot)
+        if self.fails(slot, seat):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        after_epoch(1, 0.1)
+        return training.Trained(
+            score=0.1 + slot / 100,
+            metrics={"ndcg@10": 0.1},
+            best_epoch=1,
+            epochs=1,
+            seconds=0.1,
+            path="stand-in",
+            best={},
+            last={},
+        )
+
+
+@pytest.fixture
+def sweep(make_plan, monkeypatch):
+    """Runs a study on GPUs that are not there; gives them, the study's trials, and what was said."""
+
+    def sweep(budget=6, gpus=1, count=3, peak=20 * GIB, fails=lambda slot, seat: False, **training_config):
+        machine = Machine(monkeypatch, gpus, peak, fails)
+        plan = make_plan(max_evals=budget, workers=count)
+        training_keys = {k: training_config.pop(k) for k in ("device",) if k in training_config}
+        config = plan.sweep.model_copy(
+            update={
+                "workers": plan.sweep.workers.model_copy(update=training_config),
+                "training": plan.sweep.training.model_copy(update=training_keys),
+            }
+        )
+        machine.plan = plan = replace(plan, sweep=config)
+        said = io.StringIO()
+        with Supervisor(Display(stream=said)) as supervisor:
+            assert supervisor.run_study(plan, 1, 1) == {"ndcg@10": 0.5}
+        store = Store(plan.storage_url)
+        try:
+            return machine, store.find_study(plan.name).trials(), said.getvalue()
+        finally:
+            store.close()
+
+    return sweep
+
+
+def test_the_first_trial_runs_alone_and_the_others_share_as_its_memory_allows(sweep):
+    machine, trials, said = sweep(budget=7, count=4)
+    first, *others = machine.ran
+    assert first == (0, Seat("cuda:0", measure=True), 1)
+    assert {seat for _, seat, _ in others} == {Seat("cuda:0", shared=True)}
+    assert max(crowd for *_, crowd in others) == 3, "three fit, although four workers may train"
+    assert sorted(slot for slot, *_ in machine.ran) == list(range(7))
+    assert all(trial.state == "complete" for trial in trials)
+    assert (
+        "ml-100k-small/FPMC: cuda:0 trains up to 3 at once; the first trial took 20.0 GiB, "
+        "80.0 of 80.0 are free"
+    ) in said
+
+
+def test_a_gpu_that_one_trial_fills_is_not_shared(sweep):
+    machine, *_ = sweep(budget=3, count=3, peak=70 * GIB)
+    assert [crowd for *_, crowd in machine.ran] == [1, 1, 1]
+    assert not any(seat.shared for _, seat, _ in machine.ran)
+
+
+def test_workers_are_spread_over_the_gpus(sweep):
+    machine, *_ = sweep(budget=8, gpus=2, count=2)
+    assert {seat for _, seat, _ in machine.ran} == {Seat("cuda:0"), Seat("cuda:1")}
+    assert {crowd for *_, crowd in machine.ran} == {1}
+
+
+def test_a_number_of_trials_a_gpu_is_kept(sweep):
+    machine, *_ = sweep(budget=8, count=4, trials_per_gpu=2)
+    assert max(crowd for *_, crowd in machine.ran) == 2
+
+
+def test_out_of_memory_while_sharing_is_tried_again_alone_and_no_result(sweep):
+    machine, trials, said = sweep(fails=lambda slot, seat: slot == 2 and seat.shared)
+    *_, last = machine.ran
+    assert last == (2, Seat("cuda:0"), 1), "after the others, with the GPU to itself"
+    (failed,) = [trial for trial in trials if trial.state == "failed"]
+    assert (failed.slot, failed.counted, failed.failure["kind"]) == (2, False, INTERRUPTED)
+    assert "CUDA out of memory" in failed.failure["message"]
+    (again,) = [trial for trial in trials if trial.slot == 2 and trial.state == "complete"]
+    assert (again.attempt, again.crashes, again.alone) == (1, 0, True)
+    assert again.seed == failed.seed
+    assert "trial 2: out of memory" in said
+    assert "run again with a GPU to itself" in said
+
+
+def test_out_of_memory_alone_is_a_result(sweep):
+    machine, trials, _ = sweep(fails=lambda slot, seat: slot == 2)
+    assert [seat.shared for slot, seat, _ in machine.ran if slot == 2] == [True, False]
+    failed = [trial for trial in trials if trial.slot == 2]
+    assert [(t.attempt, t.counted, t.failure["kind"]) for t in failed] == [
+        (0, False, INTERRUPTED),
+        (1, True, OUT_OF_MEMORY),
+    ]
+
+
+def test_a_first_trial_that_runs_out_of_memory_had_the_gpu_to_itself(sweep):
+    machine, trials, _ = sweep(budget=3, fails=lambda slot, seat: slot == 0)
+    assert [trial.failure.get("kind") for trial in trials if trial.slot == 0] == [OUT_OF_MEMORY]
+    assert [seat.measure for slot, seat, _ in machine.ran if slot == 1] == [True], "the next one is measured"
+
+
+def test_without_a_gpu_all_workers_train_at_once_as_the_config_says(sweep):
+    machine, _, said = sweep(budget=9, gpus=0, count=3)
+    assert {seat for _, seat, _ in machine.ran} == {None}
+    assert max(crowd for *_, crowd in machine.ran) == 3
+    assert "at once; the first trial" not in said
+
+
+def test_a_sweep_that_asks_for_the_cpu_looks_at_no_gpu(sweep):
+    machine, *_ = sweep(budget=6, gpus=2, count=3, device="cpu")
+    assert {seat for _, seat, _ in machine.ran} == {None}

@@ -1,0 +1,381 @@
+"""The gate of the fast paths: without dropout they train what RecBole trains.
+
+Same seed, same batches, same negatives; losses, metrics and final parameters within the tolerances of
+`helpers.fast.assert_equal_runs`. `benchmarks/equality.py` does the same on all of ml-100k.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+
+from helpers.fast import (
+    COMPILED,
+    FAST_PATHS,
+    RECBOLE,
+    TORCH,
+    Run,
+    assert_equal_runs,
+    reference,
+    run,
+    settings_of,
+    split_of,
+    taking,
+    threads,
+    write_interactions,
+)
+from recsweep.recbole_api import model as recbole
+from recsweep.training.fast import base, losses, native, ranking, recurrent, sequences, transformer
+from recsweep.training.fast.trainer import FAMILIES
+
+WIDTH = 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model without dropout, and what else of its parameters must be tried."""
+
+    params: dict[str, Any]
+    losses: tuple[str | None, ...] = ("CE", "BPR")
+    """None: the model knows one loss and has no parameter for it."""
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+    paths: tuple[str, ...] = FAST_PATHS
+    undetermined: tuple[str, ...] = ()
+    """Endings of parameters that no output depends on: their gradients are nothing but rounding."""
+
+
+SIZES = {f"size-{size}": {"embedding_size": size} for size in (10, 50, 64)}
+RECURRENT_SIZES = {
+    "sizes-10-24": {"embedding_size": 10, "hidden_size": 24},
+    "sizes-50-10": {"embedding_size": 50, "hidden_size": 10},
+    "sizes-24-50": {"embedding_size": 24, "hidden_size": 50},
+    "sizes-64-64": {"embedding_size": 64, "hidden_size": 64},
+}
+CASES = {
+    "FPMC": Case({"embedding_size": 24}, ("BPR",), SIZES),
+    "BPR": Case({"embedding_size": 24}, (None,), SIZES),
+    "STAMP": Case({"embedding_size": 24}, variants=SIZES),
+    "FOSSIL": Case(
+        {"embedding_size": 24},
+        variants={
+            **SIZES,
+            "order-1": {"order_len": 1},
+            "order-5": {"order_len": 5},
+            "alpha": {"alpha": 0.2},
+            "regularized": {"reg_weight": 0.01},
+            "regularized-order-5-alpha": {"reg_weight": 0.001, "order_len": 5, "alpha": 0.8},
+        },
+    ),
+    "GRU4Rec": Case(
+        {"embedding_size": 16, "hidden_size": 24, "num_layers": 1, "dropout_prob": 0.0},
+        variants={**RECURRENT_SIZES, "two-layers": {"num_layers": 2}, "three-layers": {"num_layers": 3}},
+    ),
+    "NARM": Case(
+        {"embedding_size": 16, "hidden_size": 24, "n_layers": 1, "dropout_probs": [0.0, 0.0]},
+        variants={**RECURRENT_SIZES, "two-layers": {"n_layers": 2}, "three-layers": {"n_layers": 3}},
+    ),
+    "SASRec": Case(
+        {
+            **{"hidden_size": 16, "inner_size": 32, "n_layers": 2, "n_heads": 2},
+            **{"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0},
+        },
+        variants={
+            "one-layer": {"n_layers": 1},
+            "three-layers": {"n_layers": 3},
+            "one-head": {"n_heads": 1},
+            "sizes-10-24-5-heads": {"hidden_size": 10, "inner_size": 24, "n_heads": 5},
+            "sizes-24-50-3-heads": {"hidden_size": 24, "inner_size": 50, "n_heads": 3},
+            "sizes-50-10": {"hidden_size": 50, "inner_size": 10},
+            "sizes-64-256-4-heads": {"hidden_size": 64, "inner_size": 256, "n_heads": 4},
+            "layer-norm-eps": {"layer_norm_eps": 1e-3},
+            **{act: {"hidden_act": act} for act in ("gelu", "relu", "swish", "tanh", "sigmoid")},
+        },
+        # A softmax does not change when all keys are moved alike.
+        undetermined=("key.bias",),
+    ),
+}
+ITEM_CLASS = {
+    "selected_features": ["class"],
+    "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]},
+}
+ATTENTION = {
+    **{"hidden_size": 16, "inner_size": 32, "n_layers": 2, "n_heads": 2},
+    **{"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0},
+}
+KEYS = ("key.bias",)
+SIZE = {"embedding_size": 16}
+
+
+def on_torch(params: dict[str, Any], *losses: str | None, undetermined: tuple[str, ...] = ()) -> Case:
+    """A model that has RecBole's own loss, over parts of a batch; no compiled kernels."""
+    return Case(params, losses or ("CE", "BPR"), paths=(TORCH,), undetermined=undetermined)
+
+
+CASES |= {
+    "BERT4Rec": on_torch({**ATTENTION, "mask_ratio": 0.3, "ft_ratio": 0.5}, undetermined=KEYS),
+    # What stands before a softmax over positions may be moved alike for all of them: CORE weighs them by
+    # net.fn, whose input ends with the last layer's LayerNorm.
+    "CORE": on_torch(
+        {**ATTENTION, **SIZE, "sess_dropout": 0.0, "item_dropout": 0.0},
+        "CE",
+        undetermined=(*KEYS, "net.fn.bias", "layer.1.feed_forward.LayerNorm.bias"),
+    ),
+    "FDSA": on_torch({**ATTENTION, **ITEM_CLASS}, undetermined=KEYS),
+    # At 0.01 RecBole does not agree with itself either, once its start is moved by one rounding.
+    "GCSAN": on_torch({**ATTENTION, "learning_rate": 0.001}, undetermined=KEYS),
+    "GRU4RecF": on_torch({**SIZE, **ITEM_CLASS, "hidden_size": 24, "dropout_prob": 0.0}),
+    "HRM": on_torch({**SIZE, "dropout_prob": 0.0}),
+    # Its softmax runs over the queries.
+    "LightSANs": on_torch(ATTENTION, undetermined=("query.bias", "pos_q_linear.bias")),
+    "NPE": on_torch({**SIZE, "dropout_prob": 0.0}),
+    "RepeatNet": on_torch(
+        {**SIZE, "hidden_size": 16, "dropout_prob": 0.0},
+        "CE",
+        undetermined=("explore_recommendation_decoder.Ve.bias",),
+    ),
+    "SASRecF": on_torch({**ATTENTION, **ITEM_CLASS}, undetermined=KEYS),
+    "SHAN": on_torch(SIZE),
+    "SRGNN": on_torch(SIZE),
+    "TransRec": on_torch(SIZE, None),
+}
+EVERYWHERE: dict[str, dict[str, Any]] = {
+    "weight-decay": {"weight_decay": 0.001},
+    "clipped": {"clip_grad_norm": {"max_norm": 0.05}},
+    "sgd": {"learner": "sgd", "learning_rate": 0.5},
+    "adagrad": {"learner": "adagrad"},
+    "adamw": {"learner": "adamw", "weight_decay": 0.01},
+    "rmsprop": {"learner": "rmsprop", "learning_rate": 0.001},
+    "not-shuffled": {"shuffle": False},
+    "large-batches": {"train_batch_size": 900},
+    "small-batches": {"train_batch_size": 60, "epochs": 1},
+    "every-second-validation": {"eval_step": 2, "epochs": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_interactions(tmp_path_factory.mktemp("fast") / "toy", users=45)
+
+
+def case_of(model: str) -> Case:
+    if model not in CASES:
+        pytest.fail(f"{model} has a fast path, but nothing proves it equal; add a Case to {__file__}")
+    return CASES[model]
+
+
+def check(
+    folder,
+    model: str,
+    path: str,
+    changes: dict[str, Any],
+    width: int = WIDTH,
+    workers: int = 1,
+    undetermined: tuple[str, ...] = (),
+) -> None:
+    case = case_of(model)
+    settings = settings_of(folder, model, {**case.params, **changes}, width)
+    split = split_of(settings, folder)
+    expected = reference(settings, split, folder)
+    assert expected.path == "recbole (fast: false)"
+    with threads(workers):
+        found = run(settings, split, path, folder)
+    assert found.path == path
+    assert_equal_runs(found, expected, undetermined=(*case.undetermined, *undetermined))
+
+
+def with_loss(loss: str | None) -> dict[str, Any]:
+    return {} if loss is None else {"loss_type": loss}
+
+
+UNKNOWN = Case({}, (None,))
+
+
+def losses_and_paths(models: Any = tuple(FAMILIES)) -> list[Any]:
+    return [
+        pytest.param(model, loss, path, id="-".join(filter(None, (model, loss, path))))
+        for model in sorted(models)
+        for loss in CASES.get(model, UNKNOWN).losses
+        for path in CASES.get(model, UNKNOWN).paths
+    ]
+
+
+def variants() -> list[Any]:
+    """Of models with kernels: what concerns each of them and what is its own, with its losses in turns."""
+    found = []
+    for model in sorted(set(FAMILIES) & set(CASES)):
+        case = CASES[model]
+        several = {**EVERYWHERE, **case.variants} if COMPILED in case.paths else {}
+        for number, (name, changes) in enumerate(several.items()):
+            loss = case.losses[number % len(case.losses)]
+            for path in case.paths:
+                label = "-".join(filter(None, (model, loss, name, path)))
+                found.append(pytest.param(model, {"epochs": 2, **changes, **with_loss(loss)}, path, id=label))
+    return found
+
+
+WITH_KERNELS = [model for model in FAMILIES if COMPILED in CASES.get(model, UNKNOWN).paths]
+
+
+def test_every_fast_path_has_a_case_and_every_case_a_fast_path():
+    assert set(CASES) == set(FAMILIES), "models with a fast path, and models that are tested here"
+
+
+@pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths())
+def test_three_epochs_are_those_of_recbole(folder, model, loss, path):
+    check(folder, model, path, with_loss(loss))
+
+
+@pytest.mark.parametrize(("model", "changes", "path"), variants())
+def test_with_other_settings_too(folder, model, changes, path):
+    check(folder, model, path, changes)
+
+
+@pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths())
+def test_a_last_batch_of_one_sample(folder, model, loss, path):
+    settings = settings_of(folder, model, {**case_of(model).params, **with_loss(loss)}, WIDTH)
+    split = split_of(settings, folder)
+    samples = len(split.parts[0])
+    size = next(size for size in range(250, samples) if samples % size == 1)
+    changes = {**with_loss(loss), "train_batch_size": size, "epochs": 1}
+    try:
+        reference({**settings, **changes}, split, folder)
+    except ValueError as error:  # BERT4Rec's one sample has no mask: its loss is 0 / 0
+        with pytest.raises(ValueError, match=str(error)):
+            run({**settings, **changes}, split, path, folder)
+        return
+    check(folder, model, path, changes)
+
+
+@pytest.mark.parametrize("width", [1, 7, 33])
+@pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths(WITH_KERNELS))
+def test_shorter_and_longer_sequences(folder, model, loss, width, path):
+    changes = {"order_len": min(3, width)} if model == "FOSSIL" else {}
+    # Attention to a single key is 1 whatever the query and the key.
+    undetermined = ("query.bias", "query.weight", "key.weight") if width == 1 else ()
+    check(folder, model, path, {**changes, **with_loss(loss), "epochs": 1}, width, undetermined=undetermined)
+
+
+@pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths())
+def test_batches_cut_into_many_parts(folder, model, loss, path, monkeypatch):
+    """As large data are: here a whole batch would fit into one part."""
+    monkeypatch.setattr(base, "TOKENS", 500)
+    monkeypatch.setattr(losses, "_SCORES_AT_ONCE", 2000)
+    monkeypatch.setattr(ranking, "_SCORES_AT_ONCE", 2000)
+    monkeypatch.setattr(ranking, "_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(recurrent, "_TOKENS", 300)
+    monkeypatch.setattr(transformer, "_TOKENS", 100)
+    monkeypatch.setattr(sequences, "_VALUES_AT_ONCE", 6000)
+    monkeypatch.setattr(sequences, "_SCORES_AT_ONCE", 2000)
+    check(folder, model, path, with_loss(loss))
+
+
+def test_the_data_have_sequences_of_every_length(folder):
+    settings = settings_of(folder, "FPMC", CASES["FPMC"].params, WIDTH)
+    train = split_of(settings, folder).parts[0]
+    lengths = train.inter_feat.interaction["item_length"]
+    assert set(lengths.tolist()) == set(range(1, WIDTH + 1))
+
+
+@pytest.mark.parametrize("path", FAST_PATHS)
+@pytest.mark.parametrize("model", sorted(WITH_KERNELS))
+def test_two_threads(folder, model, path):
+    changes = {**with_loss(case_of(model).losses[0]), "train_batch_size": 400, "epochs": 1}
+    check(folder, model, path, changes, workers=2)
+
+
+# -- the gate itself ------------------------------------------------------------------------------
+
+
+def test_the_switch_in_the_environment_takes_the_torch_path():
+    assert native.SWITCH == "RECSWEEP_NATIVE"
+    before = os.environ.get(native.SWITCH)
+    os.environ[native.SWITCH] = "0"
+    try:
+        assert native.kernels.__wrapped__() is None
+    finally:
+        os.environ.pop(native.SWITCH)
+        if before is not None:
+            os.environ[native.SWITCH] = before
+    with taking(TORCH):
+        assert native.kernels() is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"learning_rate": 0.0101},
+        {"weight_decay": 1e-4},
+        {"layer_norm_eps": 1e-4},
+        {"seed": 1},
+        {"train_batch_size": 257},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_the_gate_sees_small_differences(folder, changes):
+    settings = settings_of(folder, "SASRec", {**CASES["SASRec"].params, "loss_type": "CE"}, WIDTH)
+    split = split_of(settings, folder)
+    with pytest.raises(AssertionError):
+        assert_equal_runs(
+            run({**settings, **changes}, split, TORCH, folder),
+            reference(settings, split, folder),
+            undetermined=CASES["SASRec"].undetermined,
+        )
+
+
+def moved_run(folder, model: str, move: Any, monkeypatch) -> tuple[Run, Run]:
+    """RecBole's own run from a start whose parameters were moved, and from its own start."""
+    case = case_of(model)
+    settings = settings_of(folder, model, {**case.params, **with_loss(case.losses[0])}, WIDTH)
+    split = split_of(settings, folder)
+    expected = reference(settings, split, folder)
+    original = recbole.make_model
+
+    def moved(config, data):
+        own = original(config, data)
+        for name, parameter in own.named_parameters():
+            move(name, parameter.data)
+        return own
+
+    monkeypatch.setattr(recbole, "make_model", moved)
+    return run(settings, split, RECBOLE, folder), expected
+
+
+@pytest.mark.parametrize("model", sorted(set(FAMILIES) & set(CASES)))
+def test_recbole_agrees_with_itself_within_the_tolerances(folder, model, monkeypatch):
+    """From a start moved by one rounding: a case that fails here can prove nothing about a fast path."""
+    draw = torch.Generator().manual_seed(0)
+
+    def by_one_rounding(name, values):
+        values *= 1 + (torch.randint(0, 2, values.shape, generator=draw) * 2 - 1) * 6e-8
+
+    found, expected = moved_run(folder, model, by_one_rounding, monkeypatch)
+    assert_equal_runs(found, expected, undetermined=case_of(model).undetermined)
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in sorted(FAMILIES) if CASES.get(model, UNKNOWN).undetermined]
+)
+def test_undetermined_parameters_really_change_nothing(folder, model, monkeypatch):
+    """Moved far, they leave RecBole's losses, metrics and all other parameters as they are."""
+    names = []
+
+    def far(name, values):
+        if name.endswith(case_of(model).undetermined):
+            names.append(name)
+            values += torch.linspace(-0.3, 0.3, len(values)) if len(values) > 1 else 0.3
+
+    found, expected = moved_run(folder, model, far, monkeypatch)
+    assert_equal_runs(found, expected, undetermined=case_of(model).undetermined)
+    assert all(any(name.endswith(end) for name in names) for end in case_of(model).undetermined)
+
+
+@pytest.mark.parametrize("path", [RECBOLE, COMPILED, TORCH])
+def test_a_trial_is_the_same_twice(folder, path):
+    settings = settings_of(folder, "NARM", {**CASES["NARM"].params, "loss_type": "CE"}, WIDTH)
+    split = split_of(settings, folder)
+    first, second = (run(settings, split, path, folder) for _ in range(2))
+    assert_equal_runs(second, first, loss=0, metric=0, parameter=0)

@@ -1,0 +1,75 @@
+"""`recsweep train`: a configuration that was found on other data does not train on these without a word."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from helpers.found import result_of, trial, workspace
+from recsweep.common.errors import InputError
+from recsweep.report.study_files import write_study
+from recsweep.training.training import single
+
+
+@pytest.fixture
+def best(tmp_path, monkeypatch):
+    """A study's best_config.yaml, its sweep, and a function that begins to train with it."""
+    space = workspace(tmp_path)
+    plan = space.plan()
+    write_study(result_of(plan, [trial(0, 0.3)]))
+    path = plan.outputs.best_config(*plan.place)
+    given = []
+
+    class Trains(Exception):
+        pass
+
+    def prepare(settings, *others, **named):
+        given.append(settings)
+        raise Trains
+
+    monkeypatch.setattr(single, "prepare", prepare)
+
+    def begin():
+        with pytest.raises(Trains):
+            single.train_file(path, "cpu", tmp_path / "other", save=None, test=False, tell=print)
+        return given[-1]
+
+    def refuse():
+        with pytest.raises(InputError) as error:
+            single.train_file(path, "cpu", tmp_path / "other", save=None, test=False, tell=print)
+        return str(error.value)
+
+    return space, path, begin, refuse
+
+
+def test_it_trains_on_the_data_that_it_was_found_on(best):
+    _, path, begin, _ = best
+    config = yaml.safe_load(path.read_text())
+    assert config.pop("data_hashes")
+    assert begin() == config
+
+
+def test_other_data_are_refused_with_both_hashes_the_file_and_a_way_on(best):
+    space, path, begin, refuse = best
+    was = yaml.safe_load(path.read_text())["data_hashes"]["toy.inter"]
+    space.write_rows("1\t1\t1")
+    now = space.plan().files.hashes["toy.inter"]
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "toy.inter:" in text)
+    message = refuse()
+    assert message.startswith(f"{path}:{line}:")
+    assert f"found on {space.inter} with the hash {was[:16]}…, now it has {now[:16]}…; " in message
+    assert message.endswith("put that file back, or remove `data_hashes` to train on what is there")
+    text = path.read_text()
+    path.write_text(text[: text.index("data_hashes")])
+    assert begin()["dataset"] == "toy"
+
+
+def test_a_file_that_is_gone_is_said_and_a_file_that_is_new_is_not(best):
+    space, path, begin, refuse = best
+    (space.inter.parent / "toy.item").write_text("item_id:token\n1\n")
+    begin()
+    config = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**config, "data_hashes": {**config["data_hashes"], "toy.kg": "ab" * 32}}))
+    assert "toy.kg with the hash abababababababab…, it is not there; " in refuse()
+    path.write_text(yaml.safe_dump({**config, "data_hashes": 3}))
+    assert "must hold a hash for each data file; remove the key" in refuse()
