@@ -8,7 +8,7 @@ import yaml
 from helpers.found import result_of, trial, workspace
 from recsweep.common.errors import InputError
 from recsweep.report.study_files import write_study
-from recsweep.training.training import single
+from recsweep.training import single
 
 
 @pytest.fixture
