@@ -18,10 +18,10 @@ from pathlib import Path
 import killing
 import psutil
 import pytest
-from running import Folder, read_until, tune_options, wait_for, worker_pids
 
 from recsweep.common.interrupts import STOPPED
 from recsweep.study import Store
+from running import Folder, read_until, tune_options, wait_for, worker_pids
 
 pytestmark = [pytest.mark.attack, pytest.mark.long]
 

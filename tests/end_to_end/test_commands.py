@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from running import Folder, tune_options
 
 STUDY = "smoke/ml-100k-small/FPMC/full"

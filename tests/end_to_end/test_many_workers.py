@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Folder, kill_group, read_until, tune_options, wait_for
 
 from helpers.light_worker import Job, problems, start
 from helpers.postgres import Postgres, running_postgres
+from running import Folder, kill_group, read_until, tune_options, wait_for
 
 WORKERS = 8
 LIMIT_SECONDS = 120.0

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from running import LIMIT_SECONDS, ROOT, Folder, read_until, tune_options
 
 from helpers.postgres import Guarded, Postgres
 from helpers.workspace import make_workspace
+from running import LIMIT_SECONDS, ROOT, Folder, read_until, tune_options
 
 COMMANDS = ("snakemake", "recsweep tune", "recsweep prepare", "recsweep dashboard")
 PASSWORD = "mArk3d-51c0@pw/1"

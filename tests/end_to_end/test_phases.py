@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from running import Folder, tune_options
 from test_pipeline import make
 
 from recsweep.study import Store
+from running import Folder, tune_options
 
 RESULTS = "results/smoke/ml-100k-small"
 

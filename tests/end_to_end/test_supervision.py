@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+
 from running import Folder, kill_group, read_until, tune_options, wait_for, worker_pids
 
 STUDY = "smoke/ml-100k-small/FPMC/full"
