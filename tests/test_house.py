@@ -177,3 +177,9 @@ def test_the_tests_stand_as_the_source_does():
     rooms = {path.name for path in TESTS.iterdir() if any(path.glob("test_*.py"))} - {"end_to_end"}
     assert rooms <= set(ORDER), f"a folder of tests for no package: {sorted(rooms - set(ORDER))}"
     assert {path.name for path in SOURCE.iterdir() if any(path.glob("*.py"))} - rooms == set()
+
+
+def test_tests_share_what_they_share_in_helpers():
+    for path in TESTS.rglob("test_*.py"):
+        found = {name for name in imported(path) if name.startswith("test_")}
+        assert not found, f"{path.relative_to(TESTS)} imports {sorted(found)}; move it to tests/helpers"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from test_recbole_data import make_tiny, prepared, settings_with
 
+from helpers.splits import make_tiny, prepared, settings_with
 from recsweep.common.errors import InputError, SplitMismatch
 from recsweep.datasets import count
 from recsweep.datasets.prepare import prepare

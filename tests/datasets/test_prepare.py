@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_recbole_data import held_out, make_tiny, prepared
 
+from helpers.splits import held_out, make_tiny, prepared
 from recsweep.common.files import dump_yaml, file_hash
 from recsweep.datasets import prepare as module
 from recsweep.datasets.prepare import prepare

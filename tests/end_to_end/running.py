@@ -118,3 +118,17 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
 def kill_group(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def make(target: str, *settings: str) -> subprocess.CompletedProcess[str]:
+    """A make target of this checkout; what pytest's own environment holds stays outside."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RECSWEEP_", "MAKE", "MFLAGS"))}
+    return subprocess.run(
+        ["make", target, *settings],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        stdin=subprocess.DEVNULL,
+    )

@@ -9,27 +9,11 @@ from pathlib import Path
 import pytest
 
 from recsweep.study import Store
-
-ROOT = Path(__file__).parents[2]
-LIMIT_SECONDS = 300.0
+from running import LIMIT_SECONDS, ROOT, make
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / ".venv" / "installed.lock").is_file(), reason="`make setup` has not been run here"
 )
-
-
-def make(target: str, *settings: str) -> subprocess.CompletedProcess[str]:
-    """A make target of this checkout; what pytest's own environment holds stays outside."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RECSWEEP_", "MAKE", "MFLAGS"))}
-    return subprocess.run(
-        ["make", target, *settings],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_SECONDS,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 def counted(outputs: Path, model: str = "FPMC") -> list[int]:

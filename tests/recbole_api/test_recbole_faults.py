@@ -6,18 +6,29 @@ import math
 
 import pytest
 import torch
-from engine_contract import GRID, MIXED_DEFAULTS, constant, grid, mixed
-from test_hyperopt_engine import TestHyperopt as Hyperopt
-from test_recbole_data import users_with_wrong_items
-from test_training import CPU, OVERFITTING, settings_of, train
 
+from helpers.engine_contract import GRID, MIXED_DEFAULTS, EngineContract, constant, grid, mixed
+from helpers.splits import users_with_wrong_items
+from helpers.trials import CPU, OVERFITTING, settings_of, train
 from recsweep.common.errors import InputError
 from recsweep.datasets.prepare import prepare
 from recsweep.planning.plan import plan_sweep
+from recsweep.search.engines import make_engine
+from recsweep.search.engines.base import Engine
 from recsweep.study import Store
 from recsweep.sweeps.loading import load_sweep
 from recsweep.sweeps.space import grid_size
 from recsweep.training import training
+
+
+class Hyperopt(EngineContract):
+    """The contract's way to run a search, without its tests."""
+
+    __test__ = False
+
+    def make_engine(self) -> Engine:
+        return make_engine("hyperopt")
+
 
 searched = Hyperopt().searched
 

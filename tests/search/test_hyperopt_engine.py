@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import hyperopt
 import pytest
-from engine_contract import GRID, GRID_DEFAULTS, MIXED, MIXED_DEFAULTS, EngineContract, mixed, smooth
 from hyperopt import hp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.engine_contract import GRID, GRID_DEFAULTS, MIXED, MIXED_DEFAULTS, EngineContract, mixed, smooth
 from recsweep.common.errors import EngineStateError, UserError
 from recsweep.recbole_api.model import hyper_tuning
 from recsweep.search.engines import make_engine

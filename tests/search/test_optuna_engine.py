@@ -10,10 +10,19 @@ import warnings
 
 import optuna
 import pytest
-from engine_contract import GRID, LINE, MIXED, MIXED_DEFAULTS, FakeSession, SeveralObjectives, mixed, smooth
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.engine_contract import (
+    GRID,
+    LINE,
+    MIXED,
+    MIXED_DEFAULTS,
+    FakeSession,
+    SeveralObjectives,
+    mixed,
+    smooth,
+)
 from recsweep.search.engines import make_engine
 from recsweep.search.engines.base import Engine, Search
 from recsweep.search.engines.optuna_ import from_optuna, to_distribution, to_optuna

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.trials import CPU, OVERFITTING, settings_of, train
 from recsweep.common.devices import resolve_device
 from recsweep.common.errors import TrialDiverged
 from recsweep.common.files import to_plain, write_yaml
@@ -25,20 +26,7 @@ from recsweep.training import training
 from recsweep.training.fast.factorized import Fpmc
 from recsweep.training.fast.stream import Table
 
-CPU = torch.device("cpu")
 TINY_GRU = {"hidden_size": 8, "embedding_size": 8, "learning_rate": 0.01}
-OVERFITTING = {"learning_rate": 0.1, "embedding_size": 16, "epochs": 3}
-"""FOSSIL with these settings is best in its first epoch."""
-
-
-def settings_of(plan, seed=7, **changes):
-    return {**plan.settings(plan.defaults, seed), **changes}
-
-
-def train(plan, after_epoch=lambda epoch, score: None, **changes):
-    settings = settings_of(plan, **changes)
-    split = prepare(settings, plan.files, plan.outputs.cache).split
-    return training.train(settings, split, CPU, after_epoch)
 
 
 def loaders_and_trainer(plan, folder: Path, **changes):
