@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_pipeline import make
 
 from recsweep.study import Store
-from running import Folder, tune_options
+from running import Folder, make, tune_options
 
 RESULTS = "results/smoke/ml-100k-small"
 
