@@ -354,3 +354,9 @@ def test_the_tree_of_the_architecture_page_is_the_source():
     for path in (ROOT / "src" / "recsweep").rglob("*.py"):
         if not path.name.startswith("__"):
             assert path.name in tree, f"docs/architecture.md does not name {path.name}"
+
+
+def test_the_architecture_page_names_every_page_of_explanation():
+    front = ROOT / "docs" / "architecture.md"
+    told = set(re.findall(r"\]\(explanation/([a-z-]+\.md)\)", sections(front)["Read on"]))
+    assert told == {path.name for path in (ROOT / "docs" / "explanation").iterdir()}
