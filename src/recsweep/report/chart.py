@@ -67,6 +67,7 @@ class Bars:
     """Beside each bar."""
     name: str = ""
     colour: str = BLUE
+    opacity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,18 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Table:
+    """The numbers behind a picture."""
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    remark: str = ""
+    """What was left out, and where it is."""
+
+
+@dataclass(frozen=True)
 class Chart:
-    """One picture of a study, or the reason why there is none yet."""
+    """One picture of a study or of several, or the reason why there is none yet."""
 
     kind: str
     panels: tuple[Panel, ...] = ()
@@ -115,6 +126,8 @@ class Chart:
     """What the caption says of this study alone."""
     missing: str = ""
     """Why there is nothing to draw; empty where there is."""
+    table: Table = Table()
+    """The same in numbers."""
 
     @property
     def rows(self) -> int:

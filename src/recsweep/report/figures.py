@@ -51,6 +51,7 @@ def figure(chart: Chart) -> Any:
     _colour_scale(result, chart)
     result.update_layout(
         height=_height(chart),
+        meta={"panels": len(chart.panels), "columns": chart.columns, "tall": _GRID_HEIGHT},
         margin={"l": 70, "r": 30, "t": 50, "b": 60},
         template="none",
         paper_bgcolor="rgba(0,0,0,0)",
@@ -122,6 +123,7 @@ def _bars(bars: Bars) -> Any:
             "base": bars.starts,
             "marker": {"color": bars.colour, "line": {"color": "rgba(255,255,255,0.6)", "width": 1}},
             "width": 0.7,
+            "opacity": bars.opacity,
             "name": _text(bars.name),
             "showlegend": bool(bars.name),
             "text": [_text(text) for text in bars.texts] or None,

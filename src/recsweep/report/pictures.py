@@ -110,6 +110,7 @@ def _bars(axes: Any, bars: Bars) -> None:
         color=bars.colour,
         edgecolor="white",
         linewidth=0.5,
+        alpha=bars.opacity,
         label=bars.name or None,
     )
     if bars.texts:

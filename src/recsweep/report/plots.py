@@ -10,6 +10,7 @@ from urllib.parse import quote
 from recsweep.common.files import atomic_path, counted, write_text
 from recsweep.planning.plan import StudyPlan
 from recsweep.report.figures import figure_json, script
+from recsweep.report.page_parts import Drawn
 from recsweep.report.pages import Picture, Section, chart_page, gallery_page
 from recsweep.report.pictures import write_picture
 from recsweep.report.results import FINISHED, StudyResult, read_results
@@ -58,10 +59,9 @@ def write_study_plots(result: StudyResult) -> None:
             summary,
             [("All studies", f"{up}index.html"), *links],
             script=f"{up}{SCRIPT}",
-            figure=None if chart.missing else figure_json(chart),
+            drawn=None if chart.missing else Drawn("chart", figure_json(chart), alt, f"{kind.name}.png"),
+            table=chart.table,
             missing=chart.missing,
-            alt=alt,
-            image=f"{kind.name}.png",
         )
         write_text(folder / f"{kind.name}.html", page)
         picture = folder / f"{kind.name}.png"
