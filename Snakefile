@@ -31,10 +31,10 @@ os.environ.update(
 try:
     from recsweep.cli import IN_THE_OPEN, variables
     from recsweep.cli.typed import command_line
-    from recsweep.sweeps.loading import (
+    from recsweep.sweeps.loading import load_sweep
+    from recsweep.sweeps.overrides import (
         OVERRIDES,
         from_environment,
-        load_sweep,
         option_flags,
         variable,
     )

@@ -19,7 +19,8 @@ from recsweep.cli import cli
 from recsweep.common.files import to_plain
 from recsweep.planning.plan import check_data, plan_sweep
 from recsweep.sweeps.config import DatasetConfig, ModelConfig, SweepConfig, VariantsConfig
-from recsweep.sweeps.loading import OVERRIDES, load_sweep
+from recsweep.sweeps.loading import load_sweep
+from recsweep.sweeps.overrides import OVERRIDES
 from recsweep.sweeps.space import Choice, LogUniform, QUniform, RandInt, Uniform, grid_size
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,8 @@ from recsweep.cli.options import Option
 from recsweep.common.errors import InputError
 from recsweep.running import pool
 from recsweep.sweeps.config import WorkersConfig
-from recsweep.sweeps.loading import OVERRIDES, from_environment, load_sweep, variable
+from recsweep.sweeps.loading import load_sweep
+from recsweep.sweeps.overrides import OVERRIDES, from_environment, variable
 
 MARK = "hunter2-MARKED"
 URL = f"postgresql+psycopg://me:{MARK}@127.0.0.1:1/sweeps"

@@ -10,7 +10,7 @@ from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError
 from recsweep.common.names import RULE
 from recsweep.sweeps.config import dataset_folder
-from recsweep.sweeps.loading import OVERRIDES
+from recsweep.sweeps.overrides import OVERRIDES
 
 
 def refused(workspace, message, **overrides):

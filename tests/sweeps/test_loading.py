@@ -9,8 +9,10 @@ import pytest
 from helpers.workspace import NARM, SWEEP, make_workspace
 from recsweep.common.errors import InputError
 from recsweep.planning.plan import plan_sweep
-from recsweep.sweeps import loading
-from recsweep.sweeps.loading import load_sweep, merge_variants, option_flags
+from recsweep.sweeps import overrides
+from recsweep.sweeps.loading import load_sweep
+from recsweep.sweeps.overrides import option_flags
+from recsweep.sweeps.variants import merge_variants
 
 GRU = (
     "model: GRU4Rec\ndefaults: {loss_type: CE, weight_decay: 0.0}\nspace:\n"
@@ -191,13 +193,13 @@ def test_a_python_file_without_a_name_is_read_as_the_yaml_that_it_is_not(workspa
 
 @pytest.mark.parametrize("written", ["-1", -1])
 def test_minus_one_worker_is_one_a_core(workspace, monkeypatch, written):
-    monkeypatch.setattr(loading, "cores", lambda: 6)
+    monkeypatch.setattr(overrides, "cores", lambda: 6)
     assert workspace.load(workers=written).config.workers.count == 6
 
 
 def test_the_cores_are_those_that_this_process_may_use(monkeypatch):
-    monkeypatch.setattr(loading.os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
-    assert loading.cores() == 3
+    monkeypatch.setattr(overrides.os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
+    assert overrides.cores() == 3
 
 
 @pytest.mark.parametrize("written", ["-2", "0"])

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.workspace import SWEEP, make_workspace
 from recsweep.common.errors import InputError
-from recsweep.sweeps.space import mixed
+from recsweep.sweeps.values import mixed
 
 
 @pytest.mark.parametrize(

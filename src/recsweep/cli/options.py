@@ -16,7 +16,8 @@ from recsweep.common.files import unusable
 from recsweep.common.names import checked_name
 from recsweep.planning.plan import StudyPlan, find_study, plan_sweep
 from recsweep.sweeps.documents import nearest, short_value
-from recsweep.sweeps.loading import OVERRIDES, Sweep, load_sweep, read_sweep, variable
+from recsweep.sweeps.loading import Sweep, load_sweep, read_sweep
+from recsweep.sweeps.overrides import OVERRIDES, variable
 
 if TYPE_CHECKING:
     from recsweep.report.results import StudyResult

@@ -12,7 +12,8 @@ from recsweep.sweeps import hints
 from recsweep.sweeps.config import SECONDS, ModelConfig, TrainingConfig
 from recsweep.sweeps.documents import Document, nearest
 from recsweep.sweeps.loading import Sweep
-from recsweep.sweeps.space import Choice, mixed
+from recsweep.sweeps.parameters import Choice
+from recsweep.sweeps.values import mixed
 
 
 def check_sweep(sweep: Sweep) -> None:

@@ -22,7 +22,7 @@ from recsweep.running.child import child_main
 from recsweep.running.gpus import Seat
 from recsweep.study import Claim
 from recsweep.sweeps.config import WorkersConfig
-from recsweep.sweeps.loading import cores
+from recsweep.sweeps.overrides import cores
 
 _GOODBYE_SECONDS = 5.0
 MOST_THREADS = 4096

@@ -8,8 +8,6 @@ may also be a `SweepConfig` that a Python file makes: `my_sweep.py:sweep`.
 from __future__ import annotations
 
 import importlib.util
-import os
-import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -17,31 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from recsweep.common.address import AddressError, StoreAddress, read_address
 from recsweep.common.errors import InputError
-from recsweep.sweeps.config import (
-    MODEL_PARAMETER,
-    DatasetConfig,
-    ModelConfig,
-    SweepConfig,
-    VariantsConfig,
-)
-from recsweep.sweeps.documents import Document, load_document, nearest, rule, short_value, validate
-from recsweep.sweeps.space import Choice
-
-_LISTS = ("models", "datasets", "phases", "warm_start")
-_TEXTS = ("storage_file", "outputs", "engine", "algo", "pruner", "device")
-_SWITCHES = ("transfer", "allow_large_grid")
-_WHOLE = re.compile(r"[-+]?[0-9]{1,100}")
-_REAL = re.compile(
-    r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?(inf|infinity|nan)", re.IGNORECASE
-)
-_FLAGS = {
-    **dict.fromkeys(("true", "yes", "on", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "0"), False),
-}
+from recsweep.sweeps.config import DatasetConfig, ModelConfig, SweepConfig
+from recsweep.sweeps.documents import Document, load_document, nearest, validate
+from recsweep.sweeps.overrides import OVERRIDES, called, given_of, override
+from recsweep.sweeps.variants import load_variants, merge_variants
 
 
 @dataclass(frozen=True)
@@ -68,63 +47,6 @@ class Sweep:
         return self.document.error(location, problem, fix)
 
 
-# Options of the command line (and of --config and the environment), and the key that each one sets.
-OVERRIDES: dict[str, tuple[str, ...]] = {
-    "models": ("models",),
-    "datasets": ("datasets",),
-    "engine": ("search", "engine"),
-    "algo": ("search", "algo"),
-    "max_evals": ("search", "max_evals"),
-    "pruner": ("pruning", "pruner"),
-    "phases": ("search", "phases"),
-    "warm_start": ("search", "warm_start"),
-    "transfer": ("search", "transfer"),
-    "timeout_minutes": ("search", "timeout_minutes"),
-    "no_improvement_after": ("search", "no_improvement_after"),
-    "sweep_timeout_minutes": ("timeout_minutes",),
-    "allow_large_grid": ("search", "allow_large_grid"),
-    "epochs": ("training", "epochs"),
-    "patience": ("training", "stopping_step"),
-    "batch_size": ("training", "train_batch_size"),
-    "device": ("training", "device"),
-    "cooldown": ("cooldown", "seconds"),
-    "workers": ("workers", "count"),
-    "workers_per_study": ("workers", "workers_per_study"),
-    "seed": ("seed",),
-    "storage": ("storage",),
-    "storage_file": ("storage_file",),
-    "outputs": ("outputs",),
-}
-
-
-def called(option: str, given_as: Mapping[str, str]) -> str:
-    """What an option is called where it was given; on the command line, where nobody says otherwise."""
-    return given_as.get(option, f"--{option.replace('_', '-')}")
-
-
-def variable(option: str) -> str:
-    """The variable of the environment that gives an option: `RECSWEEP_MAX_EVALS`."""
-    return f"RECSWEEP_{option.upper()}"
-
-
-def from_environment() -> dict[str, Any]:
-    """The overrides that the environment gives, by the names of their options; an empty one gives nothing.
-
-    Raises:
-        InputError: a flag that is neither on nor off.
-    """
-    found: dict[str, Any] = {}
-    for option in OVERRIDES:
-        text = os.environ.get(variable(option), "")
-        if text and option in _SWITCHES:
-            if text.lower() not in _FLAGS:
-                raise InputError(variable(option), f"must be 1 or 0, but got {text!r}", "correct the value")
-            found[option] = _FLAGS[text.lower()]
-        elif text:
-            found[option] = text
-    return found
-
-
 def load_sweep(
     source: Path | str,
     overrides: Mapping[str, Any] | None = None,
@@ -142,9 +64,9 @@ def load_sweep(
         InputError: any mistake in any of the files or options.
     """
     names = given_as or {}
-    given = _given(overrides or {}, names)
+    given = given_of(overrides or {}, names)
     made = read_sweep(source)
-    config = _override(made.config, given, names)
+    config = override(made.config, given, names)
     sweep = _with_store(replace(made, config=config, overrides=given, given_as=names))
     for dataset in sweep.config.datasets:
         _load_dataset(sweep, dataset)
@@ -255,102 +177,6 @@ def _line_of(error: Exception, path: Path) -> int:
     return next((f.lineno or 1 for f in frames if Path(f.filename).resolve() == path.resolve()), 1)
 
 
-def _given(overrides: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for option, value in overrides.items():
-        if option not in OVERRIDES:
-            raise InputError(called(option, names), "is no setting of a sweep", nearest(option, OVERRIDES))
-        if value is None or value == "" or value == () or value is False:
-            continue
-        if option in _LISTS:
-            value = str(value).split() if not isinstance(value, list | tuple) else list(value)
-        if option == "workers" and str(value) == "-1":
-            value = cores()
-        try:
-            given[option] = StoreAddress.of(value) if option == "storage" else value
-        except AddressError as error:
-            raise InputError(called(option, names), error.problem, error.fix) from None
-    if "storage" in given and "storage_file" in given:
-        raise InputError(called("storage", names), "stands beside storage_file", "give one of them")
-    return given
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def option_flags(overrides: Mapping[str, Any]) -> list[str]:
-    """The command-line options that give the same overrides, one word each: `--max-evals=3`.
-
-    The address of the store is none of them: arguments can be read by everybody, it goes by the environment.
-    """
-    flags: list[str] = []
-    for option, value in _given(overrides, {}).items():
-        if option == "storage":
-            continue
-        name = called(option, {})
-        text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-        flags.append(name if str(value) == "True" else f"{name}={text}")
-    return flags
-
-
-def _override(config: SweepConfig, given: Mapping[str, Any], names: Mapping[str, str]) -> SweepConfig:
-    data = _overridden(config, given)
-    try:
-        return SweepConfig.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        option = _to_blame(config, given, first)
-        problem, fix = rule(first, data)
-        if first["type"] != "value_error":  # our own validators name the value themselves
-            value = first["input"] if option in _LISTS and first["type"] != "too_short" else given[option]
-            problem += f", but got {short_value(value)}"
-        raise InputError(called(option, names), problem, fix) from None
-
-
-def _overridden(config: SweepConfig, given: Mapping[str, Any]) -> dict[str, Any]:
-    data = config.model_dump()
-    if "storage" in given or "storage_file" in given:
-        data |= {"storage": None, "storage_file": None}
-    for option, value in given.items():
-        target = data
-        *parents, key = OVERRIDES[option]
-        for parent in parents:
-            target = target[parent]
-        target[key] = _from_text(option, value)
-    return data
-
-
-def _from_text(option: str, value: Any) -> Any:
-    """The value of an option in its type, where it was given as text that has such a form."""
-    if not isinstance(value, str) or option in (*_TEXTS, *_LISTS):
-        return value
-    if option in _SWITCHES:
-        return _FLAGS.get(value.lower(), value)
-    if _WHOLE.fullmatch(value):
-        return int(value)
-    return float(value) if _REAL.fullmatch(value) else value
-
-
-def _to_blame(config: SweepConfig, given: Mapping[str, Any], mistake: Any) -> str:
-    """The option that set the wrong value; of a rule between values the last without which it holds."""
-    location = tuple(mistake["loc"])
-    for option in given:
-        if OVERRIDES[option] == location[: len(OVERRIDES[option])]:
-            return option
-    for option in reversed(list(given)):
-        try:
-            SweepConfig.model_validate(
-                _overridden(config, {name: value for name, value in given.items() if name != option})
-            )
-        except ValidationError as error:
-            if any(other["loc"] == mistake["loc"] for other in error.errors(include_url=False)):
-                continue
-        return option
-    return list(given)[-1]
-
-
 def _find(sweep: Sweep, kind: Literal["datasets", "models"], name: str) -> Document:
     """The file of a name, with its name filled in.
 
@@ -385,47 +211,9 @@ def _load_model(sweep: Sweep, name: str) -> None:
     document = _find(sweep, "models", name)
     sweep.model_documents[name] = document
     if "model_variants" in document.data:
-        sweep.variants[name] = _load_variants(sweep, document)
+        sweep.variants[name], documents = load_variants(document)
+        sweep.model_documents.update(documents)
         sweep.models[name] = merge_variants(name, sweep.variants[name])
         return
     document.data.setdefault("model", name)
     sweep.models[name] = validate(document, ModelConfig)
-
-
-def _load_variants(sweep: Sweep, document: Document) -> dict[str, ModelConfig]:
-    names = validate(document, VariantsConfig).model_variants
-    folder = document.path.parent
-    models: dict[str, ModelConfig] = {}
-    for position, name in enumerate(names):
-        path = folder / f"{name}.yaml"
-        own = load_document(path) if path.is_file() else None
-        if own is None or "model_variants" in own.data or name in models:
-            known = [
-                other.stem
-                for other in folder.glob("*.yaml")
-                if other.stem not in (document.path.stem, *models)
-            ]
-            raise document.error(
-                ("model_variants", position), f"`{name}` is no other single model", nearest(name, known)
-            )
-        own.data.setdefault("model", name)
-        models[name] = validate(own, ModelConfig)
-        sweep.model_documents[name] = own
-    return models
-
-
-def merge_variants(name: str, variants: Mapping[str, ModelConfig]) -> ModelConfig:
-    """Several models as one: `model` is a parameter, and each model's own depend on it.
-
-    A parameter `p` of the model `M` is named `M.p`, since the same name may have another range there.
-    """
-    names = tuple(variants)
-    space: dict[str, Any] = {MODEL_PARAMETER: Choice(type="choice", values=names)}
-    defaults: dict[str, Any] = {MODEL_PARAMETER: names[0]}
-    for variant, model in variants.items():
-        for own, parameter in model.space.items():
-            when = {f"{variant}.{parent}": wanted for parent, wanted in (parameter.when or {}).items()}
-            conditions = {"when": {MODEL_PARAMETER: variant, **when}}
-            space[f"{variant}.{own}"] = parameter.model_copy(update=conditions)
-        defaults |= {f"{variant}.{own}": value for own, value in model.defaults.items()}
-    return ModelConfig(model=name, defaults=defaults, space=space)

@@ -1,0 +1,212 @@
+"""The sections of a sweep file: search, pruning, training, evaluation, cooldown, workers."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from recsweep.sweeps.values import MOST_ROWS, Flag, Real, Text, Whole
+
+YEAR_SECONDS = 366 * 24 * 3600
+Seconds = Annotated[Real, Field(ge=0, le=YEAR_SECONDS)]
+Minutes = Annotated[Real, Field(gt=0, le=YEAR_SECONDS / 60)]
+Most = Annotated[Whole, Field(le=1_000_000)]
+"""A count that nothing sensible goes beyond; what multiplies it stays a number that a machine can hold."""
+Phase = Literal["full", "coarse", "architecture", "training", "loss"]
+WHOLE: Phase = "full"
+"""The phase that searches the whole space; every model has it."""
+SECONDS = "training_seconds"
+"""An objective that is no metric: how long a trial trained."""
+ALGOS: dict[str, tuple[str, ...]] = {
+    "hyperopt": ("random", "bayes", "anneal", "exhaustive"),
+    "optuna": ("random", "bayes", "exhaustive", "gp", "cmaes", "qmc", "nsga2"),
+}
+"""How each engine can propose."""
+MULTI_OBJECTIVE_ALGOS = ("random", "bayes", "exhaustive", "qmc", "nsga2")
+
+
+class Frozen(BaseModel):
+    """A model that takes no key it does not know, and does not change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SearchConfig(Frozen):
+    """How a study searches, and how long."""
+
+    engine: Literal["hyperopt", "optuna"] = "hyperopt"
+    """What drives a study."""
+    algo: Literal["random", "bayes", "anneal", "exhaustive", "gp", "cmaes", "qmc", "nsga2"] = "bayes"
+    """How parameters are proposed; `bayes` is TPE, and may be written `tpe`."""
+    max_evals: Most = Field(20, ge=1)
+    """Trials of each study, the first of them with the defaults."""
+    startup_trials: Most = Field(8, ge=1)
+    """Random trials before a model of the outcomes proposes. HyperOpt's own default of 20 would
+    make a study of 20 trials a random search."""
+    allow_large_grid: Flag = False
+    """Confirms an exhaustive search of more than 1,000 combinations."""
+    phases: tuple[Phase, ...] = Field((WHOLE,), min_length=1)
+    """Parts of the search space to search one after the other; each starts from the best before."""
+    phase_shares: dict[Phase, Real] = {}
+    """Parts of `max_evals` by phase, in any unit; a phase that is not named gets 1."""
+    warm_start: tuple[Text, ...] = ()
+    """Known good configurations, as files or studies; they become the first slots after the defaults."""
+    transfer: Flag = False
+    """Start with the best of the same model on the other data sets of the sweep."""
+    timeout_minutes: Minutes | None = None
+    """No trial of a study starts once trials of it have run for so long."""
+    no_improvement_after: Most | None = Field(None, ge=1)
+    """A study ends after so many trials in a row that did not better its best."""
+
+    @field_validator("algo", mode="before")
+    @classmethod
+    def _known_as(cls, algo: Any) -> Any:
+        return "bayes" if algo == "tpe" else algo
+
+    @field_validator("phases")
+    @classmethod
+    def _distinct(cls, phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
+        if len(set(phases)) < len(phases):
+            raise ValueError(f"each phase must stand once, but got {', '.join(phases)}")
+        return phases
+
+    @field_validator("phase_shares")
+    @classmethod
+    def _positive(cls, shares: dict[Phase, float]) -> dict[Phase, float]:
+        for phase, share in shares.items():
+            if not 0 < share < math.inf:
+                raise ValueError(f"the share of `{phase}` must be > 0, but got {share}")
+        return shares
+
+    @model_validator(mode="after")
+    def _known_to_the_engine(self) -> SearchConfig:
+        if self.algo not in ALGOS[self.engine]:
+            others = " or ".join(name for name, algos in ALGOS.items() if self.algo in algos)
+            raise ValueError(
+                f"the engine {self.engine} has no algo {self.algo}; it has "
+                f"{', '.join(ALGOS[self.engine])}; or use engine {others}"
+            )
+        return self
+
+
+class PruningConfig(Frozen):
+    """What stops a poor trial early. Asked after every validation, with validation scores only."""
+
+    pruner: Literal["none", "median", "asha", "hyperband", "wilcoxon"] = "none"
+    """The rule."""
+    warmup_epochs: Most = Field(2, ge=0)
+    """No trial is pruned before it has trained for so many epochs."""
+    min_trials: Most = Field(1, ge=1)
+    """No trial is pruned before so many others came to a result."""
+    patience: Most = Field(5, ge=0)
+    """How many validations in a row the rule may hold before the trial is pruned at the next."""
+
+
+class TrainingConfig(Frozen):
+    """What every trial of every model shares."""
+
+    epochs: Most = Field(300, ge=1)
+    stopping_step: Most = Field(10, ge=0)
+    """Early stop: validations without progress before a trial ends."""
+    eval_step: Most = Field(1, ge=1)
+    train_batch_size: Whole = Field(2048, ge=1, le=MOST_ROWS)
+    eval_batch_size: Whole = Field(4096, ge=1, le=MOST_ROWS)
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["float32", "mixed"] = "float32"
+    """`mixed` computes in 16 bits where torch's autocast does; weights stay in float32."""
+    fast: Flag = True
+    """Train by recsweep's own faster steps where they are proven equal; False: RecBole's code only."""
+
+
+_METRIC = re.compile(r"[A-Za-z]+@[1-9][0-9]{0,6}")
+
+
+class EvaluationConfig(Frozen):
+    """What is measured, and what is searched for."""
+
+    metric: Text = "NDCG@10"
+    """The validation metric that early stop and search go by."""
+    metrics: tuple[Text, ...] = ("Recall", "MRR", "NDCG", "Hit")
+    topk: tuple[Most, ...] = (10,)
+    objectives: tuple[Text, ...] = ()
+    """Several things to search for at once, `metric` the first of them. Empty: `metric` alone."""
+
+    @field_validator("metric")
+    @classmethod
+    def _name_and_cutoff(cls, metric: str) -> str:
+        if not _METRIC.fullmatch(metric):
+            raise ValueError(f"a metric is a name and a cut-off such as NDCG@10, but got {metric!r}")
+        return metric
+
+    @field_validator("objectives")
+    @classmethod
+    def _metrics_or_seconds(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        for name in objectives:
+            if name != SECONDS and not _METRIC.fullmatch(name):
+                raise ValueError(f"an objective is a metric such as NDCG@10, or {SECONDS}, but got {name!r}")
+        if len(set(objectives)) < len(objectives) or len(objectives) == 1:
+            raise ValueError(f"objectives are two or more distinct ones, but got {', '.join(objectives)}")
+        return objectives
+
+    @model_validator(mode="after")
+    def _metric_comes_first(self) -> EvaluationConfig:
+        if self.objectives and self.objectives[0] != self.metric:
+            raise ValueError(
+                f"the first objective must be `metric`, which early stop goes by: {self.metric}, "
+                f"but got {self.objectives[0]}"
+            )
+        return self
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one objective."""
+        return len(self.objectives) > 1
+
+    @property
+    def metric_name(self) -> str:
+        return self.metric.split("@")[0]
+
+    @property
+    def metric_cutoff(self) -> int:
+        return int(self.metric.split("@")[1])
+
+
+class CooldownConfig(Frozen):
+    """Rest between the trials of a study, for the heat of a GPU."""
+
+    seconds: Seconds | None = None
+    """None: 60 where a GPU is used, 0 otherwise."""
+    until_celsius: Real | None = Field(None, gt=0, le=150)
+    """End the rest early once the GPU is cooler than this (needs NVML)."""
+
+
+class WorkersConfig(Frozen):
+    """The processes that train."""
+
+    count: Whole = Field(1, ge=1, le=256)
+    threads: Whole | None = Field(None, ge=1, le=4096)
+    """Threads of each worker. None: the cores, divided among the workers."""
+    trials_per_gpu: int | Literal["auto"] = "auto"
+    """Trials at once on each GPU. `auto`: as many as fit, by the memory of the first one."""
+    trials_per_worker: Most = Field(50, ge=1)
+    """A worker is replaced after this many trials, so that no leak grows."""
+    trial_timeout_minutes: Minutes | None = None
+    """A trial that takes longer is ended and recorded as timed out. None: one that shows no epoch for ten
+    times what the study's longest took, at least an hour (`deaths.py`)."""
+    crash_retries: Most = Field(2, ge=0)
+    """How often a trial whose process died is run again before it counts as failed."""
+    store_patience_seconds: Seconds = 300.0
+    """How long a store that cannot be reached is waited for before the sweep pauses."""
+    workers_per_study: Whole = Field(0, ge=0, le=256)
+    """Jobs that Snakemake starts for each study, each a `recsweep worker`. 0: one job does all."""
+
+    @field_validator("trials_per_gpu", mode="before")
+    @classmethod
+    def _auto_or_a_count(cls, given: Any) -> Any:
+        # Here rather than by pydantic's union, whose errors speak of one of its members only.
+        if given != "auto" and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
+            raise ValueError(f"must be auto or a whole number from 1, but got {given!r}")
+        return given
