@@ -12,7 +12,7 @@ from helpers.workspace import Workspace, make_workspace
 from recsweep.common.owner import this_process
 from recsweep.planning.plan import StudyPlan
 from recsweep.report.results import StudyResult
-from recsweep.study import DIVERGED, Store, Trial, best
+from recsweep.study import Reason, State, Store, Trial, best
 
 NASTY = "<img src=x onerror=alert(1)> & $x_1$"
 BEGIN = datetime(2026, 3, 1, 12, 0, 0)
@@ -68,8 +68,8 @@ def trial(slot: int, score: float | None = None, state: str = "complete", **chan
         "finished": BEGIN + timedelta(seconds=60 * slot + 45),
     }
     if state != "complete":
-        known["failure"] = {"kind": "pruned" if state == "pruned" else DIVERGED, "message": NASTY}
-    return Trial(slot, slot, slot, state, **{**known, **changes})
+        known["failure"] = {"kind": "pruned" if state == "pruned" else Reason.DIVERGED, "message": NASTY}
+    return Trial(slot, slot, slot, State(state), **{**known, **changes})
 
 
 def some_trials() -> list[Trial]:

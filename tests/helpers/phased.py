@@ -9,7 +9,7 @@ from typing import Any
 from helpers.workspace import Workspace, make_workspace
 from recsweep.common.owner import this_process
 from recsweep.planning.plan import StudyPlan
-from recsweep.study import DIVERGED, Store, Study, Trial
+from recsweep.study import Reason, Store, Study, Trial
 from recsweep.sweeps.space import Params
 
 MODEL = """\
@@ -49,7 +49,7 @@ def fill(
         own = given[position] if position < len(given) else plan.defaults
         study.start(claim, own, plan.space, plan.trial_seed(claim.slot), ENVIRONMENT)
         if score is None:
-            study.fail(claim, DIVERGED, "the loss is NaN")
+            study.fail(claim, Reason.DIVERGED, "the loss is NaN")
             continue
         study.report(claim, 1, score)
         metrics = {"ndcg@10": score}

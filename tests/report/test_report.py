@@ -22,7 +22,7 @@ from recsweep.report.summary_notes import footnotes
 from recsweep.report.tables import parameters_text, ranked, summary_csv, summed
 from recsweep.report.text import reason
 from recsweep.search.starts import begin, open_study
-from recsweep.study import DIVERGED, Store
+from recsweep.study import Reason, Store
 
 ME = {
     "device": "cpu",
@@ -51,7 +51,7 @@ def filled(make_plan, tmp_path):
             assert claim.slot == slot
             study.start(claim, plan.defaults, plan.model.space, plan.trial_seed(slot), ME)
             if score is None:
-                study.fail(claim, DIVERGED, "the training loss is NaN in epoch 1")
+                study.fail(claim, Reason.DIVERGED, "the training loss is NaN in epoch 1")
                 continue
             study.report(claim, 1, score)
             metrics = {"ndcg@10": score, "recall@10": score * 2}

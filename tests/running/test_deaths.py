@@ -19,7 +19,7 @@ from recsweep.running.events import Evaluated
 from recsweep.running.pool import Child, Pool
 from recsweep.running.progress import Display
 from recsweep.running.supervisor import Supervisor
-from recsweep.study import CRASH, TIMEOUT, Store
+from recsweep.study import Reason, Store
 
 
 class Process:
@@ -109,7 +109,7 @@ def test_a_trial_that_hangs_is_ended_and_is_a_result(tmp_path, store, judge):
     judge.end_hung(child, plan, study, told.append)
     assert child.process.exitcode == -signal.SIGKILL
     trial = study.results()[-1]
-    assert trial.failure["kind"] == TIMEOUT
+    assert trial.failure["kind"] == Reason.TIMEOUT
     assert trial.failure["message"].startswith(
         "showed no epoch for 2 h 00 min, and the longest trial took 30 s"
     )
@@ -134,7 +134,7 @@ def test_a_worker_that_crashed_says_how_long_its_trial_ran(tmp_path, store, judg
     study = study_with(plan, store, [])
     judge.blame(working(plan, study, 90.0, exitcode=-signal.SIGSEGV), plan, study, lambda done: None)
     (trial,) = study.results()
-    assert trial.failure == {"kind": CRASH, "message": "the worker died: killed by SIGSEGV"}
+    assert trial.failure == {"kind": Reason.CRASH, "message": "the worker died: killed by SIGSEGV"}
     assert trial.result["seconds"] == pytest.approx(90, abs=10)
 
 

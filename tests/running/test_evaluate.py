@@ -9,7 +9,7 @@ from recsweep.common.errors import RecsweepError
 from recsweep.common.owner import this_process
 from recsweep.datasets.prepare import prepare
 from recsweep.running.evaluate import evaluate_winner, winner
-from recsweep.study import DIVERGED, Store
+from recsweep.study import Reason, Store
 from recsweep.training import training
 
 CPU = torch.device("cpu")
@@ -35,7 +35,7 @@ def fill(plan, study, scores):
         claim = study.claim(plan.budget, this_process())
         study.start(claim, FAST, plan.model.space, plan.trial_seed(claim.slot), {})
         if score is None:
-            study.fail(claim, DIVERGED, "NaN")
+            study.fail(claim, Reason.DIVERGED, "NaN")
         else:
             study.finish(claim, score, {})
 

@@ -16,7 +16,7 @@ from recsweep.running import child
 from recsweep.running.events import Claimed, EpochDone, Evaluated, Idle, Note, PutBack, Ready, TrialDone
 from recsweep.running.session import classify
 from recsweep.running.worker import Worker
-from recsweep.study import DIVERGED, ERROR, OUT_OF_MEMORY, Claim, Store
+from recsweep.study import Claim, Reason, Store
 from recsweep.training import training
 
 
@@ -32,28 +32,28 @@ def raised(error: Exception) -> Exception:
     [
         (
             TrialDiverged("the training loss is NaN in epoch 2"),
-            DIVERGED,
+            Reason.DIVERGED,
             "the training loss is NaN in epoch 2",
         ),
-        (MemoryError("4 GiB"), OUT_OF_MEMORY, "out of memory: 4 GiB"),
+        (MemoryError("4 GiB"), Reason.OUT_OF_MEMORY, "out of memory: 4 GiB"),
         (
             torch.cuda.OutOfMemoryError("CUDA out of memory"),
-            OUT_OF_MEMORY,
+            Reason.OUT_OF_MEMORY,
             "out of memory: CUDA out of memory",
         ),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
-            OUT_OF_MEMORY,
+            Reason.OUT_OF_MEMORY,
             "allocate",
         ),
-        (RuntimeError("CUDA error: out of memory"), OUT_OF_MEMORY, "out of memory: CUDA error"),
+        (RuntimeError("CUDA error: out of memory"), Reason.OUT_OF_MEMORY, "out of memory: CUDA error"),
         (
             RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-            OUT_OF_MEMORY,
+            Reason.OUT_OF_MEMORY,
             "out of memory: CUDA error: CUBLAS_STATUS_ALLOC_FAILED",
         ),
-        (ValueError("bad shape\nwith details"), ERROR, "ValueError at test_worker.py:"),
-        (FileNotFoundError(errno.ENOENT, "no such file", "x.inter"), ERROR, "no such file"),
+        (ValueError("bad shape\nwith details"), Reason.ERROR, "ValueError at test_worker.py:"),
+        (FileNotFoundError(errno.ENOENT, "no such file", "x.inter"), Reason.ERROR, "no such file"),
     ],
 )
 def test_a_trials_own_fault_has_a_kind_and_one_line(error, kind, message):
@@ -142,7 +142,7 @@ def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(run, monkeypatch):
     monkeypatch.setattr(training, "train", fail_once)
     events, plan, study, _ = run(budget=2)
     failed, fine = study.results()
-    assert failed.failure["kind"] == ERROR
+    assert failed.failure["kind"] == Reason.ERROR
     assert "the shapes do not match" in failed.failure["message"]
     assert fine.score is not None
     ended = [event for event in events if isinstance(event, TrialDone)]
@@ -163,7 +163,7 @@ def test_a_diverging_trial_is_recorded_with_its_reason(run, monkeypatch):
     )
     _, _, study, _ = run(budget=1)
     (trial,) = study.results()
-    assert trial.failure == {"kind": DIVERGED, "message": "the training loss is NaN in epoch 1"}
+    assert trial.failure == {"kind": Reason.DIVERGED, "message": "the training loss is NaN in epoch 1"}
 
 
 def test_a_full_disk_ends_the_worker_and_keeps_the_trial(run, monkeypatch):

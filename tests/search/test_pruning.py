@@ -21,8 +21,8 @@ from recsweep.running.progress import Display, StudyView
 from recsweep.running.supervisor import Supervisor
 from recsweep.running.worker import Worker
 from recsweep.search import engines, pruning
-from recsweep.search.pruning import COMPLETE, PRUNED, RUNNING, Curve, is_due, needs_running, verdict
-from recsweep.study import Store, Study, best
+from recsweep.search.pruning import Curve, is_due, needs_running, verdict
+from recsweep.study import State, Store, Study, best
 from recsweep.sweeps.config import PruningConfig
 from recsweep.training import training
 
@@ -34,7 +34,7 @@ def config(pruner="median", warmup=1, min_trials=1, patience=0):
     return PruningConfig(pruner=pruner, warmup_epochs=warmup, min_trials=min_trials, patience=patience)
 
 
-def curve(slot, *scores, state=COMPLETE):
+def curve(slot, *scores, state=State.COMPLETE):
     return Curve(slot, dict(enumerate(scores, 1)), state)
 
 
@@ -54,8 +54,8 @@ def test_median_compares_the_best_so_far_with_the_scores_at_that_epoch():
 
 def test_median_takes_pruned_trials_up_to_where_they_went_and_no_running_ones():
     complete = [curve(0, 0.3, 0.3, 0.3), curve(1, 0.3, 0.3, 0.3)]
-    pruned = [curve(slot, 0.1, 0.1, state=PRUNED) for slot in (2, 3, 4)]
-    running = [curve(slot, 0.9, 0.9, 0.9, state=RUNNING) for slot in range(5, 15)]
+    pruned = [curve(slot, 0.1, 0.1, state=State.PRUNED) for slot in (2, 3, 4)]
+    running = [curve(slot, 0.9, 0.9, 0.9, state=State.RUNNING) for slot in range(5, 15)]
     own = curve(20, 0.2, 0.2, 0.2)
     assert say(config(), curve(20, 0.2), complete + pruned + running) is None
     assert say(config(), own, complete + pruned + running) == "0.2000 < median 0.3000"
@@ -85,15 +85,18 @@ def test_asha_counts_whatever_reached_the_rung():
     own = curve(9, 0.2, 0.2, 0.2)
     ended_early = curve(0, 0.3)
     assert say(rule, own, [ended_early]) == "0.2000 < 0.3000, place 1 of 2 at epoch 3"
-    on_its_way = curve(1, 0.1, 0.4, state=RUNNING)
-    pruned_before = curve(2, 0.1, 0.4, state=PRUNED)
+    on_its_way = curve(1, 0.1, 0.4, state=State.RUNNING)
+    pruned_before = curve(2, 0.1, 0.4, state=State.PRUNED)
     assert say(rule, own, [curve(0, 0.1), on_its_way, pruned_before]) is None
-    there = curve(1, 0.1, 0.4, 0.1, state=RUNNING)
+    there = curve(1, 0.1, 0.4, 0.1, state=State.RUNNING)
     assert say(rule, own, [curve(0, 0.1), there]) == "0.2000 < 0.4000, place 1 of 3 at epoch 3"
 
 
 def test_a_rung_between_two_validations_is_asked_at_the_next():
-    rule, others = config("asha", warmup=3), [Curve(0, {2: 0.3, 4: 0.3, 6: 0.3, 8: 0.3, 10: 0.3}, COMPLETE)]
+    rule, others = (
+        config("asha", warmup=3),
+        [Curve(0, {2: 0.3, 4: 0.3, 6: 0.3, 8: 0.3, 10: 0.3}, State.COMPLETE)],
+    )
     epochs = range(2, 21, 2)
     due = [n for n in epochs if say(rule, Curve(1, {e: 0.1 for e in epochs if e <= n}), others)]
     assert due == [4, 10], "for the rungs 3 and 9"
@@ -120,7 +123,7 @@ def test_hyperband_compares_within_a_bracket_whose_rungs_are_its_own():
 def test_wilcoxon_compares_with_the_best_complete_trial_epoch_by_epoch():
     rule = config("wilcoxon", warmup=5)
     model = curve(3, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-    others = [curve(0, *[0.1] * 6), model, curve(4, *[0.9] * 6, state=PRUNED)]
+    others = [curve(0, *[0.1] * 6), model, curve(4, *[0.9] * 6, state=State.PRUNED)]
     own = curve(5, 0.01, 0.11, 0.22, 0.33, 0.44)
     assert say(rule, own, others) == "0.4400 < trial 3's 0.5000, p 0.031 at 5 epochs"
     mixed = curve(5, 0.2, 0.3, 0.25, 0.33, 0.44)
@@ -165,7 +168,7 @@ SCORES = st.one_of(
 CURVES = st.builds(
     lambda epochs, state: (epochs, state),
     st.dictionaries(st.integers(1, MAX_EPOCHS), SCORES, max_size=12),
-    st.sampled_from([COMPLETE, PRUNED, RUNNING]),
+    st.sampled_from([State.COMPLETE, State.PRUNED, State.RUNNING]),
 )
 
 
@@ -174,7 +177,9 @@ def cases(draw, pruners=RULES):
     others = [Curve(slot, *found) for slot, found in enumerate(draw(st.lists(CURVES, max_size=8)))]
     last = draw(st.integers(1, 14))
     own = Curve(
-        draw(st.integers(len(others), 30)), {epoch: draw(SCORES) for epoch in range(1, last + 1)}, RUNNING
+        draw(st.integers(len(others), 30)),
+        {epoch: draw(SCORES) for epoch in range(1, last + 1)},
+        State.RUNNING,
     )
     rule = config(
         draw(st.sampled_from(pruners)),
@@ -196,7 +201,7 @@ def test_no_trial_is_pruned_before_it_is_warm_nor_before_enough_others_ended(cas
     rule, own, others, maximize = case
     if say(rule, own, others, maximize) is not None:
         assert own.epochs[-1] >= rule.warmup_epochs + rule.patience
-        ended = [other for other in others if other.state in (COMPLETE, PRUNED)]
+        ended = [other for other in others if other.state in (State.COMPLETE, State.PRUNED)]
         assert len(ended) >= rule.min_trials
 
 
@@ -274,9 +279,9 @@ def test_where_the_rule_is_not_due_the_others_are_not_needed(case):
     [
         (Curve(1, {}), []),
         (Curve(1, {1: math.nan}), [curve(0, 0.5)]),
-        (Curve(1, {1: 0.1}), [Curve(0, {}, COMPLETE)]),
-        (Curve(1, {1: 0.1}), [Curve(0, {1: math.nan}, COMPLETE)]),
-        (Curve(1, {7: 0.1}), [Curve(0, {3: 0.5}, PRUNED), Curve(2, {}, PRUNED)]),
+        (Curve(1, {1: 0.1}), [Curve(0, {}, State.COMPLETE)]),
+        (Curve(1, {1: 0.1}), [Curve(0, {1: math.nan}, State.COMPLETE)]),
+        (Curve(1, {7: 0.1}), [Curve(0, {3: 0.5}, State.PRUNED), Curve(2, {}, State.PRUNED)]),
     ],
 )
 def test_nothing_to_compare_stops_nothing(pruner, own, others):
@@ -285,7 +290,9 @@ def test_nothing_to_compare_stops_nothing(pruner, own, others):
 
 @pytest.mark.parametrize("pruner", ["median", "asha", "hyperband"])
 def test_the_question_costs_little(pruner):
-    others = [Curve(slot, {e: (slot * e % 97) / 97 for e in range(1, 61)}, COMPLETE) for slot in range(2000)]
+    others = [
+        Curve(slot, {e: (slot * e % 97) / 97 for e in range(1, 61)}, State.COMPLETE) for slot in range(2000)
+    ]
     rule = config(pruner, warmup=5, patience=3)
     asked = (Curve(2001, dict.fromkeys(range(1, last), 0.0)) for last in range(1, MAX_EPOCHS))
     own = next(part for part in asked if is_due(rule, part, max_epochs=MAX_EPOCHS))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsweep.search.stopping import Ended, Limits, ended_by, seconds_run
-from recsweep.study import INTERRUPTED, Trial
+from recsweep.study import Reason, State, Trial
 
 START = datetime(2026, 3, 1, 12)
 
@@ -29,7 +29,7 @@ def trial(slot, score=0.5, state="complete", started=None, finished=None, **more
         id=slot + 1,
         number=slot,
         slot=slot,
-        state=state,
+        state=State(state),
         score=None if state in ("failed", "running") else score,
         started=minute(began),
         finished=None if still_runs else minute(ended),
@@ -122,12 +122,12 @@ def test_a_trial_that_runs_has_run_until_now():
 
 
 def test_kills_and_pauses_cost_no_time():
-    put_back = replace(trial(1, finished=600), state="failed", failure={"kind": INTERRUPTED})
+    put_back = replace(trial(1, finished=600), state=State.FAILED, failure={"kind": Reason.INTERRUPTED})
     assert seconds_run([trial(0), put_back, trial(2, started=700)], minute(999)) == 2 * 60
 
 
 def test_what_waits_or_was_inherited_has_not_run():
-    waiting = Trial(9, 9, 9, "waiting")
+    waiting = Trial(9, 9, 9, State.WAITING)
     inherited = trial(0, finished=60, inherited={"phase": "coarse", "slot": 3})
     assert seconds_run([waiting, inherited], minute(99)) == 0.0
 
@@ -177,7 +177,8 @@ LIMITS = st.builds(Limits, st.integers(1, 14), SOME, SOME, SOME)
 def test_the_answer_depends_on_the_trials_alone(trials, limits, maximize, seconds, chance):
     shuffled = random.Random(chance.random()).sample(trials, len(trials))
     put_back = [
-        replace(one, id=100 + one.id, state="failed", failure={"kind": INTERRUPTED}) for one in shuffled
+        replace(one, id=100 + one.id, state=State.FAILED, failure={"kind": Reason.INTERRUPTED})
+        for one in shuffled
     ]
     answer = ask(trials, limits, maximize, sweep_seconds=seconds)
     assert ask([*put_back, *shuffled], limits, maximize, sweep_seconds=seconds) == answer

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from helpers.light_worker import fork_context
 from recsweep.common.errors import InputError, StoreDamaged, StoreUnavailable, StudyChanged, SweepPaused
 from recsweep.common.owner import this_process
-from recsweep.study import CRASH, DIVERGED, DUPLICATE, ERROR, INTERRUPTED, Claim, Store, best, tables
+from recsweep.study import Claim, Reason, Store, best, tables
 from recsweep.study.backend import Slot
 from recsweep.study.study import MOST_PUT_BACKS
 from recsweep.sweeps.config import ModelConfig
@@ -162,17 +162,17 @@ def test_slots_are_taken_in_order_and_none_is_left_when_all_are_taken(study):
 
 def test_a_failed_trial_is_a_result_and_fills_its_slot(study):
     study.ensure_slots(1)
-    assert study.fail(claimed(study), DIVERGED, "the training loss is NaN in epoch 2")
+    assert study.fail(claimed(study), Reason.DIVERGED, "the training loss is NaN in epoch 2")
     assert study.ensure_slots(1) == 0
     (trial,) = study.results()
     assert (trial.state, trial.score) == ("failed", None)
-    assert trial.failure == {"kind": DIVERGED, "message": "the training loss is NaN in epoch 2"}
+    assert trial.failure == {"kind": Reason.DIVERGED, "message": "the training loss is NaN in epoch 2"}
 
 
 def test_slots_returned_after_a_pause_wait_again(study):
     study.ensure_slots(2)
     for _ in range(2):
-        study.fail(claimed(study), ERROR, "no such file")
+        study.fail(claimed(study), Reason.ERROR, "no such file")
     study.return_slots(study.results())
     assert study.ensure_slots(2) == 2
     assert study.open_slots(2) == 2
@@ -244,7 +244,7 @@ def test_a_finished_trial_cannot_be_changed(study):
     study.ensure_slots(1)
     claim = run_slot(study, 1, 0.5)
     assert study.finish(claim, 0.9, {}) is False
-    assert study.fail(claim, ERROR, "late") is False
+    assert study.fail(claim, Reason.ERROR, "late") is False
     assert study.put_back(claim, "late") is False
     assert study.report(claim, 7, 0.9) is False
     study.beat(claim.trial_id, ELSEWHERE, 99)
@@ -272,7 +272,10 @@ def test_two_trials_of_one_slot_are_counted_once(study):
     run_slot(study, 2, 0.2)
     assert study.claim(2, ME) is None
     assert [(trial.slot, trial.score) for trial in study.results()] == [(0, 0.1), (1, 0.2)]
-    assert [t.failure["kind"] for t in study.trials() if t.state == "failed"] == [INTERRUPTED, DUPLICATE]
+    assert [t.failure["kind"] for t in study.trials() if t.state == "failed"] == [
+        Reason.INTERRUPTED,
+        Reason.DUPLICATE,
+    ]
     assert study.ensure_slots(2) == 0
 
 
@@ -280,9 +283,9 @@ def test_a_failed_result_is_not_run_again_by_a_second_trial_of_its_slot(study):
     study.ensure_slots(1)
     study.put_back(claimed(study), "the process that ran the trial is gone")
     add_waiting(study, Slot(0, attempt=1))
-    study.fail(claimed(study), DIVERGED, "NaN")
+    study.fail(claimed(study), Reason.DIVERGED, "NaN")
     assert study.claim(1, ME) is None
-    assert [trial.failure.get("kind") for trial in study.results()] == [DIVERGED]
+    assert [trial.failure.get("kind") for trial in study.results()] == [Reason.DIVERGED]
 
 
 # -- dead processes -------------------------------------------------------------------------------
@@ -359,7 +362,7 @@ def test_a_slot_that_is_put_back_again_and_again_is_said_and_ends(study):
 
 def test_a_failed_trial_says_how_long_it_ran(study):
     study.ensure_slots(1)
-    study.fail(claimed(study), ERROR, "no such file", 1.23456)
+    study.fail(claimed(study), Reason.ERROR, "no such file", 1.23456)
     assert study.results()[0].result == {"seconds": 1.235}
 
 
@@ -392,7 +395,7 @@ def work_on_all(urls: list[str], budget: int, barrier, log: str) -> None:
             study.start(claim, PARAMS, SPACE, claim.slot, {})
             study.report(claim, 1, claim.slot / 100)
             if claim.slot % 4 == 3:
-                study.fail(claim, DIVERGED, "NaN")
+                study.fail(claim, Reason.DIVERGED, "NaN")
             else:
                 study.finish(claim, claim.slot / 100, {})
         store.close()
@@ -463,7 +466,7 @@ def test_slots_that_only_wait_hold_a_study_to_nothing(study, store):
 def test_a_study_whose_failures_were_given_back_takes_the_change_that_mends_it(study, store):
     study.ensure_slots(2)
     for _ in range(2):
-        study.fail(claimed(study, 2), ERROR, "no such column")
+        study.fail(claimed(study, 2), Reason.ERROR, "no such column")
     changed = {**DEFINITION, "training": {"epochs": 9}}
     with pytest.raises(StudyChanged):
         store.open_study(study.name, changed, maximize=True)
@@ -575,7 +578,7 @@ def test_optuna_itself_opens_the_store_and_sees_parameters_and_values(study, sto
     study.ensure_slots(3)
     for score in (0.2, 0.6):
         run_slot(study, 3, score)
-    study.fail(claimed(study), CRASH, "signal 9")
+    study.fail(claimed(study), Reason.CRASH, "signal 9")
     opened = optuna.load_study(study_name=study.name, storage=store.optuna_storage)
     assert opened.direction == optuna.study.StudyDirection.MAXIMIZE
     assert opened.best_value == 0.6

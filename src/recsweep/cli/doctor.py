@@ -99,7 +99,7 @@ def _sweep(load: Callable[[], Sweep]) -> Iterator[Finding]:
 
 
 def _store(plans: list[StudyPlan]) -> Iterator[Finding]:
-    from recsweep.study import Store
+    from recsweep.study import State, Store
 
     plan = plans[0]
     if not is_made(plan.storage_url):
@@ -112,7 +112,7 @@ def _store(plans: list[StudyPlan]) -> Iterator[Finding]:
         for own in plans:
             study = store.find_study(own.name)
             if study is not None:
-                running = sum(trial.state == "running" for trial in study.trials())
+                running = sum(trial.state == State.RUNNING for trial in study.trials())
                 yield (
                     f"study {own.name}",
                     f"{len(study.results())} of {counted(own.budget, 'trial')}, {running} running",

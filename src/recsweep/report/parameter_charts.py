@@ -14,7 +14,7 @@ from recsweep.report.pareto import measured
 from recsweep.report.results import StudyResult
 from recsweep.report.text import short
 from recsweep.report.trial_marks import about, are, best_of, dots, has_score, shown
-from recsweep.study import Trial
+from recsweep.study import State, Trial
 from recsweep.sweeps.space import Choice, LogUniform, Parameter
 
 _FOOT = -0.12  # where parallel coordinates keep what a trial does not have
@@ -101,20 +101,20 @@ def slices(result: StudyResult) -> Chart:
 def _slice(result: StudyResult, trials: Sequence[Trial], name: str, y: Axis, *, named: bool) -> Panel:
     parameter, winner = result.plan.space[name], result.winner
     marks: list[Points | Bars] = []
-    for state in ("pruned", "complete"):
+    for state in (State.PRUNED, State.COMPLETE):
         held = [t for t in trials if t.state == state and name in t.params]
         if not held:
             continue
         drawn = _over(result, held, name, state, named=named)
-        marks.append(replace(drawn, shades=tuple(t.slot for t in held)) if state == "complete" else drawn)
+        marks.append(replace(drawn, shades=tuple(t.slot for t in held)) if state == State.COMPLETE else drawn)
     if winner and name in winner.params:
-        star = _over(result, [winner], name, "complete", named=False)
+        star = _over(result, [winner], name, State.COMPLETE, named=False)
         label = f"best: trial {winner.slot}" if named else ""
         marks.append(replace(star, mark="star", colour=ORANGE, size=13, name=label))
     return Panel(_axis(name, parameter), y, tuple(marks))
 
 
-def _over(result: StudyResult, trials: Sequence[Trial], name: str, state: str, *, named: bool) -> Points:
+def _over(result: StudyResult, trials: Sequence[Trial], name: str, state: State, *, named: bool) -> Points:
     """Scores over one parameter."""
     parameter = result.plan.space[name]
     x = [_position(parameter, trial.params[name]) + _aside(parameter, trial.slot) for trial in trials]
@@ -123,7 +123,7 @@ def _over(result: StudyResult, trials: Sequence[Trial], name: str, state: str, *
 
 def parallel(result: StudyResult) -> Chart:
     """Each trial as a line through its score and its parameters, the best drawn last."""
-    trials = [t for t in result.trials if t.state == "complete" and has_score(t) and t.params]
+    trials = [t for t in result.trials if t.state == State.COMPLETE and has_score(t) and t.params]
     names = _searched(result)
     if len(names) < 2:
         return Chart("parallel", missing="Parallel coordinates need two parameters or more to compare.")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from recsweep.common.escape import for_markdown
 from recsweep.planning.plan import Objective, StudyPlan
 from recsweep.report.text import cell, short
-from recsweep.study import Trial
+from recsweep.study import State, Trial
 
 
 def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
@@ -33,7 +33,7 @@ def measured(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[T
     return [
         trial
         for trial in trials
-        if trial.state == "complete"
+        if trial.state == State.COMPLETE
         and len(trial.values) == len(objectives)
         and all(math.isfinite(value) for value in trial.values)
     ]

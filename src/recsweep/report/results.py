@@ -12,7 +12,7 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.search.limits import closed
 from recsweep.search.starts import as_begun
 from recsweep.search.stopping import Ended
-from recsweep.study import DATA_ATTRIBUTE, Store, Study, Trial, best
+from recsweep.study import DATA_ATTRIBUTE, State, Store, Study, Trial, best
 from recsweep.sweeps.space import Params
 
 FINISHED, NOT_FINISHED, NOT_BEGUN = "finished", "not finished", "not begun"
@@ -64,11 +64,11 @@ class StudyResult:
 
     @property
     def failed(self) -> int:
-        return sum(trial.state == "failed" for trial in self.trials)
+        return sum(trial.state == State.FAILED for trial in self.trials)
 
     @property
     def pruned(self) -> int:
-        return sum(trial.state == "pruned" for trial in self.trials)
+        return sum(trial.state == State.PRUNED for trial in self.trials)
 
     @property
     def seconds(self) -> float:

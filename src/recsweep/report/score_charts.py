@@ -22,10 +22,10 @@ from recsweep.report.trial_marks import (
     shown,
     value_of,
 )
-from recsweep.study import Trial
+from recsweep.study import State, Trial
 
 # The last ones are drawn over the first.
-_CURVES: dict[str, Line] = {"complete": "solid", "pruned": "dash", "failed": "dot"}
+_CURVES: dict[State, Line] = {State.COMPLETE: "solid", State.PRUNED: "dash", State.FAILED: "dot"}
 
 
 def history(result: StudyResult) -> Chart:
@@ -41,23 +41,23 @@ def _history_panel(result: StudyResult, position: int) -> Panel:
     marks: list[Points | Bars] = []
     points = {
         state: [(t, value) for t in of_state(result, state) if (value := value_of(t, position)) is not None]
-        for state in ("complete", "pruned")
+        for state in (State.COMPLETE, State.PRUNED)
     }
     everything = [value for found in points.values() for _, value in found]
-    best_so_far = _best_so_far([value for _, value in points["complete"]], objective.maximize)
+    best_so_far = _best_so_far([value for _, value in points[State.COMPLETE]], objective.maximize)
     for state, found in points.items():
         if found:
             slots, values = [trial.slot for trial, _ in found], [value for _, value in found]
             marks.append(dots(result, [trial for trial, _ in found], slots, values, state, named=first))
     if best_so_far:
-        slots = [trial.slot for trial, _ in points["complete"]]
+        slots = [trial.slot for trial, _ in points[State.COMPLETE]]
         name = "best so far" if first else ""
         marks.append(Points(tuple(slots), tuple(best_so_far), name=name, colour=ORANGE, line="steps"))
-    failed = of_state(result, "failed")
+    failed = of_state(result, State.FAILED)
     if failed and everything:
         foot = min(everything) - 0.06 * ((max(everything) - min(everything)) or 0.1)
         slots, feet = [trial.slot for trial in failed], [foot] * len(failed)
-        marks.append(dots(result, failed, slots, feet, "failed", named=first))
+        marks.append(dots(result, failed, slots, feet, State.FAILED, named=first))
     x = counting("trial", (trial.slot for trial in result.trials))
     return Panel(x, Axis(objective.name), tuple(marks))
 
@@ -80,9 +80,9 @@ def learning_curves(result: StudyResult) -> Chart:
     for state, line in _CURVES.items():
         group = [trial for trial in chosen if trial.state == state and trial is not winner]
         if group:
-            curves = _curves(group, opacity=0.5 if state == "complete" else 0.9)
+            curves = _curves(group, opacity=0.5 if state == State.COMPLETE else 0.9)
             marks.append(replace(curves, name=state, colour=COLOURS[state], line=line))
-        if group and state != "complete":
+        if group and state != State.COMPLETE:
             ends = [list(trial.curve.items())[-1] for trial in group]
             epochs, scores = [epoch for epoch, _ in ends], [score for _, score in ends]
             marks.append(dots(result, group, epochs, scores, state, named=False))

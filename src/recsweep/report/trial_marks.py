@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from recsweep.report.chart import BLUE, GREY, PINK, Number, Points
 from recsweep.report.results import StudyResult
 from recsweep.report.text import reason, short
-from recsweep.study import Trial
+from recsweep.study import State, Trial
 
-COLOURS = {"complete": BLUE, "pruned": GREY, "failed": PINK}
+COLOURS = {State.COMPLETE: BLUE, State.PRUNED: GREY, State.FAILED: PINK}
 MOST_LINES = 300
 """More lines than this hide each other; the best are drawn."""
 
@@ -20,7 +20,7 @@ def dots(
     trials: Sequence[Trial],
     x: Sequence[Number],
     y: Sequence[Number],
-    state: str,
+    state: State,
     *,
     named: bool,
 ) -> Points:
@@ -31,7 +31,7 @@ def dots(
         tuple(about(result, trial) for trial in trials),
         name=state if named else "",
         colour=COLOURS[state],
-        mark="circle" if state == "complete" else "cross",
+        mark="circle" if state == State.COMPLETE else "cross",
     )
 
 
@@ -65,7 +65,7 @@ def shown(chosen: Sequence[Trial], trials: Sequence[Trial]) -> str:
     return f"The best {len(chosen)} of {len(trials)} trials are drawn."
 
 
-def of_state(result: StudyResult, state: str) -> list[Trial]:
+def of_state(result: StudyResult, state: State) -> list[Trial]:
     """The trials of a study in one state."""
     return [trial for trial in result.trials if trial.state == state]
 
@@ -82,7 +82,7 @@ def has_score(trial: Trial) -> bool:
 
 def value_of(trial: Trial, position: int) -> float | None:
     """A trial's value of an objective; a pruned one knows the first alone."""
-    if trial.state == "pruned":
+    if trial.state == State.PRUNED:
         return finite(trial.score) if position == 0 else None
     values = trial.values or ((trial.score,) if trial.score is not None else ())
     return finite(values[position]) if position < len(values) else None

@@ -18,7 +18,7 @@ from recsweep.running.events import TrialDone
 from recsweep.running.pool import Child
 from recsweep.running.progress import Display
 from recsweep.running.watch import duration
-from recsweep.study import CRASH, TIMEOUT, Claim, Study, claim_of
+from recsweep.study import Claim, Reason, Study, claim_of
 
 MAX_START_FAILURES = 3
 TIMES_THE_LONGEST = 10
@@ -75,7 +75,7 @@ class Deaths:
                 )
             return
         seconds = time.monotonic() - child.claimed_at
-        if study.fail(claim, CRASH, message, seconds):
+        if study.fail(claim, Reason.CRASH, message, seconds):
             ended(TrialDone(claim.slot, None, 0, seconds, message))
 
     def say_bound(self, plan: StudyPlan) -> None:
@@ -108,7 +108,7 @@ class Deaths:
             return
         _kill(child)
         seconds = time.monotonic() - child.claimed_at
-        if study.fail(claim, TIMEOUT, message, seconds):
+        if study.fail(claim, Reason.TIMEOUT, message, seconds):
             ended(TrialDone(claim.slot, None, 0, seconds, message))
         child.claim, child.ready = None, True
 

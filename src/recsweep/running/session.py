@@ -40,7 +40,7 @@ from recsweep.search.engines.base import Observation, Search
 from recsweep.search.limits import closed
 from recsweep.search.pruning import Curve
 from recsweep.search.starts import settled_starts
-from recsweep.study import DIVERGED, ERROR, OUT_OF_MEMORY, Claim, Store, Study, Trial
+from recsweep.study import Claim, Reason, State, Store, Study, Trial
 from recsweep.sweeps.config import SECONDS
 from recsweep.sweeps.space import Params
 from recsweep.training import training
@@ -152,7 +152,9 @@ class StudySession:
 
     def history(self) -> list[Observation]:
         return [
-            Observation(trial.slot, trial.params, trial.score, trial.values, pruned=trial.state == "pruned")
+            Observation(
+                trial.slot, trial.params, trial.score, trial.values, pruned=trial.state == State.PRUNED
+            )
             for trial in self._study.results()
         ]
 
@@ -199,11 +201,11 @@ class StudySession:
             kind, message = classify(error)
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
-            if kind == OUT_OF_MEMORY and self._seat.shared:
+            if kind == Reason.OUT_OF_MEMORY and self._seat.shared:
                 self._put_back(claim, message)
                 return without_result
             seconds = time.perf_counter() - started
-            where = "" if kind == DIVERGED else self._keep_traceback(claim, params, error)
+            where = "" if kind == Reason.DIVERGED else self._keep_traceback(claim, params, error)
             self._study.fail(claim, kind, message, seconds, traceback=where)
             self._worker.send(
                 TrialDone(
@@ -250,7 +252,7 @@ class StudySession:
         config, epochs = self._plan.sweep.pruning, self._plan.sweep.training.epochs
         if not pruning.is_due(config, own, max_epochs=epochs):
             return None
-        others = [self._closed_curve(trial) for trial in self._study.results() if trial.state != "failed"]
+        others = [self._closed_curve(trial) for trial in self._study.results() if trial.state != State.FAILED]
         if pruning.needs_running(config):
             others += [Curve(trial.slot, trial.curve) for trial in self._study.running()]
         return pruning.verdict(config, own, others, maximize=self._plan.maximize, max_epochs=epochs)
@@ -351,7 +353,7 @@ def _value(objective: str, trained: training.Trained) -> float:
     return trained.seconds if objective == SECONDS else trained.metrics[objective.lower()]
 
 
-def classify(error: Exception) -> tuple[str, str]:
+def classify(error: Exception) -> tuple[Reason, str]:
     """Kind and message of a trial's failure.
 
     Raises:
@@ -362,13 +364,13 @@ def classify(error: Exception) -> tuple[str, str]:
     if (pause := disk_trouble(error)) is not None:
         raise pause from error
     if isinstance(error, TrialDiverged):
-        return DIVERGED, str(error)
+        return Reason.DIVERGED, str(error)
     no_memory = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
     if no_memory or any(words in str(error) for words in _NO_MEMORY):
-        return OUT_OF_MEMORY, f"out of memory: {_first_line(error)}"
+        return Reason.OUT_OF_MEMORY, f"out of memory: {_first_line(error)}"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
-    return ERROR, f"{type(error).__name__} at {place}: {_first_line(error)}"
+    return Reason.ERROR, f"{type(error).__name__} at {place}: {_first_line(error)}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -42,7 +42,7 @@ from recsweep.running.watch import StudyView, WorkerView, changed_text, duration
 from recsweep.search.limits import closed
 from recsweep.search.starts import open_study
 from recsweep.search.stopping import MAX_EVALS
-from recsweep.study import HEARTBEAT_SECONDS, Store, Study, Trial, best
+from recsweep.study import HEARTBEAT_SECONDS, State, Store, Study, Trial, best
 from recsweep.sweeps.space import Params
 
 ALIKE_FAILURES = 3
@@ -342,7 +342,7 @@ class Supervisor:
 
     def _pause_if_all_fail(self, plan: StudyPlan, study: Study) -> None:
         results = [trial for trial in study.results() if not trial.inherited]
-        failures = [trial for trial in results if trial.state == "failed"]
+        failures = [trial for trial in results if trial.state == State.FAILED]
         messages = {trial.failure.get("message") for trial in failures}
         if len(failures) < len(results) or len(messages) != 1:
             return
@@ -463,7 +463,7 @@ def _view(plan: StudyPlan, study: Study, position: int, count: int) -> StudyView
     view = StudyView(plan.label, position, count, plan.sweep.evaluation.metric, plan.maximize, plan.budget)
     view.epochs = plan.sweep.training.epochs
     for trial in study.results():
-        view.add(trial.slot, trial.score, pruned=trial.state == "pruned")
+        view.add(trial.slot, trial.score, pruned=trial.state == State.PRUNED)
     return view
 
 

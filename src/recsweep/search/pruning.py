@@ -33,9 +33,9 @@ from functools import cache, cached_property
 from itertools import accumulate
 from statistics import median
 
+from recsweep.study import State
 from recsweep.sweeps.config import PruningConfig
 
-COMPLETE, PRUNED, RUNNING = "complete", "pruned", "running"
 ETA = 3
 """One in so many goes on from each rung."""
 SIGNIFICANCE = 0.1
@@ -49,8 +49,7 @@ class Curve:
     slot: int
     scores: Mapping[int, float]
     """Validation score by epoch, from 1; those that were validated."""
-    state: str = RUNNING
-    """`complete`, `pruned` or `running`."""
+    state: State = State.RUNNING
 
     @cached_property
     def epochs(self) -> tuple[int, ...]:
@@ -69,7 +68,7 @@ class Curve:
 
     def came_to(self, epoch: int) -> bool:
         """Whether it trained so far, or ended complete before: then more epochs would bring nothing."""
-        return bool(self.epochs) and (self.state == COMPLETE or self.epochs[-1] >= epoch)
+        return bool(self.epochs) and (self.state == State.COMPLETE or self.epochs[-1] >= epoch)
 
     @cached_property
     def _highest(self) -> tuple[float, ...]:
@@ -149,7 +148,7 @@ def verdict(
     if not is_due(config, own, max_epochs=max_epochs):
         return None
     others = [other for other in others if other.slot != own.slot and other.epochs]
-    if sum(other.state != RUNNING for other in others) < config.min_trials:
+    if sum(other.state != State.RUNNING for other in others) < config.min_trials:
         return None
     if config.pruner == "hyperband":
         bracket = _bracket(config, own.slot, max_epochs)
@@ -197,7 +196,7 @@ def _bracket_order(first_rung: int, max_epochs: int) -> tuple[int, ...]:
 
 
 def _median(question: _Question) -> str | None:
-    closed = (other for other in question.others if other.state != RUNNING)
+    closed = (other for other in question.others if other.state != State.RUNNING)
     scores = [score for other in closed if (score := other.at(question.epoch)) is not None]
     if not scores:
         return None
@@ -219,7 +218,7 @@ def _rung(question: _Question) -> str | None:
 
 
 def _wilcoxon(question: _Question) -> str | None:
-    complete = [other for other in question.others if other.state == COMPLETE]
+    complete = [other for other in question.others if other.state == State.COMPLETE]
     if not complete:
         return None
     sign = 1 if question.maximize else -1

@@ -14,7 +14,7 @@ from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import counted
 from recsweep.planning.plan import StudyPlan
 from recsweep.search.limits import closed
-from recsweep.study import Store, Study, Trial, best
+from recsweep.study import State, Store, Study, Trial, best
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.documents import load_document, nearest
 from recsweep.sweeps.space import Params
@@ -107,7 +107,7 @@ def _winner(earlier: StudyPlan, study: Study, store: Store) -> Trial:
             f"run `recsweep tune` with --phase {earlier.phase} first"
         )
     found = best(study.results(), maximize=earlier.maximize)
-    if found is None or found.state != "complete":
+    if found is None or found.state != State.COMPLETE:
         raise UserError(
             f"{earlier.label}: no trial succeeded, so that the next phase has no start; "
             "correct the cause and pass --restart, or give a file with --best-params"

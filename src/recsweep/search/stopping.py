@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from recsweep.study import HEARTBEAT_SECONDS, Trial
+from recsweep.study import HEARTBEAT_SECONDS, State, Trial
 
 MAX_EVALS, NO_IMPROVEMENT = "max_evals", "no_improvement_after"
 _NAMES_A_WORKER = ("place", "pid", "ticks", "worker")
@@ -82,7 +82,7 @@ def without_improvement(counted: Sequence[Trial], *, maximize: bool) -> tuple[in
     without, best, since = 0, 0.0, None
     for trial in sorted(counted, key=_ended_at):
         without += 1
-        if trial.state != "complete" or trial.score is None:
+        if trial.state != State.COMPLETE or trial.score is None:
             continue
         if since is None or sign * trial.score > best:
             without, best, since = 0, sign * trial.score, trial.slot
@@ -103,7 +103,7 @@ def seconds_run(trials: Iterable[Trial], now: datetime) -> float:
     spans: list[tuple[datetime, datetime]] = []
     by_worker: defaultdict[tuple[Any, ...], list[float]] = defaultdict(list)
     for trial in trials:
-        if trial.started is None or trial.inherited or not (trial.counted or trial.state == "running"):
+        if trial.started is None or trial.inherited or not (trial.counted or trial.state == State.RUNNING):
             continue
         seconds = _seconds(trial, trial.started, now)
         spans.append((trial.started, trial.started + timedelta(seconds=seconds)))
@@ -125,6 +125,6 @@ def _seconds(trial: Trial, started: datetime, now: datetime) -> float:
         return max(0.0, float(recorded))
     seconds = max(0.0, ((trial.finished or now) - started).total_seconds())
     ran = trial.owner.get("ran")
-    if trial.state != "running" or ran is None:
+    if trial.state != State.RUNNING or ran is None:
         return seconds
     return min(max(seconds, float(ran)), float(ran) + _LATE_BEATS * HEARTBEAT_SECONDS)

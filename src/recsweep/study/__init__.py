@@ -9,37 +9,19 @@ Optuna's rules do the rest: a waiting trial is claimed by an atomic change of st
 worker wins; a finished trial is immutable, so a worker that comes back late is told so.
 """
 
+from recsweep.study.states import Reason, State
 from recsweep.study.store import Store
 from recsweep.study.study import DATA_ATTRIBUTE, HEARTBEAT_SECONDS, STALE_AFTER_SECONDS, TEST_ATTRIBUTE, Study
-from recsweep.study.trial import (
-    CRASH,
-    DIVERGED,
-    DUPLICATE,
-    ERROR,
-    INTERRUPTED,
-    OUT_OF_MEMORY,
-    PRUNED,
-    TIMEOUT,
-    Claim,
-    Trial,
-    best,
-    claim_of,
-)
+from recsweep.study.trial import Claim, Trial, best, claim_of
 
 __all__ = [
-    "CRASH",
     "DATA_ATTRIBUTE",
-    "DIVERGED",
-    "DUPLICATE",
-    "ERROR",
     "HEARTBEAT_SECONDS",
-    "INTERRUPTED",
-    "OUT_OF_MEMORY",
-    "PRUNED",
     "STALE_AFTER_SECONDS",
     "TEST_ATTRIBUTE",
-    "TIMEOUT",
     "Claim",
+    "Reason",
+    "State",
     "Store",
     "Study",
     "Trial",

@@ -19,7 +19,7 @@ from optuna.storages.journal import JournalFileSymlinkLock
 from optuna.trial import TrialState, create_trial
 
 from recsweep.study.backend import Backend, Change, Slot
-from recsweep.study.trial import BID, Trial, from_optuna, is_finished
+from recsweep.study.trial import BID, Trial, from_optuna
 
 # What Optuna raises for a trial that was closed, or whose study was restarted.
 _GONE = (UpdateFinishedTrialError, KeyError)
@@ -114,7 +114,7 @@ class Generic(Backend):
     def finished(self, study_id: int, since: int, known: Container[int]) -> tuple[list[Trial], int]:
         trials = self.storage.get_all_trials(study_id, deepcopy=False)
         found = [from_optuna(t) for t in trials if t._trial_id not in known and t.state.is_finished()]
-        return [trial for trial in found if is_finished(trial)], since
+        return found, since
 
     def _all(self, study_id: int, *states: TrialState) -> list[Trial]:
         return [from_optuna(t) for t in self.storage.get_all_trials(study_id, deepcopy=False, states=states)]

@@ -20,6 +20,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import text
 
 from recsweep.study.backend import Change
+from recsweep.study.states import State
 from recsweep.study.tables import Tables, score_type
 from recsweep.study.trial import Trial, from_attributes
 
@@ -141,7 +142,7 @@ class Postgres(Tables):
             with self._at_once.connect() as connection:
                 row = connection.execute(_CLAIM, values).first()
             if row is not None:
-                return from_attributes(row.trial_id, row.number, "running", row.attributes or {})
+                return from_attributes(row.trial_id, row.number, State.RUNNING, row.attributes or {})
             if not any(t.slot < budget and not (shared and t.alone) for t in self.waiting(study_id)):
                 return None
             # Another claim holds the row for this moment; it may take another one.

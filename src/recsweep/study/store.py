@@ -17,6 +17,7 @@ from recsweep.common.address import AddressError, StoreAddress
 from recsweep.common.errors import InputError, StudyChanged, StudyForeign
 from recsweep.common.files import canonical_json
 from recsweep.study.database import Patience, open_backend, store_errors
+from recsweep.study.states import State
 from recsweep.study.study import Study
 
 _METRIC_NAMES = "study:metric_names"
@@ -102,7 +103,7 @@ class Store:
             _refuse_if_touched(study, change)
         if change or (restart and study.all_failed()):
             with store_errors(self.address):
-                if restart or any(trial.state != "waiting" for trial in study.trials()):
+                if restart or any(trial.state != State.WAITING for trial in study.trials()):
                     self._archive(study)
                 self._delete(study)
             return self.open_study(name, definition, maximize=maximize)

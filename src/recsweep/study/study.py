@@ -17,18 +17,8 @@ from recsweep.common.files import to_plain
 from recsweep.common.owner import Owner
 from recsweep.study.backend import Backend, Change, Slot
 from recsweep.study.database import Patience
-from recsweep.study.trial import (
-    DUPLICATE,
-    INTERRUPTED,
-    PRUNED,
-    Claim,
-    Trial,
-    claim_of,
-    distribution_of,
-    for_optuna,
-    latest,
-    owner_alive,
-)
+from recsweep.study.states import Reason, State
+from recsweep.study.trial import Claim, Trial, claim_of, distribution_of, for_optuna, latest, owner_alive
 from recsweep.study.wholeness import check_study
 from recsweep.sweeps.space import Params, Space
 
@@ -122,7 +112,7 @@ class Study:
         reopened = frozenset(
             trial.slot
             for trial in self._patience.call(lambda again: self._backend.retried(self.id))
-            if trial.slot in latest_of and latest_of[trial.slot].state == "failed"
+            if trial.slot in latest_of and latest_of[trial.slot].state == State.FAILED
         )
         if self._results is None or reopened != self._reopened:
             counted = [t for slot, t in latest_of.items() if t.counted and slot not in reopened]
@@ -159,7 +149,7 @@ class Study:
     def all_failed(self) -> bool:
         """Whether there are results and none of them is a success."""
         results = self.results()
-        return bool(results) and all(trial.state == "failed" for trial in results)
+        return bool(results) and all(trial.state == State.FAILED for trial in results)
 
     def test_metrics(self, winner: Trial) -> dict[str, float] | None:
         """What the winner came to on the test split, or None if it has not been evaluated."""
@@ -191,7 +181,7 @@ class Study:
             trial = slots.get(number)
             if trial is None:
                 missing[number] = Slot(number)
-            elif trial.state == "failed" and not trial.counted:
+            elif trial.state == State.FAILED and not trial.counted:
                 # Its process died after closing the trial and before putting the slot back.
                 missing[number] = _next(trial)
         return missing
@@ -219,15 +209,15 @@ class Study:
             claim = claim_of(trial)
             if not (claim.attempt and self._is_duplicate(claim, trial.number)):
                 return claim
-            self._close(trial.id, DUPLICATE, "another trial fills the slot")
+            self._close(trial.id, Reason.DUPLICATE, "another trial fills the slot")
 
     def _is_duplicate(self, claim: Claim, number: int) -> bool:
         """Two processes that put one slot back at once make two trials; the first one counts."""
         others = [t for t in self.trials() if t.slot == claim.slot and t.id != claim.trial_id]
         return any(
-            trial.state in ("complete", "pruned")
+            trial.state.scored
             # A retry has a higher attempt than the failure before it; a second trial has the same.
-            or (trial.number < number and trial.state in ("waiting", "running"))
+            or (trial.number < number and not trial.state.closed)
             or (trial.number < number and trial.counted and trial.attempt == claim.attempt)
             for trial in others
         )
@@ -296,14 +286,14 @@ class Study:
     ) -> bool:
         """Close a trial that was stopped early, with its best until then; False if it was closed before."""
         several = values if isinstance(values, Sequence) else (values,)
-        failure = {"kind": PRUNED, "message": reason}
+        failure = {"kind": Reason.PRUNED, "message": reason}
         attributes = {"result": to_plain(result), "failure": failure}
         return self._apply(claim.trial_id, Change(attributes, state=TrialState.PRUNED, values=several))
 
     def fail(
         self,
         claim: Claim,
-        kind: str,
+        kind: Reason,
         message: str,
         seconds: float | None = None,
         *,
@@ -326,7 +316,7 @@ class Study:
         """
         crashes = claim.crashes + crashed
         then = Slot(claim.slot, claim.attempt + 1, crashes, alone or claim.alone)
-        return self._close(claim.trial_id, INTERRUPTED, message, then)
+        return self._close(claim.trial_id, Reason.INTERRUPTED, message, then)
 
     def return_slots(self, trials: list[Trial]) -> None:
         """Let slots wait again whose failures were not the fault of their trials."""
@@ -393,7 +383,7 @@ class Study:
     def _close(
         self,
         trial_id: int,
-        kind: str,
+        kind: Reason,
         message: str,
         then: Slot | None = None,
         seconds: float | None = None,

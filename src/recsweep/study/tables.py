@@ -25,6 +25,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from recsweep.study.backend import Backend, Change, Slot
+from recsweep.study.states import State
 from recsweep.study.trial import STATES, Trial, from_attributes
 from recsweep.study.wholeness import read_json
 
@@ -109,7 +110,7 @@ class Tables(Backend):
         if row is None:
             return first
         text = connection.execute(_SLOT, {"id": row.trial_id}).scalar()
-        fresh = Trial(row.trial_id, row.number, int(text) if text is not None else row.number, "waiting")
+        fresh = Trial(row.trial_id, row.number, int(text) if text is not None else row.number, State.WAITING)
         if fresh.slot >= budget or (first is not None and first.slot <= fresh.slot):
             return first
         return fresh
@@ -220,7 +221,7 @@ class Tables(Backend):
             retries = {t.id: t for t in self._retries(connection, study_id, (TrialState.WAITING,))}
         return [
             retries.get(row.trial_id)
-            or Trial(row.trial_id, row.number, int(row.value_json or row.number), "waiting")
+            or Trial(row.trial_id, row.number, int(row.value_json or row.number), State.WAITING)
             for row in rows
         ]
 

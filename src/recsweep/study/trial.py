@@ -12,15 +12,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from recsweep.common.owner import Owner
+from recsweep.study.states import Reason, State
 from recsweep.study.wholeness import check_trial
 from recsweep.sweeps.space import Choice, LogUniform, Params, QUniform, RandInt
-
-# Failures that do not count: the slot goes back.
-INTERRUPTED, DUPLICATE = "interrupted", "duplicate"
-# Failures that are a result.
-DIVERGED, OUT_OF_MEMORY, ERROR, TIMEOUT, CRASH = "diverged", "out_of_memory", "error", "timeout", "crash"
-PRUNED = "pruned"
-"""Not a failure, but kept where a failure's reason is: why a trial was stopped early."""
 
 BID = "bid:"
 """Start of the names of the attributes in which processes say that they want a trial."""
@@ -33,8 +27,7 @@ class Trial:
     id: int
     number: int
     slot: int
-    state: str
-    """waiting, running, complete, pruned or failed"""
+    state: State
     attempt: int = 0
     crashes: int = 0
     alone: bool = False
@@ -61,9 +54,9 @@ class Trial:
     @property
     def counted(self) -> bool:
         """Whether this trial fills its slot."""
-        if self.state == "failed":
-            return self.failure.get("kind") not in (INTERRUPTED, DUPLICATE)
-        return self.state in ("complete", "pruned")
+        if self.state == State.FAILED:
+            return "kind" not in self.failure or Reason(self.failure["kind"]).is_result
+        return self.state.scored
 
 
 @dataclass(frozen=True)
@@ -88,7 +81,7 @@ def best(results: list[Trial], *, maximize: bool) -> Trial | None:
     A pruned trial wins only where none is complete: its score is what it came to, not what it can.
     """
     scored = [trial for trial in results if trial.score is not None]
-    done = [trial for trial in scored if trial.state == "complete"] or scored
+    done = [trial for trial in scored if trial.state == State.COMPLETE] or scored
     if not done:
         return None
     sign = -1 if maximize else 1
@@ -99,26 +92,21 @@ def latest(trials: list[Trial]) -> dict[int, Trial]:
     """The trial that says what a slot came to, by slot."""
     slots: dict[int, Trial] = {}
     for trial in sorted(trials, key=lambda t: t.number):
-        if trial.failure.get("kind") == DUPLICATE:
+        if trial.failure.get("kind") == Reason.DUPLICATE:
             continue
         current = slots.get(trial.slot)
         # A finished slot stays finished, should a second trial of it ever be made.
-        if current is None or current.state not in ("complete", "pruned"):
+        if current is None or not current.state.scored:
             slots[trial.slot] = trial
     return slots
 
 
-def is_finished(trial: Trial) -> bool:
-    """Whether a trial is closed, and so immutable."""
-    return trial.state in ("complete", "pruned", "failed")
-
-
 STATES = {
-    TrialState.WAITING: "waiting",
-    TrialState.RUNNING: "running",
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
+    TrialState.WAITING: State.WAITING,
+    TrialState.RUNNING: State.RUNNING,
+    TrialState.COMPLETE: State.COMPLETE,
+    TrialState.PRUNED: State.PRUNED,
+    TrialState.FAIL: State.FAILED,
 }
 
 
@@ -148,7 +136,7 @@ def from_optuna(trial: FrozenTrial) -> Trial:
 def from_attributes(
     trial_id: int,
     number: int,
-    state: str,
+    state: State,
     attributes: Mapping[str, Any],
     *,
     values: tuple[float, ...] = (),
@@ -159,7 +147,7 @@ def from_attributes(
     """A trial from what Optuna keeps of it; most of it are attributes that we wrote."""
     check_trial(number, attributes, BID)
     setup = attributes.get("setup", {})
-    failed = state in ("failed", "pruned")
+    failed = state in (State.FAILED, State.PRUNED)
     return Trial(
         id=trial_id,
         number=number,

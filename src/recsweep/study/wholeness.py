@@ -13,6 +13,7 @@ from typing import Any
 
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import StoreDamaged, UserError
+from recsweep.study.states import Reason
 
 _SQLITE = b"SQLite format 3\0"
 _DAMAGE = ("malformed", "file is not a database", "database corruption", "invalid page", "is corrupted")
@@ -108,6 +109,10 @@ def _is_result(value: Any) -> bool:
     )
 
 
+def _is_failure(value: Any) -> bool:
+    return _has(kind=str, message=str)(value) and value["kind"] in {*Reason}
+
+
 _OWNER = _has(place=str, pid=int)
 _OF_TRIALS: dict[str, Callable[[Any], bool]] = {
     "slot": _is_count,
@@ -116,7 +121,7 @@ _OF_TRIALS: dict[str, Callable[[Any], bool]] = {
     "alone": lambda value: isinstance(value, bool),
     "setup": _has(params=dict, environment=dict, seed=(int, type(None))),
     "result": _is_result,
-    "failure": _has(kind=str, message=str),
+    "failure": _is_failure,
     "inherited": _has(phase=str, slot=int),
     "owner": _OWNER,
 }
