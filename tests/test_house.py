@@ -100,7 +100,8 @@ def test_every_file_has_its_place_in_the_order():
 @pytest.mark.parametrize("path", FILES, ids=ids)
 def test_a_file_imports_only_from_lines_above_it(path):
     own = line_of(module_name(path))
-    above = ORDER[: ORDER.index(own)] if own != "recsweep" else []
+    # `recsweep` itself names what Python code may use; that it imports nothing is tested below.
+    above = ORDER[: ORDER.index(own)] if own != "recsweep" else ORDER
     wrong = {name for name in own_imports(path) if line_of(name) not in (*above, own)}
     assert not wrong, f"{ids(path)} stands on the line `{own}`, but imports {sorted(wrong)}"
 

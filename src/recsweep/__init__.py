@@ -1,3 +1,76 @@
-"""recsweep: tune a panel of recommender models on a panel of data sets, fairly and without loss."""
+"""recsweep: tune a panel of recommender models on a panel of data sets, fairly and without loss.
+
+What Python code may use is listed here. A name is imported when it is used, so that `import recsweep` costs
+nothing. docs/reference/api.md is made from the list.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from recsweep.common.errors import InputError as InputError
+    from recsweep.common.errors import RecsweepError as RecsweepError
+    from recsweep.common.errors import SweepPaused as SweepPaused
+    from recsweep.common.errors import UserError as UserError
+    from recsweep.sweeps.config import DatasetConfig as DatasetConfig
+    from recsweep.sweeps.config import ModelConfig as ModelConfig
+    from recsweep.sweeps.config import SplitConfig as SplitConfig
+    from recsweep.sweeps.config import SweepConfig as SweepConfig
+    from recsweep.sweeps.loading import Sweep as Sweep
+    from recsweep.sweeps.loading import load_sweep as load_sweep
+    from recsweep.sweeps.loading import make_sweep as make_sweep
+    from recsweep.sweeps.parameters import Choice as Choice
+    from recsweep.sweeps.parameters import LogUniform as LogUniform
+    from recsweep.sweeps.parameters import QUniform as QUniform
+    from recsweep.sweeps.parameters import RandInt as RandInt
+    from recsweep.sweeps.parameters import Uniform as Uniform
+    from recsweep.sweeps.sections import CooldownConfig as CooldownConfig
+    from recsweep.sweeps.sections import EvaluationConfig as EvaluationConfig
+    from recsweep.sweeps.sections import PruningConfig as PruningConfig
+    from recsweep.sweeps.sections import SearchConfig as SearchConfig
+    from recsweep.sweeps.sections import TrainingConfig as TrainingConfig
+    from recsweep.sweeps.sections import WorkersConfig as WorkersConfig
 
 __version__ = "0.1.0"
+
+PUBLIC = {
+    "A sweep": {
+        "make_sweep": "sweeps.loading",
+        "load_sweep": "sweeps.loading",
+        "Sweep": "sweeps.loading",
+        "SweepConfig": "sweeps.config",
+        "SearchConfig": "sweeps.sections",
+        "PruningConfig": "sweeps.sections",
+        "TrainingConfig": "sweeps.sections",
+        "EvaluationConfig": "sweeps.sections",
+        "CooldownConfig": "sweeps.sections",
+        "WorkersConfig": "sweeps.sections",
+    },
+    "Data sets": {"DatasetConfig": "sweeps.config", "SplitConfig": "sweeps.config"},
+    "Models and their search spaces": {
+        "ModelConfig": "sweeps.config",
+        "Choice": "sweeps.parameters",
+        "Uniform": "sweeps.parameters",
+        "LogUniform": "sweeps.parameters",
+        "QUniform": "sweeps.parameters",
+        "RandInt": "sweeps.parameters",
+    },
+    "Errors": {
+        "RecsweepError": "common.errors",
+        "UserError": "common.errors",
+        "InputError": "common.errors",
+        "SweepPaused": "common.errors",
+    },
+}
+"""The public names by what they are for, as a reader needs them, and where each one stands."""
+_HOMES = {name: home for names in PUBLIC.values() for name, home in names.items()}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module `recsweep` has no `{name}`; it has {', '.join(_HOMES)}")
+    from importlib import import_module
+
+    return getattr(import_module(f"recsweep.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]
