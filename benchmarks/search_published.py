@@ -45,7 +45,8 @@ from recsweep.common.files import canonical_json
 from recsweep.common.provenance import hardware, versions
 from recsweep.search.engines import make_engine
 from recsweep.search.engines.base import Observation, Search
-from recsweep.sweeps.config import ALGOS, parameter_type
+from recsweep.sweeps.config import parameter_type
+from recsweep.sweeps.engine_table import ENGINES
 from recsweep.sweeps.space import Params, Space, cast, grid_size
 from results import command, write_section
 
@@ -268,7 +269,7 @@ def _value(text: str) -> Any:
 
 def arms(chosen: Sequence[str] | None) -> list[Arm]:
     """Every engine's algos, or those that were asked for."""
-    known = [(engine, algo) for engine, algos in ALGOS.items() for algo in algos]
+    known = [(row.name, algo) for row in ENGINES.values() for algo in row.names()]
     return [arm for arm in known if not chosen or "/".join(arm) in chosen]
 
 

@@ -15,7 +15,9 @@ from pydantic import TypeAdapter
 
 from recsweep.common.errors import SweepPaused
 from recsweep.common.files import canonical_json
+from recsweep.search.engines import make_engine_of
 from recsweep.search.engines.base import Engine, Observation, Search, SearchState
+from recsweep.sweeps.engine_table import Can, EngineRow
 from recsweep.sweeps.space import Parameter, Params, combinations, grid_size, is_active
 
 _SPACE: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Parameter])
@@ -174,25 +176,33 @@ def constant(slot: int, params: Params) -> float:
 
 
 class EngineContract:
-    """The tests. A subclass says which engine, and how it can propose."""
+    """The tests, for every algo of an engine's row. A subclass says which row."""
 
-    algos: ClassVar[tuple[str, ...]]
-    model_based: ClassVar[tuple[str, ...]]
-    exhaustive: ClassVar[bool]
-    slow: ClassVar[tuple[str, ...]] = ()
-    """Algos that take their time: they meet the same tests with more random trials and fewer examples."""
+    row: ClassVar[EngineRow]
 
     def mixed(self, algo: str) -> Search:
-        return mixed(algo, startup=9 if algo in self.slow else 4)
+        """Algos that take their time meet the same tests with more random trials and fewer examples."""
+        return mixed(algo, startup=9 if self.is_slow(algo) else 4)
+
+    def is_slow(self, algo: str) -> bool:
+        found = self.row.algo(algo)
+        return found is not None and found.slow
 
     def make_engine(self) -> Engine:
-        raise NotImplementedError
+        return make_engine_of(self.row)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        if "algo" in metafunc.fixturenames:
-            metafunc.parametrize("algo", self.algos)
-        if "model_based_algo" in metafunc.fixturenames:
-            metafunc.parametrize("model_based_algo", self.model_based)
+        grids = set(self.row.names(Can.GRID))
+        for fixture, algos in {
+            "algo": self.row.names(),
+            "model_based_algo": self.row.names(Can.LEARN),
+            "multi_objective_algo": self.row.names(Can.OBJECTIVES),
+            "careful_algo": self.row.names(Can.OTHERS),
+        }.items():
+            if fixture in metafunc.fixturenames:
+                metafunc.parametrize(fixture, [name for name in algos if name not in grids])
+        if "grid_algo" in metafunc.fixturenames:
+            metafunc.parametrize("grid_algo", sorted(grids))
 
     def searched(
         self, search: Search, objective: Objective, budget: int, **more: Any
@@ -293,7 +303,7 @@ class EngineContract:
     def check_kills(self, search: Search, objective: Objective, slots: int = 12) -> None:
         """However often a search is killed, it proposes what it would have proposed."""
 
-        @settings(max_examples=2 if search.algo in self.slow else 6, deadline=None)
+        @settings(max_examples=2 if self.is_slow(search.algo) else 6, deadline=None)
         @given(kills=st.lists(st.integers(0, slots - 1), unique=True, max_size=4), seed=st.integers(0, 99))
         def check(kills: list[int], seed: int) -> None:
             whole, _ = self.searched(search, objective, slots, seed=seed)
@@ -330,36 +340,30 @@ class EngineContract:
 
         def mean_best(algo):
             search = Search(LINE, {"x": -4.0, "y": 4.0}, maximize, algo, 5)
-            seeds = range(3 if model_based_algo in self.slow else 6)
+            seeds = range(3 if self.is_slow(model_based_algo) else 6)
             runs = [self.searched(search, bowl, 25, seed=seed)[0].history() for seed in seeds]
             pick = max if maximize else min
             return sum(abs(pick(o.score for o in run)) for run in runs) / len(runs)
 
         assert mean_best(model_based_algo) < mean_best("random")
 
-    def test_an_exhaustive_search_visits_every_combination_once_defaults_first(self):
-        if not self.exhaustive:
-            pytest.skip("this engine has no exhaustive search")
-        session, _ = self.searched(grid("exhaustive"), constant, 12)
+    def test_an_exhaustive_search_visits_every_combination_once_defaults_first(self, grid_algo):
+        session, _ = self.searched(grid(grid_algo), constant, 12)
         assert session.params[0] == GRID_DEFAULTS
         visited = sorted(map(canonical_json, session.params))
         assert visited == sorted(map(canonical_json, combinations(GRID)))
 
-    def test_an_exhaustive_search_that_was_killed_misses_nothing(self):
-        if not self.exhaustive:
-            pytest.skip("this engine has no exhaustive search")
-        first = FakeSession(grid("exhaustive"), constant, 12, kill_in=5)
+    def test_an_exhaustive_search_that_was_killed_misses_nothing(self, grid_algo):
+        first = FakeSession(grid(grid_algo), constant, 12, kill_in=5)
         with pytest.raises(Interrupted):
             self.make_engine().search(first)
-        session, _ = self.searched(grid("exhaustive"), constant, 12, known=first.history())
+        session, _ = self.searched(grid(grid_algo), constant, 12, known=first.history())
         assert session.ran == list(range(5, 12))
         assert len({canonical_json(params) for params in session.params}) == 12
 
-    def test_an_exhaustive_search_visits_each_combination_of_what_exists_once(self):
-        if not self.exhaustive:
-            pytest.skip("this engine has no exhaustive search")
+    def test_an_exhaustive_search_visits_each_combination_of_what_exists_once(self, grid_algo):
         start = {"negatives": 2, "loss": "BPR"}
-        search = Search(CONDITIONAL_GRID, start, True, "exhaustive", 4)
+        search = Search(CONDITIONAL_GRID, start, True, grid_algo, 4)
         session, _ = self.searched(search, constant, CONDITIONAL_GRID_SIZE)
         assert session.params[0] == start
         visited = sorted(map(canonical_json, session.params))
@@ -376,7 +380,7 @@ class EngineContract:
         assert state.best_params == max(session.history(), key=lambda o: o.score).params
 
     def test_a_killed_search_of_a_conditional_space_goes_on_as_if_nothing_had_been(self, algo):
-        self.check_kills(conditional(algo, 7 if algo in self.slow else 4), branching, 10)
+        self.check_kills(conditional(algo, 7 if self.is_slow(algo) else 4), branching, 10)
 
     def test_no_combination_of_what_exists_is_tried_twice(self, algo):
         search = Search(CONDITIONAL_GRID, {"negatives": 2, "loss": "BPR"}, True, algo, 4)
@@ -391,11 +395,9 @@ class EngineContract:
         assert session.params[:3] == list(known_good)
         assert not any(params in known_good for params in session.params[3:])
 
-    def test_an_exhaustive_search_has_what_is_known_to_be_good_first_and_not_again(self):
-        if not self.exhaustive:
-            pytest.skip("this engine has no exhaustive search")
+    def test_an_exhaustive_search_has_what_is_known_to_be_good_first_and_not_again(self, grid_algo):
         known_good = tuple({"width": width, "layers": 2, "loss": "CE"} for width in (32, 48, 16))
-        search = dataclasses.replace(grid("exhaustive"), known_good=known_good)
+        search = dataclasses.replace(grid(grid_algo), known_good=known_good)
         session, _ = self.searched(search, constant, 12)
         assert session.params[:3] == list(known_good)
         assert len({canonical_json(params) for params in session.params}) == grid_size(GRID)
@@ -441,16 +443,16 @@ class EngineContract:
         session, _ = self.searched(search, smooth, 9, known=others)
         assert session.params[8] == late.params[8]
 
+    def test_a_model_keeps_away_from_what_other_workers_run(self, careful_algo):
+        def bowl(slot, params):
+            return -((params["x"] - 2) ** 2) - (params["y"] + 1) ** 2
 
-class SeveralObjectives(EngineContract):
-    """The tests of an engine that can search for several things at once."""
-
-    multi_objective: ClassVar[tuple[str, ...]]
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        super().pytest_generate_tests(metafunc)
-        if "multi_objective_algo" in metafunc.fixturenames:
-            metafunc.parametrize("multi_objective_algo", self.multi_objective)
+        search = Search(LINE, {"x": -4.0, "y": 4.0}, True, careful_algo, 5)
+        known = self.searched(search, bowl, 12)[0].history()
+        alone, _ = self.searched(search, bowl, 13, known=known)
+        here = alone.params[12]
+        beside, _ = self.searched(search, bowl, 13, known=known, others=[here])
+        assert beside.params[12] != here
 
     def test_several_objectives_are_searched_and_the_first_decides_on_the_best(self, multi_objective_algo):
         def both(slot, params):
@@ -484,8 +486,8 @@ class SeveralObjectives(EngineContract):
 
         assert spoiled_by(math.nan).params == spoiled_by(None).params == spoiled_by(math.inf).params
 
-    def test_an_exhaustive_search_visits_every_combination_for_several_objectives(self):
-        search = dataclasses.replace(grid("exhaustive"), directions=(True, False))
+    def test_an_exhaustive_search_visits_every_combination_for_several_objectives(self, grid_algo):
+        search = dataclasses.replace(grid(grid_algo), directions=(True, False))
         session, state = self.searched(search, lambda slot, params: (params["layers"], params["width"]), 12)
         assert len({canonical_json(params) for params in session.params}) == 12
         assert state is not None

@@ -14,18 +14,14 @@ from helpers.engine_contract import GRID, GRID_DEFAULTS, MIXED, MIXED_DEFAULTS, 
 from recsweep.common.errors import EngineStateError, UserError
 from recsweep.recbole_api.model import hyper_tuning
 from recsweep.search.engines import make_engine
-from recsweep.search.engines.base import Engine, Search
+from recsweep.search.engines.base import Search
 from recsweep.search.engines.hyperopt_ import from_raw, read_state, to_hyperopt, to_raw
+from recsweep.sweeps.engine_table import ENGINES
 from recsweep.sweeps.space import combination_at, grid_size
 
 
 class TestHyperopt(EngineContract):
-    algos = ("random", "bayes", "anneal")
-    model_based = ("bayes", "anneal")
-    exhaustive = True
-
-    def make_engine(self) -> Engine:
-        return make_engine("hyperopt")
+    row = ENGINES["hyperopt"]
 
     def test_recboles_own_tuner_drives_the_search(self, monkeypatch):
         runs = []

@@ -18,31 +18,21 @@ from helpers.engine_contract import (
     LINE,
     MIXED,
     MIXED_DEFAULTS,
+    EngineContract,
     FakeSession,
-    SeveralObjectives,
     mixed,
     smooth,
 )
 from recsweep.search.engines import make_engine
-from recsweep.search.engines.base import Engine, Search
+from recsweep.search.engines.base import Search
 from recsweep.search.engines.optuna_ import from_optuna, to_distribution, to_optuna
-from recsweep.sweeps.config import ALGOS, MULTI_OBJECTIVE_ALGOS, parameter_type
+from recsweep.sweeps.config import parameter_type
+from recsweep.sweeps.engine_table import ENGINES
 from recsweep.sweeps.space import combination_at, grid_size
 
 
-class TestOptuna(SeveralObjectives):
-    algos = ("random", "bayes", "gp", "cmaes", "qmc", "nsga2")
-    model_based = ("bayes", "gp", "cmaes")
-    exhaustive = True
-    multi_objective = ("random", "bayes", "qmc", "nsga2")
-    slow = ("gp",)
-
-    def make_engine(self) -> Engine:
-        return make_engine("optuna")
-
-    def test_all_its_algos_are_held_to_the_contract(self):
-        assert {*self.algos, "exhaustive"} == set(ALGOS["optuna"])
-        assert {*self.multi_objective, "exhaustive"} == set(MULTI_OBJECTIVE_ALGOS)
+class TestOptuna(EngineContract):
+    row = ENGINES["optuna"]
 
     @pytest.mark.parametrize("one", ["bayes", "gp", "nsga2", "cmaes"])
     def test_more_startup_trials_make_a_longer_random_phase(self, one):
@@ -51,18 +41,6 @@ class TestOptuna(SeveralObjectives):
         early, _ = self.searched(mixed(one, startup=2), smooth, 9)
         assert late.params == longer.params
         assert early.params[2:] != longer.params[2:]
-
-    @pytest.mark.parametrize("one", ["bayes", "gp"])
-    def test_a_model_keeps_away_from_what_other_workers_run(self, one):
-        def bowl(slot, params):
-            return -((params["x"] - 2) ** 2) - (params["y"] + 1) ** 2
-
-        search = Search(LINE, {"x": -4.0, "y": 4.0}, True, one, 5)
-        known = self.searched(search, bowl, 12)[0].history()
-        alone, _ = self.searched(search, bowl, 13, known=known)
-        here = alone.params[12]
-        beside, _ = self.searched(search, bowl, 13, known=known, others=[here])
-        assert beside.params[12] != here
 
     @pytest.mark.parametrize("one", ["cmaes", "nsga2"])
     def test_many_generations_come_nearer(self, one):

@@ -14,6 +14,7 @@ from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import counted
 from recsweep.common.paths import is_made
 from recsweep.planning.plan import StudyPlan
+from recsweep.sweeps.engine_table import Can
 
 if TYPE_CHECKING:
     from recsweep.study import Store, Study
@@ -140,7 +141,7 @@ def _asked(plan: StudyPlan, best_params: str | None) -> _Asked:
     from recsweep.search.limits import closed
     from recsweep.search.starts import begin
 
-    if plan.sweep.search.algo == "exhaustive":
+    if plan.sweep.search.can(Can.GRID):
         raise UserError(f"{plan.label}: --more adds nothing to an exhaustive search; widen the space instead")
     if not is_made(plan.storage_url):
         return _Asked(plan, plan, None, {}, plan.budget, complete=False)

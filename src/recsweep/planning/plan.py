@@ -32,6 +32,7 @@ from recsweep.sweeps.config import (
     dataset_folder,
 )
 from recsweep.sweeps.documents import nearest
+from recsweep.sweeps.engine_table import Can
 from recsweep.sweeps.loading import Sweep
 
 LARGE_GRID = 1000
@@ -138,7 +139,7 @@ class StudyPlan:
         """
         if self.slots is not None:
             return self.slots
-        if self.sweep.search.algo == "exhaustive":
+        if self.sweep.search.can(Can.GRID):
             return int(spaces.grid_size(self.space))
         search = self.sweep.search
         shares = divide(search.max_evals, [search.phase_shares.get(name, 1.0) for name in self.chain])  # type: ignore[call-overload]
@@ -446,7 +447,7 @@ def _chain(sweep: Sweep, name: str, model: ModelConfig) -> tuple[str, ...]:
 
 def _check_grid(study: StudyPlan) -> None:
     search = study.sweep.search
-    if search.algo != "exhaustive":
+    if not search.can(Can.GRID):
         return
     if names := spaces.continuous(study.space):
         raise UserError(

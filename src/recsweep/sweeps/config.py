@@ -11,10 +11,9 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, field_valid
 from recsweep.common.address import StoreAddress
 from recsweep.common.escape import for_terminal
 from recsweep.common.names import checked_name
+from recsweep.sweeps.engine_table import Can, with_ability
 from recsweep.sweeps.parameters import Parameter
 from recsweep.sweeps.sections import (
-    ALGOS,
-    MULTI_OBJECTIVE_ALGOS,
     SECONDS,
     WHOLE,
     CooldownConfig,
@@ -85,9 +84,9 @@ class SweepConfig(Frozen):
         if not self.evaluation.several:
             return self
         search = self.search
-        if search.engine != "optuna" or search.algo not in MULTI_OBJECTIVE_ALGOS:
+        if not search.can(Can.OBJECTIVES):
             raise ValueError(
-                f"several objectives need search.engine optuna with {', '.join(MULTI_OBJECTIVE_ALGOS)}, "
+                f"several objectives need search.engine {with_ability(Can.OBJECTIVES)}, "
                 f"but got {search.engine} with {search.algo}"
             )
         if self.pruning.pruner != "none":
@@ -222,10 +221,8 @@ def parameter_type(data: Any) -> Any:
 
 # With what a sweep in Python is made of, wherever it stands.
 __all__ = [
-    "ALGOS",
     "BUILTIN",
     "MODEL_PARAMETER",
-    "MULTI_OBJECTIVE_ALGOS",
     "SECONDS",
     "WHOLE",
     "WITH_MODEL",

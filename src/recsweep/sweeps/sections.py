@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from recsweep.sweeps import engine_table
+from recsweep.sweeps.engine_table import ENGINES, AlgoName, Can, EngineName
 from recsweep.sweeps.values import MOST_ROWS, Flag, Real, Text, Whole
 
 YEAR_SECONDS = 366 * 24 * 3600
@@ -20,12 +22,6 @@ WHOLE: Phase = "full"
 """The phase that searches the whole space; every model has it."""
 SECONDS = "training_seconds"
 """An objective that is no metric: how long a trial trained."""
-ALGOS: dict[str, tuple[str, ...]] = {
-    "hyperopt": ("random", "bayes", "anneal", "exhaustive"),
-    "optuna": ("random", "bayes", "exhaustive", "gp", "cmaes", "qmc", "nsga2"),
-}
-"""How each engine can propose."""
-MULTI_OBJECTIVE_ALGOS = ("random", "bayes", "exhaustive", "qmc", "nsga2")
 
 
 class Frozen(BaseModel):
@@ -37,9 +33,9 @@ class Frozen(BaseModel):
 class SearchConfig(Frozen):
     """How a study searches, and how long."""
 
-    engine: Literal["hyperopt", "optuna"] = "hyperopt"
+    engine: EngineName = "hyperopt"
     """What drives a study."""
-    algo: Literal["random", "bayes", "anneal", "exhaustive", "gp", "cmaes", "qmc", "nsga2"] = "bayes"
+    algo: AlgoName = "bayes"
     """How parameters are proposed; `bayes` is TPE, and may be written `tpe`."""
     max_evals: Most = Field(20, ge=1)
     """Trials of each study, the first of them with the defaults."""
@@ -64,7 +60,7 @@ class SearchConfig(Frozen):
     @field_validator("algo", mode="before")
     @classmethod
     def _known_as(cls, algo: Any) -> Any:
-        return "bayes" if algo == "tpe" else algo
+        return engine_table.known_as(algo)
 
     @field_validator("phases")
     @classmethod
@@ -83,13 +79,17 @@ class SearchConfig(Frozen):
 
     @model_validator(mode="after")
     def _known_to_the_engine(self) -> SearchConfig:
-        if self.algo not in ALGOS[self.engine]:
-            others = " or ".join(name for name, algos in ALGOS.items() if self.algo in algos)
+        row = ENGINES[self.engine]
+        if row.algo(self.algo) is None:
             raise ValueError(
                 f"the engine {self.engine} has no algo {self.algo}; it has "
-                f"{', '.join(ALGOS[self.engine])}; or use engine {others}"
+                f"{', '.join(row.names())}; or use engine {' or '.join(engine_table.having(self.algo))}"
             )
         return self
+
+    def can(self, ability: Can) -> bool:
+        """The algo can do that."""
+        return engine_table.can(self.engine, self.algo, ability)
 
 
 class PruningConfig(Frozen):

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from recsweep.common.errors import UserError
 from recsweep.search.engines.base import Engine
+from recsweep.sweeps.engine_table import ENGINES, EngineRow
 
 
 def make_engine(name: str) -> Engine:
     """The engine of that name, imported only now.
 
     Raises:
-        UserError: there is no such engine.
+        UserError: there is no such engine, or its library is not installed.
     """
-    if name == "hyperopt":
-        from recsweep.search.engines.hyperopt_ import HyperoptEngine
+    row = ENGINES.get(name)
+    if row is None:
+        known = ", ".join(ENGINES)
+        raise UserError(f"there is no engine {name}; the engines are: {known}; choose one of them")
+    return make_engine_of(row)
 
-        return HyperoptEngine()
-    if name == "optuna":
-        from recsweep.search.engines.optuna_ import OptunaEngine
 
-        return OptunaEngine()
-    raise UserError(f"there is no engine {name}; the engines are: hyperopt, optuna; choose one of them")
+def make_engine_of(row: EngineRow) -> Engine:
+    """The engine of a row of the table.
+
+    Raises:
+        UserError: its library is not installed.
+    """
+    module, name = row.made_by.split(":")
+    try:
+        engine = getattr(import_module(f"{__name__}.{module}"), name)()
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != row.library:
+            raise
+        raise UserError(
+            f"the engine {row.name} needs {row.library}, which is not installed; "
+            f"install it (pip install {row.library}), or choose another engine"
+        ) from None
+    if not isinstance(engine, Engine):
+        raise TypeError(f"{row.made_by} must be an Engine, but is a {type(engine).__name__}")
+    return engine
