@@ -20,11 +20,11 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ORDER = [
     "common",
     "sweeps",
+    "study",
     "recbole_api",
     "datasets",
     "planning",
     "training",
-    "study",
     "search",
     "running",
     "report",

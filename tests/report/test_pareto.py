@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.found import OBJECTIVES, trial, workspace
-from recsweep.planning.plan import Objective
 from recsweep.report.pareto import measured, pareto_csv, pareto_front, pareto_markdown
+from recsweep.study.description import Objective
 
 SCORE, SECONDS = Objective("NDCG@10", True), Objective("training_seconds", False)
 

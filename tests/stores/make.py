@@ -1,9 +1,9 @@
 """How the stores of this folder were made, by the code of commit 4ed2117: before a study described itself.
 
-`old.db` and `old.journal` hold the same studies, `old/` the sweeps that they belong to, and `expected.json` the
-files that `recsweep summarize` wrote of them then, each with the folder that it stood in as `ROOT`. Nothing was
-trained: what trials came to was given to the store as a worker gives it. The script is kept to show what is in
-them. It is of that commit, and nothing runs it:
+`old.db` and `old.journal` hold the same studies, `old/` the sweeps that they belong to, and `expected.json`
+the files that `recsweep summarize` wrote of them then, each with the folder that it stood in as `ROOT`.
+Nothing was trained: what trials came to was given to the store as a worker gives it. The script is kept to
+show what is in them. It is of that commit, and nothing runs it:
 
     PYTHONPATH=src:tests TZ=UTC python tests/stores/make.py
 """
@@ -41,7 +41,7 @@ ENVIRONMENT = {
 }
 
 
-def fill(plan: StudyPlan, store: Store, scores: list[float | None | str], restart: bool = False) -> Study:
+def fill(plan: StudyPlan, store: Store, scores: list[float | str | None], restart: bool = False) -> Study:
     """A study whose next trials came to these scores; None: it failed, `pruned`: it was."""
     begun, origin = begin(plan, store)
     study = open_study(begun, store, restart=restart, origin=origin)

@@ -90,7 +90,7 @@ def test_a_study_that_another_program_made_is_refused_and_left_alone(url):
         line = one_line(refused)
         assert NAME in line
         assert all(way in line for way in ("a new name", "--study-name", "another store"))
-    assert store.studies("sweep/") == []
+    assert store.studies(sweep="sweep") == []
     store.close()
     again = optuna.load_study(storage=Store(url).optuna_storage, study_name=NAME)
     assert (len(again.trials), again.user_attrs) == (3, {})

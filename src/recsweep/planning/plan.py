@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError, UserError
-from recsweep.common.files import content_hash, to_plain
 from recsweep.common.paths import Outputs
 from recsweep.datasets.check import DataFiles, check_dataset, find_files
 from recsweep.datasets.feasible import Models, check_split
 from recsweep.planning.checks import check_sweep, single_models
 from recsweep.planning.data_checks import check_labels, check_needs
+from recsweep.planning.definition import defined, study_settings
 from recsweep.recbole_api import catalog
-from recsweep.recbole_api.settings import searched_metrics, trial_settings
+from recsweep.recbole_api.settings import searched_metrics
+from recsweep.study.description import Description, Objective
+from recsweep.study.parts import Apart
+from recsweep.study.record import StudyRecord, record_of
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.config import (
-    MODEL_PARAMETER,
     SECONDS,
     WHOLE,
     WITH_MODEL,
     DatasetConfig,
+    EvaluationConfig,
     ModelConfig,
+    PruningConfig,
+    SearchConfig,
     SweepConfig,
     TrainingConfig,
     dataset_folder,
@@ -36,20 +40,10 @@ from recsweep.sweeps.engine_table import Can
 from recsweep.sweeps.loading import Sweep
 
 LARGE_GRID = 1000
-_SEED_SPACE = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Objective:
-    """One thing that a study searches for."""
-
-    name: str
-    """A metric such as `NDCG@10`, or `training_seconds`."""
-    maximize: bool
-
-
-@dataclass(frozen=True)
-class StudyPlan:
+class StudyPlan(Description):
     """One search: a data set x a model x a phase."""
 
     sweep: SweepConfig
@@ -75,40 +69,44 @@ class StudyPlan:
     """What files that the config names are relative to."""
 
     @property
-    def name(self) -> str:
-        """Name of the study in the store."""
-        return self.study_name or f"{self.sweep.sweep}/{self.dataset_name}/{self.model_name}/{self.phase}"
+    def sweep_name(self) -> str:
+        return self.sweep.sweep
 
     @property
-    def label(self) -> str:
-        label = f"{self.dataset_name}/{self.model_name}"
-        return label if self.chain == (self.phase,) else f"{label}/{self.phase}"
+    def hashes(self) -> Mapping[str, str]:
+        return self.files.hashes
 
     @property
-    def previous(self) -> str | None:
-        """The phase before this one."""
-        position = self.chain.index(self.phase)
-        return self.chain[position - 1] if position else None
+    def data_folder(self) -> Path | None:
+        return self.files.given_folder
 
     @property
-    def is_last(self) -> bool:
-        """Whether this phase's winner is the model's: it alone meets the test split."""
-        return self.phase == self.chain[-1]
+    def training(self) -> TrainingConfig:
+        return self.sweep.training
 
     @property
-    def folder_phase(self) -> str | None:
-        """The folder of its own that an earlier phase's files have; None for the last one."""
-        return None if self.is_last else self.phase
+    def evaluation(self) -> EvaluationConfig:
+        return self.sweep.evaluation
 
     @property
-    def place(self) -> tuple[str, str, str | None]:
-        """Where the study's files are: what the names of `paths.Outputs` are made of."""
-        return self.dataset_name, self.model_name, self.folder_phase
+    def search(self) -> SearchConfig:
+        return self.sweep.search
+
+    @property
+    def pruning(self) -> PruningConfig:
+        return self.sweep.pruning
+
+    @property
+    def seed(self) -> int:
+        return self.sweep.seed
+
+    @property
+    def sweep_timeout_minutes(self) -> float | None:
+        return self.sweep.timeout_minutes
 
     @property
     def outputs(self) -> Outputs:
-        own = replace(self, study_name=None).name
-        return Outputs(self.sweep.outputs, self.sweep.sweep, None if self.name == own else self.name)
+        return self.outputs_below(self.sweep.outputs)
 
     @property
     def storage_url(self) -> StoreAddress:
@@ -119,17 +117,8 @@ class StudyPlan:
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """What is searched for; the first one decides on the winner."""
-        names = self.sweep.evaluation.objectives or (self.sweep.evaluation.metric,)
+        names = self.evaluation.objectives or (self.evaluation.metric,)
         return tuple(Objective(name, _maximize(name)) for name in names)
-
-    @property
-    def directions(self) -> list[bool]:
-        """For each objective, whether more is better."""
-        return [objective.maximize for objective in self.objectives]
-
-    @property
-    def maximize(self) -> bool:
-        return self.objectives[0].maximize
 
     @property
     def budget(self) -> int:
@@ -139,116 +128,42 @@ class StudyPlan:
         """
         if self.slots is not None:
             return self.slots
-        if self.sweep.search.can(Can.GRID):
+        if self.search.can(Can.GRID):
             return int(spaces.grid_size(self.space))
-        search = self.sweep.search
+        search = self.search
         shares = divide(search.max_evals, [search.phase_shares.get(name, 1.0) for name in self.chain])  # type: ignore[call-overload]
         return shares[self.chain.index(self.phase)] + self.inherits
 
     @property
-    def space(self) -> spaces.Space:
-        """What this phase searches. A condition on a parameter that it does not search is settled."""
-        names = self.model.phases.get(self.phase)  # type: ignore[call-overload]
-        return self.model.space if names is None else _part(self.model.space, names, self._everywhere)
-
-    @property
-    def _everywhere(self) -> spaces.Params:
-        return dict(self.start) if self.start is not None else dict(self.model.defaults)
-
-    @property
-    def constants(self) -> spaces.Params:
-        """Parameters of the model that this phase does not search, at the values where it starts."""
-        searched = self.model.phases.get(self.phase, tuple(self.model.space))  # type: ignore[call-overload]
-        return {name: value for name, value in self._everywhere.items() if name not in searched}
-
-    @property
-    def defaults(self) -> spaces.Params:
-        """Trial number one: where the search starts."""
-        return spaces.cast(self.space, self._everywhere)
-
-    @property
-    def known_good(self) -> tuple[spaces.Params, ...]:
-        """The first trials: the defaults, of each model where several are searched."""
-        others = [{**self._everywhere, MODEL_PARAMETER: name} for name in self.variants]
-        starts = [self.defaults, *(spaces.cast(self.space, params) for params in others)]
-        return tuple(params for position, params in enumerate(starts) if params not in starts[:position])
-
-    def model_of(self, params: Mapping[str, Any]) -> str:
-        """Name of the model that a trial trains."""
-        return str(params[MODEL_PARAMETER]) if self.variants else self.model_name
-
-    def complete(self, params: Mapping[str, Any]) -> spaces.Params:
-        """A trial's parameters with those that this phase does not search."""
-        return spaces.cast(self.model.space, {**self.constants, **params})
-
-    @property
     def definition(self) -> dict[str, Any]:
-        """All that decides what the trials come to; not how many there are, nor where they run.
+        """All that decides what the trials come to; not how many there are, nor where they run."""
+        return defined(self)
 
-        What is as it was before there was a choice is left out, so that old studies go on.
+    def record(self) -> StudyRecord:
+        """How the study describes itself in the store: the one way from a plan to a record.
+
+        It is not begun; `StudyRecord.opened` says when it was, and by whom. Where its definition differs from
+        that of the record in the store, the config has changed.
         """
-        search, evaluation, pruning = self.sweep.search, self.sweep.evaluation, self.sweep.pruning
-        how: dict[str, Any] = {
-            "engine": search.engine,
-            "algo": search.algo,
-            "startup_trials": search.startup_trials,
-        }
-        if search.warm_start:
-            how["warm_start"] = search.warm_start
-        if search.transfer:
-            how["transfer"] = True
-        parts: dict[str, Any] = {
-            "dataset": _defining_dataset(self.dataset),
-            "data": dict(self.files.hashes),
-            "model": _defining_model(self.model),
-            "training": _defining(self.sweep.training),
-            "evaluation": evaluation.model_dump(exclude=None if evaluation.objectives else {"objectives"}),
-            "search": how,
-            "seed": self.sweep.seed,
-        }
-        if self.variants:
-            parts["variants"] = {name: _defining_model(model) for name, model in self.variants.items()}
-        if self.phase != WHOLE or self.start is not None:
-            parts["phase"] = {"name": self.phase, "searched": list(self.space), "start": self._everywhere}
-        if pruning.pruner != "none":
-            parts["pruning"] = pruning.model_dump()
-        plain: dict[str, Any] = to_plain(parts)
-        return plain
-
-    @property
-    def content_hash(self) -> str:
-        return content_hash(_hashed(self.definition))
-
-    @property
-    def _seed_hash(self) -> str:
-        """Of all but the pruner: with and without one, a study trains the same trials."""
-        return content_hash({k: part for k, part in _hashed(self.definition).items() if k != "pruning"})
-
-    def trial_seed(self, slot: int) -> int:
-        """Seed of a trial's training, the same wherever and however often it runs."""
-        return _seed(self._seed_hash, "trial", slot)
-
-    def proposal_seed(self, slot: int) -> int:
-        """Seed of the engine's proposal for a slot."""
-        return _seed(self._seed_hash, "proposal", slot)
+        folder = self.data_folder
+        return record_of(
+            self,
+            Apart(
+                path=self.dataset.path,
+                folder="" if folder is None else str(folder),
+                phases={name: list(names) for name, names in self.model.phases.items()},
+                max_evals=self.search.max_evals,
+                no_improvement_after=self.search.no_improvement_after,
+                timeout_minutes=self.search.timeout_minutes,
+                sweep_timeout_minutes=self.sweep.timeout_minutes,
+                device=self.training.device,
+                eval_batch_size=self.training.eval_batch_size,
+            ),
+        )
 
     def settings(self, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """The complete RecBole config of one trial."""
-        params, model = self.complete(params), self.model
-        if self.variants:
-            name = self.model_of(params)
-            model, prefix = self.variants[name], f"{name}."
-            params = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
-        return trial_settings(
-            self.dataset,
-            self.files.given_folder,
-            model,
-            self.sweep.training,
-            self.sweep.evaluation,
-            params,
-            seed,
-            self.sweep.seed,
-        )
+        return study_settings(self, params, seed)
 
 
 def _maximize(objective: str) -> bool:
@@ -268,72 +183,6 @@ def divide(total: int, shares: Sequence[float]) -> list[int]:
     for position in order[: spare - sum(parts)]:
         parts[position] += 1
     return [part + 1 for part in parts]
-
-
-def _part(space: spaces.Space, names: Sequence[str], params: Mapping[str, Any]) -> spaces.Space:
-    """The named parameters of a space, the others having the values of `params`.
-
-    What a parameter depends on may depend on others in turn: each condition of the chain is either
-    settled by `params` or stays.
-    """
-    part: dict[str, Any] = {}
-    for name in names:
-        inside: dict[str, tuple[Any, ...]] = {}
-        exists = True
-        for parent, values in _conditions(space, name):
-            if parent in names:
-                inside[parent] = tuple(v for v in inside.get(parent, values) if spaces.is_among(v, values))
-            else:
-                exists = exists and parent in params and spaces.is_among(params[parent], values)
-        if exists:
-            when = {parent: values[0] if len(values) == 1 else values for parent, values in inside.items()}
-            part[name] = space[name].model_copy(update={"when": when or None})
-    return part
-
-
-def _conditions(space: spaces.Space, name: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    for parent, wanted in (space[name].when or {}).items():
-        yield parent, wanted if isinstance(wanted, tuple) else (wanted,)
-        yield from _conditions(space, parent)
-
-
-def _defining_model(model: ModelConfig) -> dict[str, Any]:
-    """A model file's part of a definition; `phases` only names what a study's own part says."""
-    plain = model.model_dump(exclude={"phases"})
-    for parameter in plain["space"].values():
-        if parameter["when"] is None:
-            del parameter["when"]
-    return plain
-
-
-def _defining_dataset(dataset: DatasetConfig) -> dict[str, Any]:
-    """A data set file's part; what is as it was before there was a choice is left out."""
-    choices = (
-        *("remove_duplicates", "label_threshold", "numerical_features", "normalize"),
-        *("max_user_interactions", "without_features", "sequence_separator"),
-    )
-    usual = {name for name in choices if getattr(dataset, name) == DatasetConfig.model_fields[name].default}
-    return dataset.model_dump(exclude={"path", *usual})
-
-
-def _defining(training: TrainingConfig) -> dict[str, Any]:
-    """What decides a result. What is as it was before there was a choice is left out: old studies go on."""
-    left_out = {"device", "eval_batch_size"}
-    if training.precision == "float32":
-        left_out.add("precision")
-    if not training.fast:
-        left_out.add("fast")
-    return training.model_dump(exclude=left_out)
-
-
-def _hashed(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """What the hashes are of: with what once stood there, at its default, so that they stay what they are."""
-    return {**definition, "training": {**definition["training"], "eval_batch_size": 4096}}
-
-
-def _seed(*parts: object) -> int:
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") % _SEED_SPACE
 
 
 def plan_sweep(sweep: Sweep, *, with_data: bool = True) -> list[StudyPlan]:

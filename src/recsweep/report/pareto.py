@@ -8,9 +8,10 @@ import math
 from collections.abc import Sequence
 
 from recsweep.common.escape import for_markdown
-from recsweep.planning.plan import Objective, StudyPlan
+from recsweep.planning.plan import StudyPlan
 from recsweep.report.text import cell, short
 from recsweep.study import State, Trial
+from recsweep.study.description import Objective
 
 
 def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:

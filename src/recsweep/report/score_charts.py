@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from recsweep.planning.plan import Objective
 from recsweep.report.chart import GREY, ORANGE, Axis, Bars, Chart, Line, Number, Panel, Points, counting
 from recsweep.report.pareto import measured, pareto_front
 from recsweep.report.results import StudyResult
@@ -23,6 +22,7 @@ from recsweep.report.trial_marks import (
     value_of,
 )
 from recsweep.study import State, Trial
+from recsweep.study.description import Objective
 
 # The last ones are drawn over the first.
 _CURVES: dict[State, Line] = {State.COMPLETE: "solid", State.PRUNED: "dash", State.FAILED: "dot"}

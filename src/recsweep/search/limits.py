@@ -21,7 +21,7 @@ def closed(plan: StudyPlan, study: Study, store: Store) -> Ended | None:
     trials = study.results() if limits.timeout_minutes is None else _with_running(study)
     seconds = 0.0
     if limits.sweep_timeout_minutes is not None:
-        studies = store.studies(f"{sweep.sweep}/")
+        studies = store.studies(sweep=sweep.sweep)
         seconds = seconds_run([trial for other in studies for trial in _with_running(other)], now)
     return ended_by(trials, limits, maximize=plan.maximize, now=now, sweep_seconds=seconds)
 

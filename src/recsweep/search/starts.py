@@ -39,7 +39,9 @@ def open_study(plan: StudyPlan, store: Store, *, restart: bool = False, origin: 
             f"{plan.label}: there is nothing to search; none of the phase's parameters exists where it "
             "starts; add what they depend on to the phase, or leave the phase out"
         )
-    study = store.open_study(plan.name, plan.definition, maximize=plan.directions, restart=restart)
+    study = store.open_study(
+        plan.name, plan.definition, maximize=plan.directions, restart=restart, record=plan.record()
+    )
     store.name_objectives(study, [objective.name for objective in plan.objectives])
     known_good(plan, store, study)
     if origin is not None and plan.previous is not None:

@@ -17,6 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
+from recsweep.study.records import Records
 from recsweep.study.trial import Trial
 
 
@@ -69,9 +70,11 @@ class Backend(ABC):
 
     Attributes:
         storage: the same store for Optuna's own tools.
+        records: what each study is.
     """
 
     storage: BaseStorage
+    records: Records
 
     @abstractmethod
     def claim(

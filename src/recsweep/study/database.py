@@ -22,6 +22,7 @@ from recsweep.study.backend import Backend
 from recsweep.study.generic import Generic
 from recsweep.study.journal import WholeJournal
 from recsweep.study.postgres import Postgres
+from recsweep.study.record_table import add_table
 from recsweep.study.tables import INDEXES, Tables, advisory_lock, file_lock
 from recsweep.study.wholeness import check_sqlite, damaged, is_damage, other_schema
 
@@ -105,6 +106,7 @@ def _add_indexes(engine: sqlalchemy.engine.Engine) -> None:
         if name not in known:
             with engine.begin() as connection:
                 connection.exec_driver_sql(statement)
+    add_table(engine)
 
 
 @contextlib.contextmanager

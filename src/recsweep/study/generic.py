@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileSymlinkLock
 from optuna.trial import TrialState, create_trial
 
 from recsweep.study.backend import Backend, Change, Slot
+from recsweep.study.records import AttributeRecords
 from recsweep.study.trial import BID, Trial, from_optuna
 
 # What Optuna raises for a trial that was closed, or whose study was restarted.
@@ -35,6 +36,7 @@ class Generic(Backend):
 
     def __init__(self, storage: BaseStorage, lock: str | None) -> None:
         self.storage, self._lock = storage, lock
+        self.records = AttributeRecords(storage, self.exclusive)
 
     def claim(
         self, study_id: int, budget: int, owner: Mapping[str, Any], *, shared: bool, again: bool

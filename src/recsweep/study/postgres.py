@@ -20,6 +20,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import text
 
 from recsweep.study.backend import Change
+from recsweep.study.record_table import TableRecords
 from recsweep.study.states import State
 from recsweep.study.tables import Tables, score_type
 from recsweep.study.trial import Trial, from_attributes
@@ -121,6 +122,7 @@ class Postgres(Tables):
         super().__init__(storage)
         self._at_once: sqlalchemy.Engine = storage.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = self._at_once
+        self.records = TableRecords(self._engine, self._at_once)
 
     def _now(self, connection: sqlalchemy.Connection) -> datetime:
         """The server's: machines need not agree, and setting the clock of one moves nothing."""

@@ -14,9 +14,10 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from recsweep.common.address import AddressError, StoreAddress
-from recsweep.common.errors import InputError, StudyChanged, StudyForeign
+from recsweep.common.errors import InputError, StudyChanged, StudyForeign, UserError
 from recsweep.common.files import canonical_json
 from recsweep.study.database import Patience, open_backend, store_errors
+from recsweep.study.record import StudyRecord
 from recsweep.study.states import State
 from recsweep.study.study import Study
 
@@ -71,6 +72,7 @@ class Store:
         *,
         maximize: bool | Sequence[bool],
         restart: bool = False,
+        record: StudyRecord | None = None,
     ) -> Study:
         """The study of that name, made now if there is none.
 
@@ -79,6 +81,7 @@ class Store:
             maximize: for each objective, whether more is better.
             restart: archive a study that was made from another definition, or in which every
                 trial failed, and start anew.
+            record: how it describes itself from now on.
 
         Raises:
             StudyForeign: another program made it.
@@ -106,7 +109,9 @@ class Store:
                 if restart or any(trial.state != State.WAITING for trial in study.trials()):
                     self._archive(study)
                 self._delete(study)
-            return self.open_study(name, definition, maximize=maximize)
+            return self.open_study(name, definition, maximize=maximize, record=record)
+        if record is not None:
+            study.change_record(record.opened)
         wanted = _stored_form(definition)
         if _stored_form(study.attributes.get("definition", {})) != wanted:
             study.set_attribute("definition", wanted)
@@ -180,21 +185,73 @@ class Store:
 
     def _study(self, name: str) -> Study:
         """A study, the same object as long as it is the same study: it remembers what it has read."""
-        study_id = self.optuna_storage.get_study_id_from_name(name)
+        return self._kept(name, self.optuna_storage.get_study_id_from_name(name))
+
+    def _kept(self, name: str, study_id: int) -> Study:
         known = self._known.get(name)
         if known is None or known.id != study_id:
             known = self._known[name] = Study(self._backend, self.patience, name, study_id)
         return known
 
-    def studies(self, prefix: str) -> list[Study]:
-        """The studies whose names begin so, without archived ones."""
-        names = [name for name in self.names() if name.startswith(prefix) and "@" not in name]
-        found: list[Study] = []
-        for name in names:
-            with contextlib.suppress(StudyForeign):
-                study = self.find_study(name)
-                found += [study] if study is not None else []
-        return found
+    # -- what is there ---------------------------------------------------------------------------
+
+    def records(
+        self,
+        *,
+        sweep: str | None = None,
+        dataset: str | None = None,
+        model: str | None = None,
+        phase: str | None = None,
+        archived: bool = False,
+    ) -> list[StudyRecord]:
+        """What the store says of its studies, in the order in which they were made.
+
+        One question to the store, however many studies there are. Those that another program made are not
+        among them.
+
+        Args:
+            sweep: only of this one. The names of a study's parts are matched exactly, whatever the study
+                itself is called in the store (`--study-name`).
+            archived: also those that made room for a study of another definition.
+        """
+        parts = {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}
+        return [record for _, record in self._described(archived, parts)]
+
+    def _described(self, archived: bool, parts: Mapping[str, str | None]) -> list[tuple[int, StudyRecord]]:
+        wanted = {name: value for name, value in parts.items() if value is not None}
+        found = self.patience.call(lambda again: list(self._backend.records.find(**wanted)))
+        return [(study_id, record) for study_id, record in found if archived or record.archived is None]
+
+    def find_record(self, name: str) -> StudyRecord | None:
+        """What the store says of the study of that name; None where there is none of ours."""
+        try:
+            study = self.patience.call(lambda again: self._study(name))
+        except KeyError:
+            return None
+        return study.record()
+
+    def study_of(self, record: StudyRecord) -> Study:
+        """The study that a record describes, for its trials.
+
+        Raises:
+            UserError: it was removed meanwhile.
+        """
+        study = self.find_study(record.study)
+        if study is None:
+            raise UserError(f"the study {record.study} is not in the store any more; look again at what is")
+        return study
+
+    def studies(
+        self,
+        *,
+        sweep: str | None = None,
+        dataset: str | None = None,
+        model: str | None = None,
+        phase: str | None = None,
+    ) -> list[Study]:
+        """The studies that `records` describes, without archived ones."""
+        parts = {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}
+        return [self._kept(record.study, study_id) for study_id, record in self._described(False, parts)]
 
     def names(self) -> list[str]:
         """Names of all studies."""
@@ -212,6 +269,9 @@ class Store:
         optuna.copy_study(
             from_study_name=study.name, from_storage=storage, to_storage=storage, to_study_name=archive
         )
+        record = study.record()
+        if record is not None:
+            self._study(archive).change_record(lambda known: record.put_away(archive))
 
 
 def _foreign(study: Study, why: str) -> StudyForeign:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,8 @@ from recsweep.common.files import to_plain
 from recsweep.common.owner import Owner
 from recsweep.study.backend import Backend, Change, Slot
 from recsweep.study.database import Patience
+from recsweep.study.record import StudyRecord
+from recsweep.study.records import Step
 from recsweep.study.states import Reason, State
 from recsweep.study.trial import Claim, Trial, claim_of, distribution_of, for_optuna, latest, owner_alive
 from recsweep.study.wholeness import check_study
@@ -84,6 +86,23 @@ class Study:
     def set_attribute(self, name: str, value: Any) -> None:
         storage, plain = self._backend.storage, to_plain(value)
         self._patience.call(lambda again: storage.set_study_user_attr(self.id, name, plain))
+
+    def record(self) -> StudyRecord | None:
+        """What the study is, as it says itself; None where it was removed, or is none of ours."""
+        return self._patience.call(lambda again: self._backend.records.one(self.id))
+
+    def change_record(self, step: Step) -> StudyRecord | None:
+        """Make the record what `step` makes of it; no other process changes it meanwhile.
+
+        Args:
+            step: is given None where the study has no record, and gives None where nothing is to be written.
+                It may be called again.
+        """
+        return self._patience.call(lambda again: self._backend.records.change(self.id, step))
+
+    def update_record(self, step: Callable[[StudyRecord], StudyRecord]) -> None:
+        """Likewise, of a study that has a record, or can be given one."""
+        self.change_record(lambda known: None if known is None else step(known))
 
     def trials(self) -> list[Trial]:
         """Every trial, in the order in which they were made; waiting ones without their details."""

@@ -25,6 +25,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from recsweep.study.backend import Backend, Change, Slot
+from recsweep.study.record_table import TableRecords
 from recsweep.study.states import State
 from recsweep.study.trial import STATES, Trial, from_attributes
 from recsweep.study.wholeness import read_json
@@ -63,6 +64,7 @@ class Tables(Backend):
         self.storage = storage
         self._engine: sqlalchemy.Engine = storage.engine
         self._reading = self._engine.execution_options(recsweep_reads=True)
+        self.records = TableRecords(self._engine, self._reading)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         insert = sqlite.insert if self._is_sqlite else postgresql.insert
         self._put = {

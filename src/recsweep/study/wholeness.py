@@ -162,6 +162,16 @@ def read_json(text: str, trial_id: int, name: str) -> Any:
         raise _no_attribute(f"the trial with the id {trial_id}", name, text) from None
 
 
+def read_study_json(text: str, study: str, name: str) -> Any:
+    """Likewise, of a study."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise _no_attribute(f"study {study}", name, text) from None
+    check_study(study, {name: value})
+    return value
+
+
 def _no_attribute(of: str, name: str, value: Any) -> StoreDamaged:
     text = json.dumps(value, default=str)
     shown = text if len(text) <= 60 else f"{text[:60]}…"

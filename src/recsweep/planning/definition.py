@@ -1,0 +1,94 @@
+"""What decides the trials of a study: its definition, and the RecBole config of each trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recsweep.common.files import to_plain
+from recsweep.recbole_api.settings import trial_settings
+from recsweep.study.description import Description
+from recsweep.sweeps.config import WHOLE, DatasetConfig, ModelConfig, TrainingConfig
+
+
+def defined(study: Description) -> dict[str, Any]:
+    """All that decides what the trials come to; not how many there are, nor where they run.
+
+    What is as it was before there was a choice is left out, so that old studies go on.
+    """
+    search, evaluation, pruning = study.search, study.evaluation, study.pruning
+    how: dict[str, Any] = {
+        "engine": search.engine,
+        "algo": search.algo,
+        "startup_trials": search.startup_trials,
+    }
+    if search.warm_start:
+        how["warm_start"] = search.warm_start
+    if search.transfer:
+        how["transfer"] = True
+    parts: dict[str, Any] = {
+        "dataset": _defining_dataset(study.dataset),
+        "data": dict(study.hashes),
+        "model": _defining_model(study.model),
+        "training": _defining(study.training),
+        "evaluation": evaluation.model_dump(exclude=None if evaluation.objectives else {"objectives"}),
+        "search": how,
+        "seed": study.seed,
+    }
+    if study.variants:
+        parts["variants"] = {name: _defining_model(model) for name, model in study.variants.items()}
+    if study.phase != WHOLE or study.start is not None:
+        start = dict(study.model.defaults) if study.start is None else dict(study.start)
+        parts["phase"] = {"name": study.phase, "searched": list(study.space), "start": start}
+    if pruning.pruner != "none":
+        parts["pruning"] = pruning.model_dump()
+    plain: dict[str, Any] = to_plain(parts)
+    return plain
+
+
+def study_settings(study: Description, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The complete RecBole config of one trial."""
+    params, model = study.complete(params), study.model
+    if study.variants:
+        name = study.model_of(params)
+        model, prefix = study.variants[name], f"{name}."
+        params = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
+    return trial_settings(
+        study.dataset,
+        study.data_folder,
+        model,
+        study.training,
+        study.evaluation,
+        params,
+        seed,
+        study.seed,
+    )
+
+
+def _defining_model(model: ModelConfig) -> dict[str, Any]:
+    """A model file's part of a definition; `phases` only names what a study's own part says."""
+    plain = model.model_dump(exclude={"phases"})
+    for parameter in plain["space"].values():
+        if parameter["when"] is None:
+            del parameter["when"]
+    return plain
+
+
+def _defining_dataset(dataset: DatasetConfig) -> dict[str, Any]:
+    """A data set file's part; what is as it was before there was a choice is left out."""
+    choices = (
+        *("remove_duplicates", "label_threshold", "numerical_features", "normalize"),
+        *("max_user_interactions", "without_features", "sequence_separator"),
+    )
+    usual = {name for name in choices if getattr(dataset, name) == DatasetConfig.model_fields[name].default}
+    return dataset.model_dump(exclude={"path", *usual})
+
+
+def _defining(training: TrainingConfig) -> dict[str, Any]:
+    """What decides a result. What is as it was before there was a choice is left out: old studies go on."""
+    left_out = {"device", "eval_batch_size"}
+    if training.precision == "float32":
+        left_out.add("precision")
+    if not training.fast:
+        left_out.add("fast")
+    return training.model_dump(exclude=left_out)

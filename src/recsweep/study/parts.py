@@ -1,0 +1,128 @@
+"""The parts of a record, typed; and a sweep's own types, made again of a definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from recsweep.sweeps.config import (
+    BUILTIN,
+    DatasetConfig,
+    EvaluationConfig,
+    ModelConfig,
+    PruningConfig,
+    SearchConfig,
+    TrainingConfig,
+)
+
+_Config = TypeVar("_Config", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """What belongs to a study, and no result depends on.
+
+    Attributes:
+        path: of the data set, as its file names it.
+        folder: where the data were; empty for ml-100k from RecBole's wheel, None where nobody has said.
+        phases: names of the parameters that each phase of the model searches.
+        max_evals: the budget of the whole model.
+        no_improvement_after, timeout_minutes, sweep_timeout_minutes: limits.
+    """
+
+    path: str = ""
+    folder: str | None = None
+    phases: Mapping[str, Any] = field(default_factory=dict)
+    max_evals: int | None = None
+    no_improvement_after: int | None = None
+    timeout_minutes: float | None = None
+    sweep_timeout_minutes: float | None = None
+    device: str = "auto"
+    eval_batch_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """The budget was set."""
+
+    at: str
+    """When, as ISO 8601 writes it."""
+    by: str
+    """What set it: `config`, which is the sweep with its options, or `--more`."""
+    to: int
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Who began a study.
+
+    Attributes:
+        recsweep: its version.
+        commit: recsweep's own.
+        versions: of Python and the libraries that results depend on.
+        repository: the user's own around the folder where the study was begun, if there was one: its name,
+            commit, and whether files differ from it.
+    """
+
+    recsweep: str = ""
+    commit: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    repository: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best trial of a study."""
+
+    trial_id: int
+    slot: int
+    score: float | None
+    params: Mapping[str, Any]
+    """Those that its phase searched."""
+
+
+def dataset_config(definition: Mapping[str, Any], apart: Apart) -> DatasetConfig:
+    """The data set of a study."""
+    return _made(DatasetConfig, {**definition["dataset"], "path": apart.path or BUILTIN})
+
+
+def model_config(part: Mapping[str, Any], phases: Mapping[str, Any]) -> ModelConfig:
+    """A model of a study.
+
+    Args:
+        part: of the definition.
+    """
+    return _made(ModelConfig, {**part, "phases": phases})
+
+
+def training_config(definition: Mapping[str, Any], apart: Apart) -> TrainingConfig:
+    """How the trials of a study train."""
+    given = definition["training"]
+    size = apart.eval_batch_size or given.get("eval_batch_size")
+    sizes = {"eval_batch_size": size} if size else {}
+    return _made(TrainingConfig, {"fast": False, **given, **sizes, "device": apart.device})
+
+
+def evaluation_config(definition: Mapping[str, Any]) -> EvaluationConfig:
+    """What is measured in a study."""
+    return _made(EvaluationConfig, definition["evaluation"])
+
+
+def search_config(definition: Mapping[str, Any], apart: Apart) -> SearchConfig:
+    """How a study searches, with its limits."""
+    limits = {"timeout_minutes": apart.timeout_minutes, "no_improvement_after": apart.no_improvement_after}
+    budget = {"max_evals": apart.max_evals} if apart.max_evals else {}
+    return _made(SearchConfig, {**definition["search"], **limits, **budget})
+
+
+def pruning_config(definition: Mapping[str, Any]) -> PruningConfig:
+    """What stops the trials of a study early."""
+    return _made(PruningConfig, definition.get("pruning", {}))
+
+
+def _made(kind: type[_Config], data: Mapping[str, Any]) -> _Config:
+    """A part of a sweep from a record; what this version does not know is left out."""
+    return kind.model_validate({name: value for name, value in data.items() if name in kind.model_fields})

@@ -1,0 +1,371 @@
+"""A study as it describes itself in the store: whoever looks at it needs nothing else.
+
+A record has two parts. Its columns are what studies are found and listed by: names, times, budget, score.
+Its `details` hold the rest as one JSON text, which is read when something of it is asked for: ten thousand
+studies are listed without.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from recsweep.common.errors import StoreDamaged
+from recsweep.common.files import to_plain
+from recsweep.common.provenance import commit, repository, versions
+from recsweep.study.description import Description, Objective
+from recsweep.study.parts import (
+    Apart,
+    Change,
+    Maker,
+    Winner,
+    dataset_config,
+    evaluation_config,
+    model_config,
+    pruning_config,
+    search_config,
+    training_config,
+)
+from recsweep.sweeps import space as spaces
+from recsweep.sweeps.config import (
+    DatasetConfig,
+    EvaluationConfig,
+    ModelConfig,
+    PruningConfig,
+    SearchConfig,
+    TrainingConfig,
+)
+
+VERSION = 1
+"""Of the form of a record; a reader of a later one says that it is too old."""
+SEARCH = "search"
+"""The kind of a study that searches."""
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a record holds beside its columns.
+
+    Attributes:
+        chain: the phases of the model in the sweep, in order.
+        definition: all that decides what the trials come to, in the order of the files that it is from.
+        objectives: what is searched for, the one that decides first.
+        start: where the search starts, where that is not the model's defaults.
+        inherits: slot 0 is the best trial of the phase before.
+        apart: what no result depends on: where the data are, limits, device.
+        history: what the budget was set to, when, and by what.
+        counts: users, items and interactions of the data that the trials train on; empty until known.
+        maker: who began the study: recsweep's version and commit, the libraries, the user's repository.
+        winner: the best trial, once the study has ended.
+        test: what the winner came to on the test split; empty until it was evaluated.
+    """
+
+    chain: tuple[str, ...]
+    definition: Mapping[str, Any]
+    objectives: tuple[Objective, ...]
+    inherits: bool = False
+    apart: Apart = field(default_factory=Apart)
+    history: tuple[Change, ...] = ()
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    maker: Maker = field(default_factory=Maker)
+    winner: Winner | None = None
+    test: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Details:
+        """From what `to_plain` makes of it."""
+        winner = plain.get("winner")
+        return cls(
+            tuple(plain["chain"]),
+            plain["definition"],
+            tuple(Objective(one["name"], one["maximize"]) for one in plain["objectives"]),
+            plain["inherits"],
+            Apart(**plain["apart"]),
+            tuple(Change(**one) for one in plain["history"]),
+            plain["counts"],
+            Maker(**plain["maker"]),
+            None if winner is None else Winner(**winner),
+            plain["test"],
+        )
+
+
+@dataclass(frozen=True)
+class StudyRecord(Description):
+    """One study as the store describes it.
+
+    Get them by `Store.records` and `Store.find_record`; from a plan one is made by `StudyPlan.record`.
+
+    Attributes:
+        study: its name in the store.
+        sweep_name: the sweep that it belongs to; empty where an earlier version has not said so.
+        kind: `search`.
+        engine, algo, pruner, metric: as the sweep's file names them; `metric` is the first objective.
+        budget: slots, an inherited one among them.
+        begun: when the study was opened.
+        ended: when the last slot was filled, or a limit met; None while there is something to run.
+        ended_by: the limit, in words.
+        score: the winner's, once the study has ended.
+        archived: when the study made room for one of another definition; None: it did not.
+        text: the details as JSON.
+    """
+
+    study: str
+    sweep_name: str
+    dataset_name: str
+    model_name: str
+    phase: str
+    kind: str = SEARCH
+    engine: str = ""
+    algo: str = ""
+    pruner: str = "none"
+    metric: str = ""
+    budget: int = 0
+    begun: datetime | None = None
+    ended: datetime | None = None
+    ended_by: str = ""
+    score: float | None = None
+    archived: datetime | None = None
+    text: str = field(default="", repr=False)
+
+    # -- to and from what a store keeps ----------------------------------------------------------
+
+    def to_row(self) -> dict[str, Any]:
+        """The columns of a table, and the details as text in `details`."""
+        row = {name: getattr(self, name) for name in COLUMNS}
+        times = {name: row[name].isoformat() for name in _TIMES if row[name] is not None}
+        return {**row, **times, "version": VERSION, "details": self.text}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> StudyRecord:
+        """From what `to_row` gives.
+
+        Raises:
+            StoreDamaged: it is none, or of a later version.
+        """
+        _require_version(row)
+        values = {name: row[name] for name in COLUMNS}
+        for name in _TIMES:
+            values[name] = datetime.fromisoformat(values[name]) if values[name] else None
+        return cls(**values, text=row["details"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain JSON, for files, commands and journals."""
+        return {**self.to_row(), "details": json.loads(self.text)}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> StudyRecord:
+        """From what `to_json` gives.
+
+        Raises:
+            StoreDamaged: it is none, or of a later version.
+        """
+        return cls.from_row({**plain, "details": _text(plain["details"])})
+
+    @cached_property
+    def details(self) -> Details:
+        """What stands beside the columns, read when it is first asked for.
+
+        Raises:
+            StoreDamaged: it is nothing that recsweep writes.
+        """
+        try:
+            return Details.from_plain(json.loads(self.text))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreDamaged(
+                f"the store is damaged; the record of study {self.study} is none of recsweep's ({error!r}); "
+                "put back a copy of the store, or give the sweep a new name"
+            ) from None
+
+    def with_details(self, **changes: Any) -> StudyRecord:
+        """The record with other details."""
+        return replace(self, text=_text(to_plain(replace(self.details, **changes))))
+
+    # -- what a description wants ----------------------------------------------------------------
+
+    @property
+    def study_name(self) -> str | None:
+        return None if self.study == self.own_name else self.study
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        return self.details.chain
+
+    @property
+    def definition(self) -> Mapping[str, Any]:
+        return self.details.definition
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return self.details.objectives
+
+    @property
+    def inherits(self) -> bool:
+        return self.details.inherits
+
+    @property
+    def start(self) -> spaces.Params | None:
+        phase = self.definition.get("phase")
+        return dict(phase["start"]) if phase else None
+
+    @property
+    def seed(self) -> int:
+        return int(self.definition["seed"])
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        return dict(self.definition["data"])
+
+    @property
+    def data_folder(self) -> Path | None:
+        """The folder of the data; None for ml-100k from RecBole's wheel, and where nobody has said."""
+        folder = self.details.apart.folder
+        return Path(folder) if folder else None
+
+    @property
+    def sweep_timeout_minutes(self) -> float | None:
+        return self.details.apart.sweep_timeout_minutes
+
+    @cached_property
+    def dataset(self) -> DatasetConfig:
+        return dataset_config(self.definition, self.details.apart)
+
+    @cached_property
+    def model(self) -> ModelConfig:
+        return model_config(self.definition["model"], self.details.apart.phases)
+
+    @cached_property
+    def variants(self) -> Mapping[str, ModelConfig]:
+        return {name: model_config(one, {}) for name, one in self.definition.get("variants", {}).items()}
+
+    @cached_property
+    def training(self) -> TrainingConfig:
+        return training_config(self.definition, self.details.apart)
+
+    @cached_property
+    def evaluation(self) -> EvaluationConfig:
+        return evaluation_config(self.definition)
+
+    @cached_property
+    def search(self) -> SearchConfig:
+        return search_config(self.definition, self.details.apart)
+
+    @cached_property
+    def pruning(self) -> PruningConfig:
+        return pruning_config(self.definition)
+
+    @cached_property
+    def space(self) -> spaces.Space:
+        return super().space
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """RecBole's names of the models that are searched."""
+        return tuple(one.model for one in self.variants.values()) or (self.model.model,)
+
+    # -- how a record changes --------------------------------------------------------------------
+
+    def opened(self, known: StudyRecord | None, *, by: str = "config") -> StudyRecord:
+        """The record of a study that is opened now: begun, or gone on with.
+
+        Args:
+            known: what the store has of it.
+            by: what set the budget.
+        """
+        now = now_utc()
+        if known is None or known.begun is None:  # nothing has run there
+            begun = replace(self, begun=self.begun or now)
+            return begun.with_details(history=(Change(stamp(now), by, self.budget),), maker=made_by())
+        old = known.details
+        kept = {"history": old.history, "counts": old.counts, "maker": old.maker}
+        going_on = replace(self, begun=known.begun, score=known.score)
+        if self.budget == known.budget:
+            going_on = replace(going_on, ended=known.ended, ended_by=known.ended_by)
+        else:
+            kept["history"] = (*old.history, Change(stamp(now), by, self.budget))
+        return going_on.with_details(**kept, winner=old.winner, test=old.test)
+
+    def raised(self, budget: int, by: str) -> StudyRecord:
+        """With another budget; the study goes on."""
+        if budget == self.budget:
+            return self
+        history = (*self.details.history, Change(stamp(now_utc()), by, budget))
+        return replace(self, budget=budget, ended=None, ended_by="").with_details(history=history)
+
+    def counted(self, counts: Mapping[str, Any]) -> StudyRecord:
+        """With what is in the data."""
+        return self.with_details(counts=dict(counts))
+
+    def closed(self, by: str, winner: Winner | None) -> StudyRecord:
+        """Ended, and won."""
+        same = winner == self.details.winner
+        score = winner.score if winner is not None else None
+        ended = replace(self, ended=self.ended or now_utc(), ended_by=by, score=score)
+        return ended.with_details(winner=winner, test=self.details.test if same else {})
+
+    def tested(self, winner: Winner, metrics: Mapping[str, float]) -> StudyRecord:
+        """With what its winner came to on the test split."""
+        return replace(self, score=winner.score).with_details(winner=winner, test=dict(metrics))
+
+    def put_away(self, name: str) -> StudyRecord:
+        """Archived under another name."""
+        return replace(self, study=name, archived=now_utc())
+
+
+COLUMNS = tuple(one.name for one in fields(StudyRecord) if one.name != "text")
+"""The names of what a record is listed and found by."""
+_TIMES = ("begun", "ended", "archived")
+
+
+def record_of(description: Description, apart: Apart) -> StudyRecord:
+    """The record of a study as its plan describes it; not begun, and of nobody's making yet."""
+    details = Details(
+        description.chain, description.definition, description.objectives, description.inherits, apart
+    )
+    return StudyRecord(
+        description.name,
+        description.sweep_name,
+        description.dataset_name,
+        description.model_name,
+        description.phase,
+        engine=description.search.engine,
+        algo=description.search.algo,
+        pruner=description.pruning.pruner,
+        metric=description.objectives[0].name,
+        budget=description.budget,
+        text=_text(to_plain(details)),
+    )
+
+
+def made_by() -> Maker:
+    """Who makes studies here."""
+    found = versions()
+    libraries = {name: version for name, version in found.items() if name != "recsweep"}
+    return Maker(found["recsweep"], commit(), libraries, repository())
+
+
+def now_utc() -> datetime:
+    """This moment, to the second: for people."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def stamp(time: datetime) -> str:
+    """A time as a record writes it."""
+    return time.isoformat()
+
+
+def _text(details: Any) -> str:
+    return json.dumps(details, separators=(",", ":"))
+
+
+def _require_version(row: Mapping[str, Any]) -> None:
+    version = row.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise StoreDamaged(
+            f"the record of the study {row.get('study')} has the version {version}, and this recsweep reads "
+            f"{VERSION} and earlier ones; use the version of recsweep that wrote it"
+        )
