@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -18,6 +19,7 @@ from helpers import phased
 from helpers.workspace import make_workspace
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import StoreDamaged
+from recsweep.common.files import to_plain
 from recsweep.planning.definition import defined, study_settings
 from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.search.starts import open_study
@@ -96,10 +98,6 @@ def test_a_record_comes_back_as_it_was(record: StudyRecord, held: Details) -> No
 
 
 def empty(held: Details) -> str:
-    import json
-
-    from recsweep.common.files import to_plain
-
     return json.dumps(to_plain(held))
 
 
@@ -121,10 +119,11 @@ def test_a_record_says_all_that_its_plan_says(plan: StudyPlan) -> None:
     record = StudyRecord.from_json(plan.record().to_json())
     for name in (
         *("name", "own_name", "label", "previous", "is_last", "place", "chain", "objectives", "directions"),
-        *("budget", "space", "constants", "defaults", "known_good", "content_hash", "definition", "seed"),
-        *("evaluation", "pruning", "dataset", "data_folder", "hashes", "sweep_timeout_minutes", "variants"),
+        *("budget", "space", "defaults", "known_good", "content_hash", "definition", "seed"),
+        *("evaluation", "pruning", "dataset", "data_folder", "hashes", "sweep_timeout_minutes"),
     ):
         assert getattr(record, name) == getattr(plan, name), name
+    assert to_plain(record.constants) == to_plain(plan.constants)
     assert list(record.space) == list(plan.space)
     assert list(record.model.space) == list(plan.model.space)
     assert record.training == plan.training

@@ -7,12 +7,34 @@ for the same slot. What a slot came to is what its latest trial came to.
 
 Optuna's rules do the rest: a waiting trial is claimed by an atomic change of state, of which one
 worker wins; a finished trial is immutable, so a worker that comes back late is told so.
+
+What stands here is imported when it is asked for: a plan describes its study without Optuna.
 """
 
-from recsweep.study.states import Reason, State
-from recsweep.study.store import Store
-from recsweep.study.study import DATA_ATTRIBUTE, HEARTBEAT_SECONDS, STALE_AFTER_SECONDS, TEST_ATTRIBUTE, Study
-from recsweep.study.trial import Claim, Trial, best, claim_of
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recsweep.study.record import StudyRecord
+    from recsweep.study.states import Reason, State
+    from recsweep.study.store import Store
+    from recsweep.study.study import (
+        DATA_ATTRIBUTE,
+        HEARTBEAT_SECONDS,
+        STALE_AFTER_SECONDS,
+        TEST_ATTRIBUTE,
+        Study,
+    )
+    from recsweep.study.trial import Claim, Trial, best, claim_of
+
+_FILES = {
+    "record": ("StudyRecord",),
+    "states": ("Reason", "State"),
+    "store": ("Store",),
+    "study": ("DATA_ATTRIBUTE", "HEARTBEAT_SECONDS", "STALE_AFTER_SECONDS", "TEST_ATTRIBUTE", "Study"),
+    "trial": ("Claim", "Trial", "best", "claim_of"),
+}
+_FILE_OF = {name: file for file, names in _FILES.items() for name in names}
 
 __all__ = [
     "DATA_ATTRIBUTE",
@@ -24,7 +46,15 @@ __all__ = [
     "State",
     "Store",
     "Study",
+    "StudyRecord",
     "Trial",
     "best",
     "claim_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_FILE_OF[name]}"), name)
+    return value

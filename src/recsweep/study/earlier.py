@@ -17,8 +17,8 @@ from recsweep.sweeps.config import WHOLE, WITH_MODEL
 
 ATTRIBUTES = ("definition", "test", "data")
 """Attributes of a study that its record is made of."""
-_ARCHIVED = re.compile(r"(?P<name>.+)@(?P<time>\d{8}-\d{6}-\d{6})")
-_TIME = "%Y%m%d-%H%M%S-%f"
+_ARCHIVED = re.compile(r"(?P<name>.+)@(?P<time>\d{8}-\d{6})(-\d{6})?")
+_TIME = "%Y%m%d-%H%M%S"
 _UNKNOWN = "?"
 
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -96,7 +97,7 @@ class TableRecords(Records):
         self._put = statement.on_conflict_do_update(index_elements=["study_id"], set_=new)
 
     def find(self, **parts: str) -> Iterator[tuple[int, StudyRecord]]:
-        wanted = and_(*(TABLE.c[name] == value for name, value in parts.items()))
+        wanted = and_(true(), *(TABLE.c[name] == value for name, value in parts.items()))
         query = _ALL.where(or_(TABLE.c.study_id.is_(None), wanted)).order_by(_STUDIES.c.study_id)
         with self._reading.connect() as connection:
             rows = connection.execute(query).all()
