@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
+from typing import Any
 
 from recsweep.sweeps.config import (
     BUILTIN,
@@ -17,8 +15,7 @@ from recsweep.sweeps.config import (
     SearchConfig,
     TrainingConfig,
 )
-
-_Config = TypeVar("_Config", bound=BaseModel)
+from recsweep.sweeps.remade import remade
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class Winner:
 
 def dataset_config(definition: Mapping[str, Any], apart: Apart) -> DatasetConfig:
     """The data set of a study."""
-    return _made(DatasetConfig, {**definition["dataset"], "path": apart.path or BUILTIN})
+    return remade(DatasetConfig, {**definition["dataset"], "path": apart.path or BUILTIN})
 
 
 def model_config(part: Mapping[str, Any], phases: Mapping[str, Any]) -> ModelConfig:
@@ -95,7 +92,7 @@ def model_config(part: Mapping[str, Any], phases: Mapping[str, Any]) -> ModelCon
     Args:
         part: of the definition.
     """
-    return _made(ModelConfig, {**part, "phases": phases})
+    return remade(ModelConfig, {**part, "phases": phases})
 
 
 def training_config(definition: Mapping[str, Any], apart: Apart) -> TrainingConfig:
@@ -103,26 +100,21 @@ def training_config(definition: Mapping[str, Any], apart: Apart) -> TrainingConf
     given = definition["training"]
     size = apart.eval_batch_size or given.get("eval_batch_size")
     sizes = {"eval_batch_size": size} if size else {}
-    return _made(TrainingConfig, {"fast": False, **given, **sizes, "device": apart.device})
+    return remade(TrainingConfig, {"fast": False, **given, **sizes, "device": apart.device})
 
 
 def evaluation_config(definition: Mapping[str, Any]) -> EvaluationConfig:
     """What is measured in a study."""
-    return _made(EvaluationConfig, definition["evaluation"])
+    return remade(EvaluationConfig, definition["evaluation"])
 
 
 def search_config(definition: Mapping[str, Any], apart: Apart) -> SearchConfig:
     """How a study searches, with its limits."""
     limits = {"timeout_minutes": apart.timeout_minutes, "no_improvement_after": apart.no_improvement_after}
     budget = {"max_evals": apart.max_evals} if apart.max_evals else {}
-    return _made(SearchConfig, {**definition["search"], **limits, **budget})
+    return remade(SearchConfig, {**definition["search"], **limits, **budget})
 
 
 def pruning_config(definition: Mapping[str, Any]) -> PruningConfig:
     """What stops the trials of a study early."""
-    return _made(PruningConfig, definition.get("pruning", {}))
-
-
-def _made(kind: type[_Config], data: Mapping[str, Any]) -> _Config:
-    """A part of a sweep from a record; what this version does not know is left out."""
-    return kind.model_validate({name: value for name, value in data.items() if name in kind.model_fields})
+    return remade(PruningConfig, definition.get("pruning", {}))
