@@ -47,8 +47,8 @@ from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig,
 from recsweep.training import training
 from recsweep.training.fast import native
 from recsweep.training.fast import trainer as fast
+from recsweep.training.fast.families import served
 from recsweep.training.fast.stream import Stream
-from recsweep.training.fast.trainer import FAMILIES
 from results import thread_settings, write_section
 
 CPU = torch.device("cpu")
@@ -127,7 +127,7 @@ def main() -> int:
     started = time.monotonic()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    models = sorted(arguments.models or FAMILIES)
+    models = sorted(arguments.models or served())
     with tempfile.TemporaryDirectory(prefix="recsweep-equality-") as temporary:
         scratch = Path(temporary)
         rows = list(exact_part(models, arguments, scratch))
@@ -411,7 +411,7 @@ def _dropout_lines(differences: list[Difference], arguments: argparse.Namespace)
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Are the fast paths equal to RecBole?")
-    parser.add_argument("--models", nargs="+", choices=sorted(FAMILIES), help="default: all with a fast path")
+    parser.add_argument("--models", nargs="+", choices=sorted(served()), help="default: all with a fast path")
     parser.add_argument("--epochs", type=int, default=3, help="without dropout")
     parser.add_argument(
         "--batches",

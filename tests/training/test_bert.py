@@ -23,7 +23,8 @@ from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
 from recsweep.training.fast import bert
 from recsweep.training.fast.bert import Bert4Rec, Masked, Masking
-from recsweep.training.fast.stream import Stream, Table
+from recsweep.training.fast.stream import Stream
+from recsweep.training.fast.table import Table
 
 MODEL = {
     **{"hidden_size": 16, "inner_size": 32, "n_layers": 2, "n_heads": 2},

@@ -24,7 +24,8 @@ from helpers.workspace import run_python
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
 from recsweep.training.fast import stream
-from recsweep.training.fast.stream import Batch, Stream, Table, placed
+from recsweep.training.fast.stream import Batch, Stream, placed
+from recsweep.training.fast.table import Table
 
 WIDTH = 12
 TRIALS = {

@@ -29,9 +29,19 @@ from helpers.fast import (
     write_interactions,
 )
 from recsweep.recbole_api import model as recbole
-from recsweep.training.fast import base, losses, native, ranking, recurrent, sequences, transformer
-from recsweep.training.fast.trainer import FAMILIES
+from recsweep.training.fast import (
+    encoders,
+    losses,
+    native,
+    own_loss,
+    products,
+    recurrent,
+    scores,
+    transformer,
+)
+from recsweep.training.fast.families import served
 
+FAMILIES = served()
 WIDTH = 20
 
 
@@ -262,14 +272,14 @@ def test_shorter_and_longer_sequences(folder, model, loss, width, path):
 @pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths())
 def test_batches_cut_into_many_parts(folder, model, loss, path, monkeypatch):
     """As large data are: here a whole batch would fit into one part."""
-    monkeypatch.setattr(base, "TOKENS", 500)
+    monkeypatch.setattr(encoders, "TOKENS", 500)
     monkeypatch.setattr(losses, "_SCORES_AT_ONCE", 2000)
-    monkeypatch.setattr(ranking, "_SCORES_AT_ONCE", 2000)
-    monkeypatch.setattr(ranking, "_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(scores, "SCORES_AT_ONCE", 2000)
+    monkeypatch.setattr(products, "ROWS_AT_ONCE", 50)
     monkeypatch.setattr(recurrent, "_TOKENS", 300)
     monkeypatch.setattr(transformer, "_TOKENS", 100)
-    monkeypatch.setattr(sequences, "_VALUES_AT_ONCE", 6000)
-    monkeypatch.setattr(sequences, "_SCORES_AT_ONCE", 2000)
+    monkeypatch.setattr(own_loss, "_VALUES_AT_ONCE", 6000)
+    monkeypatch.setattr(own_loss, "_SCORES_AT_ONCE", 2000)
     check(folder, model, path, with_loss(loss))
 
 

@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from helpers.fast import CPU, compiled_kernels, relative_distance, threads
 from recsweep.recbole_api import compat
 from recsweep.recbole_api.data import interaction
-from recsweep.training.fast import ranking
 from recsweep.training.fast.dropout import FastDropout, Masks, use_fast_dropout
-from recsweep.training.fast.stream import Batch, Table
-from recsweep.training.fast.trainer import FAMILIES
+from recsweep.training.fast.families import served
+from recsweep.training.fast.scores import NAN, TIE, Product
+from recsweep.training.fast.stream import Batch
+from recsweep.training.fast.table import Table
 
+FAMILIES = served()
 FEW = hypothesis_settings(max_examples=12)
 SEED = 7
 
@@ -135,8 +137,7 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "SASRec": (transformer(), ("CE", "BPR")),
 }
 OTHER_OPERATORS = {"adam_step", "rank_targets", "dropout"}
-WITHOUT_KERNELS = ("Sequences", "Bert4Rec")
-WITH_KERNELS = sorted(name for name, family in FAMILIES.items() if family.__name__ not in WITHOUT_KERNELS)
+WITH_KERNELS = sorted(name for name, family in FAMILIES.items() if family.has_kernels)
 shapes = st.fixed_dictionaries(
     {
         **{"items": st.sampled_from([3, 20, 97, 1500]), "width": st.integers(1, 40)},
@@ -309,6 +310,10 @@ def test_adam_is_torchs_adam(kernels, decay, workers):
 # -- ranks ----------------------------------------------------------------------------------------
 
 
+def by_torch(queries: Any, items: Any, bias: Any, targets: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    return Product(queries, items, bias).ranks(targets)
+
+
 @FEW
 @given(n=st.sampled_from([1, 5, 300]), items=st.sampled_from([2, 30, 3000]), k=sizes, shifted=st.booleans())
 def test_ranks_are_places_in_the_sorted_scores(n, items, k, shifted):
@@ -322,9 +327,9 @@ def test_ranks_are_places_in_the_sorted_scores(n, items, k, shifted):
     expected = (order == targets[:, None]).nonzero()[:, 1]
     for ranks, doubts in (
         compiled_kernels().rank_targets(queries, embeddings, bias, targets),
-        ranking._ranks(queries, embeddings, bias, targets),
+        by_torch(queries, embeddings, bias, targets),
     ):
-        assert not (doubts == ranking._NAN).any()
+        assert not (doubts == NAN).any()
         assert (doubts == 0).float().mean() >= 0.9, "few ties among random numbers"
         # Scores of nearly the same size may change places in float32.
         assert ((ranks - expected)[doubts == 0].abs() <= 1).all()
@@ -336,7 +341,7 @@ RANKERS = pytest.mark.parametrize("native", [True, False], ids=["compiled", "tor
 
 def ranked(scores: torch.Tensor, targets: list[int], native: bool) -> tuple[list[int], list[int]]:
     """Ranks and doubts for scores that are given as they are."""
-    operator = compiled_kernels().rank_targets if native else ranking._ranks
+    operator = compiled_kernels().rank_targets if native else by_torch
     items = scores.t().contiguous()
     ranks, doubts = operator(torch.eye(len(scores)), items, None, torch.tensor(targets))
     return ranks.tolist(), doubts.tolist()
@@ -359,20 +364,20 @@ def test_a_tie_with_the_target_is_told_for_its_row_alone(native):
     scores[251, 40] = scores[251, 41]
     ranks, doubts = ranked(scores, [2] * 300, native)
     assert [row for row, doubt in enumerate(doubts) if doubt] == [250]
-    assert doubts[250] == ranking._TIE
+    assert doubts[250] == TIE
     assert ranks == (scores[:, 1:] > scores[:, 2:3]).sum(1).tolist()
 
 
 @RANKERS
 def test_a_score_that_is_nan_is_told(native):
-    assert ranked(one(0.0, 1.0, math.nan, 2.0), [3], native)[1] == [ranking._NAN]
-    assert ranked(one(0.0, 1.0, math.nan, 2.0), [2], native)[1] == [ranking._NAN]
-    assert ranked(one(0.0, math.nan, math.nan), [1], native)[1] == [ranking._NAN]
+    assert ranked(one(0.0, 1.0, math.nan, 2.0), [3], native)[1] == [NAN]
+    assert ranked(one(0.0, 1.0, math.nan, 2.0), [2], native)[1] == [NAN]
+    assert ranked(one(0.0, math.nan, math.nan), [1], native)[1] == [NAN]
 
 
 @RANKERS
 def test_infinite_scores_are_tied(native):
-    assert ranked(one(0.0, math.inf, math.inf, 1.0), [1], native)[1] == [ranking._TIE]
+    assert ranked(one(0.0, math.inf, math.inf, 1.0), [1], native)[1] == [TIE]
     assert ranked(one(0.0, math.inf, 2.0, 1.0), [1], native) == ([0], [0])
 
 

@@ -18,7 +18,8 @@ from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import interaction, make_loaders
 from recsweep.training import training
-from recsweep.training.fast.stream import Stream, Table, unsupported_negatives
+from recsweep.training.fast.stream import Stream, unsupported_negatives
+from recsweep.training.fast.table import Table
 
 MANY = hypothesis_settings(max_examples=60)
 NONE = {"distribution": "none", "sample_num": "none", "alpha": "none", "dynamic": False, "candidate_num": 0}

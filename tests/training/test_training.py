@@ -24,7 +24,7 @@ from recsweep.recbole_api.settings import precision_settings
 from recsweep.sweeps.config import TrainingConfig
 from recsweep.training import training
 from recsweep.training.fast.factorized import Fpmc
-from recsweep.training.fast.stream import Table
+from recsweep.training.fast.table import Table
 
 TINY_GRU = {"hidden_size": 8, "embedding_size": 8, "learning_rate": 0.01}
 

@@ -1,28 +1,55 @@
-"""What a model family gives: one training step, and the scores of a validation.
-
-A family wraps RecBole's own model object; the parameters stay where they are. Each has two ways to the same
-numbers: compiled kernels on the CPU, and torch operations with autograd on any device.
-"""
+"""The contract of a fast path: what a family of models gives to the trainer, and what it may rely on."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
 
-from recsweep.training.fast import losses
-from recsweep.training.fast.stream import Batch, Table, known
-
-CROSS_ENTROPY, BPR = 1, 2
-_KINDS = {"CE": CROSS_ENTROPY, "BPR": BPR}
-# Items in a chunk of sequences, padding included: the Python path's balance of memory and overhead.
-TOKENS = 12_800
+from recsweep.training.fast.scores import Scores
+from recsweep.training.fast.stream import Batch, Stream, placed
+from recsweep.training.fast.table import Table
 
 
 class Family(ABC):
-    """A RecBole model with faster steps.
+    """RecBole models that share a faster way to the numbers that RecBole computes.
+
+    One object serves one trial. It wraps RecBole's own model, which **owns the parameters**: a family works
+    on them in place and keeps no copy, so that weights, optimizer and checkpoints are RecBole's at any
+    moment. RecBole keeps the loop too: epochs, early stop, learning rate, metrics.
+
+    **What is asked before a path is taken**, in this order: is the trainer RecBole's own, and the model? Does
+    a family in `families.FAMILIES` name it in `models`? Is the data's transform one that the family does
+    itself (`transforms`)? One device, no loader processes, negatives that can be drawn here? And `refuses`:
+    is there anything in this configuration that was not proven? The first no is the reason in the trial's
+    result, and RecBole trains. Nothing is asked again later: a path does not change within a trial.
+
+    **Training.** `batches` gives an epoch, `step` the loss of one batch. The trainer puts the model into
+    training mode, clips, and calls the optimizer, which clears the gradients. A batch is row numbers of a
+    `Table` whose columns lie on the trial's device; targets are `table.items`, negatives come with the batch.
+
+    - `step(table, batch)` **adds** the gradients of the loss to the parameters' `grad`, scaled by `backward`
+      where there is a scaler, and returns the loss as RecBole's `calculate_loss` has it for that batch: a
+      mean over the samples, unscaled. A Python float, or a tensor without dimensions and without a graph;
+      a GPU is never waited for.
+    - With a family that only scores (`trains = False`) RecBole trains, and validation is fast.
+
+    **Validation.** `scores(table)` gives the scores of all items for every row, in parts of any size and
+    order, each row once: row numbers [rows] int64 on the CPU with `Scores` [rows, n_items] on the trial's
+    device, in RecBole's units as far as their order goes. It is called in evaluation mode, without gradients.
+    Padding, the items that a user had before, ties and **labels** are not its business: a row's label is its
+    target, `table.items`, or where rows are users the items of `table.labels`. The ranking sees to those.
+
+    **Equal results** mean: the same batches, the same negatives and the same state of all random generators
+    as RecBole; without dropout the losses of three epochs within 1e-5 (relative), the parameters within 1e-4
+    (relative), the metrics within 1e-4, and of the same parameters the same top items, ties as torch's top-k
+    decides them. With dropout, masks are other random numbers. `assert_equal_runs` of `tests/helpers/fast.py`
+    holds a path to it; every model in `models` needs its case in `tests/training/test_fast_equality.py`.
+
+    A family may have two ways to the same numbers: `torch_step`, on any device, and `native_step` with the
+    compiled kernels, on a CPU in float32.
 
     Args:
         model: RecBole's model; its parameters are used in place.
@@ -30,9 +57,16 @@ class Family(ABC):
         seed: of the trial; dropout masks of the compiled path come from it.
     """
 
-    models: ClassVar[tuple[str, ...]]
+    models: ClassVar[tuple[str, ...]] = ()
+    """RecBole's models that it serves, by name."""
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Models that it could serve and does not, and why."""
+    transforms: ClassVar[Mapping[str, str]] = {}
+    """By model, the transform of RecBole's loader that the family does itself."""
     has_kernels: ClassVar[bool] = True
-    """Whether there are compiled steps; without them it is torch's everywhere."""
+    """There are compiled steps; without them it is torch's everywhere."""
+    trains: ClassVar[bool] = True
+    """There are steps; without them RecBole trains."""
 
     def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
         self.model, self.kernels = model, kernels if self.has_kernels else None
@@ -41,17 +75,29 @@ class Family(ABC):
         """Scales losses where float16 would lose small gradients."""
         self.weights: list[torch.nn.Parameter] = self.parameters()
         self._plain = [weight.detach() for weight in self.weights]
-        for weight in self.weights:
-            weight.grad = torch.zeros_like(weight)
+        if self.trains:
+            for weight in self.weights:
+                weight.grad = torch.zeros_like(weight)
 
     @classmethod
     def refuses(cls, model: Any) -> str | None:
-        """Why this configuration of the model has no fast path, or None."""
+        """Why this configuration of a model has no fast path, or None."""
         return None
 
-    @abstractmethod
     def parameters(self) -> list[torch.nn.Parameter]:
-        """All parameters, in the order in which the kernels take them."""
+        """All parameters of the model, in the order in which the kernels take them."""
+        return list(self.model.parameters())
+
+    # -- training ---------------------------------------------------------------------------------
+
+    def batches(self, stream: Stream, table: Table) -> Iterator[Batch]:
+        """The batches of one epoch, in RecBole's order.
+
+        Args:
+            stream: draws RecBole's permutations and negatives.
+            table: the training data.
+        """
+        return placed(stream.epoch(), table)
 
     def step(self, table: Table, batch: Batch) -> torch.Tensor | float:
         """Loss of a batch; gradients are added to the parameters' `grad`."""
@@ -60,26 +106,29 @@ class Family(ABC):
             return self.torch_step(table, batch)
         return self.native_step(table, batch)
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """Gradients of a loss, scaled where there is a scaler."""
-        scaled = loss if self.scaler is None else self.scaler.scale(loss)
-        scaled.backward()  # type: ignore[no-untyped-call]
+    def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
+        """`step` by torch operations."""
+        raise NotImplementedError
 
     def native_step(self, table: Table, batch: Batch) -> float:
         """`step` by the compiled kernels; asked for only where there are some."""
         raise NotImplementedError
 
-    @abstractmethod
-    def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
-        """`step` by torch operations."""
+    def backward(self, loss: torch.Tensor) -> None:
+        """Gradients of a loss, scaled where there is a scaler."""
+        scaled = loss if self.scaler is None else self.scaler.scale(loss)
+        scaled.backward()  # type: ignore[no-untyped-call]
+
+    # -- validation -------------------------------------------------------------------------------
 
     @abstractmethod
-    def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
-        """[rows, d]: what is multiplied by the candidates to score every item."""
+    def scores(self, table: Table) -> Iterator[tuple[torch.Tensor, Scores]]:
+        """Row numbers on the CPU and the scores of these rows, until all had their turn."""
 
-    @abstractmethod
-    def candidates(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """[n_items, d] and a bias [n_items] or None."""
+    def draw_as_validation(self, loader: Any) -> None:  # noqa: B027  # most loaders draw nothing
+        """Use up the random numbers that RecBole's loader would have drawn in the validation just done."""
+
+    # -- what the kernels take --------------------------------------------------------------------
 
     @property
     def plain(self) -> list[torch.Tensor]:
@@ -98,131 +147,5 @@ class Family(ABC):
 
     @property
     def path(self) -> str:
-        """Which of the two ways is taken."""
+        """The way that is taken: `compiled` or `torch`."""
         return "torch" if self.kernels is None else "compiled"
-
-
-class SequenceFamily(Family):
-    """A model that turns a sequence into a vector and multiplies it by item embeddings."""
-
-    fixed_width: ClassVar[bool] = False
-    """Whether padding counts, so that sequences may not be trimmed."""
-
-    @classmethod
-    def refuses(cls, model: Any) -> str | None:
-        return None if model.loss_type in _KINDS else f"loss_type {model.loss_type}"
-
-    @property
-    def kind(self) -> int:
-        """The loss, by its number in the kernels."""
-        return _KINDS[self.model.loss_type]
-
-    @abstractmethod
-    def encode(self, sequences: torch.Tensor, lengths: torch.Tensor, users: torch.Tensor) -> torch.Tensor:
-        """[rows, d] by torch operations.
-
-        Args:
-            sequences: [rows, longest], trimmed unless `fixed_width`.
-            lengths: [rows], longest first, on the CPU.
-            users: [rows].
-        """
-
-    @abstractmethod
-    def native_encode(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
-        """[rows, d] by the compiled kernels, without dropout."""
-
-    def regularization(
-        self, table: Table, places: torch.Tensor, targets: torch.Tensor, hidden: torch.Tensor
-    ) -> torch.Tensor | None:
-        """What the loss adds over a whole batch; only models that are not cut into chunks have it."""
-        return None
-
-    def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
-        total = torch.zeros((), device=table.device)
-        share = 1.0 / len(batch.rows)
-        for rows, places, negatives in self._chunks(table, batch):
-            hidden = self._encode(table, rows, places)
-            targets = table.items[places]
-            loss = self._loss(targets, negatives, hidden) * share
-            extra = self.regularization(table, places, targets, hidden)
-            if extra is not None:
-                loss = loss + extra
-            self.backward(loss)
-            total += loss.detach()
-        return total
-
-    def _chunks(
-        self, table: Table, batch: Batch
-    ) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
-        """Rows on the CPU, rows where the table is, negatives there; longest sequence first.
-
-        On a CPU in chunks of sequences of like lengths; whole on a GPU, and where the width counts.
-        """
-        if batch.places is not None:
-            return [(batch.rows, batch.places, batch.placed_negatives)]
-        lengths = known(table.lengths)[batch.rows]
-        order = torch.argsort(lengths, descending=True, stable=True)
-        rows = batch.rows[order]
-        negatives = None if batch.negatives is None else batch.negatives[order]
-        if self.fixed_width:
-            return [(rows, rows, negatives)]
-        bounds = chunk_bounds(lengths[order].tolist(), TOKENS)
-        return [(rows[a:b], rows[a:b], None if negatives is None else negatives[a:b]) for a, b in bounds]
-
-    def _encode(self, table: Table, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """Rows sorted by length, longest first; on the CPU, and where the table is."""
-        lengths = known(table.lengths)[rows]
-        picked = known(table.sequences)[places]
-        if not self.fixed_width:
-            picked = picked[:, : int(lengths[0])]
-        return self.encode(picked, lengths, table.users[places])
-
-    def _loss(
-        self, targets: torch.Tensor, negatives: torch.Tensor | None, hidden: torch.Tensor
-    ) -> torch.Tensor:
-        items, _ = self.candidates()
-        if self.kind == CROSS_ENTROPY:
-            return losses.cross_entropy(hidden, items, targets)
-        if negatives is None:
-            raise ValueError("BPR needs negatives; set train_neg_sample_args")
-        embedding = self.model.item_embedding
-        better, worse = (hidden * embedding(targets)).sum(1), (hidden * embedding(negatives)).sum(1)
-        return losses.bpr(better, worse)
-
-    def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
-        if self.kernels is not None:
-            return self.native_encode(table, rows)
-        order = torch.argsort(known(table.lengths)[rows], descending=True, stable=True)
-        encoded = self._encode(table, rows[order], rows[order].to(table.device))
-        return torch.empty_like(encoded).index_copy_(0, order.to(table.device), encoded)
-
-    def candidates(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        return self.model.item_embedding.weight, None
-
-    def sequence_arguments(self, table: Table, batch: Batch) -> tuple[Any, ...]:
-        """What every kernel of a sequence model takes first."""
-        return (
-            self.plain,
-            self.gradients,
-            known(table.sequences),
-            known(table.lengths),
-            batch.rows,
-            table.items[batch.rows],
-            batch.negatives,
-            self.kind,
-        )
-
-
-def chunk_bounds(lengths: Sequence[int], tokens: int) -> list[tuple[int, int]]:
-    """Cut a batch, longest sequence first, into runs of at most `tokens` items with their padding."""
-    bounds, begin = [], 0
-    while begin < len(lengths):
-        end = min(len(lengths), begin + max(1, tokens // lengths[begin]))
-        bounds.append((begin, end))
-        begin = end
-    return bounds
-
-
-def linear_parameters(*layers: Any) -> list[torch.nn.Parameter]:
-    """Weight and bias (where there is one) of each layer."""
-    return [p for layer in layers for p in (layer.weight, getattr(layer, "bias", None)) if p is not None]

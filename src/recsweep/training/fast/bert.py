@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional
 
 from recsweep.recbole_api.data import interaction
 from recsweep.training.fast import losses
-from recsweep.training.fast.base import Family, chunk_bounds
-from recsweep.training.fast.stream import Batch, Table, known
+from recsweep.training.fast.encoders import chunk_bounds
+from recsweep.training.fast.products import ProductFamily
+from recsweep.training.fast.stream import Batch, Stream
+from recsweep.training.fast.table import Table, known
 from recsweep.training.fast.transformer import feed_forward, joined_layers, output
 
 # Numbers in the embeddings of one part of a batch, padding included: they stay in the cache.
@@ -73,19 +75,33 @@ class Masking:
             self(rows[begin : begin + self._step])
 
 
-class Bert4Rec(Family):
+class Bert4Rec(ProductFamily):
     """BERT4Rec: self-attention in both directions; no compiled kernels."""
 
     models = ("BERT4Rec",)
+    transforms: ClassVar = {"BERT4Rec": "mask_itemseq"}
     has_kernels = False
-    masking: Masking
-    """Set before the first step."""
 
-    def parameters(self) -> list[torch.nn.Parameter]:
-        return list(self.model.parameters())
+    def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
+        super().__init__(model, kernels, seed)
+        self._maskings: dict[Any, Masking] = {}
+
+    def _masking(self, loader: Any) -> Masking:
+        if loader not in self._maskings:
+            self._maskings[loader] = Masking(loader)
+        return self._maskings[loader]
+
+    def batches(self, stream: Stream, table: Table) -> Iterator[Batch]:
+        """Masks are drawn for the samples in RecBole's order, so that batches are not sorted."""
+        masking = self._masking(stream.loader)
+        for batch in stream.epoch():
+            yield Batch(batch.rows, None, extra=masking(batch.rows))
+
+    def draw_as_validation(self, loader: Any) -> None:
+        self._masking(loader).draw_all()
 
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
-        masked = self.masking(batch.rows)
+        masked: Masked = batch.extra
         total = torch.zeros((), device=table.device)
         targets = int((masked.places > 0).sum())
         if targets == 0:

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 
 from recsweep.training.fast import losses
-from recsweep.training.fast.base import Family
-from recsweep.training.fast.stream import Batch, Table, known
+from recsweep.training.fast.products import ProductFamily
+from recsweep.training.fast.stream import Batch
+from recsweep.training.fast.table import Table, known
 
 
-class _Pairwise(Family):
+class _Pairwise(ProductFamily):
     @staticmethod
     def _negatives(batch: Batch) -> torch.Tensor:
         if batch.negatives is None:

@@ -1,102 +1,53 @@
-"""Validation by rank: how many items score higher than the target, instead of a sort of all.
+"""Validation by rank, instead of RecBole's sort of all items batch by batch.
 
-The ranks become RecBole's own matrix of hits, from which RecBole's own metrics are computed.
+The ranks become RecBole's own matrix of hits, from which RecBole's own metrics are computed. Where rows have
+one right answer each, a rank is how many items score higher; users, who have several, get their top items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any
-
 import torch
 
 from recsweep.training.fast.base import Family
-from recsweep.training.fast.sequences import Sequences
-from recsweep.training.fast.stream import Table
+from recsweep.training.fast.scores import NAN, TIE
+from recsweep.training.fast.table import Labels, Pairs, Table
 
-_SCORES_AT_ONCE = 1 << 23
-_ROWS_AT_ONCE = 2048
 _TIED_AT_ONCE = 256
-_TIE, _NAN = 1, 2
-"""Why a rank is open; the kernel's numbers."""
 
 
 def hits(family: Family, table: Table, cutoff: int) -> torch.Tensor | None:
-    """RecBole's `rec.topk`: [samples, cutoff + 1], 1 at the rank of the target, then the number of targets.
+    """RecBole's `rec.topk`: [rows, cutoff + 1], 1 at the rank of a right item, then the number of these.
 
-    Where items share the target's score, torch's top-k decides, as in RecBole.
+    Where items share a score, torch's top-k decides, as in RecBole.
 
     Returns:
-        None where a score is NaN; the order is then RecBole's to decide.
+        None where a target's rank is open because of a NaN; the order is then RecBole's to decide.
     """
+    if table.labels is not None:
+        return _of_users(family, table, table.labels, cutoff)
     ranks = torch.empty(len(table), dtype=torch.int64, device=table.device)
     missing = torch.zeros((), dtype=torch.bool, device=table.device)
-    parts = _by_score(family, table) if isinstance(family, Sequences) else _by_query(family, table)
-    for places, found, doubts, scores_of in parts:
-        missing |= (doubts == _NAN).any()
-        tied = torch.nonzero((doubts == _TIE) & (found < cutoff)).squeeze(1)
+    for rows, scores in family.scores(table):
+        places = rows.to(table.device)
+        targets = table.items[places]
+        found, doubts = scores.ranks(targets)
+        missing |= (doubts == NAN).any()
+        tied = torch.nonzero((doubts == TIE) & (found < cutoff)).squeeze(1)
         for some in torch.split(tied, _TIED_AT_ONCE):
-            found[some] = _decided(scores_of(some), table.items[places[some]], cutoff)
+            found[some] = _decided(scores.of(some), targets[some], cutoff)
         ranks[places] = found
     return None if bool(missing) else _matrix(ranks.cpu(), cutoff)
 
 
-_Part = tuple[torch.Tensor, torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]
-"""Places in the table, ranks, doubts, and what gives the scores of some of them again."""
-
-
-def _by_query(family: Family, table: Table) -> Iterator[_Part]:
-    items, bias = family.candidates()
-    items = items.detach()
-    for begin in range(0, len(table), _ROWS_AT_ONCE):
-        rows = table.rows(begin, begin + _ROWS_AT_ONCE)
-        queries = family.queries(table, rows)
-        places = rows.to(table.device)
-        arguments = (queries, items, bias, table.items[places])
-        ranks, doubts = (
-            _ranks(*arguments) if family.kernels is None else family.kernels.rank_targets(*arguments)
-        )
-        yield places, ranks, doubts, partial(_scores, items, bias, queries)
-
-
-def _by_score(family: Sequences, table: Table) -> Iterator[_Part]:
-    for rows, scores in family.scored(table):
-        places = rows.to(table.device)
-        yield places, *_rank(scores, table.items[places]), scores.__getitem__
-
-
-def _scores(
-    items: torch.Tensor, bias: torch.Tensor | None, queries: torch.Tensor, rows: torch.Tensor | slice
-) -> torch.Tensor:
-    scores = queries[rows] @ items.t()
-    return scores if bias is None else scores + bias
-
-
-def _rank(scores: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of [rows, n_items]: the rank of each target, and whether it is open."""
-    scores[:, 0] = -torch.inf  # padding
-    wanted = scores.gather(1, targets[:, None])
-    tied = (scores == wanted).sum(1) != 1
-    doubts = torch.where(scores.isnan().any(1), _NAN, tied.to(torch.uint8) * _TIE).to(torch.uint8)
-    return (scores > wanted).sum(1), doubts
-
-
 def _decided(scores: torch.Tensor, targets: torch.Tensor, cutoff: int) -> torch.Tensor:
     """Ranks as RecBole's top-k has them; the cut-off itself for a target that is not among them."""
-    scores = scores.clone()
-    scores[:, 0] = -torch.inf
-    top = torch.topk(scores, cutoff, dim=1).indices == targets[:, None]
+    top = _top(scores, cutoff) == targets[:, None]
     return torch.where(top.any(1), top.to(torch.uint8).argmax(1), cutoff)
 
 
-def _ranks(
-    queries: torch.Tensor, items: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    step = max(1, _SCORES_AT_ONCE // len(items))
-    parts = [slice(begin, begin + step) for begin in range(0, len(queries), step)]
-    found = [_rank(_scores(items, bias, queries, part), targets[part]) for part in parts]
-    return torch.cat([ranks for ranks, _ in found]), torch.cat([doubts for _, doubts in found])
+def _top(scores: torch.Tensor, cutoff: int) -> torch.Tensor:
+    scores[:, 0] = -torch.inf  # padding
+    return torch.topk(scores, cutoff, dim=1).indices
 
 
 def _matrix(ranks: torch.Tensor, cutoff: int) -> torch.Tensor:
@@ -107,9 +58,20 @@ def _matrix(ranks: torch.Tensor, cutoff: int) -> torch.Tensor:
     return matrix
 
 
-def rankable(trainer: Any, loader: Any) -> bool:
-    """Whether a loader's metrics need nothing but the rank of one target a sample."""
-    register = trainer.eval_collector.register
-    others = ("rec.items", "rec.meanrank", "rec.score", "data.label")
-    whole = type(loader).__name__ == "FullSortEvalDataLoader" and loader.is_sequential
-    return whole and register.need("rec.topk") and not any(register.need(name) for name in others)
+def _of_users(family: Family, table: Table, labels: Labels, cutoff: int) -> torch.Tensor:
+    matrix = torch.empty(len(table), cutoff + 1, dtype=torch.int32, device=table.device)
+    for rows, scores in family.scores(table):
+        places = rows.to(table.device)
+        for part, values in scores.parts():
+            values[labels.hidden.at(places[part])] = -torch.inf
+            matrix[places[part]] = _among(_top(values, cutoff), labels.right, places[part], values.shape[1])
+    return matrix.cpu()
+
+
+def _among(top: torch.Tensor, right: Pairs, places: torch.Tensor, n_items: int) -> torch.Tensor:
+    """[rows, cutoff + 1]: which of the top items are right ones, then how many right ones there are."""
+    owners, items = right.at(places)
+    pairs = (owners * n_items + items).sort().values
+    asked = torch.arange(len(top), device=top.device)[:, None] * n_items + top
+    nearest = torch.searchsorted(pairs, asked).clamp(max=len(pairs) - 1)
+    return torch.cat([(pairs[nearest] == asked).int(), right.counts[places, None].int()], dim=1)

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from recsweep.training.fast.base import SequenceFamily, linear_parameters
-from recsweep.training.fast.stream import Batch, Table
+from recsweep.training.fast.encoders import Encoder, linear_parameters
+from recsweep.training.fast.stream import Batch
+from recsweep.training.fast.table import Table
 
 # Items in a chunk of the compiled recurrence; measured, see benchmarks/NOTES.md.
 _TOKENS = 3200
 
 
-class _Recurrent(SequenceFamily):
+class _Recurrent(Encoder):
     operators: str
     dropouts: Sequence[float]
 

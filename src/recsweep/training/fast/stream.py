@@ -14,62 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from recsweep.training.fast.table import Table
+
 PAIRWISE = "PAIRWISE"
-
-
-@dataclass(frozen=True)
-class Table:
-    """One part of a split as tensors, one row a sample."""
-
-    users: torch.Tensor
-    """[samples] int64."""
-    items: torch.Tensor
-    """[samples] int64, the target of each sample."""
-    sequences: torch.Tensor | None
-    """[samples, width] int64, padded with 0 at the end; None for models without sequences."""
-    lengths: torch.Tensor | None
-    """[samples] int64, on the CPU: batches are planned there without waiting for a GPU."""
-    last: torch.Tensor | None
-    """[samples] int64, the last item of each sequence."""
-    device: torch.device
-
-    @classmethod
-    def of(cls, loader: Any, device: torch.device) -> Table:
-        """The samples of a RecBole loader."""
-        dataset, config = loader._dataset, loader.config
-        fields = dataset.inter_feat.interaction
-        item = config["ITEM_ID_FIELD"]
-        sequences = fields.get(item + config["LIST_SUFFIX"])
-        lengths = fields.get(config["ITEM_LIST_LENGTH_FIELD"])
-        last = None
-        if sequences is not None and lengths is not None:
-            last = _column(sequences.gather(1, lengths[:, None].long() - 1)[:, 0], device)
-        return cls(
-            users=_column(fields[config["USER_ID_FIELD"]], device),
-            items=_column(fields[item], device),
-            sequences=None if sequences is None else _column(sequences, device),
-            lengths=None if lengths is None else _column(lengths, torch.device("cpu")),
-            last=last,
-            device=device,
-        )
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def rows(self, begin: int, end: int) -> torch.Tensor:
-        """Row numbers on the CPU."""
-        return torch.arange(begin, min(end, len(self)))
-
-
-def known(column: torch.Tensor | None) -> torch.Tensor:
-    """A column of sequences, which a data set of pairs does not have."""
-    if column is None:
-        raise ValueError("the data set has no sequences")
-    return column
-
-
-def _column(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    return values.to(device=device, dtype=torch.int64).contiguous()
 
 
 @dataclass(frozen=True)
@@ -83,6 +30,8 @@ class Batch:
     places: torch.Tensor | None = None
     """The rows where the table is, where that is not the CPU; see `placed`."""
     placed_negatives: torch.Tensor | None = None
+    extra: Any = None
+    """What a family has added to its batches."""
 
 
 class Stream:
@@ -93,6 +42,7 @@ class Stream:
     """
 
     def __init__(self, loader: Any) -> None:
+        self.loader = loader
         self._generator: torch.Generator = loader.generator
         self._shuffle = bool(loader.shuffle)
         self._size, self._step = int(loader.sample_size), int(loader.step)

@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from recsweep.training.fast.base import SequenceFamily, linear_parameters
-from recsweep.training.fast.stream import Batch, Table
+from recsweep.training.fast.encoders import Encoder, linear_parameters
+from recsweep.training.fast.stream import Batch
+from recsweep.training.fast.table import Table
 
 _ACTIVATIONS = ("gelu", "relu", "swish", "tanh", "sigmoid")
 # Items in a chunk of the compiled encoder, so that all it holds stays in the cache; see benchmarks/NOTES.md.
 _TOKENS = 1024
 
 
-class SasRec(SequenceFamily):
+class SasRec(Encoder):
     """SASRec: self-attention from left to right."""
 
     models = ("SASRec",)

@@ -21,11 +21,12 @@ from recsweep.recbole_api import catalog
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
-from recsweep.training.fast import sequences
+from recsweep.training.fast import own_loss
 from recsweep.training.fast import trainer as fast
-from recsweep.training.fast.sequences import ALLOWED, REFUSED, Sequences, padded_in_front, session_graph
-from recsweep.training.fast.stream import Batch, Stream, Table
-from recsweep.training.fast.trainer import FAMILIES
+from recsweep.training.fast.families import refused, served
+from recsweep.training.fast.own_loss import ALLOWED, OwnLoss, padded_in_front, session_graph
+from recsweep.training.fast.stream import Batch, Stream
+from recsweep.training.fast.table import Table
 
 FEATURES = {
     "selected_features": ["class"],
@@ -78,8 +79,8 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def small_parts(monkeypatch):
     """A batch is cut into about ten parts."""
-    monkeypatch.setattr(sequences, "_VALUES_AT_ONCE", 256 * 16)
-    monkeypatch.setattr(sequences, "_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(own_loss, "_VALUES_AT_ONCE", 256 * 16)
+    monkeypatch.setattr(own_loss, "_ROWS_AT_ONCE", 50)
 
 
 def both(folder, model: str, **changes: Any):
@@ -115,9 +116,9 @@ def test_other_settings_of_a_model_too(folder, model, changes):
 @pytest.mark.parametrize("model", [name for name, recipe in ALLOWED.items() if recipe.trim])
 def test_a_trimmed_model_really_gets_short_parts(folder, model, small_parts, monkeypatch):
     widths = []
-    original = sequences.interaction
+    original = own_loss.interaction
     monkeypatch.setattr(
-        sequences, "interaction", lambda f: (widths.append(f["item_id_list"].shape), original(f))[1]
+        own_loss, "interaction", lambda f: (widths.append(f["item_id_list"].shape), original(f))[1]
     )
     settings = settings_of(folder, model, {**CASES[model], "epochs": 1})
     run(settings, split_of(settings, folder), TORCH, folder)
@@ -133,7 +134,7 @@ def test_a_batch_that_was_sorted_and_placed_for_a_gpu_has_the_same_gradients(fol
     with recbole.clean_globals():
         config = TypedConfig(settings, CPU, folder / "scratch")
         train, _, _ = make_loaders(config, split_of(settings, folder))
-        family = Sequences(recbole.make_model(config, train), None, 1)
+        family = OwnLoss(recbole.make_model(config, train), None, 1)
         table, batch = Table.of(train, CPU), next(Stream(train).epoch())
     found = []
     order = torch.argsort(table.lengths[batch.rows], descending=True)
@@ -147,14 +148,14 @@ def test_a_batch_that_was_sorted_and_placed_for_a_gpu_has_the_same_gradients(fol
 
 def test_core_with_dropout_drops_the_same_items_in_all_parts_of_a_batch(folder, small_parts, monkeypatch):
     masks = []
-    original = sequences._OncePerBatch.forward
+    original = own_loss._OncePerBatch.forward
 
     def watched(self, x):
         result = original(self, x)
         masks.append(result == 0)
         return result
 
-    monkeypatch.setattr(sequences._OncePerBatch, "forward", watched)
+    monkeypatch.setattr(own_loss._OncePerBatch, "forward", watched)
     settings = settings_of(folder, "CORE", {**CASES["CORE"], "item_dropout": 0.5, "epochs": 1})
     found = run(settings, split_of(settings, folder), TORCH, folder)
     batches = len(found.batches)
@@ -200,8 +201,8 @@ def test_padding_in_front_is_recboles(padded):
 def test_every_sequential_model_of_recbole_is_decided():
     models = {name for name, family in catalog.models().items() if family == "sequential"}
     own_trainer = {"S3Rec"}
-    assert models - set(FAMILIES) == set(REFUSED) | own_trainer
-    assert not set(FAMILIES) & set(REFUSED)
+    assert models - set(served()) == set(refused()) | own_trainer
+    assert not set(served()) & set(refused())
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_a_refused_model_trains_on_recboles_code_and_says_why(folder, model):
     if model == "DIN":
         settings["load_col"] = {**FEATURES["load_col"], "user": None}
     found = fast_path(settings, folder)
-    assert found == f"recbole ({REFUSED[model]})"
+    assert found == f"recbole ({refused()[model]})"
 
 
 def test_a_loss_over_pairs_of_samples_is_refused(folder):

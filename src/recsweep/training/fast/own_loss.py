@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from recsweep.recbole_api.data import interaction
-from recsweep.training.fast.base import Family, chunk_bounds
-from recsweep.training.fast.stream import Batch, Table, known
+from recsweep.training.fast.base import Family
+from recsweep.training.fast.encoders import chunk_bounds
+from recsweep.training.fast.scores import Matrix, Scores
+from recsweep.training.fast.stream import Batch
+from recsweep.training.fast.table import Table, known
 
 # Numbers in the embeddings of one part, padding included: what a layer holds at once stays in the cache.
 _VALUES_AT_ONCE = 1 << 18
@@ -32,6 +35,8 @@ class Recipe:
     """Padding changes nothing and the loss is a mean over samples (and what depends on weights alone)."""
     scores_of: str | None = None
     """The attribute that multiplies the memory of RecBole's scores, where it makes more than one a pair."""
+    transform: str | None = None
+    """Of RecBole's loader, which is done here."""
 
 
 ALLOWED = {
@@ -44,7 +49,8 @@ ALLOWED = {
     "NPE": Recipe(),  # sums the embedding of padding too
     "RepeatNet": Recipe(),  # attends to padding
     "SASRecF": Recipe(trim=True),
-    "SHAN": Recipe(),  # the norm of a whole batch's embeddings; validation counts from the padded end
+    # The norm of a whole batch's embeddings; validation counts from the padded end.
+    "SHAN": Recipe(transform="inverse_itemseq"),
     "SRGNN": Recipe(trim=True),
     "TransRec": Recipe(scores_of="embedding_size"),  # the norm of a whole batch's embeddings
 }
@@ -66,10 +72,12 @@ REFUSED = {
 """Why the other sequential models stay with RecBole's code."""
 
 
-class Sequences(Family):
+class OwnLoss(Family):
     """A model whose `calculate_loss` and `full_sort_predict` are RecBole's; no compiled kernels."""
 
     models = tuple(ALLOWED)
+    refused = REFUSED
+    transforms: ClassVar = {name: recipe.transform for name, recipe in ALLOWED.items() if recipe.transform}
     has_kernels = False
 
     def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
@@ -89,15 +97,6 @@ class Sequences(Family):
             return "joint_train: a loss over pairs of a batch's samples"
         return None
 
-    def parameters(self) -> list[torch.nn.Parameter]:
-        return list(self.model.parameters())
-
-    def queries(self, table: Table, rows: torch.Tensor) -> NoReturn:
-        raise NotImplementedError
-
-    def candidates(self) -> NoReturn:
-        raise NotImplementedError
-
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
         total = torch.zeros((), device=table.device)
         if self._item_dropout is not None:
@@ -110,15 +109,14 @@ class Sequences(Family):
             total += loss.detach()
         return total
 
-    def scored(self, table: Table) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Row numbers, and the scores [rows, n_items] of these rows, until all had their turn."""
+    def scores(self, table: Table) -> Iterator[tuple[torch.Tensor, Scores]]:
         order = table.rows(0, len(table))
         if self._trim:
             order = torch.argsort(known(table.lengths), descending=True, stable=True)
         for begin in range(0, len(table), self._rows_at_once):
             rows = order[begin : begin + self._rows_at_once]
             scores = self.model.full_sort_predict(self._interaction(table, rows, rows.to(table.device), None))
-            yield rows, scores.view(len(rows), -1)
+            yield rows, Matrix(scores.view(len(rows), -1))
 
     def _parts(
         self, table: Table, batch: Batch

@@ -8,11 +8,12 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from recsweep.training.fast.base import SequenceFamily, linear_parameters
-from recsweep.training.fast.stream import Batch, Table
+from recsweep.training.fast.encoders import Encoder, linear_parameters
+from recsweep.training.fast.stream import Batch
+from recsweep.training.fast.table import Table
 
 
-class Stamp(SequenceFamily):
+class Stamp(Encoder):
     """STAMP: attention of the last item and the mean over the sequence."""
 
     models = ("STAMP",)
@@ -46,7 +47,7 @@ class Stamp(SequenceFamily):
         return torch.tanh(m.mlp_a(memory)) * torch.tanh(m.mlp_b(last))
 
 
-class Fossil(SequenceFamily):
+class Fossil(Encoder):
     """FOSSIL: similarity to all items of a sequence plus a Markov chain over the last few."""
 
     models = ("FOSSIL",)

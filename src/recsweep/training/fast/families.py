@@ -1,0 +1,33 @@
+"""The table of families: which RecBole models have a fast path, and why the others have none.
+
+The trainer, the tests and the table in docs/architecture.md read it. A new family is added here.
+"""
+
+from __future__ import annotations
+
+from recsweep.training.fast.base import Family
+from recsweep.training.fast.bert import Bert4Rec
+from recsweep.training.fast.factorized import Bpr, Fpmc
+from recsweep.training.fast.own_loss import OwnLoss
+from recsweep.training.fast.pooling import Fossil, Stamp
+from recsweep.training.fast.recurrent import Gru4Rec, Narm
+from recsweep.training.fast.transformer import SasRec
+
+FAMILIES: tuple[type[Family], ...] = (
+    *(Fpmc, Bpr),
+    *(Stamp, Fossil),
+    *(Gru4Rec, Narm),
+    SasRec,
+    Bert4Rec,
+    OwnLoss,
+)
+
+
+def served() -> dict[str, type[Family]]:
+    """The family of each model that has one, by the model's name."""
+    return {name: family for family in FAMILIES for name in family.models}
+
+
+def refused() -> dict[str, str]:
+    """Models that were looked at and stay with RecBole's code, and why."""
+    return {name: why for family in FAMILIES for name, why in family.refused.items()}

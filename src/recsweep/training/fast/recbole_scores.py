@@ -1,0 +1,50 @@
+"""Any model's scores as RecBole computes them, for more users at once: validation where nothing better is.
+
+RecBole's validation takes so many users at once that their scores make up `eval_batch_size`, a handful, and
+goes through Python for each of them. Its own function is called here for hundreds, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from recsweep.training.fast.base import Family
+from recsweep.training.fast.scores import Matrix, Scores
+from recsweep.training.fast.table import Table
+
+# Scores of one call: they stay in a processor's cache, and fill a GPU.
+SCORES_ON_CPU, SCORES_ON_GPU = 1 << 18, 1 << 22
+
+
+class RecboleScores(Family):
+    """RecBole's `full_sort_predict`, or its `predict` for all pairs where a model has no other.
+
+    Args:
+        trainer: RecBole's, of this trial.
+        loader: of the validation data.
+    """
+
+    has_kernels = False
+    trains = False
+
+    def __init__(self, trainer: Any, loader: Any) -> None:
+        super().__init__(trainer.model, None, 0)
+        self._trainer, self._data = trainer, loader._dataset
+        self._items = int(self._data.item_num)
+        at_once = SCORES_ON_CPU if trainer.device.type == "cpu" else SCORES_ON_GPU
+        self._rows = max(at_once // self._items, 1)
+        if loader.is_sequential:  # RecBole's batches are large there: no reason to make them larger
+            self._rows = min(self._rows, int(loader.step))
+
+    def scores(self, table: Table) -> Iterator[tuple[torch.Tensor, Scores]]:
+        trainer = self._trainer
+        if trainer.item_tensor is None:  # as RecBole's `evaluate` does before it scores
+            trainer.item_tensor = self._data.get_item_feature().to(trainer.device)
+        trainer.tot_item_num = self._items
+        for begin in range(0, len(table), self._rows):
+            rows = table.rows(begin, begin + self._rows)
+            asked = table.columns(rows)  # type: ignore[misc]
+            yield rows, Matrix(trainer._full_sort_batch_eval((asked, None, None, None))[1])

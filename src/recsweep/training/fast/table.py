@@ -1,0 +1,118 @@
+"""One part of a split as tensors: what is asked, and what the right answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Some items for each row, of different number."""
+
+    counts: torch.Tensor
+    """[rows] int64."""
+    items: torch.Tensor
+    """[pairs] int64, those of one row behind those of the row before."""
+
+    @classmethod
+    def of(cls, items: list[torch.Tensor], device: torch.device) -> Pairs:
+        """The pairs of a list that holds the items of each row."""
+        counts = torch.tensor([len(some) for some in items], dtype=torch.int64)
+        return cls(counts.to(device), _column(torch.cat(items), device))
+
+    def at(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of some rows: which of them each pair belongs to, counted from 0, and its item."""
+        counts = self.counts[rows]
+        owners = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), counts)
+        ends, own_ends = self.counts.cumsum(0), counts.cumsum(0)
+        shift = (ends[rows] - own_ends)[owners]
+        return owners, self.items[torch.arange(len(owners), device=rows.device) + shift]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What counts as right in a validation of users, and what is left out."""
+
+    right: Pairs
+    """The items that a user has in this part of the split."""
+    hidden: Pairs
+    """The items that it had before, which RecBole never recommends again."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One part of a split, one row a sample; in a validation of users, one row a user."""
+
+    users: torch.Tensor
+    """[rows] int64."""
+    items: torch.Tensor
+    """[rows] int64, the target of each sample; empty where rows are users, see `labels`."""
+    sequences: torch.Tensor | None
+    """[rows, width] int64, padded with 0 at the end; None for models without sequences."""
+    lengths: torch.Tensor | None
+    """[rows] int64, on the CPU: batches are planned there without waiting for a GPU."""
+    last: torch.Tensor | None
+    """[rows] int64, the last item of each sequence."""
+    device: torch.device
+    labels: Labels | None = None
+    """Where rows are users: their items. Else the label of a row is its target."""
+    columns: Callable[[torch.Tensor], Any] | None = None
+    """RecBole's `Interaction` of some rows, of all columns, on the CPU; of a validation alone."""
+
+    @classmethod
+    def of(cls, loader: Any, device: torch.device) -> Table:
+        """The samples of a RecBole loader."""
+        dataset, config = loader._dataset, loader.config
+        fields = dataset.inter_feat.interaction
+        item = config["ITEM_ID_FIELD"]
+        sequences = fields.get(item + config["LIST_SUFFIX"])
+        lengths = fields.get(config["ITEM_LIST_LENGTH_FIELD"])
+        last = None
+        if sequences is not None and lengths is not None:
+            last = _column(sequences.gather(1, lengths[:, None].long() - 1)[:, 0], device)
+        return cls(
+            users=_column(fields[config["USER_ID_FIELD"]], device),
+            items=_column(fields[item], device),
+            sequences=None if sequences is None else _column(sequences, device),
+            lengths=None if lengths is None else _column(lengths, torch.device("cpu")),
+            last=last,
+            device=device,
+            columns=dataset.__getitem__,
+        )
+
+    @classmethod
+    def of_users(cls, loader: Any, device: torch.device) -> Table:
+        """The users of a RecBole loader that sorts all items for each of them."""
+        users = loader.uid_list
+        right, hidden = (
+            Pairs.of(list(items[users.numpy()]), device)
+            for items in (loader.uid2positive_item, loader.uid2history_item)
+        )
+        users = _column(users, device)
+        return cls(
+            *(users, users.new_empty(0), None, None, None, device),
+            labels=Labels(right, hidden),
+            columns=loader.user_df.__getitem__,
+        )
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def rows(self, begin: int, end: int) -> torch.Tensor:
+        """Row numbers on the CPU."""
+        return torch.arange(begin, min(end, len(self)))
+
+
+def known(column: torch.Tensor | None) -> torch.Tensor:
+    """A column of sequences, which a data set of pairs does not have."""
+    if column is None:
+        raise ValueError("the data set has no sequences")
+    return column
+
+
+def _column(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return values.to(device=device, dtype=torch.int64).contiguous()
