@@ -98,10 +98,10 @@ def test_fast_false_is_recboles_path(folder):
 
 
 def reason_of(trainer: Any, loaders: Any) -> str | None:
-    before = trainer._train_epoch, trainer.evaluate
+    before = trainer._train_epoch
     path, finish = fast.install(trainer, loaders[0], loaders[1], wanted=True)
     assert path.name == RECBOLE
-    assert (trainer._train_epoch, trainer.evaluate) == before, "RecBole's trainer is as it was"
+    assert trainer._train_epoch == before, "RecBole trains as it did"
     finish()
     return path.reason
 

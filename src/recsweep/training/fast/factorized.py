@@ -13,16 +13,9 @@ from recsweep.training.fast.table import Table, known
 
 
 class _Pairwise(ProductFamily):
-    @staticmethod
-    def _negatives(batch: Batch) -> torch.Tensor:
-        if batch.negatives is None:
-            raise ValueError("BPR needs negatives; set train_neg_sample_args")
-        return batch.negatives
-
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
-        rows = batch.rows if batch.places is None else batch.places
-        negatives = self._negatives(batch) if batch.placed_negatives is None else batch.placed_negatives
-        better, worse = self._scores(table, rows, table.items[rows], negatives)
+        rows, negatives = batch.there
+        better, worse = self._scores(table, rows, table.items[rows], _needed(negatives))
         loss = losses.bpr(better, worse) / len(rows)
         self.backward(loss)
         return loss.detach()
@@ -50,7 +43,7 @@ class Fpmc(_Pairwise):
         rows = batch.rows
         last = self._last(table, rows)
         loss: float = self.kernels.fpmc_step(  # type: ignore[union-attr]
-            self.plain, self.gradients, table.users[rows], last, table.items[rows], self._negatives(batch)
+            self.plain, self.gradients, table.users[rows], last, table.items[rows], _needed(batch.negatives)
         )
         return loss
 
@@ -87,7 +80,7 @@ class Bpr(_Pairwise):
     def native_step(self, table: Table, batch: Batch) -> float:
         rows = batch.rows
         loss: float = self.kernels.bpr_step(  # type: ignore[union-attr]
-            self.plain, self.gradients, table.users[rows], table.items[rows], self._negatives(batch)
+            self.plain, self.gradients, table.users[rows], table.items[rows], _needed(batch.negatives)
         )
         return loss
 
@@ -103,3 +96,9 @@ class Bpr(_Pairwise):
 
     def candidates(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         return self.plain[1], None
+
+
+def _needed(negatives: torch.Tensor | None) -> torch.Tensor:
+    if negatives is None:
+        raise ValueError("BPR needs negatives; set train_neg_sample_args")
+    return negatives

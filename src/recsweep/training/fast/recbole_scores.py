@@ -36,7 +36,7 @@ class RecboleScores(Family):
         self._items = int(self._data.item_num)
         at_once = SCORES_ON_CPU if trainer.device.type == "cpu" else SCORES_ON_GPU
         self._rows = max(at_once // self._items, 1)
-        if loader.is_sequential:  # RecBole's batches are large there: no reason to make them larger
+        if loader.is_sequential or _scores_pairs(trainer.model):  # RecBole's batches are no smaller
             self._rows = min(self._rows, int(loader.step))
 
     def scores(self, table: Table) -> Iterator[tuple[torch.Tensor, Scores]]:
@@ -48,3 +48,8 @@ class RecboleScores(Family):
             rows = table.rows(begin, begin + self._rows)
             asked = table.columns(rows)  # type: ignore[misc]
             yield rows, Matrix(trainer._full_sort_batch_eval((asked, None, None, None))[1])
+
+
+def _scores_pairs(model: Any) -> bool:
+    """A model without `full_sort_predict`: every user is put together with every item."""
+    return str(type(model).full_sort_predict.__qualname__).startswith("AbstractRecommender.")

@@ -33,6 +33,11 @@ class Batch:
     extra: Any = None
     """What a family has added to its batches."""
 
+    @property
+    def there(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Rows and negatives where the table is."""
+        return (self.rows, self.negatives) if self.places is None else (self.places, self.placed_negatives)
+
 
 class Stream:
     """Batches of a RecBole training loader, epoch after epoch.
