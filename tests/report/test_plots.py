@@ -49,6 +49,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(
         "recsweep.report.plots.write_picture", lambda chart, title, path: path.write_text("PNG")
     )
+    monkeypatch.setattr("recsweep.report.plots.write_thumbnail", lambda chart, path: path.write_text("PNG"))
 
 
 @pytest.fixture
@@ -345,7 +346,7 @@ def test_the_same_trials_give_the_same_files_byte_for_byte(result):
         return {path: path.read_bytes() for path in files if path.name != "plotly.min.js"}
 
     first = written()
-    assert len(first) == 2 * len(ALL)
+    assert len(first) == 3 * len(ALL), "a page, a picture and its thumbnail"
     assert written() == first
 
 

@@ -80,8 +80,8 @@ def test_of_many_epochs_some_are_shown_and_the_last_one_is(plan):
 
 def test_a_table_is_text_and_its_numbers_stand_to_the_right():
     table = Table(("name", "score"), ((NASTY, "0.1"), ("b", "-")))
-    shown = page_parts.table(table, "a label", leads=[1])
+    shown = page_parts.table(table, "a label", leads=[(1, 0)], targets={"b": "#b"})
     assert "<img" not in shown
     assert shown.count('<td class="number">') == 2
-    assert '<tr class="leads"><th scope="row">b</th>' in shown
+    assert '<th scope="row" class="leads"><a href="#b">b</a></th>' in shown
     assert 'role="region" tabindex="0" aria-label="a label"' in shown

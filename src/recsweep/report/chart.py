@@ -53,6 +53,8 @@ class Points:
     opacity: float = 1.0
     shades: tuple[Number, ...] = ()
     """Values of the chart's scale that colour the marks."""
+    group: str = ""
+    """Of what a reader shows or hides at once."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Bars:
     name: str = ""
     colour: str = BLUE
     opacity: float = 1.0
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class Chart:
     """What the caption says of this study alone."""
     missing: str = ""
     """Why there is nothing to draw; empty where there is."""
+    part: bool = False
+    """Whether it stands among others on a page that has one legend for all: it is lower, and has none."""
     table: Table = Table()
     """The same in numbers."""
 

@@ -14,7 +14,8 @@ from plotly.subplots import make_subplots  # type: ignore[import-untyped]
 from recsweep.common.escape import for_terminal
 from recsweep.report.chart import Axis, Bars, Chart, Panel, Points, colours
 
-_PANEL_HEIGHT, _GRID_HEIGHT = 520, 330
+_PANEL_HEIGHT, _GRID_HEIGHT, _PART_HEIGHT = 520, 330, 380
+_TICK_WIDTH = 90  # of a word below an axis
 _SYMBOLS = {"circle": "circle", "cross": "x-thin-open", "star": "star"}
 _MOST_LABEL_LETTERS = 60
 
@@ -51,22 +52,33 @@ def figure(chart: Chart) -> Any:
     _colour_scale(result, chart)
     result.update_layout(
         height=_height(chart),
-        meta={"panels": len(chart.panels), "columns": chart.columns, "tall": _GRID_HEIGHT},
-        margin={"l": 70, "r": 30, "t": 50, "b": 60},
+        meta=_shape(chart),
+        margin={"l": 70, "r": 30, "t": 20 if chart.part else 50, "b": 60},
         template="none",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         hovermode="closest",
         hoverlabel={"align": "left"},
         barmode="overlay",
+        showlegend=not chart.part,
         legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
     )
     return result
 
 
+def _shape(chart: Chart) -> dict[str, int]:
+    """What a page has to know to put the panels of a chart where there is less room."""
+    words = [len(panel.x.ticks) for panel in chart.panels] if chart.columns == 1 else []
+    least = _TICK_WIDTH * max(words, default=0)
+    return {"panels": len(chart.panels), "columns": chart.columns, "tall": _GRID_HEIGHT, "least": least}
+
+
 def _height(chart: Chart) -> int:
     if chart.rows > 1:
         return 90 + _GRID_HEIGHT * chart.rows
+    if chart.part:
+        rows = max((len(panel.y.ticks) for panel in chart.panels), default=0)
+        return 110 + 44 * rows if rows else _PART_HEIGHT
     longest = max((_row_count(panel) for panel in chart.panels), default=0)
     return max(_PANEL_HEIGHT, 130 + 26 * longest) if longest > 3 or not longest else 260 + 30 * longest
 
@@ -96,6 +108,7 @@ def _points(points: Points) -> Any:
         "name": _text(points.name),
         "showlegend": bool(points.name),
         "connectgaps": False,
+        "legendgroup": points.group or None,
     }
     if points.line:
         shape = {"shape": "hv"} if points.line == "steps" else {"dash": points.line}
@@ -124,6 +137,7 @@ def _bars(bars: Bars) -> Any:
             "marker": {"color": bars.colour, "line": {"color": "rgba(255,255,255,0.6)", "width": 1}},
             "width": 0.7,
             "opacity": bars.opacity,
+            "legendgroup": bars.group or None,
             "name": _text(bars.name),
             "showlegend": bool(bars.name),
             "text": [_text(text) for text in bars.texts] or None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from string import Template
 
@@ -11,7 +11,7 @@ from recsweep.common.escape import for_html as text
 from recsweep.report.chart import Table
 from recsweep.report.page_style import SCRIPT, STYLE
 
-_NUMBER = re.compile(r"-|[-+]?[\d.,]+(e[-+]?\d+)?%?( \(\d+\))?")
+_NUMBER = re.compile(r"-|[-+]?[\d.,]+(e[-+]?\d+)?%?( \(\d+\)\*?|†| on \d+)?")
 _PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -64,7 +64,8 @@ def links(label: str, targets: Iterable[tuple[str, str | None]]) -> str:
 def chart(drawn: Drawn) -> str:
     """A place for a chart, with what it draws."""
     return (
-        f'<div id="{text(drawn.id)}" class="chart" role="img" aria-label="{text(drawn.alt)}"></div>'
+        f'<div class="scroller"><div id="{text(drawn.id)}" class="chart" role="img" '
+        f'aria-label="{text(drawn.alt)}"></div></div>'
         f'<noscript><img class="whole" src="{text(drawn.image)}" alt="{text(drawn.alt)}"></noscript>'
         f'<script type="application/json" id="{text(drawn.id)}-data">{drawn.figure}</script>'
     )
@@ -79,24 +80,40 @@ def numbers(shown: Table, label: str) -> str:
     return f"<details><summary>the numbers</summary>{remark}{inner}</details>"
 
 
-def table(shown: Table, label: str, leads: Iterable[int] = ()) -> str:
+def table(
+    shown: Table,
+    label: str,
+    leads: Iterable[tuple[int, int]] = (),
+    targets: Mapping[str, str] | None = None,
+) -> str:
     """A table that scrolls by itself where the page is too narrow for it.
 
     Args:
         label: what it is, for those who do not see it.
-        leads: the rows that are marked as best.
+        leads: the cells, by row and column, that are marked as best.
+        targets: where the words of the first column lead.
     """
     best, right = set(leads), _numeric(shown)
+
+    def classes(row: int, column: int) -> str:
+        found = [name for name, has in (("number", column in right), ("leads", (row, column) in best)) if has]
+        return f' class="{" ".join(found)}"' if found else ""
+
+    def words(column: int, cell: str) -> str:
+        target = (targets or {}).get(cell) if column == 0 else None
+        return f'<a href="{text(target)}">{text(cell)}</a>' if target else text(cell)
+
     head = "".join(
-        f'<th scope="col"{_class(i in right)}>{text(name)}</th>' for i, name in enumerate(shown.columns)
+        f'<th scope="col"{classes(-1, i)}>{text(name)}</th>' for i, name in enumerate(shown.columns)
     )
     lines = []
     for number, row in enumerate(shown.rows):
-        first, *rest = row
-        cells = f'<th scope="row"{_class(0 in right)}>{text(first)}</th>'
-        cells += "".join(f"<td{_class(i in right)}>{text(cell)}</td>" for i, cell in enumerate(rest, start=1))
-        mark = ' class="leads"' if number in best else ""
-        lines.append(f"<tr{mark}>{cells}</tr>")
+        tags = ['th scope="row"', *["td"] * (len(row) - 1)]
+        cells = (
+            f"<{tag}{classes(number, i)}>{words(i, cell)}</{tag[:2]}>"
+            for i, (tag, cell) in enumerate(zip(tags, row, strict=True))
+        )
+        lines.append(f"<tr>{''.join(cells)}</tr>")
     return scrolling(f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>", label)
 
 
@@ -118,7 +135,3 @@ def _numeric(shown: Table) -> set[int]:
         for position in range(len(shown.columns))
         if all(_NUMBER.fullmatch(row[position]) for row in shown.rows)
     }
-
-
-def _class(number: bool) -> str:
-    return ' class="number"' if number else ""

@@ -27,13 +27,16 @@ nav [aria-current] { color: var(--ink); font-weight: 600; }
   grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); }
 .charts { display: grid; gap: 1rem; margin-top: 0.75rem;
   grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); }
+.charts figure:last-child:nth-child(odd) { grid-column: 1 / -1; }
 figure { margin: 0; padding: 0.75rem; background: var(--card); border: 1px solid var(--line);
   border-radius: 8px; min-width: 0; }
-figure img { width: 100%; aspect-ratio: 3 / 2; object-fit: contain; display: block; filter: var(--invert); }
+figure a img { width: 100%; aspect-ratio: 3 / 2; object-fit: contain; display: block; filter: var(--invert); }
 figcaption { font-size: 0.9rem; margin-top: 0.5rem; }
 figcaption strong { color: var(--ink); }
 .none { padding: 2rem 0; }
 .chart { margin-top: 0.5rem; }
+img.whole { width: 100%; }
+.scroller { overflow-x: auto; }
 .wide { overflow-x: auto; max-width: 100%; }
 details { margin-top: 0.75rem; }
 summary { cursor: pointer; color: var(--link); }
@@ -41,11 +44,12 @@ details .wide { max-height: 26rem; overflow-y: auto; border: 1px solid var(--lin
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 0.7rem; text-align: left; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
-thead th { background: var(--card); color: var(--soft); position: sticky; top: 0; vertical-align: bottom; }
-th[scope=row] { font-weight: 600; }
+thead th { background: var(--card); color: var(--soft); position: sticky; top: 0; vertical-align: bottom;
+  white-space: normal; min-width: 4rem; }
+th[scope=row], thead th:first-child { font-weight: 600; position: sticky; left: 0; background: var(--paper); }
+thead th:first-child { background: var(--card); z-index: 1; }
 td.number, th.number { text-align: right; }
-tr.leads, td.leads { background: var(--leads); font-weight: 600; }
-.rank, .soft { color: var(--soft); font-weight: 400; }
+td.leads, th.leads[scope=row] { background: var(--leads); font-weight: 600; }
 .legend { position: sticky; top: 0; z-index: 2; padding: 0.5rem 0; background: var(--paper); }
 .legend button { font: inherit; font-size: 0.9rem; color: var(--ink); background: none; border: 0;
   padding: 0.1rem 0.2rem; cursor: pointer; display: inline-flex; align-items: center; gap: 0.4rem; }
@@ -62,49 +66,50 @@ SCRIPT = """
 function dressed(layout) {
   const style = getComputedStyle(document.documentElement);
   const colour = name => style.getPropertyValue(name).trim();
-  const dress = {"font.color": colour("--ink"), "font.family": "system-ui, sans-serif"};
+  layout.font = {...layout.font, color: colour("--ink"), family: "system-ui, sans-serif"};
   for (const key of Object.keys(layout).filter(key => /^[xy]axis[0-9]*$/.test(key))) {
-    dress[key + ".gridcolor"] = dress[key + ".linecolor"] = colour("--line");
+    layout[key].gridcolor = layout[key].linecolor = colour("--line");
   }
-  (layout.annotations || []).forEach((note, number) => {
-    if (note.bgcolor !== "none") dress["annotations[" + number + "].bgcolor"] = colour("--paper");
-  });
-  return dress;
+  for (const note of layout.annotations || []) note.bgcolor = colour("--paper");
 }
 function arranged(layout, width) {
-  const {panels, columns: most, tall} = layout.meta;
+  const {panels, columns: most, tall, least} = layout.meta, narrow = width < 560 && !least;
   const columns = Math.max(1, Math.min(most, Math.floor(width / 260))), rows = Math.ceil(panels / columns);
-  const narrow = width < 560, place = {"margin.l": narrow ? 48 : 70, "margin.r": narrow ? 12 : 30};
-  place["font.size"] = narrow ? 11 : 12;
-  if (layout.coloraxis) {
-    const across = {orientation: "h", x: 0.5, y: -0.04, yanchor: "top", len: 1};
-    const up = {orientation: "v", x: 1.02, y: 0.5, yanchor: "middle", len: 1};
-    const bar = Object.entries(narrow ? across : up);
-    for (const [key, value] of bar) place["coloraxis.colorbar." + key] = value;
+  layout.font = {...layout.font, size: narrow ? 11 : 12};
+  if (narrow) {
+    const bar = layout.coloraxis;
+    layout.margin = {...layout.margin, l: 48, r: 12, b: bar ? 120 : 60};
+    const below = {orientation: "h", x: 0.5, y: 0, yref: "container", yanchor: "bottom", len: 1};
+    if (bar) bar.colorbar = {...bar.colorbar, ...below, title: {...bar.colorbar.title, side: "top"}};
   }
-  if (most === 1 || panels === 1) return place;
-  const aside = columns > 1 ? 0.2 / columns : 0, below = rows > 1 ? Math.min(0.28 / rows, 0.22) : 0;
+  if (panels === 1 || columns === most) return;
+  const aside = columns > 1 ? 0.2 / columns : 0, below = Math.min(0.28 / rows, 0.22);
   const wide = (1 - aside * (columns - 1)) / columns, high = (1 - below * (rows - 1)) / rows;
   for (let i = 0; i < panels; i++) {
-    const axis = i ? i + 1 : "", x = (i % columns) * (wide + aside);
+    const axis = "axis" + (i ? i + 1 : ""), x = (i % columns) * (wide + aside);
     const top = 1 - Math.floor(i / columns) * (high + below);
-    place["xaxis" + axis + ".domain"] = [x, Math.min(x + wide, 1)];
-    place["yaxis" + axis + ".domain"] = [Math.max(top - high, 0), top];
+    layout["x" + axis].domain = [x, Math.min(x + wide, 1)];
+    layout["y" + axis].domain = [Math.max(top - high, 0), top];
   }
-  return {...place, height: 90 + tall * rows};
+  layout.height = 120 + tall * rows;
 }
 for (const chart of document.querySelectorAll(".chart")) {
   const figure = JSON.parse(document.getElementById(chart.id + "-data").textContent);
-  const shaped = () => ({...arranged(figure.layout, chart.clientWidth), ...dressed(figure.layout)});
+  const least = figure.layout.meta.least;
+  if (least) chart.style.minWidth = least + "px";
   let width = chart.clientWidth;
-  Plotly.newPlot(chart, figure.data, figure.layout, {responsive: true, displaylogo: false})
-    .then(() => Plotly.relayout(chart, shaped()))
-    .then(() => { chart.dataset.drawn = "yes"; });
-  matchMedia("(prefers-color-scheme: dark)")
-    .addEventListener("change", () => Plotly.relayout(chart, dressed(figure.layout)));
+  const draw = () => {
+    const layout = structuredClone(figure.layout);
+    dressed(layout);
+    arranged(layout, width);
+    return Plotly.react(chart, figure.data, layout, {responsive: true, displaylogo: false});
+  };
+  draw().then(() => { chart.dataset.drawn = "yes"; });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   addEventListener("resize", () => {
-    if (chart.clientWidth !== width) Plotly.relayout(chart, shaped());
+    if (chart.clientWidth === width) return;
     width = chart.clientWidth;
+    draw();
   });
 }
 for (const button of document.querySelectorAll(".legend button")) {

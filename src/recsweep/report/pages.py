@@ -74,23 +74,6 @@ def gallery(sections: Iterable[Section]) -> str:
     )
 
 
-def gallery_page(title: str, sections: Iterable[Section], remark: str = "") -> str:
-    """The page that shows the pictures of all studies.
-
-    Args:
-        remark: what is to be said of those that have none.
-    """
-    sections = list(sections)
-    body = [f"<h1>{_text(title)}</h1>"]
-    if not sections:
-        body.append("<p>No study of the sweep is in the store yet.</p>")
-    if remark:
-        body.append(f"<p>{_text(remark)}</p>")
-    if len(sections) > 1:
-        body.append(parts.links("Studies", ((one.title, f"#{one.anchor}") for one in sections)))
-    return parts.page(title, [*body, "<main>", gallery(sections), "</main>"])
-
-
 def _figure(picture: Picture) -> str:
     page = _text(picture.page)
     shown = (

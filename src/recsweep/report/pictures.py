@@ -14,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from recsweep.report.chart import Axis, Bars, Chart, Panel, Points, Scale, colours
+from recsweep.report.thumbnails import MOST_TICKS, small
 
 DPI = 150
 _STYLE: Any = {
@@ -26,6 +27,9 @@ _STYLE: Any = {
     "grid.color": "#e4e7eb",
     "axes.axisbelow": True,
 }
+# A gallery shows a thumbnail at half its size or less.
+_SMALL_SIZE = 4.2, 2.8
+_SMALL_STYLE: Any = {"font.size": 11, "legend.handlelength": 1.2, "legend.columnspacing": 1.0}
 _LINES = {"solid": "solid", "steps": "solid", "dash": (0, (4, 2)), "dot": (0, (1, 1.5))}
 _MARKS = {"": "", "circle": "o", "cross": "x", "star": "*"}
 _MOST_LABEL_LETTERS = 30
@@ -34,19 +38,38 @@ _MOST_LABEL_LETTERS = 30
 def write_picture(chart: Chart, title: str, path: Path) -> None:
     """Draw a chart into a PNG file."""
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=_size(chart), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
-        FigureCanvasAgg(figure)
-        grid = figure.subplots(chart.rows, chart.columns, squeeze=False)
-        places = [axes for row in grid for axes in row]
-        for axes, panel in zip(places, chart.panels, strict=False):
-            _draw(axes, panel, chart.scale)
-        for axes in places[len(chart.panels) :]:
-            axes.set_visible(False)
+        figure, places = _figure(chart, _size(chart))
         if chart.scale:
             _colour_bar(figure, chart.scale, places)
-        _legend(figure, places)
+        _legend(figure, places, most=5)
         figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
         figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def write_thumbnail(chart: Chart, path: Path) -> None:
+    """Draw a chart into a small PNG file without a background, whose words can be read as small as it is."""
+    shown = small(chart)
+    with mpl.rc_context({**_STYLE, **_SMALL_STYLE}):
+        figure, places = _figure(shown, _SMALL_SIZE)
+        for axes, panel in zip(places, shown.panels, strict=False):
+            for own, axis in ((axes.xaxis, panel.x), (axes.yaxis, panel.y)):
+                if not axis.ticks:
+                    own.set_major_locator(MaxNLocator(MOST_TICKS))
+        _legend(figure, places, most=3)
+        figure.savefig(path, format="png", metadata={"Software": None}, transparent=True)
+
+
+def _figure(chart: Chart, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
+    """The panels of a chart, drawn; and their axes."""
+    figure = Figure(figsize=size, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(chart.rows, chart.columns, squeeze=False)
+    places = [axes for row in grid for axes in row]
+    for axes, panel in zip(places, chart.panels, strict=False):
+        _draw(axes, panel, chart.scale)
+    for axes in places[len(chart.panels) :]:
+        axes.set_visible(False)
+    return figure, places
 
 
 def _size(chart: Chart) -> tuple[float, float]:
@@ -142,7 +165,7 @@ def _axis(axes: Any, axis: Axis, side: str) -> None:
             spine.set_visible(False)
 
 
-def _legend(figure: Figure, places: list[Any]) -> None:
+def _legend(figure: Figure, places: list[Any], most: int) -> None:
     found: dict[str, Any] = {}
     for axes in places:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -152,7 +175,7 @@ def _legend(figure: Figure, places: list[Any]) -> None:
             list(found.values()),
             list(found),
             loc="outside lower center",
-            ncols=min(len(found), 5),
+            ncols=min(len(found), most),
             frameon=False,
         )
 

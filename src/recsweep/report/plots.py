@@ -1,4 +1,4 @@
-"""`recsweep plots`: the pictures of studies as pages and PNGs, and a gallery of them all."""
+"""`recsweep plots`: the page of a sweep, and the pictures of its studies as pages and PNGs."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ from urllib.parse import quote
 
 from recsweep.common.files import atomic_path, counted, write_text
 from recsweep.planning.plan import StudyPlan
+from recsweep.report.chart import Chart
+from recsweep.report.comparison import Entry, compared
 from recsweep.report.figures import figure_json, script
 from recsweep.report.page_parts import Drawn
-from recsweep.report.pages import Picture, Section, chart_page, gallery_page
-from recsweep.report.pictures import write_picture
-from recsweep.report.results import FINISHED, StudyResult, read_results
+from recsweep.report.pages import Picture, Section, chart_page
+from recsweep.report.pictures import write_picture, write_thumbnail
+from recsweep.report.results import FINISHED, StudyResult, read_results, with_missing
 from recsweep.report.study_charts import KINDS, Kind, charts
+from recsweep.report.sweep_charts import COMPARISONS
+from recsweep.report.sweep_page import Shown, described, sweep_page
+from recsweep.report.tables import summed
 from recsweep.report.text import short
 
-SCRIPT = "plotly.min.js"
+SCRIPT, THUMBNAIL = "plotly.min.js", ".small.png"
 
 
 def draw_sweep(
     plans: Sequence[StudyPlan], chosen: Sequence[StudyPlan]
 ) -> tuple[Path, list[StudyResult], list[str]]:
-    """Draw the chosen studies, and the gallery of all that are drawn.
+    """Draw the chosen studies, and the page of their sweep, which shows all that are drawn.
 
     Returns:
-        The gallery, what is in the store, and the names of the chosen studies that are not.
+        The page, what is in the store, and the names of the chosen studies that are not.
     """
     # A study that has another name is shown beside the one of its model, not instead.
     own = [replace(plan, study_name=None) for plan in plans]
@@ -37,9 +42,9 @@ def draw_sweep(
         if result.plan.name in wanted:
             write_study_plots(result)
     found = {result.plan.name for result in results}
-    write_gallery(plans[0], results, [plan.label for plan in own if plan.name not in found])
+    page = write_sweep(with_missing(results, own), results)
     missing = [title for name, title in wanted.items() if name not in found]
-    return plans[0].outputs.all_plots / "index.html", results, missing
+    return page, results, missing
 
 
 def write_study_plots(result: StudyResult) -> None:
@@ -64,26 +69,58 @@ def write_study_plots(result: StudyResult) -> None:
             missing=chart.missing,
         )
         write_text(folder / f"{kind.name}.html", page)
-        picture = folder / f"{kind.name}.png"
-        if chart.missing:
-            picture.unlink(missing_ok=True)
-        else:
-            with atomic_path(picture) as temporary:
-                write_picture(chart, title, temporary)
+        _write_pictures(chart, title, folder, kind.name)
 
 
-def write_gallery(plan: StudyPlan, results: Sequence[StudyResult], missing: Sequence[str] = ()) -> None:
-    """Write the gallery of the studies whose pictures are there.
+def _write_pictures(chart: Chart, title: str, folder: Path, name: str) -> None:
+    """Write the PNG of a chart and its thumbnail; those of one that has nothing to draw are removed."""
+    picture, thumbnail = folder / f"{name}.png", folder / f"{name}{THUMBNAIL}"
+    if chart.missing:
+        picture.unlink(missing_ok=True)
+        thumbnail.unlink(missing_ok=True)
+        return
+    with atomic_path(picture) as temporary:
+        write_picture(chart, title, temporary)
+    with atomic_path(thumbnail) as temporary:
+        write_thumbnail(chart, temporary)
+
+
+def write_sweep(results: Sequence[StudyResult], drawn: Sequence[StudyResult]) -> Path:
+    """Write the page of a sweep, with the PNGs of its comparisons.
 
     Args:
-        missing: studies of the sweep that are not in the store.
+        results: of all studies of the sweep, also of those that are not begun.
+        drawn: the studies whose pictures may be there.
     """
-    root = plan.outputs.all_plots
-    sections = [_section(root, result) for result in results]
-    remark = f"Not begun: {', '.join(missing)}." if missing and sections else ""
-    title = f"Sweep {plan.sweep.sweep}"
-    page = gallery_page(title, [section for section in sections if section.pictures], remark)
-    write_text(root / "index.html", page)
+    root = results[0].plan.outputs.all_plots
+    write_text(root / SCRIPT, script())
+    by_dataset = compared(summed(list(results)))
+    pictures = {name: _compared(root, name, own) for name, own in by_dataset.items() if len(own) > 1}
+    sections = [section for one in drawn if (section := _section(root, one)).pictures]
+    page = root / "index.html"
+    title = f"Sweep {results[0].plan.sweep.sweep}"
+    write_text(page, sweep_page(title, by_dataset, pictures, sections, SCRIPT))
+    return page
+
+
+def _compared(root: Path, dataset: str, entries: Sequence[Entry]) -> list[Shown]:
+    """The pictures that compare the models of a data set, with their PNGs."""
+    found: list[Shown] = []
+    if not any(entry.begun for entry in entries):
+        return found
+    for comparison in COMPARISONS:
+        chart, picture = comparison.draw(entries), root / dataset / f"compared-{comparison.name}.png"
+        if chart.missing:
+            picture.unlink(missing_ok=True)
+            found.append(Shown(comparison, chart, None))
+            continue
+        with atomic_path(picture) as temporary:
+            write_picture(chart, f"{dataset}: {comparison.title}", temporary)
+        name = quote(f"{dataset}-{comparison.name}", safe="")
+        link = "/".join(quote(part) for part in picture.relative_to(root).parts)
+        alt = described(comparison, dataset, entries)
+        found.append(Shown(comparison, chart, Drawn(f"chart-{name}", figure_json(chart), alt, link)))
+    return found
 
 
 def _section(root: Path, result: StudyResult) -> Section:
@@ -95,13 +132,13 @@ def _section(root: Path, result: StudyResult) -> Section:
         Picture(
             kind.title,
             f"{link}/{kind.name}.html",
-            f"{link}/{kind.name}.png" if drawn else None,
+            f"{link}/{kind.name}{THUMBNAIL}" if drawn else None,
             _alt(kind, plan, summary),
             kind.caption if drawn else "Nothing to draw yet; its page says why.",
         )
         for kind in KINDS
         if (several or kind.name != "pareto") and (folder / f"{kind.name}.html").is_file()
-        for drawn in [(folder / f"{kind.name}.png").is_file()]
+        for drawn in [(folder / f"{kind.name}{THUMBNAIL}").is_file()]
     ]
     return Section(_title(plan), _title(plan), summary, tuple(pictures))
 

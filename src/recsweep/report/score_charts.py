@@ -163,7 +163,7 @@ def timeline(result: StudyResult) -> Chart:
     if not ran:
         return Chart("timeline", missing="No trial of this study has ended yet.")
     begin, end = min(start for _, start, _ in ran), max(stop for _, _, stop in ran)
-    unit, seconds = _unit((end - begin).total_seconds())
+    unit, seconds = unit_of((end - begin).total_seconds())
     workers = list(dict.fromkeys(worker(trial) or "unknown" for trial, *_ in sorted(ran, key=_start)))[::-1]
     marks: list[Points | Bars] = []
     for state, colour in COLOURS.items():
@@ -188,7 +188,8 @@ def _start(run: tuple[Trial, datetime, datetime]) -> datetime:
     return run[1]
 
 
-def _unit(seconds: float) -> tuple[str, float]:
+def unit_of(seconds: float) -> tuple[str, float]:
+    """The unit in which so long a time is read best, and its seconds."""
     for unit, size in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 3 * size:
             return unit, size

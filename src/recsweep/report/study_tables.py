@@ -10,7 +10,7 @@ from recsweep.report.pareto import measured, pareto_front
 from recsweep.report.results import StudyResult
 from recsweep.report.text import reason, short, worker
 from recsweep.report.trial_marks import finite, has_score, value_of
-from recsweep.study import Trial
+from recsweep.study import State, Trial
 
 MOST_ROWS, MOST_EPOCHS = 200, 60
 """A longer table is no help on a page; `trials.csv` has everything."""
@@ -36,7 +36,7 @@ def parameter_table(result: StudyResult, chart: Chart) -> Table:
     """The scores and parameters of the trials that a picture of parameters shows."""
     shown = [trial for trial in result.trials if has_score(trial) and trial.params]
     if chart.kind == "parallel":
-        shown = [trial for trial in shown if trial.state == "complete"]
+        shown = [trial for trial in shown if trial.state == State.COMPLETE]
     names = [name for name, parameter in result.plan.space.items() if parameter.size > 1]
     rows = [[*_head(result, trial), *_params(trial, names)] for trial in shown]
     return limited(("trial", "state", *_objectives(result), *names), rows)

@@ -27,19 +27,24 @@ def footnotes(results: Sequence[StudyResult]) -> list[str]:
     """Whether the comparison is fair: equal budgets, or where they differ, and what is still to run."""
     if not any(result.trials or result.runs for result in results):
         return ["No study of the sweep is in the store yet."]
-    notes = list(_budgets(results))
+    notes = list(budgets(results))
     failed = {name_of(result): result.all_failed for result in results}
     pruned = {name_of(result): result.all_pruned for result in results}
     for title, numbers in (("Failed", failed), ("Pruned", pruned)):
         found = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
         notes += [f"{title} trials: {found}."] if found else []
+    return [*notes, *endings(results)]
+
+
+def endings(results: Sequence[StudyResult]) -> Iterator[str]:
+    """The studies that something else than their budget ended."""
     for result in (one for last in results for one in (*last.before, last)):
         if result.ended is not None and result.ended.limit != MAX_EVALS:
-            notes.append(f"{result.plan.label} was ended by {result.ended.reason}.")
-    return notes
+            yield f"{result.plan.label} was ended by {result.ended.reason}."
 
 
-def _budgets(results: Sequence[StudyResult]) -> Iterator[str]:
+def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
+    """Whether the models had equal budgets, which studies are not finished, and which not begun."""
     finished = all(result.all_state == FINISHED for result in results)
     counts = {name_of(result): result.all_trained if finished else result.all_budget for result in results}
     if len(set(counts.values())) > 1:
