@@ -13,49 +13,70 @@ endif
 # The smoke test has a sweep of its own.
 SMOKE_CONFIG := config/smoke.yaml
 
-# Settings of a sweep. Each travels to the commands as an environment variable and is expanded by the
-# shell inside quotes, so that no value is ever read as a command or by make itself. STORAGE may hold a password:
-# it stays in the environment, for arguments can be read by everybody.
-SETTINGS := TUNABLE_MODELS DATASETS MAX_EVALS COOLDOWN ENGINE ALGO PRUNER PHASES EPOCHS PATIENCE BATCH_SIZE DEVICE TIMEOUT_MINUTES SWEEP_TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER WARM_START WORKERS WORKERS_PER_STUDY SEED STORAGE STORAGE_FILE OUTPUTS
-OTHERS := CONFIG MODEL DATASET PHASE STUDY_NAME BEST_PARAMS MORE CORES
-unexport $(SETTINGS) $(OTHERS)
-$(foreach name,$(SETTINGS) $(OTHERS),$(if $(value $(name)),$(eval export RECSWEEP_$(name) := $$(value $(name)))))
-
+# Made by `make docs` from the settings in src/recsweep/sweeps/options.py.
+# >>> lists
+SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_PER_STUDY STORAGE STORAGE_FILE OUTPUTS
+OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE CORES
 key_TUNABLE_MODELS := models
 key_DATASETS := datasets
-key_MAX_EVALS := max_evals
-key_COOLDOWN := cooldown
+key_DATASET := dataset
+key_MODEL := model
+key_PHASE := phase
+key_STUDY_NAME := study_name
 key_ENGINE := engine
 key_ALGO := algo
+key_MAX_EVALS := max_evals
 key_PRUNER := pruner
 key_PHASES := phases
+key_WARM_START := warm_start
 key_EPOCHS := epochs
 key_PATIENCE := patience
 key_BATCH_SIZE := batch_size
-key_DEVICE := device
+key_SEED := seed
 key_TIMEOUT_MINUTES := timeout_minutes
-key_SWEEP_TIMEOUT_MINUTES := sweep_timeout_minutes
 key_NO_IMPROVEMENT_AFTER := no_improvement_after
-key_WARM_START := warm_start
+key_SWEEP_TIMEOUT_MINUTES := sweep_timeout_minutes
+key_DEVICE := device
+key_COOLDOWN := cooldown
 key_WORKERS := workers
 key_WORKERS_PER_STUDY := workers_per_study
-key_SEED := seed
+key_STORAGE := storage
 key_STORAGE_FILE := storage_file
 key_OUTPUTS := outputs
-given := $(foreach name,$(filter-out STORAGE,$(SETTINGS)),$(if $(value $(name)),$(name)))
-# key="value" for Snakemake, --key="value" for recsweep
-snakemake_settings = sweep_file="$$RECSWEEP_CONFIG" $(foreach name,$(given),$(key_$(name))="$$RECSWEEP_$(name)")
-# … and what names one study
-study_settings = $(foreach name,MODEL DATASET PHASE STUDY_NAME,$(if $(value $(name)),--$(flag_$(name))="$$RECSWEEP_$(name)"))
-flag_MODEL := model
-flag_DATASET := dataset
-flag_PHASE := phase
-flag_STUDY_NAME := study-name
-recsweep_settings = --config="$$RECSWEEP_CONFIG" $(foreach name,$(given),--$(subst _,-,$(key_$(name)))="$$RECSWEEP_$(name)")
+key_BEST_PARAMS := best_params
+key_MORE := more
+takes_tune := CONFIG TUNABLE_MODELS DATASETS DATASET MODEL PHASE STUDY_NAME ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS STORAGE STORAGE_FILE OUTPUTS BEST_PARAMS MORE
+takes_open := CONFIG TUNABLE_MODELS DATASETS DATASET MODEL PHASE STUDY_NAME ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS BEST_PARAMS
+takes_worker := CONFIG TUNABLE_MODELS DATASETS DATASET MODEL PHASE STUDY_NAME ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS STORAGE STORAGE_FILE OUTPUTS
+takes_summarize := CONFIG TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS
+takes_evaluate := CONFIG TUNABLE_MODELS DATASETS DATASET MODEL PHASE STUDY_NAME ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE STORAGE STORAGE_FILE OUTPUTS
+takes_plots := CONFIG TUNABLE_MODELS DATASETS DATASET MODEL PHASE STUDY_NAME ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS
+takes_dashboard := CONFIG STORAGE STORAGE_FILE OUTPUTS
+takes_doctor := CONFIG TUNABLE_MODELS DATASETS STORAGE STORAGE_FILE OUTPUTS
+takes_schema := 
+takes_prepare := CONFIG TUNABLE_MODELS DATASETS DATASET MODEL ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS
+takes_train := CONFIG DEVICE OUTPUTS
+# <<<
+
+# Settings of a sweep. Each travels to the commands as an environment variable and is expanded by the
+# shell inside quotes, so that no value is ever read as a command or by make itself. STORAGE may hold a password:
+# it stays in the environment, for arguments can be read by everybody.
+unexport $(SETTINGS) $(OTHERS)
+$(foreach name,$(SETTINGS) $(OTHERS),$(if $(value $(name)),$(eval export RECSWEEP_$(name) := $$(value $(name)))))
+
+# key="value" for Snakemake, --key="value" for recsweep. A command is given what it takes; what was typed at make
+# is handed on all the same, for it is better refused with a hint than ignored.
+typed_here = $(filter command,$(firstword $(origin $(1))))
+given = $(strip $(foreach name,$(filter-out STORAGE CONFIG CORES,$(SETTINGS) $(OTHERS)),$(if $(value $(name)),$(if $(filter $(name),$(1))$(call typed_here,$(name)),$(name)))))
+snakemake_settings = sweep_file="$$RECSWEEP_CONFIG" $(foreach name,$(call given,$(SETTINGS)),$(key_$(name))="$$RECSWEEP_$(name)")
+options = --config="$$RECSWEEP_CONFIG" $(foreach name,$(call given,$(takes_$(1))),--$(subst _,-,$(key_$(name)))="$$RECSWEEP_$(name)")
 
 # What is printed when a run is stopped can be typed as it stands: the target, and what was given with it.
 tune tune-all tune-smoke worker evaluate: export RECSWEEP_GOAL = $@
 export RECSWEEP_GIVEN := $(foreach name,$(SETTINGS) $(OTHERS),$(if $(value $(name)),$(if $(filter command environment,$(firstword $(origin $(name)))),$(name))))
+
+# A password in what was typed can be read by everybody: the commands say so.
+export RECSWEEP_OPEN := $(if $(call typed_here,STORAGE)$(call typed_here,RECSWEEP_STORAGE),STORAGE)
 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -74,7 +95,7 @@ $(error recsweep: $(unknown) is no variable of this Makefile; $(near))
 endif
 
 .PHONY: help setup lock tune-all tune-smoke tune worker plots dashboard summarize evaluate doctor dry-run
-.PHONY: test test-long attack lint format bench bench-tuner bench-equality bench-overhead
+.PHONY: test test-long attack lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-scaling bench-pruning bench-search bench-kills bench-best-config clean
 
 help: ## this help
@@ -86,37 +107,39 @@ help: ## this help
 	@echo "variables (make tune-all MAX_EVALS=50 …):"
 	@sed -n 's/^#v \([A-Z_]*\) *\(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-22s %s\n", $$1, $$2}'
 
-#v TUNABLE_MODELS  models of the sweep, e.g. "GRU4Rec SASRec" (files in config/models/)
-#v DATASETS        data sets of the sweep, e.g. "ml-100k" (files in config/datasets/)
-#v MAX_EVALS       trials of each study
-#v ENGINE          hyperopt or optuna
-#v ALGO            random, bayes, anneal, exhaustive, gp, cmaes, qmc or nsga2
-#v PRUNER          none, median, asha, hyperband or wilcoxon
-#v PHASES          phases to search one after the other, e.g. "coarse architecture training"
-#v EPOCHS          most epochs of a trial
-#v PATIENCE        validations without progress before a trial ends
-#v BATCH_SIZE      training samples in a batch
-#v DEVICE          auto, cpu, cuda or mps
-#v TIMEOUT_MINUTES         no trial of a study starts after so many minutes
-#v SWEEP_TIMEOUT_MINUTES   no trial of the sweep starts after so many minutes
-#v NO_IMPROVEMENT_AFTER    trials in a row without a better one that end a study
-#v WARM_START      files or studies whose best are tried first
-#v COOLDOWN        seconds of rest between trials; default 60 with a GPU, 0 without
-#v WORKERS         worker processes of a study; -1: one a core
-#v WORKERS_PER_STUDY       jobs that Snakemake starts for each study; default 0: one job does all
-#v SEED            seed of the sweep
-#v STORAGE         the store's address; default sqlite:///outputs/recsweep.db. With a password: export RECSWEEP_STORAGE
-#v STORAGE_FILE    a file that holds the store's address, which only its owner may read
-#v OUTPUTS         where everything is written; default outputs
-#v CONFIG          the sweep file; default config/config.yaml
-#v MODEL           for `make tune`: the model of the one study
-#v DATASET         for `make tune`: the data set of the one study
-#v PHASE           for `make tune`: the phase of the one study
-#v STUDY_NAME      for `make tune`: another name of the one study in the store
-#v BEST_PARAMS     for `make tune`: a file of parameters to start from
-#v MORE            for `make tune`: trials to add to a study that is complete
-#v CORES           Snakemake's cores; 1 runs study after study, each on the whole machine
-#v PYTHON          the Python (3.11 or newer) that .venv is made with
+# >>> help
+#v CONFIG The sweep: a YAML file, or FILE.py:NAME for a SweepConfig made in Python; default config/config.yaml
+#v TUNABLE_MODELS Models, e.g. "GRU4Rec SASRec"
+#v DATASETS Data sets, by the names of their files
+#v DATASET Only this data set
+#v MODEL Only this model
+#v PHASE Only this phase
+#v STUDY_NAME Name of the one study in the store, instead of its own
+#v ENGINE What drives a study; hyperopt, optuna
+#v ALGO How parameters are proposed (bayes is TPE); random, bayes, anneal, exhaustive, gp, cmaes, qmc, nsga2
+#v MAX_EVALS Trials of each study
+#v PRUNER The rule that stops poor trials early; none, median, asha, hyperband, wilcoxon
+#v PHASES Phases, one after the other, e.g. "coarse architecture training"
+#v WARM_START Files or studies whose best are tried first
+#v EPOCHS Most epochs of a trial
+#v PATIENCE Validations without progress before a trial ends
+#v BATCH_SIZE Training samples in a batch
+#v SEED Seed of the sweep; every trial's seed follows from it
+#v TIMEOUT_MINUTES No trial of a study starts after so many minutes of it
+#v NO_IMPROVEMENT_AFTER End a study after N trials in a row without a better one
+#v SWEEP_TIMEOUT_MINUTES No trial of the sweep starts after so many minutes of it
+#v DEVICE Where trials are trained (auto is CUDA where there is one); auto, cpu, cuda, mps
+#v COOLDOWN Rest between the trials of a study; not given: 60 where a GPU is used, else none
+#v WORKERS Worker processes of a study; -1: one a core
+#v WORKERS_PER_STUDY Jobs that Snakemake starts for each study, each a recsweep worker; 0: one job does all
+#v STORAGE The store: sqlite:///FILE, postgresql+psycopg://… or journal:///FILE; not given: SQLite in the output folder. With a password in it, give it as RECSWEEP_STORAGE
+#v STORAGE_FILE A file that holds the address of the store; only its owner may read it
+#v OUTPUTS Where everything is written
+#v BEST_PARAMS Start from the parameters of a file; of a pattern, the newest
+#v MORE Add N trials to a study that is complete
+#v CORES Snakemake's cores; 1 runs study after study, each on the whole machine
+#v PYTHON the Python (3.11 or newer) that .venv is made with
+# <<<
 
 setup: ## install everything into .venv (the other targets do so by themselves)
 	@cmp -s envs/requirements.lock $(VENV)/installed.lock || { \
@@ -142,29 +165,28 @@ tune-smoke: setup ## a sweep of minutes on real interactions, to see that everyt
 	@$(snakemake) --config $(snakemake_settings)
 
 tune: setup ## one study: make tune MODEL=SASRec DATASET=ml-100k MAX_EVALS=50
-	@recsweep tune $(recsweep_settings) $(study_settings) \
-		$(if $(value BEST_PARAMS),--best-params="$$RECSWEEP_BEST_PARAMS") $(if $(value MORE),--more="$$RECSWEEP_MORE")
+	@recsweep tune $(call options,tune)
 
 worker: setup ## join the sweep that runs on STORAGE: fill its waiting slots, then end
-	@recsweep worker $(recsweep_settings) $(study_settings)
+	@recsweep worker $(call options,worker)
 
 plots: setup ## draw every study: pages and pictures in outputs/plots/<sweep>
-	@recsweep plots $(recsweep_settings) $(study_settings)
+	@recsweep plots $(call options,plots)
 
 dashboard: setup ## Optuna's dashboard on the store, on http://127.0.0.1:8080
-	@recsweep dashboard $(recsweep_settings)
+	@recsweep dashboard $(call options,dashboard)
 
 dry-run: setup ## say how many trials tune-all would run
-	@recsweep tune --dry-run $(recsweep_settings)
+	@recsweep tune --dry-run $(call options,tune)
 
 summarize: setup ## rebuild all result files and the summary from the store
-	@recsweep summarize $(recsweep_settings)
+	@recsweep summarize $(call options,summarize)
 
 evaluate: setup ## evaluate the winners of complete studies on the test split, once
-	@recsweep evaluate $(recsweep_settings)
+	@recsweep evaluate $(call options,evaluate)
 
 doctor: setup ## print what a bug report needs
-	@recsweep doctor $(recsweep_settings)
+	@recsweep doctor $(call options,doctor)
 
 lint: setup ## style, types and the pipeline's form
 	@ruff check .
@@ -182,6 +204,9 @@ test-long: setup ## the tests that take minutes
 attack: setup ## what was done to break it, once more: kills, signals, clocks, disks, stores; some 30 minutes
 	@python -m pytest -m "" tests/end_to_end/test_attack.py tests/end_to_end/test_marked_password.py \
 		tests/study/test_wholeness.py tests/datasets/test_prepare.py tests/recbole_api/test_stored.py tests/recbole_api/test_safety.py tests/common/test_masking.py
+
+docs: setup ## make the tables of the pages, the lists above and the schemas anew, from the settings
+	@python -m recsweep.cli.reference
 
 format: setup ## put the code into its form
 	@ruff check --fix --quiet . || true

@@ -29,15 +29,11 @@ os.environ.update(
 )
 
 try:
-    from recsweep.cli import IN_THE_OPEN, variables
+    from recsweep.cli import flags, secrets_in_the_open, slips, variables
     from recsweep.cli.typed import command_line
     from recsweep.sweeps.loading import load_sweep
-    from recsweep.sweeps.overrides import (
-        OVERRIDES,
-        from_environment,
-        option_flags,
-        variable,
-    )
+    from recsweep.sweeps.options import variable
+    from recsweep.sweeps.overrides import OVERRIDES, from_environment
     from recsweep.common.errors import RecsweepError
     from recsweep.common.paths import Outputs
     from recsweep.planning.plan import plan_sweep
@@ -56,6 +52,8 @@ SWEEP_FILE = str(
 if SETTINGS.get("storage") or SETTINGS.get("storage_file"):
     for name in ("RECSWEEP_STORAGE", "RECSWEEP_STORAGE_FILE"):
         os.environ.pop(name, None)
+for slip in slips():
+    print(f"recsweep: {slip}", file=sys.stderr)
 try:
     FROM_OUTSIDE = from_environment()
     GIVEN_AS = {
@@ -71,9 +69,13 @@ except RecsweepError as error:
     print(f"recsweep: {error}", file=sys.stderr)
     sys.exit(error.exit_code)
 
+for line in secrets_in_the_open(SWEEP, typed=bool(SETTINGS.get("storage"))):
+    print(f"recsweep: {line}", file=sys.stderr)
+config.pop("storage", None)
+
 # What is printed when a run is stopped can be typed as it stands. What it was made of goes from the environment.
 os.environ.update(RECSWEEP_TYPED=command_line(sys.argv))
-for name in ("RECSWEEP_GOAL", "RECSWEEP_GIVEN"):
+for name in ("RECSWEEP_GOAL", "RECSWEEP_GIVEN", "RECSWEEP_OPEN"):
     os.environ.pop(name, None)
 # The jobs get everything as options, but for the address of the store, which may hold a secret: arguments
 # stand in `ps`, in Snakemake's messages and in its metadata. What the environment says of one study or one
@@ -83,12 +85,13 @@ for name in variables() - {"RECSWEEP_CONFIG", *map(variable, OVERRIDES)}:
 if "storage" in SWEEP.overrides:
     os.environ.pop("RECSWEEP_STORAGE_FILE", None)
     os.environ.update(RECSWEEP_STORAGE=SWEEP.overrides["storage"].reveal())
-    if config.pop("storage", None) and SWEEP.overrides["storage"].secret:
-        print(f"recsweep: {IN_THE_OPEN}", file=sys.stderr)
 
 OUTPUTS = Outputs(SWEEP.config.outputs, SWEEP.config.sweep)
 LOGS = OUTPUTS.logs
-FLAGS = ["--config", SWEEP_FILE, *option_flags(SWEEP.overrides)]
+FLAGS = {
+    command: ["--config", SWEEP_FILE, *flags(command, SWEEP.overrides)]
+    for command in ("prepare", "open", "worker", "tune", "summarize")
+}
 GPUS = 0 if SWEEP.config.training.device == "cpu" else 1
 LAST = {
     (study.dataset_name, study.model_name): study
@@ -177,7 +180,7 @@ rule prepare_dataset:
         mem_mb=4000,
         gpu=0,
     params:
-        flags=FLAGS,
+        flags=FLAGS["prepare"],
         data=lambda wildcards: str(
             [
                 study.content_hash
@@ -205,7 +208,7 @@ rule open_study:
         mem_mb=1000,
         gpu=0,
     params:
-        flags=FLAGS,
+        flags=FLAGS["open"],
         fingerprint=fingerprint,
     shell:
         "recsweep open {params.flags:q} --dataset={wildcards.dataset:q} --model={wildcards.model:q}"
@@ -228,7 +231,7 @@ rule work_on_study:
         mem_mb=8000,
         gpu=GPUS,
     params:
-        flags=FLAGS,
+        flags=FLAGS["worker"],
         fingerprint=fingerprint,
     shell:
         "recsweep worker {params.flags:q} --dataset={wildcards.dataset:q} --model={wildcards.model:q}"
@@ -252,7 +255,7 @@ rule tune_phase:
         mem_mb=8000,
         gpu=GPUS,
     params:
-        flags=FLAGS,
+        flags=FLAGS["tune"],
         fingerprint=fingerprint,
     shell:
         "recsweep tune {params.flags:q} --dataset={wildcards.dataset:q} --model={wildcards.model:q}"
@@ -276,7 +279,7 @@ rule tune_study:
         mem_mb=8000,
         gpu=GPUS,
     params:
-        flags=FLAGS,
+        flags=FLAGS["tune"],
         fingerprint=fingerprint,
         phase=lambda wildcards: study_of(wildcards).phase,
     shell:
@@ -304,7 +307,7 @@ rule summarize_sweep:
         mem_mb=1000,
         gpu=0,
     params:
-        flags=FLAGS,
+        flags=FLAGS["summarize"],
         store=str(next(iter(STUDIES.values())).storage_url),
     shell:
         "recsweep summarize {params.flags:q} 2>&1 | tee {log:q}"

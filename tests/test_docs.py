@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from recsweep.cli import cli
+from recsweep.cli.reference import stale
 from recsweep.common.files import to_plain
 from recsweep.planning.plan import check_data, plan_sweep
 from recsweep.sweeps.config import DatasetConfig, ModelConfig, SweepConfig, VariantsConfig
@@ -101,7 +102,7 @@ KEYS = [
 def test_every_config_key_is_explained_with_its_default(section, key, field, model, name):
     table = rows(sections(CONFIG)[section])
     assert key in table, f"config/README.md, `{section}`: no row for `{key}`"
-    default, advice = table[key]
+    default, _, advice = table[key]
     assert default == default_text(field, model, name)
     assert advice
     missing = {value for value in literals(field.annotation) if f"`{value}`" not in advice}
@@ -127,7 +128,7 @@ def test_every_override_is_in_the_table():
     table = rows(sections(CONFIG)["Overrides"])
     for option, path in OVERRIDES.items():
         flag, _, key = table[".".join(path)]
-        assert flag == f"`--{option.replace('_', '-')}`"
+        assert flag == ("" if option == "workers_per_study" else f"`--{option.replace('_', '-')}`")
         assert key == f"`{option}`"
 
 
@@ -218,11 +219,11 @@ def test_the_example_in_python_is_a_sweep(examples):
 
 
 def command_text(name: str) -> str:
-    """A command's section, and the shared ones that it links to."""
+    """A command's section after the shared ones that it links to."""
     parts = sections(COMMANDS)
     own = parts[f"recsweep {name}"]
     linked = [part for heading, part in parts.items() if f"(#{slug(heading)})" in own]
-    return "\n".join([own, *linked])
+    return "\n".join([*linked, own])
 
 
 def option_rows(page: str) -> dict[str, list[str]]:
@@ -243,8 +244,8 @@ def shown_default(option: click.Option) -> str:
 def test_every_value_of_an_option_with_few_is_named(option):
     annotation = field_of(option)[0].annotation
     if typing.get_origin(annotation) is typing.Literal:
-        _, meaning = option_rows(sections(COMMANDS)["Options of a sweep"])[f"--{option.replace('_', '-')}"]
-        assert {value for value in literals(annotation) if f"`{value}`" not in meaning} == set()
+        _, values, _ = option_rows(sections(COMMANDS)["Options of a sweep"])[f"--{option.replace('_', '-')}"]
+        assert {value for value in literals(annotation) if f"`{value}`" not in values} == set()
 
 
 def test_the_defaults_that_the_page_of_commands_shows_are_read_from_the_models():
@@ -266,7 +267,7 @@ def test_every_command_and_option_is_explained(name):
     for option in (o for o in command.params if isinstance(o, click.Option)):
         for flag in option.opts:
             assert flag in told, f"docs/commands.md: no {flag} of {name}"
-            default, meaning = told[flag]
+            default, _, meaning = told[flag]
             assert default == shown_default(option), f"docs/commands.md: the default of {flag} of {name}"
             assert meaning
 
@@ -310,6 +311,8 @@ def test_the_defaults_of_the_readme_are_those_of_the_shipped_sweep():
     told = rows(sections(ROOT / "README.md")["Variables"])
     names = dict(makefile(r"^key_([A-Z_]+) := (\w+)"))
     for variable, option in names.items():
+        if option not in OVERRIDES:
+            continue
         value: Any = config
         for key in OVERRIDES[option]:
             value = value[key]
@@ -317,6 +320,10 @@ def test_the_defaults_of_the_readme_are_those_of_the_shipped_sweep():
         if value not in (None, ()) and option != "outputs":
             shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
             assert default == shown, f"README.md: the default of {variable}"
+
+
+def test_what_is_made_from_the_settings_is_as_it_would_be_made():
+    assert list(stale()) == [], "run `make docs`"
 
 
 def test_make_documents_every_variable_that_it_reads():

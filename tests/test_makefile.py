@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -32,6 +33,32 @@ def test_a_variable_that_nothing_reads_is_refused_with_the_nearest(slip, meant):
 )
 def test_a_variable_that_is_read_is_not(given):
     assert make(given).returncode == 0
+
+
+def options_of(target, *words):
+    """The options that a target gives to its command."""
+    said = subprocess.run(["make", "-n", target, *words], cwd=ROOT, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    return set(re.findall(r"(?<=--)[a-z-]+(?==)", said.stdout.splitlines()[-1]))
+
+
+def test_a_target_gives_what_its_command_takes_and_what_was_typed(monkeypatch):
+    monkeypatch.setenv("SEED", "3")
+    monkeypatch.setenv("WORKERS", "2")
+    assert options_of("tune", "MODEL=FPMC") == {"config", "seed", "workers", "model"}
+    assert options_of("dashboard") == {"config"}
+    assert options_of("plots") == {"config", "seed"}
+    assert options_of("plots", "WORKERS=2") == {"config", "seed", "workers"}, "to be refused with a hint"
+    assert options_of("tune", "STORAGE=postgresql+psycopg://me:pw@host/db") == {"config", "seed", "workers"}
+
+
+@pytest.mark.parametrize(("words", "told"), [(["STORAGE=x"], "STORAGE"), ([], "")])
+def test_make_says_that_an_address_was_typed(words, told):
+    printed = subprocess.run(
+        ["make", "-pn", "help", *words], cwd=ROOT, capture_output=True, text=True, env={**os.environ}
+    )
+    (line,) = re.findall(r"^RECSWEEP_OPEN := ?(.*)$", printed.stdout, flags=re.MULTILINE)
+    assert line == told
 
 
 def test_a_name_is_no_command(tmp_path):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from helpers.workspace import make_workspace
-from recsweep.cli import cli, doctor, main, variables
-from recsweep.cli.options import Option
+from recsweep.cli import cli, doctor, flags, main, variables
+from recsweep.cli.declare import GROUPS, Command, Option
 from recsweep.common.errors import InputError
 from recsweep.running import pool
 from recsweep.sweeps.config import WorkersConfig
 from recsweep.sweeps.loading import load_sweep
-from recsweep.sweeps.overrides import OVERRIDES, from_environment, variable
+from recsweep.sweeps.options import variable
+from recsweep.sweeps.overrides import OVERRIDES, from_environment
 
 MARK = "hunter2-MARKED"
 URL = f"postgresql+psycopg://me:{MARK}@127.0.0.1:1/sweeps"
@@ -42,7 +45,7 @@ def run(tmp_path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
 
 def test_every_option_of_every_command_has_its_variable():
     for name, command in cli.commands.items():
-        for option in command.params:
+        for option in (one for one in command.params if isinstance(one, click.Option)):
             assert isinstance(option, Option), f"{name}: {option.name}"
             assert option.envvar == f"RECSWEEP_{option.name.upper()}"
     assert {variable(option) for option in OVERRIDES} < variables()
@@ -91,6 +94,100 @@ def test_snakemake_takes_the_same_variables(tmp_path, monkeypatch):
         from_environment()
 
 
+def test_a_variable_that_nothing_reads_is_said_with_the_one_that_may_be_meant(run):
+    code, out, err = run("tune", "--dry-run", MAX_EVLAS="7", TUNABLE_MODELS="NARM", NATIVE="1")
+    assert (code, out.splitlines()[0]) == (0, "toy/NARM: 20 of 20 trials to run")
+    assert err.splitlines() == [
+        "recsweep: RECSWEEP_MAX_EVLAS is no variable of recsweep and has no effect; "
+        "did you mean `RECSWEEP_MAX_EVALS`?",
+        "recsweep: RECSWEEP_TUNABLE_MODELS is no variable of recsweep and has no effect; "
+        "did you mean `RECSWEEP_MODELS`?",
+    ]
+    handed_on_by_make = {"TUNABLE_MODELS": "NARM", "GIVEN": "TUNABLE_MODELS", "GOAL": "tune", "CORES": "1"}
+    assert run("tune", "--dry-run", **handed_on_by_make)[2] == ""
+
+
+# -- what a command takes -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("dashboard", "--max-evals"),
+        ("dashboard", "--n-trials"),
+        ("doctor", "--epochs"),
+        ("summarize", "--workers"),
+        ("plots", "--cooldown"),
+        ("prepare", "--device"),
+        ("open", "--workers"),
+        ("evaluate", "--cooldown"),
+    ],
+)
+def test_an_option_without_effect_is_refused_with_a_hint(run, command, option):
+    code, out, err = run(command, option, "3")
+    assert (code, out) == (2, "")
+    assert err == (
+        f"recsweep: {option}: has no effect on `recsweep {command}`; leave it out; "
+        f"`recsweep {command} --help` lists what it takes\n"
+    )
+
+
+def test_what_is_snakemakes_alone_says_how_it_is_given(run):
+    code, _, err = run("tune", "--workers-per-study=2")
+    assert code == 2
+    assert "--workers-per-study: has no effect on `recsweep tune`; " in err
+    assert "snakemake --config workers_per_study=N" in err
+
+
+def test_a_word_that_is_no_option_at_all_is_refused_as_ever(run):
+    code, _, err = run("tune", "--max-evlas", "3")
+    assert code == 2
+    assert "No such option: --max-evlas" in err or "No such option '--max-evlas'" in err
+
+
+def test_snakemake_gives_a_command_the_options_that_it_takes():
+    given = {"max_evals": 3, "workers": 2, "workers_per_study": 4, "device": "cpu", "models": "NARM"}
+    assert flags("tune", given) == ["--max-evals=3", "--workers=2", "--device=cpu", "--models=NARM"]
+    assert flags("prepare", given) == ["--max-evals=3", "--models=NARM"]
+    for command in cli.commands.values():
+        for option in flags(command.name, given):
+            assert option.partition("=")[0] in {flag for one in command.params for flag in one.opts}
+
+
+# -- help -----------------------------------------------------------------------------------------
+
+
+def shown(monkeypatch, *words: str) -> str:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = CliRunner().invoke(cli, [*words, "--help"], prog_name="recsweep", terminal_width=80)
+    assert done.exit_code == 0
+    assert max(map(len, done.output.splitlines())) <= 80
+    return done.output
+
+
+def test_help_groups_commands_by_what_people_do_and_cuts_none(monkeypatch):
+    told = shown(monkeypatch)
+    heads = [told.index(f"\n{group}:\n") for group in GROUPS]
+    assert heads == sorted(heads)
+    flat = " ".join(told.split())
+    for command in cli.commands.values():
+        assert " ".join(command.help.split()) in flat, command.name
+        assert isinstance(command, Command)
+        assert command.group in GROUPS
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_help_of_a_command_has_its_options_whole_with_defaults_choices_and_an_example(monkeypatch, name):
+    flat = " ".join(shown(monkeypatch, name).split())
+    assert f"Example: recsweep {name}" in flat
+    for option in (one for one in cli.commands[name].params if isinstance(one, Option)):
+        assert " ".join(option.setting.help.replace("`", "").split()) in flat
+        facts = option.setting.facts
+        if facts.default_text not in ("null", "[]", "false", "required"):
+            assert f"default: {facts.default_text.strip('[]')}" in flat
+        assert [word for word in facts.choices if word not in flat] == []
+
+
 # -- the address of the store ---------------------------------------------------------------------
 
 COMMANDS = ["tune", "open", "worker", "summarize", "evaluate", "plots", "dashboard", "doctor"]
@@ -111,6 +208,26 @@ def test_an_address_with_a_secret_on_the_command_line_is_warned_of(run):
     assert MARK not in out + err
     assert warning not in run("tune", "--dry-run", STORAGE=URL)[2]
     assert warning not in run("tune", "--dry-run", "--storage", "sqlite:///other.db")[2]
+
+
+def test_a_password_typed_at_make_is_warned_of(run):
+    warning = "give it as RECSWEEP_STORAGE, or by --storage-file"
+    _, out, err = run("tune", "--dry-run", STORAGE=URL, OPEN="STORAGE", GIVEN="STORAGE", GOAL="tune")
+    assert warning in err
+    assert MARK not in out + err
+    assert warning not in run("tune", "--dry-run", STORAGE="sqlite:///other.db", OPEN="STORAGE")[2]
+
+
+@pytest.mark.parametrize(("mode", "said"), [(0o644, True), (0o640, True), (0o600, False)])
+def test_a_password_in_a_sweep_file_that_others_can_read_is_warned_of(run, tmp_path, mode, said):
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(sweep.read_text() + f"storage: {URL}\n")
+    sweep.chmod(mode)
+    _, out, err = run("tune", "--dry-run")
+    warning = f"is open to others (mode {mode:04o}); run `chmod 600 sweep.yaml`, or name a file"
+    assert (warning in err) is said
+    assert "open to others" not in run("tune", "--dry-run", TYPED="snakemake --cores 1")[2]
+    assert MARK not in out + err
 
 
 def test_an_argument_too_many_is_not_quoted_with_its_secret(run):

@@ -27,7 +27,7 @@ def main() -> None:
 
 def __getattr__(name: str) -> object:
     """The commands, loaded when somebody asks for them."""
-    if name in ("IN_THE_OPEN", "announce", "cli", "variables"):
+    if name in ("announce", "cli", "flags", "secrets_in_the_open", "slips", "variables"):
         from recsweep.cli import commands
 
         found: object = getattr(commands, name)

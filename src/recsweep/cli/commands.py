@@ -6,18 +6,27 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from recsweep import __version__
 from recsweep.cli import looking, single, tuning
 from recsweep.cli.budgets import announce
-from recsweep.cli.options import IN_THE_OPEN, Option
+from recsweep.cli.declare import WIDTH, Command, Commands, Option
+from recsweep.cli.openly import OPEN, secrets_in_the_open
+from recsweep.cli.typed import GIVEN, GOAL, TYPED
 from recsweep.common.errors import EXIT_BUG, RecsweepError, StudiesFailed, disk_trouble
 from recsweep.common.escape import for_terminal
 from recsweep.common.masking import mask, mask_traceback
+from recsweep.sweeps.documents import nearest
+from recsweep.sweeps.options import BETWEEN_US, KNOWN_VARIABLES, SETTINGS
+from recsweep.sweeps.overrides import option_flags
+
+COMPLETE = "_RECSWEEP_COMPLETE"
+"""Set where the shell asks what could come next, and wants nothing else to be said."""
 
 
 def run() -> None:
@@ -29,6 +38,8 @@ def run() -> None:
     # A library may look at sys.argv (RecBole does): leave it nothing to find.
     typed, sys.argv = sys.argv, sys.argv[:1]
     try:
+        for slip in slips() if COMPLETE not in os.environ else ():
+            click.echo(f"recsweep: {for_terminal(slip)}", err=True)
         with _masked_threads():
             code = cli.main(args=typed[1:], prog_name="recsweep", standalone_mode=False, obj=typed)
         sys.exit(code if isinstance(code, int) else 0)
@@ -73,12 +84,36 @@ def _masked_threads() -> Iterator[None]:
 
 
 def variables() -> set[str]:
-    """The variables of the environment that give the commands' options."""
+    """The variables of the environment that give options, of commands or of Snakemake's."""
     options = [option for command in cli.commands.values() for option in command.params]
-    return {str(option.envvar) for option in options if isinstance(option, Option)}
+    own = {option.setting.variable for option in options if isinstance(option, Option)}
+    return own | {setting.variable for setting in SETTINGS.values()}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def flags(command: str, overrides: Mapping[str, Any]) -> list[str]:
+    """The options that give a command the same overrides, as far as it takes them; one word each."""
+    found = cli.commands[command]
+    return option_flags(overrides, found.takes if isinstance(found, Command) else ())
+
+
+def slips(environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """A line for each variable of the environment that is named as ours are and that nothing reads."""
+    by_make = {f"RECSWEEP_{setting.make}": setting.variable for setting in SETTINGS.values() if setting.make}
+    known = {*variables(), *KNOWN_VARIABLES, *BETWEEN_US, OPEN, GOAL, GIVEN, TYPED}
+    if GIVEN in environment or TYPED in environment:
+        known |= by_make.keys()  # which is how make hands its variables on
+    for name in sorted(environment.keys() - known):
+        if name.startswith("RECSWEEP_"):
+            meant = f"did you mean `{by_make[name]}`?" if name in by_make else nearest(name, known)
+            yield f"{name} is no variable of recsweep and has no effect; {meant}"
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
+    epilog="Example: recsweep tune --config config/smoke.yaml --model FPMC, or `make tune-smoke`. "
+    "`recsweep COMMAND --help` has the options of a command.",
+)
 @click.version_option(__version__, prog_name="recsweep")
 def cli() -> None:
     """Tune recommender models on data sets: fairly, resumably, without losing a trial."""
@@ -87,4 +122,4 @@ def cli() -> None:
 for _command in (*tuning.COMMANDS, *looking.COMMANDS, *single.COMMANDS):
     cli.add_command(_command)
 
-__all__ = ["IN_THE_OPEN", "announce", "cli", "run", "variables"]
+__all__ = ["announce", "cli", "flags", "run", "secrets_in_the_open", "slips", "variables"]

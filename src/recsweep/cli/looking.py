@@ -7,22 +7,16 @@ from typing import Any
 
 import click
 
-from recsweep.cli.options import (
-    option,
-    overridden,
-    say_what_moved,
-    studies_of,
-    study_options,
-    sweep_options,
-)
+from recsweep.cli.declare import HELP, LOOK, command
+from recsweep.cli.options import overridden, say_what_moved, studies_of
 from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
 from recsweep.common.paths import Outputs
+from recsweep.sweeps.options import DEFINING, OF_A_STUDY, STORE, WHICH
+from recsweep.sweeps.schema import KINDS, as_text
 
 
-@click.command(epilog="Example: recsweep plots --dataset ml-100k --model GRU4Rec")
-@sweep_options
-@study_options
+@command(LOOK, "recsweep plots --dataset ml-100k --model GRU4Rec", *WHICH, *OF_A_STUDY, *DEFINING, *STORE)
 def plots(**options: Any) -> None:
     """Draw what the studies of a sweep found, as pages and pictures that need no network."""
     studies = studies_of(options, with_data=False)
@@ -35,17 +29,7 @@ def plots(**options: Any) -> None:
     click.echo(gallery)
 
 
-@click.command(epilog="Example: recsweep dashboard --port 8080")
-@sweep_options
-@option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where it listens.")
-@option(
-    "--port",
-    default=8080,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    metavar="N",
-    help="Its port; 0 takes any free one.",
-)
+@command(LOOK, "recsweep dashboard --port 8080", "config", *STORE, "host", "port")
 def dashboard(host: str, port: int, **options: Any) -> None:
     """Serve Optuna's dashboard on the store of a sweep, until Ctrl-C."""
     config = overridden(options).config
@@ -55,8 +39,7 @@ def dashboard(host: str, port: int, **options: Any) -> None:
     serve(config.storage or outputs.storage_url, host, port, click.echo)
 
 
-@click.command(epilog="Example: recsweep doctor > report.txt")
-@sweep_options
+@command(HELP, "recsweep doctor > report.txt", *WHICH, *STORE)
 def doctor(**options: Any) -> None:
     """Print what a bug report needs: versions, hardware, kernels, the config's and the store's state."""
     from recsweep.cli.doctor import examine
@@ -69,4 +52,14 @@ def doctor(**options: Any) -> None:
         raise UserError("something is not as it should be; see the lines marked BAD; mend them and run again")
 
 
-COMMANDS = [plots, dashboard, doctor]
+@command(
+    HELP,
+    "recsweep schema sweep > sweep.json",
+    arguments=[click.Argument(["kind"], type=click.Choice(list(KINDS)), default="sweep")],
+)
+def schema(kind: str) -> None:
+    """Print the JSON schema of a sweep file, a data set file or a model file, for editors."""
+    click.echo(as_text(kind), nl=False)
+
+
+COMMANDS = [plots, dashboard, doctor, schema]

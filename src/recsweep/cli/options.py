@@ -1,15 +1,16 @@
-"""The options that commands share, and the studies that they name."""
+"""The studies that the options of a command name."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsweep.cli.declare import source
+from recsweep.cli.openly import secrets_in_the_open
 from recsweep.common.errors import InputError, UserError, disk_trouble
 from recsweep.common.escape import for_terminal
 from recsweep.common.files import unusable
@@ -17,135 +18,11 @@ from recsweep.common.names import checked_name
 from recsweep.planning.plan import StudyPlan, find_study, plan_sweep
 from recsweep.sweeps.documents import nearest, short_value
 from recsweep.sweeps.loading import Sweep, load_sweep, read_sweep
-from recsweep.sweeps.overrides import OVERRIDES, variable
+from recsweep.sweeps.options import variable
+from recsweep.sweeps.overrides import OVERRIDES
 
 if TYPE_CHECKING:
     from recsweep.report.results import StudyResult
-
-DEFAULT_CONFIG = "config/config.yaml"
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-IN_THE_OPEN = (
-    "the address of the store holds a secret and stands on a command line, which everybody on this machine "
-    "can read; give it as RECSWEEP_STORAGE, or by --storage-file"
-)
-
-
-class Option(click.Option):
-    """An option that the environment gives too, as `RECSWEEP_<NAME>`; an empty variable gives nothing."""
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self.envvar = variable(self.name or "")
-
-    def get_error_hint(self, ctx: click.Context | None) -> str:
-        """The variable, where it is what the value came from."""
-        return str(self.envvar) if _source(ctx, self.name) == "environment" else super().get_error_hint(ctx)
-
-
-option = functools.partial(click.option, cls=Option)
-"""`click.option` for ours: all options of the commands are made with it."""
-
-
-def _source(context: click.Context | None, name: str | None) -> str | None:
-    """Where an option's value is from: `environment`, `commandline`, or another."""
-    source = context.get_parameter_source(name) if context is not None and name else None
-    return None if source is None else source.name.lower()
-
-
-def _decorate(command: _Command, options: list[Callable[[_Command], _Command]]) -> _Command:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def sweep_options(command: _Command) -> _Command:
-    """The options that every command on a sweep shares; each one overrides the config file."""
-    return _decorate(
-        command,
-        [
-            option(
-                "--config",
-                "--sweep",
-                "config",
-                default=DEFAULT_CONFIG,
-                show_default=True,
-                metavar="FILE",
-                help="The sweep: a YAML file, or FILE.py:NAME for a SweepConfig made in Python.",
-            ),
-            option("--models", metavar="NAMES", help='Models, e.g. "GRU4Rec SASRec".'),
-            option("--datasets", metavar="NAMES", help="Data sets, by the names of their files."),
-            option("--engine", metavar="NAME", help="hyperopt or optuna."),
-            option(
-                "--algo",
-                metavar="NAME",
-                help="random, bayes (or tpe), anneal, exhaustive, gp, cmaes, qmc or nsga2.",
-            ),
-            option("--max-evals", "--n-trials", metavar="N", help="Trials of each study."),
-            option("--pruner", metavar="NAME", help="none, median, asha, hyperband or wilcoxon."),
-            option("--phases", metavar="NAMES", help='Phases, e.g. "coarse architecture training".'),
-            option("--warm-start", metavar="NAMES", help="Files or studies whose best are tried first."),
-            option(
-                "--transfer", is_flag=True, help="Try first what was best on the sweep's other data sets."
-            ),
-            option("--epochs", metavar="N", help="Most epochs of a trial."),
-            option("--patience", metavar="N", help="Validations without progress before a trial ends."),
-            option("--batch-size", metavar="N", help="Training samples in a batch."),
-            option("--device", metavar="NAME", help="auto, cpu, cuda or mps."),
-            option("--cooldown", metavar="SECONDS", help="Rest between the trials of a study."),
-            option("--workers", "--n-jobs", metavar="N", help="Worker processes of a study; -1: one a core."),
-            option(
-                "--workers-per-study",
-                metavar="N",
-                help="Jobs of their own that Snakemake starts for a study.",
-            ),
-            option(
-                "--timeout-minutes",
-                metavar="N",
-                help="No trial of a study starts after so many minutes of it.",
-            ),
-            option(
-                "--no-improvement-after",
-                metavar="N",
-                help="End a study after N trials in a row without a better one.",
-            ),
-            option(
-                "--sweep-timeout-minutes",
-                metavar="N",
-                help="No trial of the sweep starts after so many minutes of it.",
-            ),
-            option("--seed", metavar="N", help="Seed of the sweep."),
-            option(
-                "--storage",
-                metavar="URL",
-                help="The store: sqlite:///, postgresql+psycopg:// or journal:///; "
-                "with a password in it, give it as RECSWEEP_STORAGE.",
-            ),
-            option(
-                "--storage-file",
-                metavar="FILE",
-                help="A file that holds the address of the store; only its owner may read it.",
-            ),
-            option("--outputs", metavar="FOLDER", help="Where everything is written."),
-            option(
-                "--allow-large-grid", is_flag=True, help="Confirm a grid of more than 1,000 combinations."
-            ),
-        ],
-    )
-
-
-def study_options(command: _Command) -> _Command:
-    """One study of the sweep instead of all."""
-    return _decorate(
-        command,
-        [
-            option("--dataset", metavar="NAME", help="Only this data set."),
-            option("--model", metavar="NAME", help="Only this model."),
-            option("--phase", metavar="NAME", help="Only this phase."),
-            option(
-                "--study-name", metavar="NAME", help="Name of the one study in the store, instead of its own."
-            ),
-        ],
-    )
 
 
 @dataclass(frozen=True)
@@ -163,16 +40,15 @@ def overridden(options: dict[str, Any]) -> Sweep:
     """The sweep with what the options override."""
     context = click.get_current_context(silent=True)
     overrides = {name: options[name] for name in OVERRIDES if name in options}
-    sources = {name: _source(context, name) for name in overrides}
+    sources = {name: source(context, name) for name in overrides}
     both = {"storage", "storage_file"}
     if all(overrides.get(name) for name in both) and "commandline" in {sources[name] for name in both}:
         # What the command says goes before what the environment says.
         overrides = {n: v for n, v in overrides.items() if n not in both or sources[n] == "commandline"}
     named = {name: variable(name) for name, source in sources.items() if source == "environment"}
     sweep = load_sweep(options["config"], overrides, named)
-    address = sweep.config.storage
-    if sources.get("storage") == "commandline" and address is not None and address.secret:
-        click.echo(f"recsweep: {IN_THE_OPEN}", err=True)
+    for line in secrets_in_the_open(sweep, typed=sources.get("storage") == "commandline"):
+        say_aside(f"recsweep: {line}")
     return sweep
 
 

@@ -7,24 +7,17 @@ from typing import Any
 
 import click
 
-from recsweep.cli.options import (
-    as_path,
-    make_outputs,
-    option,
-    say_aside,
-    studies_of,
-    study_options,
-    sweep_options,
-)
+from recsweep.cli.declare import DATA, command
+from recsweep.cli.options import as_path, make_outputs, say_aside, studies_of
 from recsweep.common import scratch
 from recsweep.common.paths import Outputs
 from recsweep.planning.plan import StudyPlan, check_data
 from recsweep.running.watch import duration
+from recsweep.sweeps.options import DEFINING, SETTINGS, STORE, WHICH
+from recsweep.sweeps.setting import THIS, Setting
 
 
-@click.command(epilog="Example: recsweep prepare --datasets ml-100k")
-@sweep_options
-@study_options
+@command(DATA, "recsweep prepare --datasets ml-100k", *WHICH, "dataset", "model", *DEFINING, *STORE)
 def prepare(**options: Any) -> None:
     """Check the data sets row by row, split them once, and cache the splits."""
     studies = studies_of(options)
@@ -59,25 +52,32 @@ def prepare(**options: Any) -> None:
         write_yaml(plans[0].outputs.prepared(name), content)
 
 
-DEVICES = ["auto", "cpu", "cuda", "mps"]
+_TRAINS = (
+    Setting("config", "A complete RecBole config.", THIS, shown="FILE", required=True, completes="file"),
+    Setting(
+        "device",
+        "Where to train (`auto` is CUDA where there is one).",
+        THIS,
+        default="auto",
+        choices=SETTINGS["device"].facts.choices,
+    ),
+    Setting(
+        "outputs",
+        "Where prepared data is cached.",
+        THIS,
+        shown="FOLDER",
+        default="outputs",
+        completes="folder",
+    ),
+)
 
 
-@click.command(
-    epilog="Example: recsweep train --config outputs/results/default/ml-100k/FPMC/best_config.yaml"
+@command(
+    DATA,
+    "recsweep train --config outputs/results/default/ml-100k/FPMC/best_config.yaml",
+    *_TRAINS,
+    *("save", "no_test"),
 )
-@option("--config", "config", required=True, metavar="FILE", help="A complete RecBole config.")
-@option(
-    "--device",
-    default="auto",
-    show_default=True,
-    type=click.Choice(DEVICES),
-    help="Where to train; auto is CUDA where there is one.",
-)
-@option(
-    "--outputs", default="outputs", show_default=True, metavar="FOLDER", help="Where prepared data is cached."
-)
-@option("--save", metavar="FOLDER", help="Write the best and last weights there.")
-@option("--no-test", is_flag=True, help="Leave the test split unseen.")
 def train(config: str, device: str, outputs: str, save: str | None, no_test: bool) -> None:
     """Train one complete configuration, such as a study's best_config.yaml."""
     from recsweep.training.single import train_file

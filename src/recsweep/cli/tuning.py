@@ -12,17 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsweep.cli.budgets import announce, open_slots, settle_more, store_of, with_more
-from recsweep.cli.options import (
-    Studies,
-    as_log,
-    make_outputs,
-    option,
-    say_aside,
-    say_what_moved,
-    studies_of,
-    study_options,
-    sweep_options,
-)
+from recsweep.cli.declare import LOOK, RUN, command
+from recsweep.cli.options import Studies, as_log, make_outputs, say_aside, say_what_moved, studies_of
 from recsweep.cli.stopping import told_how_to_go_on
 from recsweep.cli.troubles import Troubles
 from recsweep.common.devices import is_named, require
@@ -31,6 +22,7 @@ from recsweep.common.files import counted
 from recsweep.planning.plan import StudyPlan, check_data
 from recsweep.running.progress import Display, show_markdown
 from recsweep.sweeps.documents import nearest
+from recsweep.sweeps.options import DEFINING, OF_A_STUDY, STORE, WHICH, WORKING
 
 OPENING_SECONDS = 60.0
 """How long a worker waits for the next phase of a study to be opened."""
@@ -41,20 +33,15 @@ if TYPE_CHECKING:
     from recsweep.study import Store
 
 
-@click.command(epilog="Example: recsweep tune --model SASRec --dataset ml-100k --max-evals 50")
-@sweep_options
-@study_options
-@option(
-    "--best-params", metavar="FILE", help="Start from the parameters of a file; of a pattern, the newest."
+_ALL = (*WHICH, *OF_A_STUDY, *DEFINING, *WORKING, *STORE)
+
+
+@command(
+    RUN,
+    "recsweep tune --model SASRec --dataset ml-100k --max-evals 50",
+    *_ALL,
+    *("best_params", "more", "restart", "dry_run", "log"),
 )
-@option("--more", type=click.IntRange(1), metavar="N", help="Add N trials to a study that is complete.")
-@option(
-    "--restart",
-    is_flag=True,
-    help="Start anew where a study was made from another config, or where every trial failed.",
-)
-@option("--dry-run", is_flag=True, help="Say what would run, and stop.")
-@option("--log", metavar="FILE", help="Append the lines of the log to this file too.")
 def tune(
     best_params: str | None, more: int | None, restart: bool, dry_run: bool, log: str | None, **options: Any
 ) -> None:
@@ -129,9 +116,9 @@ def _display(studies: Studies, log: Path | None = None, remarks: Sequence[str] =
         InputError: a log cannot be written.
     """
     display = Display(studies.all[0].outputs.tune_log, log)
-    command = click.get_current_context().info_name
+    typed = click.get_current_context().info_name
     chosen = ", ".join(plan.label for plan in studies.chosen)
-    display.log(f"recsweep {command} begins as process {os.getpid()}: {chosen}")
+    display.log(f"recsweep {typed} begins as process {os.getpid()}: {chosen}")
     for remark in remarks:
         display.line(remark)
     return display
@@ -216,8 +203,7 @@ def _write_summary(plans: list[StudyPlan]) -> list[StudyResult]:
     return results
 
 
-@click.command(epilog="Example: recsweep summarize --config config/smoke.yaml")
-@sweep_options
+@command(LOOK, "recsweep summarize --config config/smoke.yaml", *WHICH, *DEFINING, *STORE)
 def summarize(**options: Any) -> None:
     """Rebuild all result files and the summary table from the store."""
     plans = studies_of(options, with_data=False).all
@@ -230,9 +216,15 @@ def summarize(**options: Any) -> None:
         click.echo(f"{missing} of {counted(len(plans), 'study')} {are} not in the store yet", err=True)
 
 
-@click.command(epilog="Example: recsweep evaluate --dataset ml-100k --model GRU4Rec")
-@sweep_options
-@study_options
+@command(
+    RUN,
+    "recsweep evaluate --dataset ml-100k --model GRU4Rec",
+    *WHICH,
+    *OF_A_STUDY,
+    *DEFINING,
+    "device",
+    *STORE,
+)
 def evaluate(**options: Any) -> None:
     """Evaluate the winners of complete studies on the test split, once."""
     studies = studies_of(options)
@@ -262,11 +254,15 @@ def evaluate(**options: Any) -> None:
         troubles.raise_any()
 
 
-@click.command("open", epilog="Example: recsweep open --storage postgresql+psycopg://me@host/sweeps")
-@sweep_options
-@study_options
-@option(
-    "--best-params", metavar="FILE", help="Start from the parameters of a file; of a pattern, the newest."
+@command(
+    RUN,
+    "recsweep open --storage postgresql+psycopg://me@host/sweeps",
+    *WHICH,
+    *OF_A_STUDY,
+    *DEFINING,
+    *STORE,
+    "best_params",
+    name="open",
 )
 def open_(best_params: str | None, **options: Any) -> None:
     """Put the studies of a sweep and their slots into the store, for workers to fill; train nothing."""
@@ -283,10 +279,7 @@ def open_(best_params: str | None, **options: Any) -> None:
         click.echo(f"{begun.name}: {waiting} of {counted(begun.budget - begun.inherits, 'trial')} to run")
 
 
-@click.command(epilog="Example: recsweep worker --storage postgresql+psycopg://me@host/sweeps --workers 2")
-@sweep_options
-@study_options
-@option("--study", metavar="NAME", help="Only the study of this name in the store.")
+@command(RUN, "recsweep worker --storage postgresql+psycopg://me@host/sweeps --workers 2", *_ALL, "study")
 def worker(study: str | None, **options: Any) -> None:
     """Join a sweep that runs elsewhere: fill the slots that wait in its store, then end."""
     studies = studies_of(options)

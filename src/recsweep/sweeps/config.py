@@ -6,7 +6,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from recsweep.common.address import StoreAddress
 from recsweep.common.escape import for_terminal
@@ -51,19 +59,30 @@ class SweepConfig(Frozen):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     sweep: Name
+    """The name of this comparison; studies in the store begin with it."""
     models: tuple[Name, ...] = Field(min_length=1)
+    """Names of files in `models/`."""
     datasets: tuple[Name, ...] = Field(min_length=1)
+    """Names of files in `datasets/`."""
     search: SearchConfig = SearchConfig()
+    """How a study searches, and how long."""
     pruning: PruningConfig = PruningConfig()
+    """What stops a poor trial early."""
     training: TrainingConfig = TrainingConfig()
+    """What every trial of every model shares."""
     evaluation: EvaluationConfig = EvaluationConfig()
+    """What is measured, and what is searched for."""
     cooldown: CooldownConfig = CooldownConfig()
+    """Rest between the trials of a study."""
     workers: WorkersConfig = WorkersConfig()
+    """The processes that train."""
     seed: Whole = Field(2026, ge=0, le=MOST_SEED)
+    """All seeds of the sweep are derived from it."""
     timeout_minutes: Minutes | None = None
     """No trial of the sweep starts once its trials have run for so long."""
     outputs: Annotated[Path, AfterValidator(_printable)] = Path("outputs")
-    storage: StoreAddress | None = None
+    """Where everything is written, relative to the folder in which recsweep runs."""
+    storage: Annotated[StoreAddress, WithJsonSchema({"type": "string"})] | None = None
     """Where the store is. None: SQLite in the output folder."""
     storage_file: Annotated[Path, AfterValidator(_printable)] | None = None
     """A file that holds the address of the store, which only its owner can read."""
@@ -103,9 +122,13 @@ class SplitConfig(Frozen):
     """How interactions become training, validation and test data."""
 
     type: Literal["leave_one_out", "ratio"] = "leave_one_out"
+    """`leave_one_out`: each user's last interaction is for test, the one before for validation."""
     ratio: tuple[Real, Real, Real] = (0.8, 0.1, 0.1)
+    """For `ratio`: training, validation and test, together 1."""
     order: Literal["time", "random"] = "time"
+    """`time`: train on the past, test on what came later."""
     group_by: Literal["user", "none"] = "user"
+    """For `ratio`: divide each user's interactions, or all together."""
 
     @model_validator(mode="after")
     def _consistent(self) -> SplitConfig:
@@ -120,17 +143,23 @@ class DatasetConfig(Frozen):
     """One data set in RecBole's atomic files (`config/datasets/<name>.yaml`)."""
 
     name: Name
+    """Its name; that of the file where it is left out."""
     path: Annotated[Text, AfterValidator(_printable)] = BUILTIN
     """Folder of the atomic files, relative to this file; `builtin`: ml-100k from RecBole's wheel."""
     user_field: Text = "user_id"
+    """The column of users, a `token`."""
     item_field: Text = "item_id"
+    """The column of items, a `token`."""
     time_field: Text = "timestamp"
+    """The column of times, a `float`."""
     rating_field: Text = "rating"
+    """The column of ratings."""
     columns: dict[Text, tuple[Text, ...]] | None = None
     """Columns to load by file suffix. None: user, item and time of the `.inter` file."""
     keep: dict[Text, Text] = Field({})
     """Intervals by field: `rating: "[4,inf)"` keeps interactions rated 4 and above."""
     min_user_interactions: Whole = Field(0, ge=0, le=MOST_ROWS)
+    """Users with fewer interactions are dropped."""
     min_item_interactions: Whole = Field(0, ge=0, le=MOST_ROWS)
     """Users and items with fewer interactions are dropped, again and again until none is left."""
     remove_duplicates: Literal["first", "last"] | None = None
@@ -148,9 +177,11 @@ class DatasetConfig(Frozen):
     sequence_separator: Text | None = Field(None, min_length=1)
     """What parts the values in a cell of a `token_seq` or `float_seq`. None: spaces."""
     max_sequence_length: Most = Field(50, ge=1)
+    """The most recent interactions that a sequential model sees."""
     time_order: Literal["exact", "recbole"] = "exact"
     """`recbole` rounds timestamps to float32 as RecBole does, and loses the order of close ones."""
     split: SplitConfig = SplitConfig()
+    """How interactions become training, validation and test data."""
 
     @field_validator("keep")
     @classmethod

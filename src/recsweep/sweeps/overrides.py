@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,10 +13,13 @@ from recsweep.common.address import AddressError, StoreAddress
 from recsweep.common.errors import InputError
 from recsweep.sweeps.config import SweepConfig
 from recsweep.sweeps.documents import nearest, rule, short_value
+from recsweep.sweeps.options import OF_A_SWEEP, SETTINGS, variable
 
-_LISTS = ("models", "datasets", "phases", "warm_start")
+OVERRIDES: dict[str, tuple[str, ...]] = {name: SETTINGS[name].path for name in OF_A_SWEEP}
+"""Options of the command line (and of --config and the environment), and the key that each one sets."""
+_LISTS = tuple(name for name in OF_A_SWEEP if SETTINGS[name].several)
+_SWITCHES = tuple(name for name in OF_A_SWEEP if SETTINGS[name].switch)
 _TEXTS = ("storage_file", "outputs", "engine", "algo", "pruner", "device")
-_SWITCHES = ("transfer", "allow_large_grid")
 _WHOLE = re.compile(r"[-+]?[0-9]{1,100}")
 _REAL = re.compile(
     r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?(inf|infinity|nan)", re.IGNORECASE
@@ -25,43 +28,11 @@ _FLAGS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
-# Options of the command line (and of --config and the environment), and the key that each one sets.
-OVERRIDES: dict[str, tuple[str, ...]] = {
-    "models": ("models",),
-    "datasets": ("datasets",),
-    "engine": ("search", "engine"),
-    "algo": ("search", "algo"),
-    "max_evals": ("search", "max_evals"),
-    "pruner": ("pruning", "pruner"),
-    "phases": ("search", "phases"),
-    "warm_start": ("search", "warm_start"),
-    "transfer": ("search", "transfer"),
-    "timeout_minutes": ("search", "timeout_minutes"),
-    "no_improvement_after": ("search", "no_improvement_after"),
-    "sweep_timeout_minutes": ("timeout_minutes",),
-    "allow_large_grid": ("search", "allow_large_grid"),
-    "epochs": ("training", "epochs"),
-    "patience": ("training", "stopping_step"),
-    "batch_size": ("training", "train_batch_size"),
-    "device": ("training", "device"),
-    "cooldown": ("cooldown", "seconds"),
-    "workers": ("workers", "count"),
-    "workers_per_study": ("workers", "workers_per_study"),
-    "seed": ("seed",),
-    "storage": ("storage",),
-    "storage_file": ("storage_file",),
-    "outputs": ("outputs",),
-}
 
 
 def called(option: str, given_as: Mapping[str, str]) -> str:
     """What an option is called where it was given; on the command line, where nobody says otherwise."""
     return given_as.get(option, f"--{option.replace('_', '-')}")
-
-
-def variable(option: str) -> str:
-    """The variable of the environment that gives an option: `RECSWEEP_MAX_EVALS`."""
-    return f"RECSWEEP_{option.upper()}"
 
 
 def from_environment() -> dict[str, Any]:
@@ -112,14 +83,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def option_flags(overrides: Mapping[str, Any]) -> list[str]:
+def option_flags(overrides: Mapping[str, Any], takes: Container[str] = OVERRIDES) -> list[str]:
     """The command-line options that give the same overrides, one word each: `--max-evals=3`.
 
-    The address of the store is none of them: arguments can be read by everybody, it goes by the environment.
+    Those are left out that a command does not take, and the address of the store: arguments can be read by
+    everybody, it goes by the environment.
     """
     flags: list[str] = []
     for option, value in given_of(overrides, {}).items():
-        if option == "storage":
+        if option == "storage" or option not in takes:
             continue
         name = called(option, {})
         text = " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -109,12 +109,17 @@ class TrainingConfig(Frozen):
     """What every trial of every model shares."""
 
     epochs: Most = Field(300, ge=1)
+    """Most epochs of a trial."""
     stopping_step: Most = Field(10, ge=0)
     """Early stop: validations without progress before a trial ends."""
     eval_step: Most = Field(1, ge=1)
+    """Epochs from one validation to the next."""
     train_batch_size: Whole = Field(2048, ge=1, le=MOST_ROWS)
+    """Samples in a batch."""
     eval_batch_size: Whole = Field(4096, ge=1, le=MOST_ROWS)
+    """The same in validation and test; only speed and memory depend on it."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to train. `auto`: CUDA where there is one."""
     precision: Literal["float32", "mixed"] = "float32"
     """`mixed` computes in 16 bits where torch's autocast does; weights stay in float32."""
     fast: Flag = True
@@ -130,7 +135,9 @@ class EvaluationConfig(Frozen):
     metric: Text = "NDCG@10"
     """The validation metric that early stop and search go by."""
     metrics: tuple[Text, ...] = ("Recall", "MRR", "NDCG", "Hit")
+    """What is reported as well."""
     topk: tuple[Most, ...] = (10,)
+    """The cut-offs of the reported metrics."""
     objectives: tuple[Text, ...] = ()
     """Several things to search for at once, `metric` the first of them. Empty: `metric` alone."""
 
@@ -187,6 +194,7 @@ class WorkersConfig(Frozen):
     """The processes that train."""
 
     count: Whole = Field(1, ge=1, le=256)
+    """Processes that train at once."""
     threads: Whole | None = Field(None, ge=1, le=4096)
     """Threads of each worker. None: the cores, divided among the workers."""
     trials_per_gpu: int | Literal["auto"] = "auto"
