@@ -1,4 +1,4 @@
-"""`make docs`: what is made from the settings, between marks in the Makefile and the pages, and the schemas.
+"""`make docs`: parts of the Makefile and the pages made from the settings, the schemas, the page of the API.
 
     python -m recsweep.cli.reference
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recsweep.cli import reference_tables as tables
+from recsweep.cli.api_page import api_page
 from recsweep.common.files import write_text
 from recsweep.sweeps.config import DatasetConfig, ModelConfig, SweepConfig, VariantsConfig
 from recsweep.sweeps.documents import load_document, validate
@@ -27,6 +28,7 @@ Maker = Callable[[str], str]
 def made(root: Path = ROOT) -> dict[Path, str]:
     """Each file that is made, or has a part that is, as it should be."""
     files = {root / "config" / "schema" / f"{kind}.json": as_text(kind) for kind in KINDS}
+    files[root / "docs" / "reference" / "api.md"] = api_page()
     for path, makers in _makers(root).items():
         text = path.read_text(encoding="utf-8")
         for name, maker in makers.items():
