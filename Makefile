@@ -189,11 +189,12 @@ doctor: setup ## print what a bug report needs
 	@recsweep doctor $(call options,doctor)
 
 lint: setup ## style, types and the pipeline's form
-	@ruff check .
-	@ruff format --check .
-	@mypy
-	@snakefmt --check Snakefile
-	@snakemake --lint
+	@mypy & types=$$!; rest=0; \
+		{ ruff check . && ruff format --check . && snakefmt --check Snakefile && snakemake --lint; } || rest=1; \
+		wait $$types; exit $$rest
+
+# Some 150 processes are started: where nothing keeps bytecode, each of them would compile recsweep again.
+test test-long attack: export PYTHONDONTWRITEBYTECODE :=
 
 test: lint ## lint, then all tests that take seconds, on all cores
 	@python -m pytest --numprocesses logical --dist loadfile

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from helpers.postgres import Postgres, running_postgres
+from helpers.spreading import LongestFirst, longest_first
 from recsweep.common import masking
 from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.study import Store
@@ -34,6 +35,18 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 CONFIG = Path(__file__).parent.parent / "config"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`: by file, but for what is long and can be divided."""
+    return LongestFirst(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In one of several processes the long tests come first, so that none is left to the end alone."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        longest_first(items)
 
 
 @pytest.fixture(autouse=True)

@@ -34,6 +34,12 @@ class Folder:
     def outputs(self) -> Path:
         return self.path / "outputs"
 
+    def sharing(self, cache: Path) -> Folder:
+        """The same folder with a cache of splits that others share."""
+        self.outputs.mkdir()
+        (self.outputs / "cache").symlink_to(cache, target_is_directory=True)
+        return self
+
     def edit(self, name: str, **changes: object) -> None:
         """Set keys of a config file; dots go deeper (`search.algo`)."""
         path = self.path / "config" / name

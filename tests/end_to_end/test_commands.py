@@ -16,9 +16,9 @@ RESULTS = "results/smoke/ml-100k-small/FPMC"
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+def tuned(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Folder:
     """A folder in which one study of two trials was tuned. Tests copy it or only read."""
-    folder = Folder(tmp_path_factory.mktemp("tuned"))
+    folder = Folder(tmp_path_factory.mktemp("tuned")).sharing(cache)
     done = folder.run("tune", *tune_options(2))
     assert done.returncode == 0, done.stderr
     return folder
@@ -28,7 +28,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 def own(tuned: Folder, tmp_path: Path) -> Folder:
     """A copy of that folder to change."""
     shutil.rmtree(tmp_path)
-    shutil.copytree(tuned.path, tmp_path)
+    shutil.copytree(tuned.path, tmp_path, symlinks=True)
     copy = Folder.__new__(Folder)
     copy.path = tmp_path
     return copy
@@ -131,8 +131,7 @@ def test_a_winner_without_weights_is_trained_again_to_the_same_test_metrics(own:
     assert yaml.safe_load(best.read_text()) == before
 
 
-def test_an_exhaustive_search_visits_every_point_of_the_grid_once(tmp_path: Path) -> None:
-    folder = Folder(tmp_path)
+def test_an_exhaustive_search_visits_every_point_of_the_grid_once(folder: Folder) -> None:
     folder.edit(
         "models/FPMC.yaml",
         space__learning_rate={"type": "choice", "values": [0.001, 0.01]},
@@ -206,8 +205,11 @@ def test_a_general_model_on_a_random_split_of_a_folder_of_ones_own(tmp_path: Pat
     (tmp_path / "config/models/BPR.yaml").write_text(
         "defaults: {embedding_size: 8}\nspace:\n  embedding_size: {type: choice, values: [8, 16]}\n"
     )
-    done = folder.run("tune", "--datasets", "shop", *tune_options(2, epochs=2, models="BPR"))
+    options = ("--models", "BPR", "--max-evals", "2", "--epochs", "2")
+    done = folder.run("tune", "--datasets", "shop", *options)
     assert done.returncode == 0, done.stderr
+    assert "rest" not in done.stderr, "nobody asks for a rest where there is no GPU"
+    assert "cooldown" not in done.stderr
     results = folder.outputs / "results/smoke/shop/BPR"
     best = yaml.safe_load((results / "best_result.yaml").read_text())
     again = folder.run("train", "--config", str(results / "best_config.yaml"))
@@ -216,8 +218,7 @@ def test_a_general_model_on_a_random_split_of_a_folder_of_ones_own(tmp_path: Pat
     assert f"test ndcg@10 {best['test']['ndcg@10']:.4f}" in again.stdout
 
 
-def test_cooldown_rests_between_trials_and_not_after_the_last(tmp_path: Path) -> None:
-    folder = Folder(tmp_path)
+def test_cooldown_rests_between_trials_and_not_after_the_last(folder: Folder) -> None:
     options = ("--models", "FPMC", "--max-evals", "2", "--epochs", "1")
     done = folder.run("tune", *options, "--cooldown", "2")
     assert done.returncode == 0, done.stderr
@@ -225,10 +226,7 @@ def test_cooldown_rests_between_trials_and_not_after_the_last(tmp_path: Path) ->
     assert first.finished is not None
     assert second.started is not None
     assert 2 <= (second.started - first.finished).total_seconds() < 4
-    default = Folder(tmp_path / "default").run("tune", *options)
     assert "rest" in done.stderr
-    assert "cooldown" not in default.stderr, "nobody asks for a rest where there is no GPU"
-    assert "rest" not in default.stderr
 
 
 def _study(folder: Folder):

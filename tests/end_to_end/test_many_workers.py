@@ -171,11 +171,6 @@ def test_a_store_that_stays_away_pauses_a_worker_in_the_end():
 # -- the real commands ---------------------------------------------------------------------------
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path)
-
-
 STUDY = "smoke/ml-100k-small/FPMC/full"
 
 

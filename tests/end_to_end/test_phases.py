@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from recsweep.study import Store
-from running import Folder, make, tune_options
+from running import LIMIT_SECONDS, ROOT, Folder, make, tune_options
 
 RESULTS = "results/smoke/ml-100k-small"
 
@@ -19,23 +21,12 @@ def read(path: Path) -> dict:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path)
+PHASES = ("coarse", "architecture", "training")
 
 
-def test_phases_run_from_one_command_and_the_last_is_never_worse_than_the_first(tmp_path: Path) -> None:
-    settings = (
-        "TUNABLE_MODELS=GRU4Rec",
-        "PHASES=coarse architecture training",
-        "MAX_EVALS=3",
-        "EPOCHS=1",
-        "COOLDOWN=0",
-        f"OUTPUTS={tmp_path}",
-    )
-    done = make("tune-smoke", *settings)
-    assert done.returncode == 0, done.stderr
-    model = tmp_path / RESULTS / "GRU4Rec"
+def assert_a_chain(outputs: Path) -> None:
+    """The phases of GRU4Rec, with three trials: each starts from the one before, and has its part of them."""
+    model = outputs / RESULTS / "GRU4Rec"
     coarse, architecture, training = (
         read(model / part / "best_result.yaml") for part in ("coarse", "architecture", ".")
     )
@@ -49,8 +40,48 @@ def test_phases_run_from_one_command_and_the_last_is_never_worse_than_the_first(
     for name in architecture["search"]["searched"]:
         assert training["parameters"][name] == architecture["parameters"][name]
     assert [part["test"] is None for part in (coarse, architecture, training)] == [True, True, False]
-    assert "Every model had the same budget: 3 trials." in (tmp_path / "results/smoke/summary.md").read_text()
+    assert "Every model had the same budget: 3 trials." in (outputs / "results/smoke/summary.md").read_text()
 
+
+def test_phases_run_from_one_command_and_the_last_is_never_worse(folder: Folder) -> None:
+    options = (*tune_options(3, models="GRU4Rec"), "--phases", " ".join(PHASES))
+    done = folder.run("tune", *options)
+    assert done.returncode == 0, done.stderr
+    assert_a_chain(folder.outputs)
+
+
+def test_each_phase_is_a_job_of_snakemake_that_waits_for_the_one_before(tmp_path: Path) -> None:
+    settings = ("sweep_file=config/smoke.yaml", "max_evals=3", "models=GRU4Rec", f"outputs={tmp_path}")
+    phases = f"phases={' '.join(PHASES)}"
+    done = subprocess.run(
+        [ROOT / ".venv/bin/snakemake", "-n", "--nolock", "--quiet", "host", "--config", *settings, phases],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    jobs = dict(re.findall(r"input: (.*)\n    output: (\S+/best_result\.yaml)", done.stdout))
+    waits_for = {Path(output).parent.name: given for given, output in jobs.items()}
+    assert waits_for.keys() == {"coarse", "architecture", "GRU4Rec"}
+    assert "best_params.json" not in waits_for["coarse"]
+    assert f"{RESULTS}/GRU4Rec/coarse/best_params.json" in waits_for["architecture"]
+    assert f"{RESULTS}/GRU4Rec/architecture/best_params.json" in waits_for["GRU4Rec"]
+
+
+@pytest.mark.long
+def test_phases_run_by_snakemake(tmp_path: Path) -> None:
+    settings = (
+        "TUNABLE_MODELS=GRU4Rec",
+        f"PHASES={' '.join(PHASES)}",
+        "MAX_EVALS=3",
+        "EPOCHS=1",
+        "COOLDOWN=0",
+        f"OUTPUTS={tmp_path}",
+    )
+    done = make("tune-smoke", *settings)
+    assert done.returncode == 0, done.stderr
+    assert_a_chain(tmp_path)
     again = make("tune-smoke", *settings)
     assert again.returncode == 0, again.stderr
     assert "Nothing to be done" in again.stderr

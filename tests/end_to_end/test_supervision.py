@@ -18,11 +18,10 @@ STUDY = "smoke/ml-100k-small/FPMC/full"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    made = Folder(tmp_path)
+def folder(folder: Folder) -> Folder:
     # A trial of RecBole's own code lasts long enough to be interrupted.
-    made.edit("smoke.yaml", training__fast=False)
-    return made
+    folder.edit("smoke.yaml", training__fast=False)
+    return folder
 
 
 def test_a_worker_that_dies_is_replaced_and_its_trial_runs_again(folder: Folder) -> None:
