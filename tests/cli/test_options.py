@@ -120,7 +120,6 @@ def test_a_variable_that_nothing_reads_is_said_with_the_one_that_may_be_meant(ru
         ("plots", "--cooldown"),
         ("prepare", "--device"),
         ("open", "--workers"),
-        ("evaluate", "--cooldown"),
     ],
 )
 def test_an_option_without_effect_is_refused_with_a_hint(run, command, option):

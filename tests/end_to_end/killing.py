@@ -28,6 +28,7 @@ import yaml
 
 from recsweep.common.paths import Outputs
 from recsweep.study import Store, Trial
+from running import taken
 
 VOLATILE = frozenset({"seconds", "attempt"})
 """Columns that tell how a sweep went and not what it found."""
@@ -69,7 +70,7 @@ class Sweep:
         if self.storage is not None:
             options["storage"] = self.storage
         pairs = [text for key, value in options.items() for text in (f"--{key}", str(value))]
-        return [sys.executable, "-m", "recsweep", name, *pairs]
+        return [sys.executable, "-m", "recsweep", name, *taken(name, tuple(pairs))]
 
     def comparable(self, folder: Path) -> list[Path]:
         """Files that say what the sweep found, and nothing about when or how fast."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import yaml
 
+from recsweep.cli import cli
 from recsweep.study import Store, Trial
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +93,13 @@ class Folder:
 
 def tune_options(trials: int, epochs: int = 1, models: str = "FPMC") -> tuple[str, ...]:
     return ("--models", models, "--max-evals", str(trials), "--epochs", str(epochs), "--cooldown", "0")
+
+
+def taken(command: str, options: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of options with a value each that a command takes."""
+    flags = {flag for option in cli.commands[command].params for flag in option.opts}
+    pairs = zip(options[::2], options[1::2], strict=True)
+    return tuple(word for pair in pairs if pair[0] in flags for word in pair)
 
 
 def read_until(process: subprocess.Popen[str], wanted: str) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from running import Folder, tune_options
+from running import Folder, taken, tune_options
 
 STUDY = "smoke/ml-100k-small/FPMC/full"
 RESULTS = "results/smoke/ml-100k-small/FPMC"
@@ -81,7 +81,7 @@ def test_result_files_are_rebuilt_from_the_store_byte_by_byte(own: Folder) -> No
     files = [p for p in (own.outputs / "results").rglob("*") if p.is_file()]
     before = {path: path.read_bytes() for path in files}
     shutil.rmtree(own.outputs / "results")
-    done = own.run("summarize", *tune_options(2))
+    done = own.run("summarize", *taken("summarize", tune_options(2)))
     assert done.returncode == 0, done.stderr
     assert {path: path.read_bytes() for path in files} == before
 

@@ -21,7 +21,7 @@ import pytest
 
 from helpers.postgres import Guarded, Postgres
 from helpers.workspace import make_workspace
-from running import LIMIT_SECONDS, ROOT, Folder, read_until, tune_options
+from running import LIMIT_SECONDS, ROOT, Folder, read_until, taken, tune_options
 
 COMMANDS = ("snakemake", "recsweep tune", "recsweep prepare", "recsweep dashboard")
 PASSWORD = "mArk3d-51c0@pw/1"
@@ -181,12 +181,12 @@ def test_a_whole_sweep_and_all_that_looks_at_it_tell_nothing(tmp_path: Path, pos
     said = []
     with watching(tmp_path) as watch:
         for command in ("open", "worker", "tune", "summarize", "evaluate", "plots", "doctor"):
-            done = run(folder.command(command, *options), tmp_path, guarded)
+            done = run(folder.command(command, *taken(command, options)), tmp_path, guarded)
             assert done.returncode == 0 or command == "doctor", done.stderr
             said.append(done.stdout + done.stderr)
         said.append(run(folder.command("tune", "--dry-run", *options), tmp_path, guarded).stdout)
         dashboard = subprocess.Popen(
-            folder.command("dashboard", *options, "--port", "0"),
+            folder.command("dashboard", *taken("dashboard", options), "--port", "0"),
             cwd=tmp_path,
             env=environment(guarded),
             stdout=subprocess.PIPE,

@@ -51,10 +51,3 @@ def test_every_key_of_a_file_says_what_it_is_for(model, key):
 def test_type_range_choices_and_default_are_those_of_the_model(key, values, default):
     found = facts(SweepConfig, tuple(key.split(".")))
     assert (found.values, found.default_text) == (values, default)
-
-
-def test_what_is_part_of_a_definition_is_marked():
-    """As `StudyPlan.definition` has it; `docs/explanation/seeds.md` says why."""
-    marked = {name for name, setting in SETTINGS.items() if setting.definition}
-    assert marked >= {"engine", "algo", "pruner", "epochs", "patience", "batch_size", "seed"}
-    assert not marked & {"max_evals", "device", "workers", "cooldown", "outputs", "storage"}

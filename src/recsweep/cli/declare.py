@@ -1,7 +1,7 @@
 """How a command is declared: its place in `--help`, an example, and which settings it takes.
 
-    @command(LOOK, "recsweep plots --dataset ml-100k", *PLACES, "dataset", "model")
-    def plots(**options: Any) -> None:
+    @command(LOOK, "recsweep show s/ml-100k/FPMC", *STORE, "json", arguments=[argument("study")])
+    def show(study: str, json: bool, **options: Any) -> None:
         ...
 
 The docstring is its help. The settings stand in `sweeps/options.py`. A command takes only what it heeds;
@@ -19,7 +19,7 @@ from click.shell_completion import CompletionItem
 from recsweep.cli import complete
 from recsweep.common.errors import InputError
 from recsweep.sweeps.options import SETTINGS
-from recsweep.sweeps.setting import HEADINGS, Setting
+from recsweep.sweeps.setting import HEADINGS, THIS, Setting
 
 RUN, LOOK, DATA, HELP = "Run studies", "Look at what was found", "Data and single models", "Set up and help"
 GROUPS = (RUN, LOOK, DATA, HELP)
@@ -89,6 +89,21 @@ def _made(setting: Setting) -> Option:
         help=setting.help,
         metavar=None if setting.switch else shown,
         **kind,
+    )
+
+
+def argument(name: str, completes: str = "studies", **settings: Any) -> click.Argument:
+    """What a command takes without a name: a study, or several.
+
+    Args:
+        completes: what the shell offers for it; see `Setting.completes`.
+        settings: of click's.
+    """
+    offered = Setting(name, "", THIS, completes=completes)
+    return click.Argument(
+        [name],
+        shell_complete=lambda context, _, typed: complete.values(offered, context.params, typed),
+        **settings,
     )
 
 

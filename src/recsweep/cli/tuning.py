@@ -216,15 +216,7 @@ def summarize(**options: Any) -> None:
         click.echo(f"{missing} of {counted(len(plans), 'study')} {are} not in the store yet", err=True)
 
 
-@command(
-    RUN,
-    "recsweep evaluate --dataset ml-100k --model GRU4Rec",
-    *WHICH,
-    *OF_A_STUDY,
-    *DEFINING,
-    "device",
-    *STORE,
-)
+@command(RUN, "recsweep evaluate --dataset ml-100k --model GRU4Rec", *_ALL)
 def evaluate(**options: Any) -> None:
     """Evaluate the winners of complete studies on the test split, once."""
     studies = studies_of(options)

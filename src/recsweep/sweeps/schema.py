@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from recsweep.sweeps.config import DatasetConfig, ModelConfig, SweepConfig, VariantsConfig
+from recsweep.sweeps.engine_table import ENGINES
 from recsweep.sweeps.fields import FROM_FILE_NAME, descriptions
 
 KINDS: dict[str, tuple[type[BaseModel], ...]] = {
@@ -19,7 +20,11 @@ KINDS: dict[str, tuple[type[BaseModel], ...]] = {
 }
 """Kinds of files; one is of any of its models."""
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_WORDS_TOO = {("SearchConfig", "algo"): ["tpe"]}
+_WORDS_TOO = {
+    ("SearchConfig", "algo"): sorted(
+        {other for row in ENGINES.values() for algo in row.algos for other in algo.also}
+    )
+}
 """Other words for a value, which the loader takes."""
 
 
