@@ -172,7 +172,7 @@ def read(arguments: argparse.Namespace, options: dict[str, object]) -> Done:
         sum(max(trial.curve, default=0) for trial in trials),
         winner.score,
         sum(trial.state == "pruned" for trial in trials),
-        sum(float(trial.result.get("seconds", 0.0)) for trial in trials),
+        sum(float(trial.result.seconds or 0.0) for trial in trials),
     )
 
 

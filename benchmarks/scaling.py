@@ -43,7 +43,7 @@ from helpers.light_worker import (  # noqa: E402
 from helpers.postgres import Postgres, running_postgres  # noqa: E402
 from recsweep.common.owner import this_process  # noqa: E402
 from recsweep.common.provenance import hardware, versions  # noqa: E402
-from recsweep.study import Study  # noqa: E402
+from recsweep.study import Result, Study  # noqa: E402
 from results import command, write_section  # noqa: E402
 
 EFFICIENCY, GROWTH = 0.9, 2.0
@@ -156,7 +156,7 @@ def _one_trial(study: Study, job: Job, *, read: bool = True) -> None:
     assert claim is not None
     study.start(claim, DEFAULTS, SPACE, claim.slot, ENVIRONMENT)
     study.report(claim, 1, 0.1)
-    study.finish(claim, 0.1, {"metrics": {"ndcg@10": 0.1}, "best_epoch": 1, "epochs": 1, "seconds": 0.2})
+    study.finish(claim, 0.1, Result({"ndcg@10": 0.1}, 1, 1, 0.2))
     if read:
         study.results()
 

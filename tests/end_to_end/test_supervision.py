@@ -12,6 +12,7 @@ import psutil
 import pytest
 import yaml
 
+from recsweep.study import Failure, Reason
 from running import Folder, kill_group, read_until, tune_options, wait_for, worker_pids
 
 STUDY = "smoke/ml-100k-small/FPMC/full"
@@ -49,7 +50,7 @@ def test_a_trial_whose_worker_dies_each_time_counts_as_crashed_and_the_study_goe
     said = process.communicate(timeout=240)[0]
     assert process.returncode == 0, said
     by_slot = {t.slot: t for t in folder.trials(STUDY)}
-    assert by_slot[0].failure == {"kind": "crash", "message": "the worker died: killed by SIGSEGV"}
+    assert by_slot[0].failure == Failure(Reason.CRASH, "the worker died: killed by SIGSEGV")
     assert by_slot[1].state == "complete"
     rows = (folder.outputs / "results/smoke/ml-100k-small/FPMC/trials.csv").read_text().splitlines()
     assert "crash: the worker died: killed by SIGSEGV" in rows[1]
@@ -91,10 +92,7 @@ def test_a_trial_that_hangs_is_ended_and_recorded_and_the_study_goes_on(folder: 
     done = folder.run("tune", *tune_options(1, epochs=100000))
     assert done.returncode == 3, done.stderr
     trial = folder.trials(STUDY)[0]
-    assert trial.failure == {
-        "kind": "timeout",
-        "message": "took longer than trial_timeout_minutes=0.05",
-    }
+    assert trial.failure == Failure(Reason.TIMEOUT, "took longer than trial_timeout_minutes=0.05")
 
 
 def test_trials_that_fail_alike_pause_the_study_and_burn_no_budget(folder: Folder) -> None:
@@ -127,7 +125,7 @@ def test_a_trial_that_diverges_is_a_result_and_the_study_goes_on(folder: Folder)
     done = folder.run("tune", *tune_options(4))
     assert done.returncode == 0, done.stderr
     trials = {t.slot: t for t in folder.trials(STUDY)}
-    assert trials[0].failure["kind"] == "diverged"
+    assert trials[0].failure.kind == "diverged"
     assert sum(t.state == "complete" for t in trials.values()) >= 1
     best = yaml.safe_load((folder.outputs / "results/smoke/ml-100k-small/FPMC/best_result.yaml").read_text())
     assert best["budget"] == {

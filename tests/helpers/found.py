@@ -12,7 +12,7 @@ from helpers.workspace import Workspace, make_workspace
 from recsweep.common.owner import this_process
 from recsweep.planning.plan import StudyPlan
 from recsweep.report.results import StudyResult
-from recsweep.study import Reason, State, Store, Trial, best
+from recsweep.study import Failure, Holder, Reason, Result, State, Store, Trial, best
 
 NASTY = "<img src=x onerror=alert(1)> & $x_1$"
 BEGIN = datetime(2026, 3, 1, 12, 0, 0)
@@ -62,13 +62,13 @@ def trial(slot: int, score: float | None = None, state: str = "complete", **chan
         "score": score,
         "values": values,
         "curve": {} if score is None else {1: score / 2, 2: score},
-        "result": {"metrics": {"ndcg@10": score}, "seconds": 2.0, "epochs": 2, "best_epoch": 2},
-        "owner": dataclasses.replace(me, place="host-a/boot/pid", worker=100 + slot % 2).to_dict(),
+        "result": Result({"ndcg@10": score}, best_epoch=2, epochs=2, seconds=2.0),
+        "owner": Holder(dataclasses.replace(me, place="host-a/boot/pid", worker=100 + slot % 2)),
         "started": BEGIN + timedelta(seconds=60 * slot),
         "finished": BEGIN + timedelta(seconds=60 * slot + 45),
     }
     if state != "complete":
-        known["failure"] = {"kind": "pruned" if state == "pruned" else Reason.DIVERGED, "message": NASTY}
+        known["failure"] = Failure(Reason.PRUNED if state == "pruned" else Reason.DIVERGED, NASTY)
     return Trial(slot, slot, slot, State(state), **{**known, **changes})
 
 
@@ -99,9 +99,9 @@ def fill_store(plan: StudyPlan, trials: Sequence[Trial], test: dict[str, float] 
         if known.state == "complete":
             study.finish(claim, list(known.values), known.result)
         elif known.state == "pruned":
-            study.prune(claim, list(known.values), known.result, known.failure["message"])
+            study.prune(claim, list(known.values), known.result, known.failure.message)
         else:
-            study.fail(claim, known.failure["kind"], known.failure["message"])
+            study.fail(claim, known.failure.kind, known.failure.message)
     if test:
         winner = best(study.results(), maximize=plan.maximize)
         assert winner is not None

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from recsweep.common.owner import this_process
 from recsweep.search.engines import make_engine
 from recsweep.search.engines.base import Observation, Search
-from recsweep.study import Claim, Store, Study
+from recsweep.study import Claim, Result, Store, Study
 from recsweep.sweeps.space import Parameter, Params
 
 DEFINITION = {"objective": "a pause"}
@@ -98,7 +98,7 @@ class LightSession:
             time.sleep(self._job.seconds / self._job.reports)
             if not self._study.report(claim, epoch, score):
                 return Observation(slot, params, None)
-        result = {"metrics": {"ndcg@10": score}, "best_epoch": 1, "epochs": 1, "seconds": self._job.seconds}
+        result = Result({"ndcg@10": score}, 1, 1, self._job.seconds)
         self._study.finish(claim, score, result)
         self.trials += 1
         return Observation(slot, params, score)
@@ -152,6 +152,6 @@ def problems(job: Job) -> list[str]:
         found.append(f"{len(counted)} trials count for {job.budget} slots")
     if open_ := [trial for trial in trials if trial.state in ("waiting", "running")]:
         found.append(f"{len(open_)} trials wait or run")
-    if doubled := [trial for trial in trials if trial.failure.get("kind") == "duplicate"]:
+    if doubled := [trial for trial in trials if trial.failure and trial.failure.kind == "duplicate"]:
         found.append(f"{len(doubled)} slots were doubled")
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from helpers.workspace import Workspace, make_workspace
 from recsweep.common.owner import this_process
 from recsweep.planning.plan import StudyPlan
-from recsweep.study import Reason, Store, Study, Trial
+from recsweep.study import Reason, Result, Store, Study, Trial
 from recsweep.sweeps.space import Params
 
 MODEL = """\
@@ -53,5 +53,5 @@ def fill(
             continue
         study.report(claim, 1, score)
         metrics = {"ndcg@10": score}
-        study.finish(claim, score, {"metrics": metrics, "best_epoch": 1, "epochs": 2, "seconds": 1.5})
+        study.finish(claim, score, Result(metrics, 1, 2, 1.5))
     return study.results()

@@ -27,6 +27,7 @@ from recsweep.report.plots import draw_sweep, write_study_plots
 from recsweep.report.score_charts import history, learning_curves, pareto, timeline
 from recsweep.report.study_charts import KINDS, charts
 from recsweep.report.trial_marks import MOST_LINES
+from recsweep.study import Failure, Inherited, Reason
 from recsweep.sweeps.config import ModelConfig
 
 ALL = {"history", "importance", "parallel", "slices", "curves", "timeline"}
@@ -172,7 +173,7 @@ def test_three_objectives_have_a_panel_for_each_pair_with_the_first(tmp_path):
 
 
 def test_the_timeline_has_a_row_for_each_worker_and_nothing_that_was_taken_over(plan):
-    taken = {"inherited": {"phase": "coarse", "slot": 4}, "owner": {}}
+    taken = {"inherited": Inherited("coarse", 4), "owner": None}
     trials = [trial(0, 0.1, **taken), *[trial(i, 0.1) for i in range(1, 6)], trial(6, None, "failed")]
     chart = timeline(result_of(plan, trials))
     panel = chart.panels[0]
@@ -208,7 +209,7 @@ STUDIES = {
     "nothing": [],
     "one": [trial(0, 0.1)],
     "two": [trial(0, 0.1), trial(1, 0.2)],
-    "all failed": [trial(0, None, "failed", started=None, finished=None, params={}, owner={})],
+    "all failed": [trial(0, None, "failed", started=None, finished=None, params={}, owner=None)],
     "all pruned": [trial(i, 0.1 * i, "pruned") for i in range(3)],
     "pruned before a score": [trial(0, None, "pruned"), trial(1, 0.2)],
     "equal scores": [trial(i, 0.1) for i in range(5)],
@@ -322,7 +323,7 @@ def test_a_name_or_a_message_cannot_put_anything_into_a_page(result, quick):
 
 def test_a_closing_script_tag_in_a_value_stays_a_value(plan, quick):
     end = "</script><script>alert(1)</script>"
-    trials = [trial(0, None, "failed", failure={"kind": "error", "message": end}), trial(1, 0.1)]
+    trials = [trial(0, None, "failed", failure=Failure(Reason.ERROR, end)), trial(1, 0.1)]
     for name, text in drawn(result_of(plan, trials)).items():
         assert "alert(1)</script>" not in text, name
         assert text.count("<script") == text.count("</script>")

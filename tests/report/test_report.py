@@ -22,7 +22,7 @@ from recsweep.report.summary_notes import footnotes
 from recsweep.report.tables import parameters_text, ranked, summary_csv, summed
 from recsweep.report.text import reason
 from recsweep.search.starts import begin, open_study
-from recsweep.study import Reason, Store
+from recsweep.study import Failure, Reason, Result, Store
 
 ME = {
     "device": "cpu",
@@ -55,7 +55,7 @@ def filled(make_plan, tmp_path):
                 continue
             study.report(claim, 1, score)
             metrics = {"ndcg@10": score, "recall@10": score * 2}
-            study.finish(claim, score, {"metrics": metrics, "best_epoch": 1, "epochs": 2, "seconds": 1.5})
+            study.finish(claim, score, Result(metrics, 1, 2, 1.5))
         result = read_result(plan, study)
         if test is not None:
             study.set_attribute("test", {"trial_id": result.winner.id, "metrics": test})
@@ -166,7 +166,7 @@ def test_a_pruned_trial_keeps_its_best_score_and_its_reason(tmp_path):
     ],
 )
 def test_a_reason_does_not_say_its_kind_twice(kind, message, text):
-    failed = dataclasses.replace(some_trials()[0], failure={"kind": kind, "message": message})
+    failed = dataclasses.replace(some_trials()[0], failure=Failure(Reason(kind), message))
     assert reason(failed) == text
 
 

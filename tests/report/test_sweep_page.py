@@ -33,7 +33,9 @@ def plans(tmp_path):
 
 def slow_trials(count=12, seconds=100.0):
     trials = [trial(slot, 0.1 + slot / 1000) for slot in range(count)]
-    return [dataclasses.replace(one, result={**one.result, "seconds": seconds}) for one in trials]
+    return [
+        dataclasses.replace(one, result=dataclasses.replace(one.result, seconds=seconds)) for one in trials
+    ]
 
 
 @pytest.fixture

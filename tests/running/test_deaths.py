@@ -19,7 +19,7 @@ from recsweep.running.events import Evaluated
 from recsweep.running.pool import Child, Pool
 from recsweep.running.progress import Display
 from recsweep.running.supervisor import Supervisor
-from recsweep.study import Reason, Store
+from recsweep.study import Failure, Reason, Result, Store
 
 
 class Process:
@@ -74,7 +74,7 @@ def study_with(plan, store, seconds):
     for each in seconds:
         claim = study.claim(plan.budget, this_process())
         study.start(claim, plan.defaults, plan.space, 1, {})
-        study.finish(claim, 0.5, {"metrics": {}, "seconds": each})
+        study.finish(claim, 0.5, Result(seconds=each))
     return study
 
 
@@ -109,11 +109,9 @@ def test_a_trial_that_hangs_is_ended_and_is_a_result(tmp_path, store, judge):
     judge.end_hung(child, plan, study, told.append)
     assert child.process.exitcode == -signal.SIGKILL
     trial = study.results()[-1]
-    assert trial.failure["kind"] == Reason.TIMEOUT
-    assert trial.failure["message"].startswith(
-        "showed no epoch for 2 h 00 min, and the longest trial took 30 s"
-    )
-    assert trial.result["seconds"] == pytest.approx(2 * LEAST_SECONDS, abs=60)
+    assert trial.failure.kind == Reason.TIMEOUT
+    assert trial.failure.message.startswith("showed no epoch for 2 h 00 min, and the longest trial took 30 s")
+    assert trial.result.seconds == pytest.approx(2 * LEAST_SECONDS, abs=60)
     assert [done.slot for done in told] == [1]
 
 
@@ -134,8 +132,8 @@ def test_a_worker_that_crashed_says_how_long_its_trial_ran(tmp_path, store, judg
     study = study_with(plan, store, [])
     judge.blame(working(plan, study, 90.0, exitcode=-signal.SIGSEGV), plan, study, lambda done: None)
     (trial,) = study.results()
-    assert trial.failure == {"kind": Reason.CRASH, "message": "the worker died: killed by SIGSEGV"}
-    assert trial.result["seconds"] == pytest.approx(90, abs=10)
+    assert trial.failure == Failure(Reason.CRASH, "the worker died: killed by SIGSEGV")
+    assert trial.result.seconds == pytest.approx(90, abs=10)
 
 
 # -- the test of a winner -------------------------------------------------------------------------

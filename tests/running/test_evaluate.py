@@ -9,7 +9,7 @@ from recsweep.common.errors import RecsweepError
 from recsweep.common.owner import this_process
 from recsweep.datasets.prepare import prepare
 from recsweep.running.evaluate import evaluate_winner, winner
-from recsweep.study import Reason, Store
+from recsweep.study import Reason, Result, Store
 from recsweep.training import training
 
 CPU = torch.device("cpu")
@@ -37,7 +37,7 @@ def fill(plan, study, scores):
         if score is None:
             study.fail(claim, Reason.DIVERGED, "NaN")
         else:
-            study.finish(claim, score, {})
+            study.finish(claim, score, Result())
 
 
 def evaluate(plan, study):

@@ -307,8 +307,8 @@ def test_out_of_memory_while_sharing_is_tried_again_alone_and_no_result(sweep):
     *_, last = machine.ran
     assert last == (2, Seat("cuda:0"), 1), "after the others, with the GPU to itself"
     (failed,) = [trial for trial in trials if trial.state == "failed"]
-    assert (failed.slot, failed.counted, failed.failure["kind"]) == (2, False, Reason.INTERRUPTED)
-    assert "CUDA out of memory" in failed.failure["message"]
+    assert (failed.slot, failed.counted, failed.failure.kind) == (2, False, Reason.INTERRUPTED)
+    assert "CUDA out of memory" in failed.failure.message
     (again,) = [trial for trial in trials if trial.slot == 2 and trial.state == "complete"]
     assert (again.attempt, again.crashes, again.alone) == (1, 0, True)
     assert again.seed == failed.seed
@@ -320,7 +320,7 @@ def test_out_of_memory_alone_is_a_result(sweep):
     machine, trials, _ = sweep(fails=lambda slot, seat: slot == 2)
     assert [seat.shared for slot, seat, _ in machine.ran if slot == 2] == [True, False]
     failed = [trial for trial in trials if trial.slot == 2]
-    assert [(t.attempt, t.counted, t.failure["kind"]) for t in failed] == [
+    assert [(t.attempt, t.counted, t.failure.kind) for t in failed] == [
         (0, False, Reason.INTERRUPTED),
         (1, True, Reason.OUT_OF_MEMORY),
     ]
@@ -328,7 +328,9 @@ def test_out_of_memory_alone_is_a_result(sweep):
 
 def test_a_first_trial_that_runs_out_of_memory_had_the_gpu_to_itself(sweep):
     machine, trials, _ = sweep(budget=3, fails=lambda slot, seat: slot == 0)
-    assert [trial.failure.get("kind") for trial in trials if trial.slot == 0] == [Reason.OUT_OF_MEMORY]
+    assert [trial.failure and trial.failure.kind for trial in trials if trial.slot == 0] == [
+        Reason.OUT_OF_MEMORY
+    ]
     assert [seat.measure for slot, seat, _ in machine.ran if slot == 1] == [True], "the next one is measured"
 
 

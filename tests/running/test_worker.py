@@ -16,7 +16,7 @@ from recsweep.running import child
 from recsweep.running.events import Claimed, EpochDone, Evaluated, Idle, Note, PutBack, Ready, TrialDone
 from recsweep.running.session import classify
 from recsweep.running.worker import Worker
-from recsweep.study import Claim, Reason, Store
+from recsweep.study import Claim, Failure, Reason, Store
 from recsweep.training import training
 
 
@@ -114,8 +114,8 @@ def test_a_worker_fills_every_slot_and_tells_of_each_step(run):
     assert first.params == plan.defaults
     assert second.params != plan.defaults
     assert [trial.seed for trial in (first, second)] == [plan.trial_seed(0), plan.trial_seed(1)]
-    assert first.result["metrics"]["ndcg@10"] == first.score == first.curve[1]
-    assert not any("test" in name for name in first.result["metrics"])
+    assert first.result.metrics["ndcg@10"] == first.score == first.curve[1]
+    assert not any("test" in name for name in first.result.metrics)
     assert first.environment["versions"]["recbole"] == "1.2.1"
     assert study.attributes["data"]["users"] > 1, "for those who look at it without the data"
     assert study.attributes["data"]["items"] > 1
@@ -142,13 +142,13 @@ def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(run, monkeypatch):
     monkeypatch.setattr(training, "train", fail_once)
     events, plan, study, _ = run(budget=2)
     failed, fine = study.results()
-    assert failed.failure["kind"] == Reason.ERROR
-    assert "the shapes do not match" in failed.failure["message"]
+    assert failed.failure.kind == Reason.ERROR
+    assert "the shapes do not match" in failed.failure.message
     assert fine.score is not None
     ended = [event for event in events if isinstance(event, TrialDone)]
     assert [event.score for event in ended] == [None, fine.score]
     assert [event.params for event in ended] == [failed.params, fine.params]
-    assert ended[0].traceback == failed.failure["traceback"]
+    assert ended[0].traceback == failed.failure.traceback
     kept = Path(ended[0].traceback)
     assert kept.is_relative_to(plan.outputs.logs)
     assert f"study: {plan.name}\ntrial: 0\nparameters: {{" in kept.read_text()
@@ -163,7 +163,7 @@ def test_a_diverging_trial_is_recorded_with_its_reason(run, monkeypatch):
     )
     _, _, study, _ = run(budget=1)
     (trial,) = study.results()
-    assert trial.failure == {"kind": Reason.DIVERGED, "message": "the training loss is NaN in epoch 1"}
+    assert trial.failure == Failure(Reason.DIVERGED, "the training loss is NaN in epoch 1")
 
 
 def test_a_full_disk_ends_the_worker_and_keeps_the_trial(run, monkeypatch):
@@ -208,7 +208,7 @@ def test_a_trial_that_is_closed_while_it_trains_ends_at_its_next_epoch(run):
         if isinstance(event, EpochDone) and event.epoch == 1:
             for trial in study.trials():
                 if trial.state == "running" and trial.attempt == 0:
-                    study._close(trial.id, "interrupted", "taken for dead")
+                    study._close(trial.id, Reason.INTERRUPTED, "taken for dead")
 
     events, _, study, _ = run(budget=1, epochs=4, on_event=give_up)
     assert [event.epoch for event in events if isinstance(event, EpochDone)] == [1]

@@ -12,7 +12,7 @@ from helpers.phased import fill, workspace
 from recsweep.common.owner import this_process
 from recsweep.search.limits import closed
 from recsweep.search.starts import begin, open_study
-from recsweep.study import Reason, Store
+from recsweep.study import Reason, Result, Store
 
 A_MOMENT = 0.02 / 60
 """Minutes; shorter than the trials that `run_for` makes."""
@@ -41,7 +41,7 @@ def run_for(plan, store, seconds=0.05, finish=True):
     study.start(claim, plan.defaults, plan.space, 1, {})
     time.sleep(seconds)
     if finish:
-        study.finish(claim, 0.5, {"metrics": {}})
+        study.finish(claim, 0.5, Result())
     return study, claim
 
 
@@ -107,7 +107,7 @@ def test_the_time_of_a_trial_that_still_runs_counts_and_that_of_one_put_back_doe
     study, claim = run_for(plan, store, finish=False)
     assert limit_of(plan, store) == "search.timeout_minutes"
     study.put_back(claim, "the process that ran the trial is gone")
-    assert [t.failure["kind"] for t in study.trials() if t.state == "failed"] == [Reason.INTERRUPTED]
+    assert [t.failure.kind for t in study.trials() if t.state == "failed"] == [Reason.INTERRUPTED]
     assert limit_of(plan, store) is None, "a kill costs no budget"
 
 
@@ -143,7 +143,7 @@ def test_trials_that_ran_side_by_side_count_once(tmp_path, store):
     claims = [study.claim(plan.budget, this_process()) for _ in range(10)]
     time.sleep(0.2)
     for claim in claims:
-        study.finish(claim, 0.5, {"metrics": {}})
+        study.finish(claim, 0.5, Result())
     assert limit_of(plan, store) is None, "ten times 0.2 s, but at once"
 
 

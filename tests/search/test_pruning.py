@@ -362,7 +362,7 @@ def test_a_pruned_trial_is_a_result_with_its_best_until_then(work):
     assert states == ["complete", "complete", "pruned", "complete"]
     trial = study.results()[2]
     assert (trial.score, trial.curve) == (0.10, {1: 0.05, 2: 0.10})
-    assert {name: trial.result[name] for name in ("metrics", "best_epoch", "epochs")} == {
+    assert {name: getattr(trial.result, name) for name in ("metrics", "best_epoch", "epochs")} == {
         "metrics": {},
         "best_epoch": 2,
         "epochs": 2,

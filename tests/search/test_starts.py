@@ -24,7 +24,7 @@ from recsweep.search.starts import (
     read_single,
     settled_starts,
 )
-from recsweep.study import Store
+from recsweep.study import Inherited, Store
 
 PHASES = "phases: [coarse, loss, full], max_evals: 9"
 GOOD = {"n_layers": 2, "hidden_size": 96}
@@ -77,9 +77,9 @@ def test_a_phase_starts_from_the_best_of_the_one_before_and_inherits_it(phases, 
     assert study.ensure_slots(begun.budget) == 3, "slot 0 is filled"
     (first,) = study.results()
     assert (first.slot, first.score, first.params) == (0, 0.3, {"loss_type": "CE"})
-    assert first.inherited == {"phase": "coarse", "slot": 1}
+    assert first.inherited == Inherited("coarse", 1)
     assert first.seed == coarse.trial_seed(1)
-    assert first.result["metrics"] == {"ndcg@10": 0.3}
+    assert first.result.metrics == {"ndcg@10": 0.3}
     assert first.curve == {1: 0.3}
 
 
@@ -104,7 +104,7 @@ def test_what_was_inherited_and_stays_the_best_is_inherited_again_from_where_it_
     fill(begun, store, [0.2, 0.2, 0.2], study=study)
     last, origin = begin(full, store)
     study = open_study(last, store, origin=origin)
-    assert study.results()[0].inherited == {"phase": "coarse", "slot": 1}
+    assert study.results()[0].inherited == Inherited("coarse", 1)
 
 
 def test_a_value_that_does_not_exist_at_the_start_is_there_where_it_comes_to_exist(phases, store):

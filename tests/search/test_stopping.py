@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsweep.common.owner import Owner
 from recsweep.search.stopping import Ended, Limits, ended_by, seconds_run
-from recsweep.study import Reason, State, Trial
+from recsweep.study import Failure, Holder, Inherited, Reason, Result, State, Trial
 
 START = datetime(2026, 3, 1, 12)
 
@@ -122,13 +123,15 @@ def test_a_trial_that_runs_has_run_until_now():
 
 
 def test_kills_and_pauses_cost_no_time():
-    put_back = replace(trial(1, finished=600), state=State.FAILED, failure={"kind": Reason.INTERRUPTED})
+    put_back = replace(
+        trial(1, finished=600), state=State.FAILED, failure=Failure(Reason.INTERRUPTED, "gone")
+    )
     assert seconds_run([trial(0), put_back, trial(2, started=700)], minute(999)) == 2 * 60
 
 
 def test_what_waits_or_was_inherited_has_not_run():
     waiting = Trial(9, 9, 9, State.WAITING)
-    inherited = trial(0, finished=60, inherited={"phase": "coarse", "slot": 3})
+    inherited = trial(0, finished=60, inherited=Inherited("coarse", 3))
     assert seconds_run([waiting, inherited], minute(99)) == 0.0
 
 
@@ -137,23 +140,24 @@ def test_a_clock_that_was_set_back_takes_nothing_away():
 
 
 def test_a_trial_ran_as_long_as_it_says_though_the_clock_was_set_meanwhile():
-    forward = trial(0, finished=1440, result={"seconds": 90.0})
-    back = trial(1, started=1441, finished=3, state="failed", result={"seconds": 30.0})
+    forward = trial(0, finished=1440, result=Result(seconds=90.0))
+    back = trial(1, started=1441, finished=3, state="failed", result=Result(seconds=30.0))
     assert seconds_run([forward, back], minute(2000)) == 120
     assert ask([forward, back], Limits(20, timeout_minutes=60)) is None
 
 
 @pytest.mark.parametrize(("now", "seconds"), [(1440, 630), (5, 600), (-90, 600), (10.25, 615)])
 def test_a_trial_that_runs_has_run_about_as_long_as_its_last_beat_says(now, seconds):
-    running = trial(0, state="running", owner={"place": "here", "pid": 1, "beat": 40, "ran": 600.0})
+    running = trial(0, state="running", owner=Holder(Owner("here", 1, None), 40, 600.0))
     assert seconds_run([running], minute(now)) == seconds
 
 
 def test_trials_of_one_worker_ran_one_after_the_other_whatever_the_clock_says():
-    worker = {"place": "here", "pid": 1, "ticks": 5, "worker": 9}
-    trials = [trial(0, owner=worker), trial(1, started=0, owner=worker), trial(2, started=0, owner=worker)]
+    worker = Owner("here", 1, 5, worker=9)
+    owner = Holder(worker)
+    trials = [trial(0, owner=owner), trial(1, started=0, owner=owner), trial(2, started=0, owner=owner)]
     assert seconds_run(trials, minute(99)) == 3 * 60
-    others = [replace(one, owner={**worker, "worker": number}) for number, one in enumerate(trials)]
+    others = [replace(one, owner=Holder(replace(worker, worker=number))) for number, one in enumerate(trials)]
     assert seconds_run(others, minute(99)) == 60, "three workers may have run them at once"
 
 
@@ -177,7 +181,7 @@ LIMITS = st.builds(Limits, st.integers(1, 14), SOME, SOME, SOME)
 def test_the_answer_depends_on_the_trials_alone(trials, limits, maximize, seconds, chance):
     shuffled = random.Random(chance.random()).sample(trials, len(trials))
     put_back = [
-        replace(one, id=100 + one.id, state=State.FAILED, failure={"kind": Reason.INTERRUPTED})
+        replace(one, id=100 + one.id, state=State.FAILED, failure=Failure(Reason.INTERRUPTED, "gone"))
         for one in shuffled
     ]
     answer = ask(trials, limits, maximize, sweep_seconds=seconds)

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from helpers.light_worker import fork_context
 from recsweep.common.errors import InputError, StoreDamaged, StoreUnavailable, StudyChanged, SweepPaused
 from recsweep.common.owner import this_process
-from recsweep.study import Claim, Reason, Store, best, tables
+from recsweep.study import Claim, Failure, Reason, Result, Store, best, tables
 from recsweep.study.backend import Slot
 from recsweep.study.study import MOST_PUT_BACKS
 from recsweep.sweeps.config import ModelConfig
@@ -128,7 +128,7 @@ def claimed(study, budget=3) -> Claim:
 def run_slot(study, budget, score):
     claim = claimed(study, budget)
     study.start(claim, PARAMS, SPACE, seed=claim.slot, environment={})
-    assert study.finish(claim, score, {"metrics": {"ndcg@10": score}})
+    assert study.finish(claim, score, Result({"ndcg@10": score}))
     return claim
 
 
@@ -166,7 +166,7 @@ def test_a_failed_trial_is_a_result_and_fills_its_slot(study):
     assert study.ensure_slots(1) == 0
     (trial,) = study.results()
     assert (trial.state, trial.score) == ("failed", None)
-    assert trial.failure == {"kind": Reason.DIVERGED, "message": "the training loss is NaN in epoch 2"}
+    assert trial.failure == Failure(Reason.DIVERGED, "the training loss is NaN in epoch 2")
 
 
 def test_slots_returned_after_a_pause_wait_again(study):
@@ -207,7 +207,7 @@ def test_the_seed_of_a_trial_survives_retries_and_differs_between_slots(study, m
 def test_a_kill_between_closing_a_trial_and_putting_its_slot_back_loses_nothing(study):
     study.ensure_slots(1)
     claim = claimed(study)
-    study._close(claim.trial_id, "interrupted", "the sweep was stopped")  # and there it ends
+    study._close(claim.trial_id, Reason.INTERRUPTED, "the sweep was stopped")  # and there it ends
     assert study.ensure_slots(1) == 1
     again = claimed(study)
     assert (again.slot, again.attempt) == (0, 1)
@@ -243,14 +243,14 @@ def test_it_keeps_the_gpu_to_itself_whatever_happens_to_its_process(study):
 def test_a_finished_trial_cannot_be_changed(study):
     study.ensure_slots(1)
     claim = run_slot(study, 1, 0.5)
-    assert study.finish(claim, 0.9, {}) is False
+    assert study.finish(claim, 0.9, Result()) is False
     assert study.fail(claim, Reason.ERROR, "late") is False
     assert study.put_back(claim, "late") is False
     assert study.report(claim, 7, 0.9) is False
     study.beat(claim.trial_id, ELSEWHERE, 99)
     (trial,) = study.results()
-    assert (trial.score, trial.failure, trial.curve) == (0.5, {}, {})
-    assert trial.owner["place"] == ME.place
+    assert (trial.score, trial.failure, trial.curve) == (0.5, None, {})
+    assert trial.owner.process.place == ME.place
 
 
 def test_a_worker_that_comes_back_late_drops_its_result(study):
@@ -260,7 +260,7 @@ def test_a_worker_that_comes_back_late_drops_its_result(study):
     quick = run_slot(study, 1, 0.4)
     assert study.start(late, PARAMS, SPACE, 1, {}) is False
     assert study.report(late, 1, 0.9) is False
-    assert study.finish(late, 0.9, {}) is False
+    assert study.finish(late, 0.9, Result()) is False
     assert [(trial.id, trial.score) for trial in study.results()] == [(quick.trial_id, 0.4)]
 
 
@@ -272,7 +272,7 @@ def test_two_trials_of_one_slot_are_counted_once(study):
     run_slot(study, 2, 0.2)
     assert study.claim(2, ME) is None
     assert [(trial.slot, trial.score) for trial in study.results()] == [(0, 0.1), (1, 0.2)]
-    assert [t.failure["kind"] for t in study.trials() if t.state == "failed"] == [
+    assert [t.failure.kind for t in study.trials() if t.state == "failed"] == [
         Reason.INTERRUPTED,
         Reason.DUPLICATE,
     ]
@@ -285,7 +285,7 @@ def test_a_failed_result_is_not_run_again_by_a_second_trial_of_its_slot(study):
     add_waiting(study, Slot(0, attempt=1))
     study.fail(claimed(study), Reason.DIVERGED, "NaN")
     assert study.claim(1, ME) is None
-    assert [trial.failure.get("kind") for trial in study.results()] == [Reason.DIVERGED]
+    assert [trial.failure.kind for trial in study.results()] == [Reason.DIVERGED]
 
 
 # -- dead processes -------------------------------------------------------------------------------
@@ -363,7 +363,7 @@ def test_a_slot_that_is_put_back_again_and_again_is_said_and_ends(study):
 def test_a_failed_trial_says_how_long_it_ran(study):
     study.ensure_slots(1)
     study.fail(claimed(study), Reason.ERROR, "no such file", 1.23456)
-    assert study.results()[0].result == {"seconds": 1.235}
+    assert study.results()[0].result == Result(seconds=1.235)
 
 
 def test_times_are_by_the_clock_of_the_server_where_there_is_one(new_url, monkeypatch):
@@ -397,7 +397,7 @@ def work_on_all(urls: list[str], budget: int, barrier, log: str) -> None:
             if claim.slot % 4 == 3:
                 study.fail(claim, Reason.DIVERGED, "NaN")
             else:
-                study.finish(claim, claim.slot / 100, {})
+                study.finish(claim, claim.slot / 100, Result())
         store.close()
 
 
@@ -444,7 +444,7 @@ def test_a_changed_definition_is_refused_and_the_difference_is_shown(study, stor
             store.open_study(study.name, changed, maximize=True)
         with pytest.raises(StudyChanged):
             store.find_as_opened(study.name, changed)
-        study.finish(running, 0.1, {})
+        study.finish(running, 0.1, Result())
     assert len(study.trials()) == 2
 
 
@@ -459,7 +459,7 @@ def test_slots_that_only_wait_hold_a_study_to_nothing(study, store):
     taken = store.open_study(study.name, changed, maximize=[True, False])
     assert (taken.trials(), taken.attributes["definition"]["seed"]) == ([], 2)
     taken.ensure_slots(1)
-    taken.finish(claimed(taken, 1), (0.1, 3.0), {})
+    taken.finish(claimed(taken, 1), (0.1, 3.0), Result())
     assert taken.results()[0].values == (0.1, 3.0), "its objectives are the new ones too"
 
 
@@ -475,14 +475,14 @@ def test_a_study_whose_failures_were_given_back_takes_the_change_that_mends_it(s
     assert (taken.trials(), taken.ensure_slots(2)) == ([], 2)
     (kept,) = (name for name in store.names() if name.startswith(f"{study.name}@"))
     failed = [trial for trial in store.find_study(kept).trials() if trial.state == "failed"]
-    assert [trial.failure["message"] for trial in failed] == ["no such column"] * 2
+    assert [trial.failure.message for trial in failed] == ["no such column"] * 2
 
 
 def test_what_no_result_depends_on_may_stand_in_the_definition_of_an_old_study(study, store):
     old = {**DEFINITION, "training": {"epochs": 5, "eval_batch_size": 64}}
     study.set_attribute("definition", old)
     study.ensure_slots(1)
-    study.finish(claimed(study, 1), 0.1, {})
+    study.finish(claimed(study, 1), 0.1, Result())
     for definition in (DEFINITION, old, {**DEFINITION, "training": {"epochs": 5, "eval_batch_size": 1}}):
         assert len(store.open_study(study.name, definition, maximize=True).results()) == 1
         assert store.find_study(study.name, definition) is not None
@@ -525,7 +525,7 @@ def test_a_worker_of_a_study_that_was_restarted_drops_its_result(study, store):
     late = claimed(study, 1)
     store.open_study(study.name, {**DEFINITION, "seed": 2}, maximize=True, restart=True)
     assert study.report(late, 1, 0.9) is False
-    assert study.finish(late, 0.9, {}) is False
+    assert study.finish(late, 0.9, Result()) is False
 
 
 # -- the database ---------------------------------------------------------------------------------
@@ -592,13 +592,13 @@ def test_what_was_recorded_is_read_back_in_its_own_types(study, store):
     study.start(claim, PARAMS, SPACE, 11, {"device": "cpu"})
     study.report(claim, 2, 0.25)
     study.report(claim, 1, 0.125)
-    study.finish(claim, 0.25, {"best_epoch": 2, "metrics": {"ndcg@10": 0.25}})
+    study.finish(claim, 0.25, Result({"ndcg@10": 0.25}, 2))
     fresh = Store(store.address)
     (trial,) = fresh.find_study(study.name).results()
     fresh.close()
     assert trial.params == PARAMS
     assert type(trial.params["width"]) is int
-    assert (trial.seed, trial.curve, trial.result["best_epoch"]) == (11, {1: 0.125, 2: 0.25}, 2)
+    assert (trial.seed, trial.curve, trial.result.best_epoch) == (11, {1: 0.125, 2: 0.25}, 2)
     assert trial.finished >= trial.started
 
 

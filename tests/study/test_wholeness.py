@@ -17,7 +17,7 @@ from helpers.workspace import make_workspace
 from recsweep.cli import main
 from recsweep.common.errors import StoreDamaged, StudyForeign, UserError
 from recsweep.common.owner import this_process
-from recsweep.study import Store
+from recsweep.study import Result, Store
 
 NAME, DEFINITION = "sweep/data/FPMC/full", {"model": "FPMC"}
 
@@ -44,7 +44,7 @@ def filled(url, trials=2):
     for _ in range(trials):
         claim = study.claim(trials, this_process())
         study.start(claim, DEFAULTS, SPACE, 1, {})
-        study.finish(claim, 0.5, {"metrics": {"ndcg@10": 0.5}, "seconds": 1.0})
+        study.finish(claim, 0.5, Result({"ndcg@10": 0.5}, seconds=1.0))
     store.close()
 
 
@@ -252,7 +252,7 @@ def open_and_go_on(file, counted):
     study.ensure_slots(counted + 1)
     claim = study.claim(counted + 1, this_process())
     study.start(claim, DEFAULTS, SPACE, 1, {})
-    assert study.finish(claim, 0.7, {"metrics": {"ndcg@10": 0.7}})
+    assert study.finish(claim, 0.7, Result({"ndcg@10": 0.7}))
     store.close()
     trials, _ = read(f"journal:///{file}")
     assert sum(trial.counted for trial in trials) == counted + 1
@@ -281,7 +281,7 @@ def test_what_others_left_torn_is_dropped_before_a_live_run_appends(tmp_path):
     with file.open("ab") as journal:  # a process that was killed within a line
         journal.write(b'{"op_code":5,"worker_id":"abc')
     claim = study.claim(3, this_process())
-    assert study.finish(claim, 0.9, {"metrics": {}})
+    assert study.finish(claim, 0.9, Result())
     store.close()
     trials, _ = read(f"journal:///{file}")
     assert [trial.score for trial in trials] == [0.5, 0.5, 0.9]

@@ -181,7 +181,7 @@ def _say_why_nothing_won(plan: StudyPlan, result: Any) -> None:
             f"{plan.label}: no trial has run; {result.ended.reason if result.ended else 'it is empty'}; "
             "raise the limit and run the same command again"
         )
-    reasons = {str(trial.failure.get("message")) for trial in result.trials}
+    reasons = {trial.failure.message if trial.failure else "" for trial in result.trials}
     raise UserError(
         f"{plan.label}: all {len(result.trials)} trials failed; {'; '.join(sorted(reasons)[:3])}; "
         f"correct the cause, and pass --restart or a new sweep name; "

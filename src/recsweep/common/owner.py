@@ -59,13 +59,6 @@ class Owner:
             data.get("worker"),
         )
 
-    @staticmethod
-    def describe(data: dict[str, Any]) -> str:
-        """A stored owner in words: its process and its host."""
-        if not data:
-            return "no process has named itself"
-        return f"process {data.get('pid')} on {str(data.get('place')).split('/')[0]}"
-
     def alive(self) -> bool | None:
         """Whether the process lives; None where it cannot be seen from here."""
         if self.place != this_place():

@@ -109,7 +109,7 @@ def steps(entry: Entry) -> list[Step]:
     found: list[Step] = []
     seconds, complete = 0.0, {id(trial): score for trial, score in entry.scores}
     for number, trial in enumerate(entry.trials, start=1):
-        seconds += float(trial.result.get("seconds") or 0.0)
+        seconds += float(trial.result.seconds or 0.0)
         score = complete.get(id(trial))
         if score is not None and (not found or _better(entry, score, found[-1].score)):
             found.append(Step(number, seconds, score, trial))

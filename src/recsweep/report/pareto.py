@@ -59,7 +59,7 @@ def pareto_csv(plan: StudyPlan, trials: Sequence[Trial]) -> str:
     writer.writerow(["trial", *names, *plan.space, "seed", "best_epoch", "seconds"])
     for trial in pareto_front(trials, plan.objectives):
         params = [cell(trial.params.get(name)) for name in plan.space]
-        ends = [trial.seed, trial.result.get("best_epoch"), trial.result.get("seconds")]
+        ends = [trial.seed, trial.result.best_epoch, trial.result.seconds]
         writer.writerow([trial.slot, *trial.values, *params, *(cell(value) for value in ends)])
     return buffer.getvalue()
 

@@ -74,7 +74,7 @@ class StudyResult:
     def seconds(self) -> float:
         """Training time of all trials that the study trained."""
         own = (trial for trial in self.trials if not trial.inherited)
-        return sum(float(trial.result.get("seconds", 0.0)) for trial in own)
+        return sum(float(trial.result.seconds or 0.0) for trial in own)
 
     @property
     def all_state(self) -> str:

@@ -70,11 +70,11 @@ def best_result(result: StudyResult) -> dict[str, Any]:
             "score": winner.score,
             **({"objectives": _objectives(plan, winner)} if len(plan.objectives) > 1 else {}),
             "parameters": result.parameters,
-            "validation": winner.result.get("metrics", {}),
+            "validation": winner.result.metrics,
             "test": result.test,
             "trial": winner.slot,
             "seed": winner.seed,
-            "epochs": {"best": winner.result.get("best_epoch"), "trained": winner.result.get("epochs")},
+            "epochs": {"best": winner.result.best_epoch, "trained": winner.result.epochs},
             "state": result.state,
             "budget": _counts(result),
             **({"inherited": winner.inherited} if winner.inherited else {}),
@@ -93,10 +93,10 @@ def best_result(result: StudyResult) -> dict[str, Any]:
                 "hardware": environment.get("hardware", {}),
                 "device": environment.get("device"),
                 "threads": environment.get("threads"),
-                "trained_by": winner.result.get("path"),
+                "trained_by": winner.result.path,
             },
             "durations": {
-                "best_trial_seconds": winner.result.get("seconds"),
+                "best_trial_seconds": winner.result.seconds,
                 "all_trials_seconds": round(result.seconds, 3),
             },
         }
@@ -157,14 +157,14 @@ def _everything(plan: StudyPlan, trial: Trial) -> dict[str, Any]:
         "score": trial.score,
         "objectives": _objectives(plan, trial),
         "parameters": trial.params,
-        "validation": trial.result.get("metrics", {}),
+        "validation": trial.result.metrics,
         "curve": [{"epoch": epoch, "score": score} for epoch, score in trial.curve.items()],
-        "epochs": {"best": trial.result.get("best_epoch"), "trained": _epochs(trial)},
-        "seconds": trial.result.get("seconds"),
-        "trained_by": trial.result.get("path"),
+        "epochs": {"best": trial.result.best_epoch, "trained": _epochs(trial)},
+        "seconds": trial.result.seconds,
+        "trained_by": trial.result.path,
         "seed": trial.seed,
         "attempt": trial.attempt,
-        "inherited": trial.inherited or None,
+        "inherited": trial.inherited,
         "started": trial.started,
         "finished": trial.finished,
         "worker": worker(trial) or None,
@@ -186,7 +186,8 @@ def _strict(value: Any) -> Any:
 
 
 def _epochs(trial: Trial) -> Any:
-    return trial.result.get("epochs", len(trial.curve) or None)
+    known = trial.result.epochs
+    return known if known is not None else len(trial.curve) or None
 
 
 def trials_csv(plan: StudyPlan, trials: list[Trial]) -> str:
@@ -196,7 +197,7 @@ def trials_csv(plan: StudyPlan, trials: list[Trial]) -> str:
     """
     parameters = list(plan.space)
     further = [objective.name for objective in plan.objectives[1:]]
-    metrics = sorted({name for trial in trials for name in trial.result.get("metrics", {})})
+    metrics = sorted({name for trial in trials for name in trial.result.metrics})
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
@@ -216,7 +217,7 @@ def trials_csv(plan: StudyPlan, trials: list[Trial]) -> str:
         ]
     )
     for trial in trials:
-        found = trial.result.get("metrics", {})
+        found = trial.result.metrics
         writer.writerow(
             [
                 trial.slot,
@@ -227,9 +228,9 @@ def trials_csv(plan: StudyPlan, trials: list[Trial]) -> str:
                 *(cell(found.get(name)) for name in metrics),
                 cell(trial.seed),
                 trial.attempt,
-                cell(trial.result.get("best_epoch")),
+                cell(trial.result.best_epoch),
                 cell(_epochs(trial)),
-                cell(trial.result.get("seconds")),
+                cell(trial.result.seconds),
                 reason(trial),
             ]
         )

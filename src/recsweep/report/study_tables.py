@@ -119,7 +119,7 @@ def _params(trial: Trial, names: Sequence[str]) -> list[str]:
 
 
 def _seconds(trial: Trial) -> str:
-    return _number(trial.result.get("seconds")) if not trial.inherited else "-"
+    return _number(trial.result.seconds) if not trial.inherited else "-"
 
 
 def _number(value: float | None) -> str:

@@ -40,7 +40,7 @@ def _main_table(results: Sequence[StudyResult]) -> Iterator[str]:
 
 def _is_known(results: Sequence[StudyResult], metric: str) -> bool:
     found = [result.test or {} for result in results]
-    found += [result.winner.result.get("metrics", {}) for result in results if result.winner]
+    found += [result.winner.result.metrics for result in results if result.winner]
     return any(metric.lower() in metrics for metrics in found)
 
 
@@ -50,7 +50,7 @@ def _other_metrics(results: Sequence[StudyResult], metrics: Sequence[str]) -> It
     yield f"| {' | '.join(['data set', 'model', *titles])} |"
     yield f"|---|---|{'---:|' * len(titles)}"
     for result, row in zip(results, rows(results), strict=True):
-        validation = result.winner.result.get("metrics", {}) if result.winner else {}
+        validation = result.winner.result.metrics if result.winner else {}
         cells = [for_markdown(row.dataset), for_markdown(row.model)]
         for name in metrics:
             cells += [four_digits(validation.get(name.lower())), _test(row, name)]

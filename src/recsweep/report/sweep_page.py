@@ -159,7 +159,7 @@ def metric_table(entries: Sequence[Entry]) -> Table:
     found = []
     for entry in entries:
         result = _until_closed(entry)
-        validation = result.winner.result.get("metrics", {}) if result.winner else {}
+        validation = result.winner.result.metrics if result.winner else {}
         cells = [
             four_digits(metrics.get(name.lower()))
             for name in names

@@ -135,7 +135,7 @@ def parameters_text(params: dict[str, Any]) -> str:
 
 def summary_csv(results: list[StudyResult]) -> str:
     """One row a study, every number in full; test columns stay empty until its winner was evaluated."""
-    validations = [result.winner.result.get("metrics", {}) if result.winner else {} for result in results]
+    validations = [result.winner.result.metrics if result.winner else {} for result in results]
     named = {
         "validation": sorted({name for metrics in validations for name in metrics}),
         "test": sorted({name for result in results for name in (result.test or {})}),

@@ -23,16 +23,17 @@ def short(value: Any) -> str:
 
 def reason(trial: Trial) -> str:
     """Why a trial failed or was pruned; empty for one that is complete."""
-    if not trial.failure:
+    if trial.failure is None:
         return ""
-    kind, message = str(trial.failure.get("kind")), str(trial.failure.get("message"))
-    said = message.removeprefix(kind.replace("_", " "))  # `pruned at epoch 2: …` says its kind itself
+    kind = trial.failure.kind
+    # `pruned at epoch 2: …` says its kind itself.
+    said = trial.failure.message.removeprefix(kind.replace("_", " "))
     return for_terminal(f"{kind}: {said.removeprefix(':').strip()}")
 
 
 def worker(trial: Trial) -> str:
     """The process that ran a trial; empty where nobody has said so."""
-    if not trial.owner:
+    if trial.owner is None:
         return ""
-    host = str(trial.owner.get("place", "")).split("/")[0]
-    return for_terminal(f"{host} {trial.owner.get('worker') or trial.owner.get('pid')}")
+    process = trial.owner.process
+    return for_terminal(f"{process.place.split('/')[0]} {process.worker or process.pid}")

@@ -39,7 +39,7 @@ def about(result: StudyResult, trial: Trial, *, params: bool = True) -> str:
     """What a page says of a trial when it is pointed at."""
     lines = [f"trial {trial.slot}, {trial.state}"]
     if trial.inherited:
-        lines.append(f"taken over from {trial.inherited.get('phase')}, trial {trial.inherited.get('slot')}")
+        lines.append(f"taken over from {trial.inherited.phase}, trial {trial.inherited.slot}")
     if trial.score is not None:
         values = trial.values or (trial.score,)
         names = [objective.name for objective in result.plan.objectives]

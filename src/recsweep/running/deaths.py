@@ -12,7 +12,6 @@ from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
 
 from recsweep.common.errors import RecsweepError
-from recsweep.common.owner import Owner
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.events import TrialDone
 from recsweep.running.pool import Child
@@ -155,7 +154,7 @@ def _silent(child: Child, study: Study) -> str | None:
 def longest_seconds(study: Study) -> float | None:
     """How long the longest trial took that came to a score; None while there is none."""
     own = [trial for trial in study.results() if trial.score is not None and not trial.inherited]
-    return max((float(trial.result.get("seconds", 0.0)) for trial in own), default=None)
+    return max((float(trial.result.seconds or 0.0) for trial in own), default=None)
 
 
 def _kill(child: Child) -> None:
@@ -166,7 +165,7 @@ def _kill(child: Child) -> None:
 def _unreported_claim(child: Child, study: Study) -> Claim | None:
     """A trial that the dead worker had claimed but not told of."""
     for trial in study.running():
-        if trial.owner and Owner.from_dict(trial.owner) == child.owner:
+        if trial.owner is not None and trial.owner.process == child.owner:
             return claim_of(trial)
     return None
 

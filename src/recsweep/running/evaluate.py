@@ -65,7 +65,7 @@ def _restore(plan: StudyPlan, trial: Trial, settings: dict[str, Any]) -> dict[st
     dataset, model, phase = plan.place
     slot, outputs = trial.slot, plan.outputs
     if trial.inherited:  # its weights are where it was trained, under the study's own name
-        slot, phase = trial.inherited["slot"], trial.inherited["phase"]
+        slot, phase = trial.inherited.slot, trial.inherited.phase
         outputs = replace(outputs, study_name=None)
     for folder in (
         outputs.trial_checkpoints(dataset, model, slot, phase),

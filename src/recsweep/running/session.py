@@ -40,7 +40,7 @@ from recsweep.search.engines.base import Observation, Search
 from recsweep.search.limits import closed
 from recsweep.search.pruning import Curve
 from recsweep.search.starts import settled_starts
-from recsweep.study import Claim, Reason, State, Store, Study, Trial
+from recsweep.study import Claim, Reason, Result, State, Store, Study, Trial
 from recsweep.sweeps.config import SECONDS
 from recsweep.sweeps.space import Params
 from recsweep.training import training
@@ -214,13 +214,8 @@ class StudySession:
             )
             return without_result
         self._say_path(trained.path)
-        result = {
-            "metrics": trained.metrics,
-            "best_epoch": trained.best_epoch,
-            "epochs": trained.epochs,
-            "seconds": round(trained.seconds, 3),
-            "path": trained.path,
-        }
+        seconds = round(trained.seconds, 3)
+        result = Result(trained.metrics, trained.best_epoch, trained.epochs, seconds, trained.path)
         values = tuple(_value(objective.name, trained) for objective in self._plan.objectives)
         if self._study.finish(claim, values, result):
             self._worker.dropped = 0
@@ -267,12 +262,8 @@ class StudySession:
     ) -> Observation:
         """Close a trial that is not worth its epochs, with its best until then and without weights."""
         score = (max if self._plan.maximize else min)(curve.values())
-        result = {
-            "metrics": {},
-            "best_epoch": max(epoch for epoch, found in curve.items() if found == score),
-            "epochs": max(curve),
-            "seconds": round(seconds, 3),
-        }
+        best_epoch = max(epoch for epoch, found in curve.items() if found == score)
+        result = Result({}, best_epoch, max(curve), round(seconds, 3))
         if not self._study.prune(claim, [score], result, reason):
             self._drop(claim)
             return Observation(claim.slot, params, None)

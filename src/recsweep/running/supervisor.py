@@ -343,7 +343,7 @@ class Supervisor:
     def _pause_if_all_fail(self, plan: StudyPlan, study: Study) -> None:
         results = [trial for trial in study.results() if not trial.inherited]
         failures = [trial for trial in results if trial.state == State.FAILED]
-        messages = {trial.failure.get("message") for trial in failures}
+        messages = {trial.failure.message if trial.failure else "" for trial in failures}
         if len(failures) < len(results) or len(messages) != 1:
             return
         if len(failures) < min(ALIKE_FAILURES, plan.budget - plan.inherits):
@@ -353,7 +353,8 @@ class Supervisor:
         # A worker may have gone on to fail until it was stopped.
         failures = [trial for trial in study.results() if not trial.inherited]
         study.return_slots(failures)
-        kept = failures[-1].failure.get("traceback")
+        last = failures[-1].failure
+        kept = last.traceback if last is not None else ""
         where = f" (traceback in {kept})" if kept else ""
         raise StudyPaused(
             f"{plan.label}: the first {len(failures)} trials all failed alike; {message}{where}; "

@@ -11,12 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
+from recsweep.common.owner import Owner
 from recsweep.study import HEARTBEAT_SECONDS, State, Trial
 
 MAX_EVALS, NO_IMPROVEMENT = "max_evals", "no_improvement_after"
-_NAMES_A_WORKER = ("place", "pid", "ticks", "worker")
 _LATE_BEATS = 2
 """A running trial has run as long as its last beat says, and at most so many beats longer."""
 STUDY_TIMEOUT, SWEEP_TIMEOUT = "search.timeout_minutes", "timeout_minutes"
@@ -101,14 +100,14 @@ def seconds_run(trials: Iterable[Trial], now: datetime) -> float:
     and went on a day later has run as long as one that was not. Nor does a trial that was inherited.
     """
     spans: list[tuple[datetime, datetime]] = []
-    by_worker: defaultdict[tuple[Any, ...], list[float]] = defaultdict(list)
+    by_worker: defaultdict[Owner, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.started is None or trial.inherited or not (trial.counted or trial.state == State.RUNNING):
             continue
         seconds = _seconds(trial, trial.started, now)
         spans.append((trial.started, trial.started + timedelta(seconds=seconds)))
-        if trial.owner.get("worker") is not None:
-            by_worker[tuple(trial.owner.get(name) for name in _NAMES_A_WORKER)].append(seconds)
+        if trial.owner is not None and trial.owner.process.worker is not None:
+            by_worker[trial.owner.process].append(seconds)
     total, until = 0.0, datetime.min
     for start, end in sorted(spans):
         if end > max(start, until):
@@ -120,11 +119,11 @@ def seconds_run(trials: Iterable[Trial], now: datetime) -> float:
 
 def _seconds(trial: Trial, started: datetime, now: datetime) -> float:
     """How long a trial ran, or has run until now."""
-    recorded = trial.result.get("seconds")
+    recorded = trial.result.seconds
     if recorded is not None:
         return max(0.0, float(recorded))
     seconds = max(0.0, ((trial.finished or now) - started).total_seconds())
-    ran = trial.owner.get("ran")
+    ran = trial.owner.ran if trial.owner is not None else None
     if trial.state != State.RUNNING or ran is None:
         return seconds
     return min(max(seconds, float(ran)), float(ran) + _LATE_BEATS * HEARTBEAT_SECONDS)

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recsweep.study.details import Failure, Holder, Inherited, Result
     from recsweep.study.record import StudyRecord
     from recsweep.study.states import Reason, State
     from recsweep.study.store import Store
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from recsweep.study.trial import Claim, Trial, best, claim_of
 
 _FILES = {
+    "details": ("Failure", "Holder", "Inherited", "Result"),
     "record": ("StudyRecord",),
     "states": ("Reason", "State"),
     "store": ("Store",),
@@ -42,7 +44,11 @@ __all__ = [
     "STALE_AFTER_SECONDS",
     "TEST_ATTRIBUTE",
     "Claim",
+    "Failure",
+    "Holder",
+    "Inherited",
     "Reason",
+    "Result",
     "State",
     "Store",
     "Study",

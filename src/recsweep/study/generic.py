@@ -43,7 +43,7 @@ class Generic(Backend):
     ) -> Trial | None:
         if again:
             for trial in self.running(study_id):
-                if trial.owner.get("claim") == owner["claim"]:
+                if trial.owner is not None and trial.owner.claim == owner["claim"]:
                     return trial
         open_ = [trial for trial in self.waiting(study_id) if trial.slot < budget]
         for trial in sorted(open_, key=lambda t: (t.slot, t.number)):

@@ -17,6 +17,7 @@ from recsweep.common.files import to_plain
 from recsweep.common.owner import Owner
 from recsweep.study.backend import Backend, Change, Slot
 from recsweep.study.database import Patience
+from recsweep.study.details import Failure, Holder, Inherited, Result
 from recsweep.study.record import StudyRecord
 from recsweep.study.records import Step
 from recsweep.study.states import Reason, State
@@ -217,7 +218,7 @@ class Study:
             shared: the caller shares its GPU, so slots that need one to themselves are not for it.
         """
         while True:
-            named = {**owner.to_dict(), "beat": 0, "ran": 0.0, "claim": uuid.uuid4().hex}
+            named = Holder(owner, 0, 0.0, uuid.uuid4().hex).to_dict()
 
             def step(again: bool, named: dict[str, Any] = named) -> Trial | None:
                 return self._backend.claim(self.id, budget, named, shared=shared, again=again)
@@ -256,8 +257,9 @@ class Study:
             params: of the slot.
         """
         setup = {"params": params, "seed": origin.seed, "environment": origin.environment}
-        source = origin.inherited or {"phase": phase, "slot": origin.slot}
-        attributes = {"slot": 0, "setup": setup, "result": origin.result, "inherited": source}
+        source = origin.inherited or Inherited(phase, origin.slot)
+        parts = {"result": origin.result.to_dict(), "inherited": source.to_dict()}
+        attributes = {"slot": 0, "setup": setup, **parts}
         written = _in_optunas_terms(params, space)
         template = create_trial(
             state=TrialState.COMPLETE,
@@ -290,23 +292,21 @@ class Study:
         """Record a validation score; False if the trial was closed meanwhile."""
         return self._apply(claim.trial_id, Change(scores={epoch: score}))
 
-    def finish(self, claim: Claim, values: float | Sequence[float], result: Mapping[str, Any]) -> bool:
+    def finish(self, claim: Claim, values: float | Sequence[float], result: Result) -> bool:
         """Close a trial with its result; False if it was closed before, and the result is dropped.
 
         Args:
             values: of the objectives; a number where there is one.
         """
         several = values if isinstance(values, Sequence) else (values,)
-        attributes = {"result": to_plain(result)}
+        attributes = {"result": to_plain(result.to_dict())}
         return self._apply(claim.trial_id, Change(attributes, state=TrialState.COMPLETE, values=several))
 
-    def prune(
-        self, claim: Claim, values: float | Sequence[float], result: Mapping[str, Any], reason: str
-    ) -> bool:
+    def prune(self, claim: Claim, values: float | Sequence[float], result: Result, reason: str) -> bool:
         """Close a trial that was stopped early, with its best until then; False if it was closed before."""
         several = values if isinstance(values, Sequence) else (values,)
-        failure = {"kind": Reason.PRUNED, "message": reason}
-        attributes = {"result": to_plain(result), "failure": failure}
+        failure = Failure(Reason.PRUNED, reason).to_dict()
+        attributes = {"result": to_plain(result.to_dict()), "failure": failure}
         return self._apply(claim.trial_id, Change(attributes, state=TrialState.PRUNED, values=several))
 
     def fail(
@@ -347,13 +347,13 @@ class Study:
     def put_back_owned(self, owner: Owner, message: str) -> None:
         """Put back every running trial of a process's workers, which are all gone."""
         for trial in self.running():
-            owners = [Owner.from_dict(data) for data in ([trial.owner] if trial.owner else trial.bids)]
+            owners = trial.bids if trial.owner is None else (trial.owner.process,)
             if any(replace(known, worker=None) == replace(owner, worker=None) for known in owners):
                 self.put_back(claim_of(trial), message)
 
     def beat(self, trial_id: int, owner: Owner, count: int, ran: float = 0.0) -> None:
         """A sign of life, with the seconds that the trial has run by the owner's own clock."""
-        named = {**owner.to_dict(), "beat": count, "ran": round(ran, 1)}
+        named = Holder(owner, count, round(ran, 1)).to_dict()
         self._apply(trial_id, Change(attributes={"owner": named}))
 
     def put_back_orphans(self, stale_after: float = STALE_AFTER_SECONDS) -> int:
@@ -378,15 +378,16 @@ class Study:
     def _require_an_end(self, trial: Trial) -> None:
         self._orphans[trial.slot] += 1
         if self._orphans[trial.slot] > MOST_PUT_BACKS:
+            last = "no process has named itself" if trial.owner is None else trial.owner.describe()
             raise SweepPaused(
                 f"study {self.name}: trial {trial.slot} was put back {MOST_PUT_BACKS} times, as its process "
-                f"seems gone each time (last: {Owner.describe(trial.owner)}); it dies with all its group, or "
+                f"seems gone each time (last: {last}); it dies with all its group, or "
                 "lives and cannot be seen from here; see to that process, then run the same command again, "
                 "no trial is lost"
             )
 
     def _beat_is_stale(self, trial: Trial, stale_after: float) -> bool:
-        now, beat = time.monotonic(), int(trial.owner.get("beat", -1))
+        now, beat = time.monotonic(), -1 if trial.owner is None else trial.owner.beat
         known = self._seen_beats.get(trial.id)
         # While the store was away nobody could beat.
         if known is None or known[0] != beat or known[2] != self._patience.outages:
@@ -408,8 +409,7 @@ class Study:
         seconds: float | None = None,
         traceback: str | None = None,
     ) -> bool:
-        failure = {"kind": kind, "message": message} | ({"traceback": traceback} if traceback else {})
-        attributes: dict[str, Any] = {"failure": failure}
+        attributes: dict[str, Any] = {"failure": Failure(kind, message, traceback or "").to_dict()}
         if seconds is not None:
             attributes["result"] = {"seconds": round(seconds, 3)}
         return self._apply(trial_id, Change(attributes, state=TrialState.FAIL, then=then))

@@ -96,7 +96,8 @@ class Tables(Backend):
                 return found
 
     def _claimed_before(self, study_id: int, owner: Mapping[str, Any]) -> Trial | None:
-        return next((t for t in self.running(study_id) if t.owner.get("claim") == owner["claim"]), None)
+        mine = (t for t in self.running(study_id) if t.owner is not None and t.owner.claim == owner["claim"])
+        return next(mine, None)
 
     def _lowest(self, connection: Connection, study_id: int, budget: int, shared: bool) -> Trial | None:
         """The waiting trial of the lowest slot, kept from other claims until the transaction ends."""

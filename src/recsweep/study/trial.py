@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from recsweep.common.owner import Owner
+from recsweep.study.details import Failure, Holder, Inherited, Result
 from recsweep.study.states import Reason, State
 from recsweep.study.wholeness import check_trial
 from recsweep.sweeps.space import Choice, LogUniform, Params, QUniform, RandInt
+
+_Part = TypeVar("_Part")
 
 BID = "bid:"
 """Start of the names of the attributes in which processes say that they want a trial."""
@@ -38,15 +41,16 @@ class Trial:
     """The value of the first objective; of a pruned trial, its best until then."""
     values: tuple[float, ...] = ()
     """The values of all objectives."""
-    inherited: dict[str, Any] = field(default_factory=dict)
-    """The phase and the slot whose result this trial has, without being trained again."""
-    result: dict[str, Any] = field(default_factory=dict)
-    failure: dict[str, Any] = field(default_factory=dict)
+    inherited: Inherited | None = None
+    """Where its result is from, if it was not trained here."""
+    result: Result = field(default_factory=Result)
+    failure: Failure | None = None
+    """Of a trial that failed or was pruned."""
     curve: dict[int, float] = field(default_factory=dict)
     """Validation score by epoch."""
     environment: dict[str, Any] = field(default_factory=dict)
-    owner: dict[str, Any] = field(default_factory=dict)
-    bids: list[dict[str, Any]] = field(default_factory=list)
+    owner: Holder | None = None
+    bids: tuple[Owner, ...] = ()
     """Processes that wanted the trial, should the one that got it have died before it said so."""
     started: datetime | None = None
     finished: datetime | None = None
@@ -55,7 +59,7 @@ class Trial:
     def counted(self) -> bool:
         """Whether this trial fills its slot."""
         if self.state == State.FAILED:
-            return "kind" not in self.failure or Reason(self.failure["kind"]).is_result
+            return self.failure is None or self.failure.kind.is_result
         return self.state.scored
 
 
@@ -92,7 +96,7 @@ def latest(trials: list[Trial]) -> dict[int, Trial]:
     """The trial that says what a slot came to, by slot."""
     slots: dict[int, Trial] = {}
     for trial in sorted(trials, key=lambda t: t.number):
-        if trial.failure.get("kind") == Reason.DUPLICATE:
+        if trial.failure is not None and trial.failure.kind == Reason.DUPLICATE:
             continue
         current = slots.get(trial.slot)
         # A finished slot stays finished, should a second trial of it ever be made.
@@ -112,9 +116,9 @@ STATES = {
 
 def owner_alive(trial: Trial) -> bool | None:
     """Whether the process that runs a trial lives; None where that cannot be told from here."""
-    if trial.owner:
-        return Owner.from_dict(trial.owner).alive()
-    bidders = [Owner.from_dict(bid).alive() for bid in trial.bids]
+    if trial.owner is not None:
+        return trial.owner.process.alive()
+    bidders = [bid.alive() for bid in trial.bids]
     # It died between taking the trial and saying so, if nobody who wanted it lives.
     return False if bidders and all(alive is False for alive in bidders) else None
 
@@ -160,16 +164,23 @@ def from_attributes(
         seed=setup.get("seed"),
         score=values[0] if values else None,
         values=values,
-        inherited=dict(attributes.get("inherited", {})),
-        result=dict(attributes.get("result", {})),
-        failure=dict(attributes.get("failure", {})) if failed else {},
+        inherited=_read(Inherited.from_dict, attributes, "inherited"),
+        result=Result.from_dict(attributes.get("result", {})),
+        failure=_read(Failure.from_dict, attributes, "failure") if failed else None,
         curve=dict(sorted((curve or {}).items())),
         environment=dict(setup.get("environment", {})),
-        owner=dict(attributes.get("owner", {})),
-        bids=[bid for name, bid in attributes.items() if name.startswith(BID)],
+        owner=_read(Holder.from_dict, attributes, "owner"),
+        bids=tuple(Owner.from_dict(bid) for name, bid in attributes.items() if name.startswith(BID)),
         started=started,
         finished=finished,
     )
+
+
+def _read(
+    read: Callable[[Mapping[str, Any]], _Part], attributes: Mapping[str, Any], name: str
+) -> _Part | None:
+    found = attributes.get(name)
+    return read(found) if found else None
 
 
 def distribution_of(parameter: Any) -> BaseDistribution:

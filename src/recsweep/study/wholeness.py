@@ -113,7 +113,20 @@ def _is_failure(value: Any) -> bool:
     return _has(kind=str, message=str)(value) and value["kind"] in {*Reason}
 
 
-_OWNER = _has(place=str, pid=int)
+def _is_owner(value: Any) -> bool:
+    optional = {
+        "ticks": int,
+        "started": int | float,
+        "worker": int,
+        "beat": int,
+        "ran": int | float,
+        "claim": str,
+    }
+    return _has(place=str, pid=int)(value) and all(
+        value.get(key) is None or isinstance(value[key], kind) for key, kind in optional.items()
+    )
+
+
 _OF_TRIALS: dict[str, Callable[[Any], bool]] = {
     "slot": _is_count,
     "attempt": _is_count,
@@ -123,7 +136,7 @@ _OF_TRIALS: dict[str, Callable[[Any], bool]] = {
     "result": _is_result,
     "failure": _is_failure,
     "inherited": _has(phase=str, slot=int),
-    "owner": _OWNER,
+    "owner": _is_owner,
 }
 _OF_STUDIES: dict[str, Callable[[Any], bool]] = {
     "definition": lambda value: isinstance(value, dict),
@@ -142,7 +155,7 @@ def check_trial(number: int, attributes: Mapping[str, Any], bid: str) -> None:
         StoreDamaged: something else stands there.
     """
     for name, value in attributes.items():
-        fits = _OWNER if name.startswith(bid) else _OF_TRIALS.get(name)
+        fits = _is_owner if name.startswith(bid) else _OF_TRIALS.get(name)
         if fits is not None and not fits(value):
             raise _no_attribute(f"trial {number}", name, value)
 

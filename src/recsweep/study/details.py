@@ -1,0 +1,116 @@
+"""What the store keeps with a trial, typed: what it came to, why it failed, whose it is, where it is from.
+
+Each part is plain JSON in the store, and becomes one of these where it is read and nowhere else. What an
+earlier version did not write is None. `wholeness.py` has looked at it before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recsweep.common.owner import Owner
+from recsweep.study.states import Reason
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a trial came to on the validation split, and what it took."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    best_epoch: int | None = None
+    epochs: int | None = None
+    seconds: float | None = None
+    path: str | None = None
+    """Whose code trained it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, without what is not known."""
+        parts = {
+            "metrics": dict(self.metrics),
+            "best_epoch": self.best_epoch,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "path": self.path,
+        }
+        return {name: value for name, value in parts.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Result:
+        return cls(
+            dict(data.get("metrics") or {}),
+            data.get("best_epoch"),
+            data.get("epochs"),
+            data.get("seconds"),
+            data.get("path"),
+        )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial failed or was stopped early; `traceback`: the file that holds it, if there is one."""
+
+    kind: Reason
+    message: str
+    traceback: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, without a traceback that there is not."""
+        plain = {"kind": self.kind.value, "message": self.message}
+        return plain | ({"traceback": self.traceback} if self.traceback else {})
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Failure:
+        return cls(Reason(data["kind"]), str(data["message"]), str(data.get("traceback") or ""))
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """The phase and the slot whose result a trial has, without being trained again."""
+
+    phase: str
+    slot: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"phase": self.phase, "slot": self.slot}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Inherited:
+        return cls(str(data["phase"]), int(data["slot"]))
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that runs a trial, and its last sign of life.
+
+    Attributes:
+        beat: number of the sign; -1 where none was given.
+        ran: seconds that the trial had run by then, by the process's own clock.
+        claim: a word of the claim by which it got the trial.
+    """
+
+    process: Owner
+    beat: int = -1
+    ran: float | None = None
+    claim: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain: the process's own keys, and what is known besides."""
+        parts = {**self.process.to_dict(), "beat": self.beat, "ran": self.ran, "claim": self.claim}
+        optional = ("ran", "claim")
+        return {name: value for name, value in parts.items() if value is not None or name not in optional}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Holder:
+        ran = data.get("ran")
+        return cls(
+            Owner.from_dict(dict(data)),
+            int(data.get("beat", -1)),
+            None if ran is None else float(ran),
+            data.get("claim"),
+        )
+
+    def describe(self) -> str:
+        """`process 17 on host-a`."""
+        return f"process {self.process.pid} on {self.process.place.split('/')[0]}"
