@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import pytest
 
@@ -31,6 +33,7 @@ def module_of(code: str, folder: Path, name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where pydantic and dataclasses look names up
     spec.loader.exec_module(module)
     return module
 
@@ -40,7 +43,7 @@ def test_a_fast_path(tmp_path, monkeypatch):
     from recsweep.training.fast import families
 
     (code,) = blocks("Add a fast path")
-    family = module_of(code, tmp_path, "lightgcn").LightGcn
+    family = module_of(code, tmp_path, "recipe_fast_path").LightGcn
     folder = write_interactions(tmp_path / "toy", users=45)
     settings = settings_of(folder, "LightGCN", {"embedding_size": 16, "n_layers": 2, "train_batch_size": 128})
     split = split_of(settings, folder)
@@ -52,7 +55,65 @@ def test_a_fast_path(tmp_path, monkeypatch):
     assert_equal_runs(found, run(settings, split, RECBOLE, folder))
 
 
-@pytest.mark.parametrize("heading", ["Add an engine", "Add a fast path", "Add a pruner"])
+def test_a_metric(tmp_path, monkeypatch):
+    from helpers.fast import CPU, settings_of, split_of, write_interactions
+    from recsweep.recbole_api import catalog, compat
+    from recsweep.training import training
+
+    compat.apply()
+    from recbole.evaluator import register as recboles
+
+    from recsweep.recbole_api import own_metrics
+
+    (code,) = blocks("Add a metric")
+    module = module_of(code, tmp_path, "recipe_metric")
+    monkeypatch.setattr(catalog, "metrics", catalog.metrics.__wrapped__)
+    assert "rbp" not in catalog.metrics()
+    monkeypatch.setattr(catalog, "OWN_METRICS", tmp_path / "recipe_metric.py")
+    assert catalog.metrics()["rbp"] is True, "the name is known to the checks of a sweep, larger is better"
+    for table in ("metrics_dict", "metric_information", "metric_types"):
+        monkeypatch.setitem(getattr(recboles, table), "rbp", None)  # taken away again behind the test
+    own_metrics.register(module)
+    folder = write_interactions(tmp_path / "toy", users=30)
+    params = {"embedding_size": 8, "epochs": 1, "metrics": ["RBP", "Hit"], "valid_metric": "RBP@10"}
+    settings = settings_of(folder, "BPR", {**params, "topk": [1, 10]})
+    trials = [
+        training.train({**settings, "fast": fast}, split_of(settings, folder), CPU) for fast in (True, False)
+    ]
+    assert trials[0].path != trials[1].path
+    assert trials[0].metrics == pytest.approx(trials[1].metrics, abs=1e-6)
+    assert trials[0].metrics["rbp@1"] == pytest.approx(0.2 * trials[0].metrics["hit@1"])
+    assert 0 < trials[0].score == trials[0].metrics["rbp@10"] < trials[0].metrics["hit@10"]
+
+
+def test_a_pruner(tmp_path, monkeypatch):
+    from recsweep.search import pruning, pruning_rules
+    from recsweep.search.curves import Curve
+    from recsweep.study import State
+    from recsweep.sweeps import pruner_table, sections
+
+    monkeypatch.setattr(pruner_table, "PRUNERS", table := dict(pruner_table.PRUNERS))
+    monkeypatch.setattr(pruning, "PRUNERS", table)
+    monkeypatch.setattr(pruning_rules, "RULES", rules := dict(pruning_rules.RULES))
+    monkeypatch.setattr(pruning, "RULES", rules)
+    row, rule = blocks("Add a pruner")
+    exec(row, dict(vars(pruner_table)))
+    exec(rule, dict(vars(pruning_rules)))
+    assert rules.keys() == table.keys() - {pruner_table.NO_PRUNER}
+
+    monkeypatch.setattr(pruner_table, "PrunerName", Literal[tuple(table)])
+    config = module_of(Path(sections.__file__).read_text(encoding="utf-8"), tmp_path, "recipe_sections")
+    given = config.PruningConfig(pruner="quartile", warmup_epochs=1, patience=0)
+    others = [Curve(slot, {1: 0.1 * slot}, State.COMPLETE) for slot in range(5)]
+
+    def said(score: float) -> str | None:
+        return pruning.verdict(given, Curve(9, {1: score}), others, maximize=True, max_epochs=50)
+
+    assert said(0.05) == "0.0500 < quartile 0.1000"
+    assert said(0.15) is None
+
+
+@pytest.mark.parametrize("heading", ["Add an engine", "Add a fast path", "Add a metric", "Add a pruner"])
 def test_a_recipe_names_files_that_there_are(heading):
     _, _, after = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")
     section = re.sub(r"```.*?```", "", after.partition("\n## ")[0], flags=re.DOTALL)

@@ -21,12 +21,15 @@ from recsweep.running.progress import Display, StudyView
 from recsweep.running.supervisor import Supervisor
 from recsweep.running.worker import Worker
 from recsweep.search import engines, pruning
-from recsweep.search.pruning import Curve, is_due, needs_running, verdict
+from recsweep.search.curves import Curve
+from recsweep.search.pruning import is_due, needs_running, verdict
+from recsweep.search.pruning_rules import RULES
 from recsweep.study import State, Store, Study, best
 from recsweep.sweeps.config import PruningConfig
+from recsweep.sweeps.pruner_table import NO_PRUNER, PRUNERS
 from recsweep.training import training
 
-RULES = ("median", "asha", "hyperband", "wilcoxon")
+NAMES = tuple(RULES)
 MAX_EPOCHS = 60
 
 
@@ -153,7 +156,7 @@ def test_at_rungs_patience_gives_time_to_win_a_place():
 
 
 def test_who_needs_the_running_trials():
-    assert {rule for rule in ("none", *RULES) if needs_running(config(rule))} == {"asha", "hyperband"}
+    assert {rule for rule in ("none", *NAMES) if needs_running(config(rule))} == {"asha", "hyperband"}
 
 
 def test_the_rule_none_stops_nothing():
@@ -173,7 +176,7 @@ CURVES = st.builds(
 
 
 @st.composite
-def cases(draw, pruners=RULES):
+def cases(draw, pruners=NAMES):
     others = [Curve(slot, *found) for slot, found in enumerate(draw(st.lists(CURVES, max_size=8)))]
     last = draw(st.integers(1, 14))
     own = Curve(
@@ -245,7 +248,7 @@ def test_the_best_trial_so_far_is_never_pruned_by_the_median(case):
     assert say(rule, best, others, maximize) is None
 
 
-@given(st.sampled_from(RULES), st.integers(1, 20), st.integers(2, 9), st.booleans())
+@given(st.sampled_from(NAMES), st.integers(1, 20), st.integers(2, 9), st.booleans())
 def test_equal_scores_are_not_pruned(pruner, epochs, others, maximize):
     alike = [curve(slot, *[0.25] * epochs) for slot in range(others + 1)]
     assert say(config(pruner), alike[-1], alike[:-1], maximize) is None
@@ -273,7 +276,7 @@ def test_where_the_rule_is_not_due_the_others_are_not_needed(case):
         assert say(rule, own, others, maximize) is None
 
 
-@pytest.mark.parametrize("pruner", RULES)
+@pytest.mark.parametrize("pruner", NAMES)
 @pytest.mark.parametrize(
     ("own", "others"),
     [
@@ -465,3 +468,8 @@ def test_the_log_says_when_and_why(make_plan):
         Supervisor(display)._trial_done(done, plan, None, view)
     assert stream.getvalue() == f"{plan.label} trial 6 (7/20) {reason} (the defaults)\n"
     assert (view.pruned, view.best_slot) == (1, 0)
+
+
+def test_each_pruner_of_the_table_has_a_rule_and_the_config_takes_it():
+    assert RULES.keys() == PRUNERS.keys() - {NO_PRUNER}
+    assert [PruningConfig(pruner=name).pruner for name in PRUNERS] == list(PRUNERS)

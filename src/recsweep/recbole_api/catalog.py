@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from functools import cache
+from pathlib import Path
 
 import yaml
 
@@ -14,6 +15,7 @@ from recsweep.recbole_api.source import models as models
 from recsweep.recbole_api.source import published_defaults as published_defaults
 from recsweep.recbole_api.source import recbole_folder as recbole_folder
 
+OWN_METRICS = Path(__file__).with_name("own_metrics.py")
 # Keys that the trainer, the optimizer and the loaders read, whatever the model is.
 TRAINING_KEYS = frozenset({"learning_rate", "train_batch_size", "weight_decay", "learner", "clip_grad_norm"})
 # Attributes of RecBole's Config object, and what it computes itself.
@@ -115,7 +117,8 @@ def _section(name: str) -> tuple[str, ...]:
 def metrics() -> dict[str, bool]:
     """Ranking metrics that take a cut-off (`ndcg` for NDCG@10), and whether larger is better."""
     found: dict[str, bool] = {}
-    for name, node in source.classes_in(recbole_folder() / "evaluator" / "metrics.py").items():
+    recboles = recbole_folder() / "evaluator" / "metrics.py"
+    for name, node in {**source.classes_in(recboles), **source.classes_in(OWN_METRICS)}.items():
         assigned = {
             statement.targets[0].id: ast.unparse(statement.value)
             for statement in node.body

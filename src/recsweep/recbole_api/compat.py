@@ -211,6 +211,8 @@ def _patch_recbole() -> None:
     import recbole.trainer.trainer
     import recbole.utils
 
+    from recsweep.recbole_api import own_metrics
+
     for module in (recbole.utils, recbole.utils.utils, recbole.config.configurator):
         module.get_model = _get_model
     recbole.trainer.trainer.torch = _Torch()
@@ -218,6 +220,7 @@ def _patch_recbole() -> None:
     recbole.data.utils.load_split_dataloaders = lambda config: None
     _single_precision(recbole.data.dataset.Dataset)
     _collect_numbers_too(recbole.evaluator.collector.Collector)
+    own_metrics.register()
     safety.close()
     logging.getLogger().addFilter(_is_worth_reading)  # RecBole logs to the root logger
 

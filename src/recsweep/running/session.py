@@ -36,9 +36,9 @@ from recsweep.running.events import (
 )
 from recsweep.running.gpus import Seat
 from recsweep.search import pruning
+from recsweep.search.curves import Curve
 from recsweep.search.engines.base import Observation, Search
 from recsweep.search.limits import closed
-from recsweep.search.pruning import Curve
 from recsweep.search.starts import settled_starts
 from recsweep.study import Claim, Reason, Result, State, Store, Study, Trial
 from recsweep.sweeps.config import SECONDS

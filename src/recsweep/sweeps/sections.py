@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from recsweep.sweeps import engine_table
 from recsweep.sweeps.engine_table import ENGINES, AlgoName, Can, EngineName
+from recsweep.sweeps.pruner_table import NO_PRUNER, PrunerName
 from recsweep.sweeps.values import MOST_ROWS, Flag, Real, Text, Whole
 
 YEAR_SECONDS = 366 * 24 * 3600
@@ -95,7 +96,7 @@ class SearchConfig(Frozen):
 class PruningConfig(Frozen):
     """What stops a poor trial early. Asked after every validation, with validation scores only."""
 
-    pruner: Literal["none", "median", "asha", "hyperband", "wilcoxon"] = "none"
+    pruner: PrunerName = NO_PRUNER
     """The rule."""
     warmup_epochs: Most = Field(2, ge=0)
     """No trial is pruned before it has trained for so many epochs."""
