@@ -42,7 +42,7 @@ IMPORTERS = {
     "matplotlib": {"report/pictures"},
     "sqlalchemy": {"study"},
     "cmaes": {"search/engines/cmaes_"},
-    "scipy": {"recbole_api", "search/engines/sobol", "search/pruning"},
+    "scipy": {"recbole_api", "search/engines/sobol", "search/pruning_rules"},
     "pynvml": {"running/cooldown"},
     "click": {"cli"},
     "rich": {"running/progress"},
