@@ -16,6 +16,7 @@ from recsweep.report.results import StudyResult, not_begun
 from recsweep.report.sweep_charts import distributions, over_seconds, over_trials
 from recsweep.report.sweep_page import main_table, metric_table, overview, sweep_page
 from recsweep.report.tables import summed
+from recsweep.study import Result
 
 TEST = {"ndcg@10": 0.7777, "recall@10": 0.8888}
 MODELS = ("NARM", "Slow", "Waiting")
@@ -164,7 +165,7 @@ def test_what_is_missing_is_said_in_a_sentence(plans):
     failed = compared([result_of(plans[0], [trial(0, None, "failed")])])["toy"]
     for draw in (over_trials, over_seconds, distributions):
         assert draw(failed).missing == "No trial has come to a score yet."
-    timeless = compared([result_of(plans[0], [trial(0, 0.1, result={"metrics": {}})])])["toy"]
+    timeless = compared([result_of(plans[0], [trial(0, 0.1, result=Result())])])["toy"]
     assert over_seconds(timeless).missing == "No trial has told its training time."
     assert not over_trials(timeless).missing
 
