@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 
 
 def test_the_page_is_what_the_docstrings_say():
-    told = "docs/reference/api.md is old; run `python -m recsweep.cli.api_page > docs/reference/api.md`"
+    told = "docs/reference/api.md is old; run `make docs`"
     assert PAGE.read_text(encoding="utf-8") == api_page(), told
 
 

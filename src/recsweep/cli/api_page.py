@@ -1,7 +1,4 @@
-"""The page of the Python names, made from their signatures and docstrings.
-
-`python -m recsweep.cli.api_page` prints it; docs/reference/api.md is what it prints.
-"""
+"""The page of the Python names, from signatures and docstrings; `make docs` writes docs/reference/api.md."""
 
 from __future__ import annotations
 
@@ -17,8 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
-
 import recsweep
 
 _HEAD = """\
@@ -28,7 +23,7 @@ What `import recsweep` offers. A name is imported when it is first used. How to 
 a data set or a model is said in [the settings](../../config/README.md), whose keys have the same names. An
 example is [a sweep in Python](../../config/README.md#a-sweep-in-python).
 
-This page is made from docstrings: `python -m recsweep.cli.api_page > docs/reference/api.md`.
+This page is made from docstrings: `make docs`.
 """
 _SECTION = re.compile(r"^(Args|Returns|Yields|Raises|Attributes):\n((?:[ ]+.*\n?|\n)+)", re.MULTILINE)
 _ENTRY = re.compile(r"^([*\w]+|[\w. ]+?)(?: \([^)]*\))?: (.+)$", re.DOTALL)
@@ -168,7 +163,3 @@ def type_name(kind: Any) -> str:
     if kind is ...:
         return "..."
     return "None" if kind is type(None) else getattr(kind, "__name__", str(kind))
-
-
-if __name__ == "__main__":
-    click.echo(api_page(), nl=False)
