@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import typing
 from collections.abc import Iterator
@@ -368,3 +369,26 @@ def test_the_architecture_page_names_every_page_of_explanation():
     front = ROOT / "docs" / "architecture.md"
     told = set(re.findall(r"\]\(explanation/([a-z-]+\.md)\)", sections(front)["Read on"]))
     assert told == {path.name for path in (ROOT / "docs" / "explanation").iterdir()}
+
+
+# -- pages that show commands --------------------------------------------------------------------
+
+
+def shown_commands() -> Iterator[tuple[str, str]]:
+    """Each command of ours in a block of a page of the documentation, with the page's name."""
+    for path in (ROOT / "docs").rglob("*.md"):
+        for block in re.findall(r"^```\w*\n(.*?)^```", text(path), flags=re.DOTALL | re.MULTILINE):
+            for line in block.splitlines():
+                if found := re.match(r"(?:\$ )?((?:recsweep|make) [a-z].*)", line):
+                    yield path.name, found[1].split("  #")[0].split(" > ")[0]
+
+
+@pytest.mark.parametrize(("page", "command"), sorted(set(shown_commands())))
+def test_a_command_that_a_page_shows_is_one(page, command):
+    program, name, *given = shlex.split(command)
+    if program == "recsweep":
+        assert cli.commands[name].make_context(name, given, resilient_parsing=False)
+    else:
+        assert name in makefile(r"^([a-z-]+):[^#\n]*## ")
+        variables = {word.partition("=")[0] for word in given}
+        assert variables <= set(makefile(r"^#v ([A-Z_]+)"))
