@@ -49,7 +49,8 @@ from recsweep.common.owner import this_process
 from recsweep.common.provenance import hardware
 from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api import model as recbole
-from recsweep.running import worker
+from recsweep.running import trial_run, worker
+from recsweep.running.commands import Stop
 from recsweep.running.events import Event, Ready, TrialDone
 from recsweep.search.engines import hyperopt_
 from recsweep.study import Store, Study
@@ -235,7 +236,7 @@ def _run(plan: StudyPlan, watch: Stopwatch, trials: int, patches: list[Any]) -> 
         (Study, "start", "record"),
         (Study, "report", "epochs"),
         (Study, "finish", "finish"),
-        (worker._StudySession, "_keep_if_best", "best"),
+        (trial_run, "keep_if_best", "best"),
         (hyperopt_, "propose", "propose"),
     ]
     with ExitStack() as stack, _supervisor_pipe() as send_to_supervisor:
@@ -252,7 +253,7 @@ def _run(plan: StudyPlan, watch: Stopwatch, trials: int, patches: list[Any]) -> 
             elif isinstance(event, TrialDone):
                 watch.trial_ended()
 
-        one = worker.Worker(this_process(), send, lambda: len(watch.trials) >= trials)
+        one = worker.Worker(this_process(), send, lambda: Stop() if len(watch.trials) >= trials else None)
         one.search(plan)
     if len(watch.trials) != trials:
         raise RuntimeError(f"{trials} trials should have run, but {len(watch.trials)} did")

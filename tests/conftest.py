@@ -19,7 +19,7 @@ from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.study import Store
 from recsweep.sweeps.loading import load_sweep
 
-pytest.register_assert_rewrite("helpers.engine_contract")
+pytest.register_assert_rewrite("helpers.engine_contract", "helpers.workers_contract")
 _KEPT = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM")
 
 # Small models on busy machines: threads that wait for each other cost more than they bring.

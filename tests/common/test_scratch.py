@@ -100,7 +100,7 @@ def test_where_none_can_be_made_temporary_files_lie_where_the_system_puts_them(t
 def test_a_run_leaves_no_scratch_behind(make_plan, tmp_path):
     import io
 
-    from recsweep.running.pool import Pool
+    from recsweep.running.local_workers import LocalWorkers
     from recsweep.running.progress import Display
     from recsweep.running.supervisor import Supervisor
 
@@ -108,18 +108,18 @@ def test_a_run_leaves_no_scratch_behind(make_plan, tmp_path):
     dead = plan.outputs.scratch / f"{scratch.own_name().rsplit('-', 1)[0]}-{this_process().ticks - 1}"
     dead.mkdir(parents=True)
     seen = []
-    start = Pool._start
+    start = LocalWorkers.start
 
-    def starting(pool, plan):
-        child = start(pool, plan)
+    def starting(workers, number, plan):
+        hired = start(workers, number, plan)
         seen.append(sorted(entry.name for entry in plan.outputs.scratch.iterdir()))
-        return child
+        return hired
 
     with pytest.MonkeyPatch.context() as patch, Supervisor(Display(stream=io.StringIO())) as supervisor:
-        patch.setattr(Pool, "_start", starting)
+        patch.setattr(LocalWorkers, "start", starting)
         supervisor.run_study(plan, 1, 1)
         (own,) = plan.outputs.scratch.iterdir()
-        assert str(supervisor._pool.children[0].process.pid) in own.name, "a worker's own"
+        assert str(supervisor._crew.members[0].hired.owner.worker) in own.name, "a worker's own"
     assert dead.name not in seen[0]
     assert list(plan.outputs.scratch.iterdir()) == []
     shutil.rmtree(plan.outputs.scratch)

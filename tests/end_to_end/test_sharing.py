@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from recsweep.running import supervisor
+from recsweep.running import seats
+from recsweep.running.crew import Crew
 from recsweep.running.gpus import Gpus
-from recsweep.running.pool import Pool
 from recsweep.running.progress import Display
+from recsweep.running.supervisor import Supervisor
 from recsweep.study import Store
 
 
@@ -25,8 +26,8 @@ def two_devices(monkeypatch):
         made._limits = {device.replace("cuda", "cpu"): limit for device, limit in made._limits.items()}
         return made
 
-    monkeypatch.setattr(supervisor, "Gpus", gpus)
-    monkeypatch.setattr(Pool, "gpus", property(lambda pool: 2, lambda pool, said: None), raising=False)
+    monkeypatch.setattr(seats, "Gpus", gpus)
+    monkeypatch.setattr(Crew, "gpus", property(lambda crew: 2, lambda crew, said: None), raising=False)
 
 
 def test_workers_get_their_device_with_their_order_and_no_trial_is_lost(make_plan, two_devices):
@@ -36,7 +37,7 @@ def test_workers_get_their_device_with_their_order_and_no_trial_is_lost(make_pla
     )
     plan = replace(plan, sweep=plan.sweep.model_copy(update={"workers": workers}))
     said = io.StringIO()
-    with supervisor.Supervisor(Display(stream=said)) as running:
+    with Supervisor(Display(stream=said)) as running:
         assert running.run_study(plan, 1, 1)
     store = Store(plan.storage_url)
     trials = store.find_study(plan.name).trials()

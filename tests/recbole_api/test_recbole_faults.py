@@ -75,7 +75,7 @@ def test_fault_results_appear_only_after_the_run(make_plan):
             seen.append(len(store.find_study(plan.name).results()))
             store.close()
 
-    Worker(this_process(), look, lambda: False).search(plan)
+    Worker(this_process(), look).search(plan)
     assert seen == [1, 2]
 
 

@@ -33,7 +33,7 @@ from recsweep.running.worker import Worker
 
 plan, unused = pickle.loads(Path(sys.argv[1]).read_bytes())
 events = []
-Worker(this_process(), events.append, lambda: False).search(plan)
+Worker(this_process(), events.append).search(plan)
 done = [event.score for event in events if type(event).__name__ == "TrialDone"]
 loaded = [name for name in unused if name in sys.modules]
 

@@ -8,8 +8,9 @@ import torch
 from recsweep.common.errors import RecsweepError
 from recsweep.common.owner import this_process
 from recsweep.datasets.prepare import prepare
-from recsweep.running.evaluate import evaluate_winner, winner
-from recsweep.study import Reason, Result, Store
+from recsweep.running.evaluate import evaluate_winner
+from recsweep.running.study_run import StudyRun
+from recsweep.study import Reason, Result, Store, best
 from recsweep.training import training
 
 CPU = torch.device("cpu")
@@ -44,7 +45,8 @@ def evaluate(plan, study):
     notes: list[str] = []
     store = Store(plan.storage_url)
     try:
-        return evaluate_winner(plan, study, store, CPU, notes.append), notes
+        run = StudyRun(plan, store.find_study(plan.name), notes.append)
+        return evaluate_winner(run, CPU), notes
     finally:
         store.close()
 
@@ -77,7 +79,7 @@ def test_a_winner_whose_weights_are_lost_is_trained_again_and_evaluated_once(pla
     assert "no checkpoint of trial 1 is left" in notes[0]
     assert study.attributes["test"]["slot"] == 1
     assert study.attributes["test"]["weights"] == "retrained"
-    assert study.test_metrics(winner(plan, study)) == metrics
+    assert study.test_metrics(best(study.results(), maximize=True)) == metrics
 
     monkeypatch.setattr(training, "train", None)  # neither trained nor
     monkeypatch.setattr(training, "evaluate", None)  # evaluated a second time
@@ -120,6 +122,6 @@ def test_a_new_winner_of_a_larger_budget_is_evaluated_anew(plan, study, make_pla
     larger = make_plan("FPMC", max_evals=4)
     study.ensure_slots(4)
     fill(larger, study, [0.4])
-    assert study.test_metrics(winner(larger, study)) is None
+    assert study.test_metrics(best(study.results(), maximize=True)) is None
     evaluate(larger, study)
     assert study.attributes["test"]["slot"] == 3

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import threading
 import time
 from dataclasses import replace
-from multiprocessing import Pipe
 
 import pytest
 import torch
 
+from helpers.thread_workers import ThreadWorkers
 from recsweep.common.owner import this_process
 from recsweep.running import child, gpu_memory, worker
 from recsweep.running.events import Broken, Started
 from recsweep.running.gpus import CONTEXT_BYTES, Gpus, Memory, Seat, fitting
-from recsweep.running.pool import Child, Pool
 from recsweep.running.progress import Display
 from recsweep.running.supervisor import Supervisor
 from recsweep.running.worker import Worker
@@ -156,31 +154,6 @@ def test_what_a_worker_holds_itself_is_free_for_trials(monkeypatch):
 # -- the whole flow: a supervisor, its store, and threads that stand in for processes and GPUs -----
 
 
-class Thread:
-    """Looks like a process to the supervisor."""
-
-    def __init__(self, target):
-        self._ended, self.sentinel = Pipe()
-        self.exitcode, self.pid = None, os.getpid()
-
-        def run():
-            target()
-            self.exitcode = 0
-            self._ended.close()
-
-        self._thread = threading.Thread(target=run, daemon=True)
-        self._thread.start()
-
-    def is_alive(self):
-        return self.exitcode is None
-
-    def join(self, timeout=None):
-        self._thread.join(timeout)
-
-    def kill(self):
-        """A thread cannot be; it ends when its pipe does."""
-
-
 class Machine:
     """GPUs that are not there: who trains on which, and what runs out of memory."""
 
@@ -192,7 +165,6 @@ class Machine:
         self.plan = None
         self._lock, self._on, self._here = threading.Lock(), {}, threading.local()
         for module, name, stand_in in [
-            (Pool, "_start", lambda pool, plan: self.start(pool)),
             (worker, "_device", self.device),
             (gpu_memory, "measured", lambda device: self.memory),
             (training, "train", self.train),
@@ -201,17 +173,12 @@ class Machine:
         ]:
             monkeypatch.setattr(module, name, stand_in)
 
-    def start(self, pool):
-        number = len(pool.children) + 1
-        ours, theirs = Pipe()
-        process = Thread(lambda: self.serve(theirs))
-        return Child(number, process, ours, replace(this_process(), worker=number), "worker.log")
-
     def serve(self, pipe):
         with contextlib.suppress(OSError):
             pipe.send(Started(self.gpus))
         try:
-            child._serve(pipe, Worker(this_process(), pipe.send, lambda: False))
+            inbox = child.Inbox(pipe)
+            child.serve(inbox, Worker(this_process(), pipe.send, inbox.stop))
         except Exception as error:
             pipe.send(Broken("bug", repr(error)))
 
@@ -260,7 +227,7 @@ def sweep(make_plan, monkeypatch):
         )
         machine.plan = plan = replace(plan, sweep=config)
         said = io.StringIO()
-        with Supervisor(Display(stream=said)) as supervisor:
+        with Supervisor(Display(stream=said), ThreadWorkers(machine.serve)) as supervisor:
             assert supervisor.run_study(plan, 1, 1) == {"ndcg@10": 0.5}
         store = Store(plan.storage_url)
         try:

@@ -8,11 +8,11 @@ import shutil
 import pytest
 
 from helpers.phased import fill, workspace
-from recsweep.common.errors import SweepPaused
-from recsweep.common.owner import this_process
+from helpers.thread_workers import ThreadWorkers
+from recsweep.common.errors import RecsweepError, SweepPaused
 from recsweep.running.events import Note
-from recsweep.running.pool import Child
-from recsweep.running.progress import Display, StudyView
+from recsweep.running.progress import Display
+from recsweep.running.study_run import StudyRun
 from recsweep.running.supervisor import Supervisor
 from recsweep.search.starts import begin, open_study
 from recsweep.study import Store
@@ -28,10 +28,10 @@ def store(tmp_path, empty_store):
 
 def pause(plan, study):
     with Supervisor(Display(stream=io.StringIO())) as supervisor:
-        supervisor._pause_if_all_fail(plan, study)
+        supervisor._reactions.pause_if_all_fail(StudyRun(plan, study, print))
 
 
-def test_a_study_pauses_when_its_first_trials_all_fail_alike(tmp_path, store):
+def test_a_study_pauses_when_all_its_first_trials_fail_alike(tmp_path, store):
     plan = workspace(tmp_path, "max_evals: 9").plan()
     fill(plan, store, [None, None])
     study = store.find_study(plan.name)
@@ -43,7 +43,7 @@ def test_a_study_pauses_when_its_first_trials_all_fail_alike(tmp_path, store):
     assert study.open_slots(plan.budget) == 9
 
 
-def test_an_inherited_trial_does_not_hide_that_all_others_failed_alike(tmp_path, store):
+def test_an_inherited_trial_hides_no_failures(tmp_path, store):
     coarse, loss = workspace(tmp_path, "phases: [coarse, loss], max_evals: 9").plans()
     fill(coarse, store, [0.1] * 5)
     begun, origin = begin(loss, store)
@@ -55,21 +55,30 @@ def test_an_inherited_trial_does_not_hide_that_all_others_failed_alike(tmp_path,
     assert study.open_slots(begun.budget) == 4
 
 
-def test_a_success_among_them_is_no_reason_to_pause(tmp_path, store):
+def test_one_success_is_no_reason_to_pause(tmp_path, store):
     plan = workspace(tmp_path, "max_evals: 9").plan()
     fill(plan, store, [None, 0.1, None, None])
     pause(plan, store.find_study(plan.name))
     assert len(store.find_study(plan.name).results()) == 4
 
 
-def test_what_all_workers_find_is_said_once(tmp_path, store):
+def test_a_note_of_all_workers_is_said_once(tmp_path, store):
     plan = workspace(tmp_path).plan()
     fill(plan, store, [0.1])
-    study, said = store.find_study(plan.name), io.StringIO()
-    with Supervisor(Display(stream=said)) as supervisor:
-        view = StudyView(plan.label, 1, 1, "NDCG@10", True, plan.budget)
-        for number in (1, 2):
-            child = Child(number, process=None, pipe=None, owner=this_process(), log=tmp_path / "log")
-            for text in ("toy/NARM: trained by compiled", f"of worker {number}"):
-                supervisor._handle(child, Note(text), plan, study, view)
+    said = io.StringIO()
+    with Supervisor(Display(stream=said), ThreadWorkers(lambda pipe: None)) as supervisor:
+        run = StudyRun(plan, store.find_study(plan.name), supervisor._display.line)
+        for member in supervisor._crew.take(plan, 2):
+            for text in ("toy/NARM: trained by compiled", f"of worker {member.number}"):
+                supervisor._reactions.take(run, member, Note(text))
     assert said.getvalue().splitlines() == ["toy/NARM: trained by compiled", "of worker 1", "of worker 2"]
+
+
+def test_an_unknown_event_is_an_error(tmp_path, store):
+    plan = workspace(tmp_path).plan()
+    fill(plan, store, [])
+    with Supervisor(Display(stream=io.StringIO()), ThreadWorkers(lambda pipe: None)) as supervisor:
+        (member,) = supervisor._crew.take(plan, 1)
+        run = StudyRun(plan, store.find_study(plan.name), print)
+        with pytest.raises(RecsweepError, match="a message that is none of ours: 'ready'"):
+            supervisor._reactions.take(run, member, "ready")

@@ -13,8 +13,9 @@ import torch
 from recsweep.common.errors import StoreUnavailable, SweepPaused, TrialDiverged
 from recsweep.common.owner import this_process
 from recsweep.running import child
+from recsweep.running.commands import Stop
 from recsweep.running.events import Claimed, EpochDone, Evaluated, Idle, Note, PutBack, Ready, TrialDone
-from recsweep.running.session import classify
+from recsweep.running.failures import classify
 from recsweep.running.worker import Worker
 from recsweep.study import Claim, Failure, Reason, Store
 from recsweep.training import training
@@ -81,7 +82,7 @@ def run(make_plan):
     """Runs a worker on a study in this process; gives its events, the plan and the study."""
     stores = []
 
-    def run(budget=2, should_stop=lambda: False, on_event=lambda event, study: None, **overrides):
+    def run(budget=2, stop=lambda: None, on_event=lambda event, study: None, **overrides):
         plan = make_plan(max_evals=budget, **overrides)
         store = Store(plan.storage_url)
         stores.append(store)
@@ -93,7 +94,7 @@ def run(make_plan):
             events.append(event)
             on_event(event, study)
 
-        worker = Worker(this_process(), send, should_stop)
+        worker = Worker(this_process(), send, stop)
         worker.search(plan)
         return events, plan, study, worker
 
@@ -247,7 +248,7 @@ def test_a_workers_log_holds_what_it_said(monkeypatch):
 
 
 def test_a_worker_that_is_told_to_stop_claims_nothing(run):
-    events, _, study, _ = run(budget=2, should_stop=lambda: True)
+    events, _, study, _ = run(budget=2, stop=Stop)
     assert kinds(events) == [Ready, Idle]
     assert study.open_slots(2) == 2
 

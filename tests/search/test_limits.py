@@ -29,7 +29,7 @@ def store(tmp_path, empty_store):
 def limit_of(plan, store):
     """The limit that ended a study, opened if it was not."""
     study = store.open_study(plan.name, plan.definition, maximize=plan.directions)
-    ended = closed(plan, study, store)
+    ended = closed(plan, study)
     return ended and ended.limit
 
 
@@ -52,8 +52,8 @@ def test_a_study_is_closed_when_every_slot_is_filled_however(tmp_path, store):
     assert limit_of(plan, store) is None
     fill(plan, store, [None])
     study = store.find_study(plan.name)
-    assert closed(plan, study, store).reason == "max_evals=3: every slot is filled"
-    assert closed(dataclasses.replace(plan, slots=4), study, store) is None, "a larger budget opens it again"
+    assert closed(plan, study).reason == "max_evals=3: every slot is filled"
+    assert closed(dataclasses.replace(plan, slots=4), study) is None, "a larger budget opens it again"
 
 
 def test_an_inherited_trial_fills_its_slot(tmp_path, store):
@@ -63,9 +63,9 @@ def test_an_inherited_trial_fills_its_slot(tmp_path, store):
     study = open_study(begun, store, origin=origin)
     assert begun.budget == 3
     fill(begun, store, [0.1], study=study)
-    assert closed(begun, study, store) is None
+    assert closed(begun, study) is None
     fill(begun, store, [0.1], study=study)
-    assert closed(begun, study, store).limit == "max_evals"
+    assert closed(begun, study).limit == "max_evals"
 
 
 def test_a_study_is_closed_after_so_many_trials_that_were_not_better(tmp_path, store):
@@ -75,7 +75,7 @@ def test_a_study_is_closed_after_so_many_trials_that_were_not_better(tmp_path, s
     assert limit_of(plan, store) is None
     fill(plan, store, [0.3])
     study = store.find_study(plan.name)
-    assert closed(plan, study, store).reason == "no_improvement_after=3: no better trial since trial 1"
+    assert closed(plan, study).reason == "no_improvement_after=3: no better trial since trial 1"
     assert limit_of(space.plan(no_improvement_after=4), store) is None, "a raised limit lets it go on"
     fill(plan, store, [0.4])
     assert limit_of(plan, store) is None, "what still ran was better"
@@ -96,9 +96,7 @@ def test_a_study_is_closed_when_its_trials_have_run_for_its_time(tmp_path, store
     assert limit_of(plan, store) is None, "none has run"
     run_for(plan, store)
     study = store.find_study(plan.name)
-    assert closed(plan, study, store).reason.startswith(
-        "search.timeout_minutes=0.000333333: trials of the study"
-    )
+    assert closed(plan, study).reason.startswith("search.timeout_minutes=0.000333333: trials of the study")
     assert limit_of(space.plan(timeout_minutes=60), store) is None
 
 
@@ -122,7 +120,7 @@ def test_a_study_is_closed_when_all_trials_of_the_sweep_have_run_for_its_time(tm
     toy, two = two_studies(tmp_path, extra=f"timeout_minutes: {A_MOMENT}\n").plans()
     run_for(toy, store)
     assert (limit_of(toy, store), limit_of(two, store)) == ("timeout_minutes", "timeout_minutes")
-    reason = closed(two, store.find_study(two.name), store).reason
+    reason = closed(two, store.find_study(two.name)).reason
     assert reason == "timeout_minutes=0.000333333: trials of the sweep ran for 0.0 minutes"
 
 

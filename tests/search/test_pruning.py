@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from recsweep.common.owner import this_process
 from recsweep.running.events import TrialDone
 from recsweep.running.progress import Display, StudyView
+from recsweep.running.study_run import StudyRun
 from recsweep.running.supervisor import Supervisor
 from recsweep.running.worker import Worker
 from recsweep.search import engines, pruning
@@ -346,7 +347,7 @@ def work(make_plan, monkeypatch):
         study = store.open_study(plan.name, plan.definition, maximize=plan.maximize)
         study.ensure_slots(plan.budget)
         events = []
-        worker = Worker(this_process(), events.append, lambda: False)
+        worker = Worker(this_process(), events.append)
         before(study)
         worker.search(plan)
         return events, plan, study, worker
@@ -465,7 +466,9 @@ def test_the_log_says_when_and_why(make_plan):
     reason = "pruned at epoch 8: 0.0141 < median 0.0170"
     with Display(stream=stream) as display:
         done = TrialDone(6, 0.0141, 8, 1.0, reason, pruned=True, params=plan.defaults)
-        Supervisor(display)._trial_done(done, plan, None, view)
+        run = StudyRun(plan, None, display.line)
+        run.view = view
+        Supervisor(display)._reactions.trial_done(run, done)
     assert stream.getvalue() == f"{plan.label} trial 6 (7/20) {reason} (the defaults)\n"
     assert (view.pruned, view.best_slot) == (1, 0)
 

@@ -171,7 +171,7 @@ def test_the_file_of_the_phase_before_will_do_where_the_store_has_none(phases, s
     begun, origin = begin(loss, store)
     assert (origin, begun.inherits, begun.budget) == (None, False, 3)
     assert begun.start == {**GOOD, "loss_type": "CE", "weight_decay": 0.0}
-    assert known_good(begun, store, open_study(begun, store)) == ({"loss_type": "CE"},)
+    assert known_good(begun, open_study(begun, store)) == ({"loss_type": "CE"},)
 
 
 def test_the_files_that_a_phase_writes_are_what_the_next_one_reads(phases, store, tmp_path):
@@ -330,10 +330,10 @@ def test_a_path_is_relative_to_the_sweep_file_and_of_an_option_to_the_working_fo
     write(tmp_path / "a.json", {"hidden_size": 128})
     monkeypatch.chdir(tmp_path)
     by_option = space.plan(warm_start="a.json")
-    assert known_good(by_option, store, open_study(by_option, store))[1]["hidden_size"] == 128
+    assert known_good(by_option, open_study(by_option, store))[1]["hidden_size"] == 128
     space.sweep.write_text(sweep)
     by_file = dataclasses.replace(space.plan(), study_name="by-file")
-    assert known_good(by_file, store, open_study(by_file, store))[1]["n_layers"] == 2
+    assert known_good(by_file, open_study(by_file, store))[1]["n_layers"] == 2
 
 
 def test_other_braces_in_a_name_stay_as_they_are(tmp_path, store):

@@ -83,7 +83,7 @@ def open_slots(
         if study is None:
             check_files(plan)
             return trained, trained
-        if closed(begun, study, store):
+        if closed(begun, study):
             return trained, 0
         filled = {trial.slot for trial in study.results()} | ({0} if begun.inherits else set())
         return trained, sum(slot not in filled for slot in range(begun.budget))
@@ -151,7 +151,7 @@ def _asked(plan: StudyPlan, best_params: str | None) -> _Asked:
         if study is None:
             return _Asked(plan, begun, None, {}, begun.budget, complete=False)
         slots = max(begun.budget, 1 + max(study.slots(), default=-1))
-        complete = closed(replace(begun, slots=slots), study, store) is not None
+        complete = closed(replace(begun, slots=slots), study) is not None
         return _Asked(plan, begun, study, dict(study.attributes.get(RAISED) or {}), slots, complete)
 
 

@@ -112,7 +112,7 @@ def read_result(plan: StudyPlan, study: Study, store: Store | None = None) -> St
     """A study's result as the store has it; the store is asked for what ended it."""
     trials = study.results()
     winner = best(trials, maximize=plan.maximize)
-    ended = closed(plan, study, store) if store is not None else None
+    ended = closed(plan, study) if store is not None else None
     test = study.test_metrics(winner) if winner else None
     data = study.attributes.get(DATA_ATTRIBUTE, {})
     return StudyResult(plan, trials, winner, test, ended, runs=bool(study.running()), data=data)

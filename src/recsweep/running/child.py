@@ -12,13 +12,14 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from recsweep.common import errors, scratch
 from recsweep.common.errors import RecsweepError, UserError, disk_trouble
@@ -27,7 +28,10 @@ from recsweep.common.masking import mask, mask_traceback
 from recsweep.common.owner import Owner
 
 if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_collections`
+    from recsweep.planning.plan import StudyPlan
+    from recsweep.running.commands import Command, Stop
     from recsweep.running.events import Broken, Event
+    from recsweep.running.gpus import Seat
     from recsweep.running.worker import Worker
 
 
@@ -36,11 +40,18 @@ def child_main(pipe: Connection, parent: Owner, log: str, threads: int, temporar
     _die_with(parent.pid)
     leave_to_parent()
     _redirect(log)
+    with breaking_told(pipe, log), scratch.used(Path(temporary)):
+        inbox = Inbox(pipe)
+        with _without_collections():
+            worker = _make_worker(pipe, inbox, replace(parent, worker=os.getpid()), threads)
+        serve(inbox, worker)
+
+
+@contextmanager
+def breaking_told(pipe: Connection, log: str) -> Iterator[None]:
+    """What ends a worker within is told to its supervisor, as the last thing that it tells."""
     try:
-        with scratch.used(Path(temporary)):
-            with _without_collections():
-                worker = _make_worker(pipe, replace(parent, worker=os.getpid()), threads)
-            _serve(pipe, worker)
+        yield
     except Exception as caught:
         error = disk_trouble(caught) or caught
         if not isinstance(error, RecsweepError):
@@ -69,7 +80,70 @@ def _without_collections() -> Iterator[None]:
         gc.enable()
 
 
-def _make_worker(pipe: Connection, owner: Owner, threads: int) -> Worker:
+class Inbox:
+    """The commands for a worker, one after the other. `stop` is asked for while one is carried out.
+
+    Args:
+        pipe: its end of the pipe from the supervisor.
+    """
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._waiting: deque[Command] = deque()
+        self._stop: Stop | None = None
+
+    def next(self) -> Command | None:
+        """The next command, once there is one; None: nobody gives any more."""
+        if self._stop is not None:
+            return self._stop
+        try:
+            return self._waiting.popleft() if self._waiting else self._pipe.recv()
+        except (EOFError, OSError):
+            return None
+
+    def stop(self) -> Stop | None:
+        """The order to stop, where it has come meanwhile."""
+        from recsweep.running.commands import Stop
+
+        with suppress(EOFError, OSError):  # nobody is there any more; the next command is none
+            while self._stop is None and self._pipe.poll():
+                command = self._pipe.recv()
+                if isinstance(command, Stop):
+                    self._stop = command
+                else:
+                    self._waiting.append(command)
+        return self._stop
+
+
+class Obeying(Protocol):
+    """What carries commands out."""
+
+    def search(self, plan: StudyPlan, seat: Seat | None = None) -> None: ...
+
+    def evaluate(self, plan: StudyPlan, seat: Seat | None = None) -> None: ...
+
+
+def serve(inbox: Inbox, worker: Obeying) -> None:
+    """Carry out commands until a worker is told to stop, or nobody is left to tell it anything.
+
+    Raises:
+        RecsweepError: a command that is none of those there are.
+    """
+    from recsweep.running.commands import Evaluate, Search, Stop, unknown
+
+    while (command := inbox.next()) is not None:
+        match command:
+            case Search(plan, seat):
+                worker.search(plan, seat)
+            case Evaluate(plan, seat):
+                worker.evaluate(plan, seat)
+            case Stop():
+                return
+            case _:
+                raise unknown(command)
+
+
+def _make_worker(pipe: Connection, inbox: Inbox, owner: Owner, threads: int) -> Worker:
     import torch
     from tqdm import tqdm
 
@@ -82,7 +156,7 @@ def _make_worker(pipe: Connection, owner: Owner, threads: int) -> Worker:
 
     from recsweep.running.worker import Worker
 
-    return Worker(owner, lambda event: _tell(pipe, event), lambda: False)
+    return Worker(owner, lambda event: _tell(pipe, event), inbox.stop)
 
 
 def _tell(pipe: Connection, event: Event) -> None:
@@ -94,18 +168,6 @@ def _tell(pipe: Connection, event: Event) -> None:
             sys.stdout.write(f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
             sys.stdout.flush()
     pipe.send(event)
-
-
-def _serve(pipe: Connection, worker: Worker) -> None:
-    while True:
-        try:
-            operation, plan, seat = pipe.recv()
-        except (EOFError, ConnectionResetError):
-            return
-        if operation == "search":
-            worker.search(plan, seat)
-        elif operation == "evaluate":
-            worker.evaluate(plan, seat)
 
 
 def _redirect(log: str) -> None:

@@ -6,18 +6,17 @@ crashed. One that hangs is ended, and its trial counted as a timeout.
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
-from multiprocessing.context import SpawnProcess
 
 from recsweep.common.errors import RecsweepError
 from recsweep.planning.plan import StudyPlan
+from recsweep.running.crew import Crew, Member
 from recsweep.running.events import TrialDone
-from recsweep.running.pool import Child
 from recsweep.running.progress import Display
+from recsweep.running.study_run import StudyRun
 from recsweep.running.watch import duration
-from recsweep.study import Claim, Reason, Study, claim_of
+from recsweep.study import Claim, Reason, claim_of
 
 MAX_START_FAILURES = 3
 TIMES_THE_LONGEST = 10
@@ -35,10 +34,11 @@ class Deaths:
 
     Args:
         display: is told what happened.
+        crew: the workers.
     """
 
-    def __init__(self, display: Display) -> None:
-        self._display = display
+    def __init__(self, display: Display, crew: Crew) -> None:
+        self._display, self._crew = display, crew
         self._start_failures = 0
         self._said_bound = False
 
@@ -46,35 +46,32 @@ class Deaths:
         """A worker has started: those that died before it did not die of what all die of."""
         self._start_failures = 0
 
-    def blame(self, child: Child, plan: StudyPlan, study: Study, ended: TrialEnded) -> None:
+    def blame(self, member: Member, reason: str, run: StudyRun, ended: TrialEnded) -> None:
         """A worker is dead. Its trial is run again, or counted as crashed when it did so too often.
 
         Raises:
             RecsweepError: one worker after the other dies before it is ready.
         """
-        reason = death_of(child.process)
-        claim = child.claim or _unreported_claim(child, study)
+        claim = member.claim or _unreported_claim(member, run)
         if claim is not None:
-            self._crashed(claim, reason, child, plan, study, ended)
+            self._crashed(claim, reason, member, run, ended)
             return
-        self._start_failures += 0 if child.ready else 1
+        self._start_failures += 0 if member.ready else 1
         if self._start_failures >= MAX_START_FAILURES:
-            raise RecsweepError(f"workers cannot start; {reason}; see {child.log}")
+            raise RecsweepError(f"workers cannot start; {reason}; see {member.hired.log}")
 
-    def _crashed(
-        self, claim: Claim, reason: str, child: Child, plan: StudyPlan, study: Study, ended: TrialEnded
-    ) -> None:
+    def _crashed(self, claim: Claim, reason: str, member: Member, run: StudyRun, ended: TrialEnded) -> None:
         message = f"the worker died: {reason}"
-        if claim.crashes < plan.sweep.workers.crash_retries:
-            if study.put_back(claim, message, crashed=True):
-                left = plan.sweep.workers.crash_retries - claim.crashes
-                self._display.line(
-                    f"{plan.label} trial {claim.slot}: {message}; "
-                    f"run again (at most {left} more), see {child.log}"
+        left = run.plan.sweep.workers.crash_retries - claim.crashes
+        if left > 0:
+            if run.study.put_back(claim, message, crashed=True):
+                run.say(
+                    f"{run.label} trial {claim.slot}: {message}; "
+                    f"run again (at most {left} more), see {member.hired.log}"
                 )
             return
-        seconds = time.monotonic() - child.claimed_at
-        if study.fail(claim, Reason.CRASH, message, seconds):
+        seconds = time.monotonic() - member.claimed_at
+        if run.study.fail(claim, Reason.CRASH, message, seconds):
             ended(TrialDone(claim.slot, None, 0, seconds, message))
 
     def say_bound(self, plan: StudyPlan) -> None:
@@ -88,31 +85,29 @@ class Deaths:
             "one that hangs; workers.trial_timeout_minutes sets another limit"
         )
 
-    def is_overdue(self, child: Child, plan: StudyPlan, study: Study) -> bool:
+    def is_overdue(self, member: Member, run: StudyRun) -> bool:
         """Whether a worker's trial has taken longer than any trial may."""
-        return child.claim is not None and self._overdue(child, plan, study) is not None
+        return member.claim is not None and _overdue(member, run) is not None
 
-    def _overdue(self, child: Child, plan: StudyPlan, study: Study) -> str | None:
-        """Why a worker's trial is taken for one that hangs; None while it is not."""
-        minutes = plan.sweep.workers.trial_timeout_minutes
-        if minutes is None:
-            return _silent(child, study)
-        over = time.monotonic() - child.claimed_at >= minutes * 60
-        return f"took longer than trial_timeout_minutes={minutes:g}" if over else None
-
-    def end_hung(self, child: Child, plan: StudyPlan, study: Study, ended: TrialEnded) -> None:
-        """Kill a worker whose trial hangs, and count the trial as a timeout. The dead is yet to be buried."""
-        claim, message = child.claim, self._overdue(child, plan, study)
+    def end_hung(self, member: Member, run: StudyRun, ended: TrialEnded) -> None:
+        """Kill a worker whose trial hangs, and count the trial as a timeout. Its death is yet to be told."""
+        claim, message = member.claim, _overdue(member, run)
         if claim is None or message is None:
             return
-        _kill(child)
-        seconds = time.monotonic() - child.claimed_at
-        if study.fail(claim, Reason.TIMEOUT, message, seconds):
+        self._crew.kill(member)
+        seconds = time.monotonic() - member.claimed_at
+        if run.study.fail(claim, Reason.TIMEOUT, message, seconds):
             ended(TrialDone(claim.slot, None, 0, seconds, message))
-        child.claim, child.ready = None, True
+        member.claim, member.ready = None, True
 
-    def died_at_test(self, child: Child, plan: StudyPlan, study: Study, deaths: int) -> bool:
-        """Whether the worker that tests a winner died, or had to be ended; then the test is to run again.
+    def silent_at_test(self, member: Member, run: StudyRun) -> str | None:
+        """Why the worker that tests a winner was ended as one that hangs; None while it may be at work."""
+        if (reason := _silent(member, run)) is not None:
+            self._crew.kill(member)
+        return reason
+
+    def died_at_test(self, member: Member, reason: str, run: StudyRun, deaths: int) -> None:
+        """The worker that tested a winner is dead; the test is to run again.
 
         Args:
             deaths: of the test, before.
@@ -120,30 +115,31 @@ class Deaths:
         Raises:
             RecsweepError: it dies each time.
         """
-        if child.process.is_alive():
-            if (reason := _silent(child, study)) is None:
-                return False
-            _kill(child)
-        else:
-            child.process.join()
-            reason = death_of(child.process)
-        what = f"{plan.label}: the worker died while it tested the winner; {reason}"
-        left = plan.sweep.workers.crash_retries - deaths
+        what = f"{run.label}: the worker died while it tested the winner; {reason}"
+        left = run.plan.sweep.workers.crash_retries - deaths
         if left <= 0:
             raise RecsweepError(
-                f"{what}; that was test {deaths + 1} of {deaths + 1}; see {child.log}, then run the same "
-                "command again, no trial is lost"
+                f"{what}; that was test {deaths + 1} of {deaths + 1}; see {member.hired.log}, then run the "
+                "same command again, no trial is lost"
             )
-        self._display.line(f"{what}; tested again (at most {left} more), see {child.log}")
-        return True
+        run.say(f"{what}; tested again (at most {left} more), see {member.hired.log}")
 
 
-def _silent(child: Child, study: Study) -> str | None:
+def _overdue(member: Member, run: StudyRun) -> str | None:
+    """Why a worker's trial is taken for one that hangs; None while it is not."""
+    minutes = run.plan.sweep.workers.trial_timeout_minutes
+    if minutes is None:
+        return _silent(member, run)
+    over = time.monotonic() - member.claimed_at >= minutes * 60
+    return f"took longer than trial_timeout_minutes={minutes:g}" if over else None
+
+
+def _silent(member: Member, run: StudyRun) -> str | None:
     """Why a worker that says nothing is taken for one that hangs; None while it may be at work."""
-    quiet = time.monotonic() - child.heard_at
+    quiet = time.monotonic() - member.heard_at
     if quiet < LEAST_SECONDS:  # mostly so, and then the store need not be asked
         return None
-    longest = longest_seconds(study)
+    longest = run.longest_seconds()
     bound = FIRST_SECONDS if longest is None else max(LEAST_SECONDS, TIMES_THE_LONGEST * longest)
     if quiet < bound:
         return None
@@ -151,30 +147,9 @@ def _silent(child: Child, study: Study) -> str | None:
     return f"showed no epoch for {duration(quiet)}{known} (workers.trial_timeout_minutes sets another limit)"
 
 
-def longest_seconds(study: Study) -> float | None:
-    """How long the longest trial took that came to a score; None while there is none."""
-    own = [trial for trial in study.results() if trial.score is not None and not trial.inherited]
-    return max((float(trial.result.seconds or 0.0) for trial in own), default=None)
-
-
-def _kill(child: Child) -> None:
-    child.process.kill()
-    child.process.join()
-
-
-def _unreported_claim(child: Child, study: Study) -> Claim | None:
+def _unreported_claim(member: Member, run: StudyRun) -> Claim | None:
     """A trial that the dead worker had claimed but not told of."""
-    for trial in study.running():
-        if trial.owner is not None and trial.owner.process == child.owner:
+    for trial in run.running():
+        if trial.owner is not None and trial.owner.process == member.hired.owner:
             return claim_of(trial)
     return None
-
-
-def death_of(process: SpawnProcess) -> str:
-    """How a process ended, in words."""
-    code = process.exitcode
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        hint = " (the kernel kills so when memory runs out)" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}"
-    return f"exit code {code}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,27 +13,21 @@ from recsweep.common.errors import RecsweepError
 from recsweep.common.files import to_plain
 from recsweep.datasets.prepare import prepare
 from recsweep.planning.plan import StudyPlan
-from recsweep.search.limits import closed
-from recsweep.study import TEST_ATTRIBUTE, Store, Study, Trial, best
+from recsweep.running.study_run import StudyRun
+from recsweep.study import TEST_ATTRIBUTE, Trial
 from recsweep.training import training
 
 
-def winner(plan: StudyPlan, study: Study) -> Trial | None:
-    """The best counted trial; ties go to the lower slot."""
-    return best(study.results(), maximize=plan.maximize)
-
-
-def evaluate_winner(
-    plan: StudyPlan, study: Study, store: Store, device: torch.device, note: Callable[[str], None]
-) -> dict[str, float]:
+def evaluate_winner(run: StudyRun, device: torch.device) -> dict[str, float]:
     """Restore or retrain the winner of a closed study and evaluate it on the test split, once.
 
     Raises:
         RecsweepError: the study is not closed, or nothing in it succeeded.
     """
-    if closed(plan, study, store) is None:
+    plan, study = run.plan, run.study
+    if run.closed() is None:
         raise RecsweepError(f"study {plan.name} is not closed; its test split stays unseen until it is")
-    trial = winner(plan, study)
+    trial = run.winner()
     if trial is None or trial.seed is None:
         raise RecsweepError(f"study {plan.name} has no winner; no trial succeeded")
     known = study.test_metrics(trial)
@@ -43,7 +37,7 @@ def evaluate_winner(
     split = prepare(settings, plan.files, plan.outputs.cache).split
     state, source = _restore(plan, trial, settings), "restored"
     if state is None:
-        note(
+        run.say(
             f"{plan.label}: no checkpoint of trial {trial.slot} is left; training it again for the test split"
         )
         state, source = training.train(settings, split, device).best, "retrained"

@@ -1,4 +1,4 @@
-"""What a worker tells its supervisor. Small, picklable, free of torch."""
+"""What a worker tells its supervisor, and what is told of it. Small, picklable, free of torch."""
 
 from __future__ import annotations
 
@@ -114,6 +114,14 @@ class Broken:
     """The text."""
 
 
+@dataclass(frozen=True)
+class Died:
+    """The worker is gone, and tells nothing any more. Whoever holds the workers says so."""
+
+    reason: str
+    """`killed by SIGKILL`, `exit code 1`"""
+
+
 Event = (
     Started
     | Ready
@@ -127,6 +135,7 @@ Event = (
     | Idle
     | Evaluated
     | Broken
+    | Died
 )
 
 

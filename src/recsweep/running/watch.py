@@ -22,6 +22,11 @@ class WorkerView:
     since: float | None = None
     """When its trial began, by a monotonic clock; None: it has none."""
 
+    def scored(self, epoch: int, score: float, *, maximize: bool) -> None:
+        """Take a validation in."""
+        better = self.best is None or (score > self.best if maximize else score < self.best)
+        self.epoch, self.last, self.best = epoch, score, score if better else self.best
+
     def whole(self, epochs: int, now: float) -> float | None:
         """Seconds of its trial if it runs all its epochs, as fast as until now."""
         return (now - self.since) / self.epoch * epochs if self.since is not None and self.epoch else None

@@ -18,6 +18,8 @@ from recsweep.common.owner import Owner
 from recsweep.datasets.prepare import Prepared, prepare
 from recsweep.planning.plan import StudyPlan
 from recsweep.running import gpu_memory
+from recsweep.running.bench import Bench
+from recsweep.running.commands import Stop
 from recsweep.running.evaluate import evaluate_winner
 from recsweep.running.events import (
     Evaluated,
@@ -28,8 +30,9 @@ from recsweep.running.events import (
 )
 from recsweep.running.gpus import Seat
 from recsweep.running.session import StudySession
+from recsweep.running.study_run import StudyRun
 from recsweep.search.engines import make_engine
-from recsweep.study import DATA_ATTRIBUTE, Store, Study
+from recsweep.study import DATA_ATTRIBUTE, Store
 from recsweep.sweeps.space import Params
 
 _KEPT_SPLITS = 2
@@ -41,11 +44,13 @@ class Worker:
     Args:
         owner: who answers for this worker's trials; the supervisor, which outlives it.
         send: takes every event.
-        should_stop: asked before each claim.
+        stop: asked before each claim, and after each epoch; None: go on.
     """
 
-    def __init__(self, owner: Owner, send: Callable[[Event], None], should_stop: Callable[[], bool]) -> None:
-        self.owner, self.send, self.should_stop = owner, send, should_stop
+    def __init__(
+        self, owner: Owner, send: Callable[[Event], None], stop: Callable[[], Stop | None] = lambda: None
+    ) -> None:
+        self.owner, self.send, self.stop = owner, send, stop
         self._stores: dict[StoreAddress, Store] = {}
         self._splits: dict[str, Prepared] = {}
         self._trials_run = 0
@@ -62,10 +67,10 @@ class Worker:
         """
         device = _device(plan, seat)
         prepared = self.prepared(plan, device)
-        study = self.study(plan)
-        if DATA_ATTRIBUTE not in study.attributes:
-            study.set_attribute(DATA_ATTRIBUTE, prepared.split.statistics)
-        session = StudySession(self, plan, study, prepared, device, seat)
+        run = self.run(plan)
+        if DATA_ATTRIBUTE not in run.study.attributes:
+            run.study.set_attribute(DATA_ATTRIBUTE, prepared.split.statistics)
+        session = StudySession(Bench(self, run, prepared, device, seat))
         make_engine(plan.sweep.search.engine).search(session)
         gpu_memory.release(device)  # for those that train on while this worker waits
         self.send(Idle(retired=session.retired))
@@ -73,9 +78,9 @@ class Worker:
     def evaluate(self, plan: StudyPlan, seat: Seat | None = None) -> None:
         """Evaluate the winner of a closed study on the test split."""
         device = _device(plan, seat)
-        study, store = self.study(plan), self.store(plan)
+        run = self.run(plan)
         try:
-            metrics = evaluate_winner(plan, study, store, device, lambda text: self.send(Note(text)))
+            metrics = evaluate_winner(run, device)
         except Exception as error:
             if isinstance(error, RecsweepError) or disk_trouble(error):
                 raise
@@ -84,18 +89,21 @@ class Worker:
         gpu_memory.release(device)
         self.send(Evaluated(metrics))
 
-    def study(self, plan: StudyPlan) -> Study:
-        """The study's place in the store. One that was opened from another config is left as it is."""
-        store = self.store(plan)
+    def run(self, plan: StudyPlan) -> StudyRun:
+        """A study to work on. One that was opened from another config is left as it is."""
+        store = self._store(plan)
         found = store.find_study(plan.name, plan.definition)
-        return found or store.open_study(plan.name, plan.definition, maximize=plan.directions)
+        study = found or store.open_study(plan.name, plan.definition, maximize=plan.directions)
+        return StudyRun(plan, study, self._say)
 
-    def store(self, plan: StudyPlan) -> Store:
+    def _say(self, text: str) -> None:
+        self.send(Note(text))
+
+    def _store(self, plan: StudyPlan) -> Store:
         """The store of a study, opened once."""
         url, patience = plan.storage_url, plan.sweep.workers.store_patience_seconds
         if url not in self._stores:
-            tell = lambda text: self.send(Note(text))  # noqa: E731
-            self._stores[url] = Store(url, patience, tell, wait_to_open=True)
+            self._stores[url] = Store(url, patience, self._say, wait_to_open=True)
         return self._stores[url]
 
     def prepared(self, plan: StudyPlan, device: torch.device, params: Params | None = None) -> Prepared:

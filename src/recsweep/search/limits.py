@@ -6,10 +6,10 @@ from datetime import datetime
 
 from recsweep.planning.plan import StudyPlan
 from recsweep.search.stopping import Ended, Limits, ended_by, seconds_run
-from recsweep.study import Store, Study, Trial
+from recsweep.study import Study, Trial
 
 
-def closed(plan: StudyPlan, study: Study, store: Store) -> Ended | None:
+def closed(plan: StudyPlan, study: Study) -> Ended | None:
     """The limit that ended a study; None while there is something to run."""
     sweep, now = plan.sweep, datetime.now()
     limits = Limits(
@@ -21,7 +21,7 @@ def closed(plan: StudyPlan, study: Study, store: Store) -> Ended | None:
     trials = study.results() if limits.timeout_minutes is None else _with_running(study)
     seconds = 0.0
     if limits.sweep_timeout_minutes is not None:
-        studies = store.studies(sweep=sweep.sweep)
+        studies = study.store.studies(sweep=sweep.sweep)
         seconds = seconds_run([trial for other in studies for trial in _with_running(other)], now)
     return ended_by(trials, limits, maximize=plan.maximize, now=now, sweep_seconds=seconds)
 

@@ -14,7 +14,7 @@ from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import counted
 from recsweep.planning.plan import StudyPlan
 from recsweep.search.limits import closed
-from recsweep.study import State, Store, Study, Trial, best
+from recsweep.study import Shelf, State, Store, Study, Trial, best
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.documents import load_document, nearest
 from recsweep.sweeps.space import Params
@@ -43,7 +43,7 @@ def open_study(plan: StudyPlan, store: Store, *, restart: bool = False, origin: 
         plan.name, plan.definition, maximize=plan.directions, restart=restart, record=plan.record()
     )
     store.name_objectives(study, [objective.name for objective in plan.objectives])
-    known_good(plan, store, study)
+    known_good(plan, study)
     if origin is not None and plan.previous is not None:
         study.inherit(origin, plan.previous, plan.space, plan.defaults)
     return study
@@ -73,7 +73,7 @@ def begin(plan: StudyPlan, store: Store, best_params: str | None = None) -> tupl
     earlier = replace(plan, phase=plan.previous, study_name=None, slots=None)
     study = store.find_study(earlier.name)
     if study is not None:
-        found = _winner(earlier, study, store)
+        found = _winner(earlier, study)
         start = {**_started_at(plan, study), **found.params}
         return replace(plan, start=_typed(plan.model.space, start), inherits=True), found
     path = earlier.outputs.best_params(earlier.dataset_name, earlier.model_name, earlier.phase)
@@ -97,12 +97,12 @@ def as_begun(plan: StudyPlan, store: Store) -> StudyPlan:
     return replace(begun, slots=max(begun.budget, 1 + max((t.slot for t in results), default=-1)))
 
 
-def _winner(earlier: StudyPlan, study: Study, store: Store) -> Trial:
+def _winner(earlier: StudyPlan, study: Study) -> Trial:
     """The best of a phase that is complete."""
     definition = study.attributes.get("definition", {})
     first = definition.get("phase", {}).get("start")
     known = replace(earlier, start=first, inherits=any(trial.inherited for trial in study.results()))
-    if closed(known, study, store) is None:
+    if closed(known, study) is None:
         raise UserError(
             f"{earlier.label}: {len(study.results())} of {counted(known.budget, 'trial')} are there, and "
             f"the next phase starts from the best of all; "
@@ -125,7 +125,7 @@ def _started_at(plan: StudyPlan, study: Study) -> Params:
 # -- known good configurations -------------------------------------------------------------------
 
 
-def known_good(plan: StudyPlan, store: Store, study: Study) -> tuple[Params, ...]:
+def known_good(plan: StudyPlan, study: Study) -> tuple[Params, ...]:
     """Parameters of the first slots, settled when the study is opened: later changes move nothing.
 
     Raises:
@@ -135,7 +135,7 @@ def known_good(plan: StudyPlan, store: Store, study: Study) -> tuple[Params, ...
     if settled is not None and study.trials():
         return tuple(spaces.cast(plan.space, params) for params in settled)
     starts = list(plan.known_good)
-    for params in (*_warm(plan, store), *_transferred(plan, store)):
+    for params in (*_warm(plan, study.store), *_transferred(plan, study.store)):
         if params not in starts:
             starts.append(params)
     search = plan.sweep.search
@@ -165,7 +165,7 @@ def check_files(plan: StudyPlan, best_params: str | None = None) -> None:
         _whole(plan, read_single(path), path)
 
 
-def _warm(plan: StudyPlan, store: Store) -> Iterator[Params]:
+def _warm(plan: StudyPlan, store: Shelf) -> Iterator[Params]:
     for entry in plan.sweep.search.warm_start:
         name = _filled_in(entry, plan)
         if name.endswith(_FILES):
@@ -188,7 +188,7 @@ def _filled_in(entry: str, plan: StudyPlan) -> str:
     return re.sub(r"\{(dataset|model|phase)\}", lambda found: known[found[1]], entry)
 
 
-def _transferred(plan: StudyPlan, store: Store) -> Iterator[Params]:
+def _transferred(plan: StudyPlan, store: Shelf) -> Iterator[Params]:
     """The best of the same model and phase on the other data sets, in the order of the sweep."""
     if not plan.sweep.search.transfer:
         return

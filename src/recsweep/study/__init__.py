@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         HEARTBEAT_SECONDS,
         STALE_AFTER_SECONDS,
         TEST_ATTRIBUTE,
+        Shelf,
         Study,
     )
     from recsweep.study.trial import Claim, Trial, best, claim_of
@@ -33,7 +34,10 @@ _FILES = {
     "record": ("StudyRecord",),
     "states": ("Reason", "State"),
     "store": ("Store",),
-    "study": ("DATA_ATTRIBUTE", "HEARTBEAT_SECONDS", "STALE_AFTER_SECONDS", "TEST_ATTRIBUTE", "Study"),
+    "study": (
+        *("DATA_ATTRIBUTE", "HEARTBEAT_SECONDS", "STALE_AFTER_SECONDS", "TEST_ATTRIBUTE"),
+        *("Shelf", "Study"),
+    ),
     "trial": ("Claim", "Trial", "best", "claim_of"),
 }
 _FILE_OF = {name: file for file, names in _FILES.items() for name in names}
@@ -49,6 +53,7 @@ __all__ = [
     "Inherited",
     "Reason",
     "Result",
+    "Shelf",
     "State",
     "Store",
     "Study",

@@ -190,7 +190,7 @@ class Store:
     def _kept(self, name: str, study_id: int) -> Study:
         known = self._known.get(name)
         if known is None or known.id != study_id:
-            known = self._known[name] = Study(self._backend, self.patience, name, study_id)
+            known = self._known[name] = Study(self._backend, self.patience, name, study_id, self)
         return known
 
     # -- what is there ---------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
@@ -37,6 +37,14 @@ DATA_ATTRIBUTE = "data"
 """Attribute of a study: how many users, items and samples its trials train on."""
 
 
+class Shelf(Protocol):
+    """The store that a study is in, as it is asked for others."""
+
+    def find_study(self, name: str, definition: Mapping[str, Any] | None = None) -> Study | None: ...
+
+    def studies(self, *, sweep: str | None = None) -> list[Study]: ...
+
+
 class Study:
     """One study in the store.
 
@@ -46,10 +54,12 @@ class Study:
     Args:
         backend: the store.
         patience: waits while the store is away.
+        store: knows the other studies.
     """
 
-    def __init__(self, backend: Backend, patience: Patience, name: str, study_id: int) -> None:
+    def __init__(self, backend: Backend, patience: Patience, name: str, study_id: int, store: Shelf) -> None:
         self.name, self.id, self._backend, self._patience = name, study_id, backend, patience
+        self.store = store
         self._seen_beats: dict[int, tuple[int, float, int]] = {}
         self._orphans: Counter[int] = Counter()
         """How often this process put back a slot, because it took its process for gone."""

@@ -1,26 +1,28 @@
-"""The worker processes of a supervisor: started, given work, let go."""
+"""Workers that are processes of this machine, each at the other end of a pipe."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 from recsweep.common import scratch
 from recsweep.common.errors import InputError
-from recsweep.common.owner import Owner, this_process
+from recsweep.common.owner import this_process
 from recsweep.common.scratch import PREPARING
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.child import child_main
-from recsweep.running.gpus import Seat
-from recsweep.study import Claim
+from recsweep.running.commands import Command, Stop
+from recsweep.running.events import Died, Event
+from recsweep.running.workers import Hired, Workers
 from recsweep.sweeps.config import WorkersConfig
 from recsweep.sweeps.overrides import cores
 
@@ -28,43 +30,27 @@ _GOODBYE_SECONDS = 5.0
 MOST_THREADS = 4096
 
 
-@dataclass
-class Child:
+@dataclass(frozen=True)
+class _Child:
     """One worker process."""
 
-    number: int
     process: SpawnProcess
     pipe: Connection
-    owner: Owner
-    log: Path
-    claim: Claim | None = None
-    claimed_at: float = 0.0
-    heard_at: float = 0.0
-    """When its trial was claimed, or last ended an epoch."""
-    idle: bool = True
-    ready: bool = False
-    seat: Seat | None = None
-    """The last one that it was given; None where no GPU is used."""
 
 
-class Pool:
-    """Live workers, warm from one study to the next."""
+class LocalWorkers(Workers):
+    """Processes started by `spawn`, so that the parent holds no torch, and an out-of-memory kill finds one.
 
-    def __init__(self) -> None:
-        self.children: list[Child] = []
-        self.gpus: int | None = None
-        """GPUs that the workers see; None before the first one said so."""
+    Args:
+        main: what a process runs, with the arguments of `child.child_main`.
+    """
+
+    def __init__(self, main: Callable[..., None] = child_main) -> None:
+        self._main = main
+        self._children: dict[int, _Child] = {}
         self._scratch: Path | None = None
 
-    def take(self, plan: StudyPlan, count: int) -> list[Child]:
-        """`count` live workers; new ones where there are too few."""
-        while len(self.children) < count:
-            self.children.append(self._start(plan))
-        return self.children[:count]
-
-    def _start(self, plan: StudyPlan) -> Child:
-        taken = {child.number for child in self.children}
-        number = next(n for n in range(1, len(taken) + 2) if n not in taken)
+    def start(self, number: int, plan: StudyPlan) -> Hired:
         log = plan.outputs.worker_log(plan.dataset_name, plan.model_name, number)
         log.parent.mkdir(parents=True, exist_ok=True)
         threads = threads_of(plan.sweep.workers)
@@ -73,59 +59,74 @@ class Pool:
         scratch.clear(self._scratch)
         scratch.clear(plan.outputs.cache, PREPARING)
         arguments = (theirs, this_process(), str(log), threads, str(self._scratch.resolve()))
-        process = get_context("spawn").Process(target=child_main, args=arguments, daemon=True)
+        process = get_context("spawn").Process(target=self._main, args=arguments, daemon=True)
         with _without_main_module(), _environment(worker_environment(threads)):
             process.start()
         theirs.close()
-        owner = replace(this_process(), worker=process.pid)
-        return Child(number, process, ours, owner, log)
+        self._children[number] = _Child(process, ours)
+        return Hired(number, replace(this_process(), worker=process.pid), log)
 
-    @property
-    def seats(self) -> list[Seat]:
-        """The seats of the workers that search now."""
-        return [child.seat for child in self.children if child.seat is not None and not child.idle]
-
-    def for_device(self, plan: StudyPlan, device: str) -> Child:
-        """An idle worker for a GPU: one that was there last, else a fresh one, else any."""
-        idle = [child for child in self.children if child.idle]
-        for wanted in (device, None):
-            for child in idle:
-                if (child.seat.device if child.seat else None) == wanted:
-                    return child
-        if idle and len(self.children) >= plan.sweep.workers.count:
-            return idle[0]  # what CUDA keeps for it on its former GPU stays there until it ends
-        return self.take(plan, len(self.children) + 1)[-1]
-
-    def send(self, child: Child, message: tuple[str, StudyPlan], seat: Seat | None = None) -> None:
-        """Give a worker something to do."""
-        child.idle, child.seat = False, seat
-        child.claimed_at = child.heard_at = time.monotonic()
+    def send(self, number: int, command: Command) -> None:
+        child = self._children.get(number)
+        if child is None:
+            return
         with suppress(OSError):  # it died while it waited; its sentinel tells
-            child.pipe.send((*message, seat))
+            child.pipe.send(command)
 
-    def remove(self, child: Child) -> None:
-        """Let a worker go, dead or alive."""
-        self.children.remove(child)
-        child.pipe.close()
-        child.process.join(timeout=_GOODBYE_SECONDS)
-        if child.process.is_alive():
+    def events(self, seconds: float) -> list[tuple[int, Event]]:
+        sources: list[Any] = [child.pipe for child in self._children.values()]
+        sources += [child.process.sentinel for child in self._children.values()]
+        wait(sources, timeout=seconds)
+        found: list[tuple[int, Event]] = []
+        for number, child in list(self._children.items()):
+            dead = not child.process.is_alive()  # asked first: what it told before is there by then
+            found += [(number, event) for event in _told(child.pipe)]
+            if dead:
+                child.process.join()
+                found.append((number, Died(death_of(child.process.exitcode))))
+                del self._children[number]
+                child.pipe.close()
+        return found
+
+    def kill(self, number: int) -> None:
+        if (child := self._children.get(number)) is not None:
             child.process.kill()
             child.process.join()
 
-    def close(self) -> None:
-        """End all workers: those that wait for work at once, the others by force."""
-        for child in self.children:
+    def stop(self, numbers: Sequence[int], *, force: bool = False) -> None:
+        leaving = [self._children.pop(number) for number in numbers if number in self._children]
+        for child in leaving:
+            with suppress(OSError):
+                child.pipe.send(Stop())
             child.pipe.close()
-            if not child.idle:
+            if force:
                 child.process.kill()
-        for child in self.children:
+        for child in leaving:
             child.process.join(timeout=_GOODBYE_SECONDS)
             if child.process.is_alive():
                 child.process.kill()
                 child.process.join()
-        self.children.clear()
+
+    def close(self) -> None:
+        self.stop(list(self._children), force=True)
         if self._scratch is not None:  # of those that could not do so themselves
             scratch.clear(self._scratch)
+
+
+def _told(pipe: Connection) -> Iterator[Event]:
+    """What a worker has told so far; the pipe of one that is dead ends."""
+    with suppress(EOFError, OSError):
+        while pipe.poll():
+            yield pipe.recv()
+
+
+def death_of(code: int | None) -> str:
+    """How a process ended, in words."""
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = " (the kernel kills so when memory runs out)" if name == "SIGKILL" else ""
+        return f"killed by {name}{hint}"
+    return f"exit code {code}"
 
 
 def threads_of(workers: WorkersConfig) -> int:

@@ -1,0 +1,106 @@
+"""A worker's bench: what the trials of one search share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+
+from recsweep.common.owner import Owner
+from recsweep.common.provenance import commit, hardware, repository, versions
+from recsweep.datasets.prepare import Prepared
+from recsweep.planning.plan import StudyPlan
+from recsweep.recbole_api.data import Split
+from recsweep.running.commands import Stop
+from recsweep.running.events import Event
+from recsweep.running.gpus import Seat
+from recsweep.running.study_run import StudyRun
+from recsweep.search import pruning
+from recsweep.search.curves import Curve
+from recsweep.study import State, Trial
+from recsweep.sweeps.space import Params
+
+
+class Host(Protocol):
+    """What a search needs of the worker that it runs in."""
+
+    owner: Owner
+    last_study: str
+    dropped: int
+
+    @property
+    def send(self) -> Callable[[Event], None]: ...
+
+    @property
+    def stop(self) -> Callable[[], Stop | None]: ...
+
+    def prepared(self, plan: StudyPlan, device: torch.device, params: Params | None = None) -> Prepared: ...
+
+    def count_trial(self, limit: int) -> bool: ...
+
+
+class Bench:
+    """Where the trials of one search are trained, with what, and beside which others.
+
+    Args:
+        host: the worker.
+        run: the study.
+        prepared: its data.
+        seat: the terms on which the device may be used.
+    """
+
+    def __init__(
+        self, host: Host, run: StudyRun, prepared: Prepared, device: torch.device, seat: Seat | None
+    ) -> None:
+        self.host, self.run, self.device = host, run, device
+        self.seat = seat or Seat(str(device))
+        self.seated = seat is not None
+        """Whether the device was given with terms."""
+        self.over = False
+        """Whether the terms of the seat have ended the search."""
+        self.environment: dict[str, Any] = {
+            "device": str(device),
+            "threads": torch.get_num_threads(),
+            "versions": versions(),
+            "commit": commit(),
+            "repository": repository(),
+            "hardware": hardware(),
+        }
+        self._splits = {run.plan.model_of(run.plan.defaults): prepared.split}
+        self._said_paths: set[str] = set()
+        self._curves: dict[int, Curve] = {}
+        """Of the closed trials, by id."""
+
+    def send(self, event: Event) -> None:
+        self.host.send(event)
+
+    def split_for(self, params: Params) -> Split:
+        """The data as the model of a trial needs them: models searched together may differ in that."""
+        plan = self.run.plan
+        model = plan.model_of(params)
+        if model not in self._splits:
+            self._splits[model] = self.host.prepared(plan, self.device, params).split
+        return self._splits[model]
+
+    def say_path(self, path: str) -> None:
+        """Tell once whose code trains, as it is the same for nearly all trials of a study."""
+        if path not in self._said_paths:
+            self._said_paths.add(path)
+            self.run.say(f"{self.run.label}: trained by {path}")
+
+    def verdict(self, own: Curve) -> str | None:
+        """Why the pruner ends the trial now. The store is asked for the others only where it may."""
+        plan, run = self.run.plan, self.run
+        config, epochs = plan.sweep.pruning, plan.sweep.training.epochs
+        if not pruning.is_due(config, own, max_epochs=epochs):
+            return None
+        others = [self._closed_curve(trial) for trial in run.results() if trial.state != State.FAILED]
+        if pruning.needs_running(config):
+            others += [Curve(trial.slot, trial.curve) for trial in run.running()]
+        return pruning.verdict(config, own, others, maximize=plan.maximize, max_epochs=epochs)
+
+    def _closed_curve(self, trial: Trial) -> Curve:
+        if trial.id not in self._curves:
+            self._curves[trial.id] = Curve(trial.slot, trial.curve, trial.state)
+        return self._curves[trial.id]

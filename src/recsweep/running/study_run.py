@@ -1,0 +1,116 @@
+"""One study being worked on: what its supervisor and each of its workers ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+from recsweep.common.owner import Owner
+from recsweep.planning.plan import StudyPlan
+from recsweep.running.watch import StudyView
+from recsweep.search.limits import closed
+from recsweep.search.stopping import Ended
+from recsweep.study import Claim, State, Store, Study, Trial, best
+
+Say = Callable[[str], None]
+"""Takes a line for people."""
+
+
+class StudyRun:
+    """A plan, its place in the store, its slots and limits, and what is shown of it; opened once.
+
+    The supervisor has one, and each of its workers one of its own. What happens to a single trial is
+    asked of `study`.
+
+    Args:
+        plan: what is searched, and how.
+        study: its place in the store, opened.
+        say: takes a line for people.
+        position: of the study among those of the run.
+        count: how many these are.
+    """
+
+    def __init__(self, plan: StudyPlan, study: Study, say: Say, position: int = 1, count: int = 1) -> None:
+        self.plan, self.study, self.say = plan, study, say
+        self.position, self.count = position, count
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls, plan: StudyPlan, find: Callable[[Store], Study], say: Say, position: int = 1, count: int = 1
+    ) -> Iterator[StudyRun]:
+        """A study, for as long as it is worked on.
+
+        Args:
+            find: opens or finds it in the store.
+
+        Raises:
+            StoreUnavailable: the store cannot be opened.
+        """
+        store = Store(plan.storage_url, plan.sweep.workers.store_patience_seconds, say)
+        try:
+            yield cls(plan, find(store), say, position, count)
+        finally:
+            store.close()
+
+    @property
+    def label(self) -> str:
+        return self.plan.label
+
+    @cached_property
+    def view(self) -> StudyView:
+        """The study as it is shown, with the results that were there."""
+        plan = self.plan
+        view = StudyView(
+            plan.label, self.position, self.count, plan.sweep.evaluation.metric, plan.maximize, plan.budget
+        )
+        view.epochs = plan.sweep.training.epochs
+        for trial in self.results():
+            view.add(trial.slot, trial.score, pruned=trial.state == State.PRUNED)
+        return view
+
+    # -- its slots ---------------------------------------------------------------------------------
+
+    def closed(self) -> Ended | None:
+        """The limit that ended it; None while there is something to run."""
+        return closed(self.plan, self.study)
+
+    def open_slots(self, *, shared: bool = False) -> int:
+        """How many slots wait; `shared`: for a worker that shares its GPU."""
+        return self.study.open_slots(self.plan.budget, shared=shared)
+
+    def ensure_slots(self) -> int:
+        """See to it that each slot is filled, runs or waits; how many are not filled yet."""
+        return self.study.ensure_slots(self.plan.budget)
+
+    def put_back_orphans(self) -> int:
+        """Put back what ran in processes that are gone; how many trials these were."""
+        return self.study.put_back_orphans()
+
+    def claim(self, owner: Owner, *, shared: bool = False) -> Claim | None:
+        """Take the lowest slot that waits; None when none does."""
+        return self.study.claim(self.plan.budget, owner, shared=shared)
+
+    # -- what it found -----------------------------------------------------------------------------
+
+    def results(self) -> list[Trial]:
+        """The counted trials, by slot; not to be changed."""
+        return self.study.results()
+
+    def own_results(self) -> list[Trial]:
+        """Those that were trained here, and not in an earlier phase."""
+        return [trial for trial in self.results() if not trial.inherited]
+
+    def running(self) -> list[Trial]:
+        """The trials that run now, whoever runs them."""
+        return self.study.running()
+
+    def winner(self) -> Trial | None:
+        """The best counted trial; ties go to the lower slot."""
+        return best(self.results(), maximize=self.plan.maximize)
+
+    def longest_seconds(self) -> float | None:
+        """How long the longest trial took that came to a score; None while there is none."""
+        scored = [trial for trial in self.own_results() if trial.score is not None]
+        return max((float(trial.result.seconds or 0.0) for trial in scored), default=None)

@@ -1,0 +1,178 @@
+"""A trial's life in its worker: started, trained, and closed with what it came to.
+
+Whatever a trial does wrong becomes a result with its reason; what is not a trial's fault (disk full,
+store unreachable) is raised.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from recsweep.common.errors import SweepPaused, TrialPruned, TrialStopped
+from recsweep.common.tracebacks import keep_traceback
+from recsweep.running import gpu_memory
+from recsweep.running.bench import Bench
+from recsweep.running.checkpoints import keep_if_best
+from recsweep.running.events import EpochDone, Measured, PutBack, TrialDone
+from recsweep.running.failures import classify
+from recsweep.search.curves import Curve
+from recsweep.search.engines.base import Observation
+from recsweep.study import Claim, Reason, Result
+from recsweep.sweeps.config import SECONDS
+from recsweep.sweeps.space import Params
+from recsweep.training import training
+
+MOST_DROPPED = 3
+"""So many results in a row are dropped, as another process had put their slots back."""
+
+
+class TrialRun:
+    """One trial, from its parameters to its result.
+
+    Args:
+        bench: where it is trained.
+        claim: of its slot.
+        params: that it trains with.
+    """
+
+    def __init__(self, bench: Bench, claim: Claim, params: Params) -> None:
+        self._bench, self._run, self._claim, self._params = bench, bench.run, claim, params
+        self._curve: dict[int, float] = {}
+        self._started = 0.0
+        self.began = False
+        """Whether it was still ours to train."""
+
+    def train(self) -> Observation:
+        """Train it, and keep what it comes to; never raises for a trial's own fault.
+
+        Raises:
+            SweepPaused: what is no trial's fault.
+        """
+        plan, claim = self._run.plan, self._claim
+        seed = plan.trial_seed(claim.slot)
+        if not self._run.study.start(claim, self._params, plan.space, seed, self._bench.environment):
+            return self._dropped()
+        self.began, self._started = True, time.perf_counter()
+        if self._bench.seat.measure:
+            gpu_memory.start(self._bench.device)
+        settings = plan.settings(self._params, seed)
+        try:
+            split = self._bench.split_for(self._params)
+            trained = training.train(settings, split, self._bench.device, self._after_epoch)
+        except TrialStopped:
+            return self._dropped()
+        except TrialPruned as stop:
+            return self._pruned(str(stop))
+        except Exception as error:
+            return self._failed(error)
+        return self._finished(trained)
+
+    @property
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+    @property
+    def _without_result(self) -> Observation:
+        return Observation(self._claim.slot, self._params, None)
+
+    def _after_epoch(self, epoch: int, score: float) -> None:
+        self._curve[epoch] = score
+        if not self._run.study.report(self._claim, epoch, score):
+            raise TrialStopped("the trial was closed by another process")
+        self._bench.send(EpochDone(self._claim.slot, epoch, score))
+        if (verdict := self._bench.verdict(Curve(self._claim.slot, self._curve))) is not None:
+            raise TrialPruned(f"pruned at epoch {epoch}: {verdict}")
+
+    # -- what it came to ---------------------------------------------------------------------------
+
+    def _finished(self, trained: training.Trained) -> Observation:
+        claim = self._claim
+        self._bench.say_path(trained.path)
+        seconds = round(trained.seconds, 3)
+        result = Result(trained.metrics, trained.best_epoch, trained.epochs, seconds, trained.path)
+        values = tuple(_value(objective.name, trained) for objective in self._run.plan.objectives)
+        if not self._run.study.finish(claim, values, result):
+            return self._dropped()
+        self._bench.host.dropped = 0
+        keep_if_best(self._run, claim, trained)
+        done = TrialDone(claim.slot, trained.score, trained.epochs, trained.seconds, params=self._params)
+        self._bench.send(done)
+        self._tell_memory()
+        return Observation(claim.slot, self._params, trained.score, values)
+
+    def _pruned(self, reason: str) -> Observation:
+        """Close a trial that is not worth its epochs, with its best until then and without weights."""
+        claim, curve, seconds = self._claim, self._curve, self._seconds
+        score = (max if self._run.plan.maximize else min)(curve.values())
+        best_epoch = max(epoch for epoch, found in curve.items() if found == score)
+        result = Result({}, best_epoch, max(curve), round(seconds, 3))
+        if not self._run.study.prune(claim, [score], result, reason):
+            return self._dropped()
+        done = TrialDone(claim.slot, score, max(curve), seconds, reason, pruned=True, params=self._params)
+        self._bench.send(done)
+        self._tell_memory()
+        return Observation(claim.slot, self._params, score, pruned=True)
+
+    def _failed(self, error: Exception) -> Observation:
+        claim = self._claim
+        kind, message = classify(error)
+        if self._bench.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if kind == Reason.OUT_OF_MEMORY and self._bench.seat.shared:
+            return self._out_of_memory(message)
+        seconds, epochs = self._seconds, max(self._curve, default=0)
+        where = "" if kind == Reason.DIVERGED else self._keep_traceback(error)
+        self._run.study.fail(claim, kind, message, seconds, traceback=where)
+        self._bench.send(
+            TrialDone(claim.slot, None, epochs, seconds, message, params=self._params, traceback=where)
+        )
+        return self._without_result
+
+    def _out_of_memory(self, message: str) -> Observation:
+        """Out of memory beside others says nothing of the parameters: the slot gets a GPU to itself."""
+        reason = f"{message} (the GPU was shared)"
+        self._bench.over = True  # one fewer on this GPU
+        if not self._run.study.put_back(self._claim, reason, alone=True):
+            return self._dropped()
+        self._bench.send(PutBack(self._claim.slot, reason))
+        return self._without_result
+
+    def _dropped(self) -> Observation:
+        """Another process gave this trial up and closed it: its slot is no longer ours to fill.
+
+        Raises:
+            SweepPaused: that happens again and again, while this process lives.
+        """
+        slot, host = self._claim.slot, self._bench.host
+        self._run.say(f"trial {slot} was closed by another process; this result is dropped")
+        host.dropped += 1
+        if host.dropped >= MOST_DROPPED:
+            raise SweepPaused(
+                f"{self._run.label}: {MOST_DROPPED} trials one after the other were put back by another "
+                f"process while this one ran them, the last one trial {slot}; it takes this process "
+                "for dead; see that there is one store, and that hosts and containers have names of their "
+                "own, then run the same command again, no trial is lost"
+            )
+        return self._without_result
+
+    def _tell_memory(self) -> None:
+        """After a trial that succeeded: one that failed may have ended before its peak."""
+        found = gpu_memory.measured(self._bench.device) if self._bench.seat.measure else None
+        if found is not None:
+            self._bench.send(Measured(self._bench.seat.device, found))
+            self._bench.over = True
+
+    def _keep_traceback(self, error: Exception) -> str:
+        """The name of the file that now holds a failure as Python tells it; empty where there is none."""
+        plan, claim = self._run.plan, self._claim
+        dataset, model, phase = plan.place
+        path = plan.outputs.trial_traceback(dataset, model, claim.slot, claim.attempt, phase)
+        about = {"study": plan.name, "trial": claim.slot, "parameters": self._params}
+        return str(keep_traceback(path, error, {**about, **self._bench.environment}) or "")
+
+
+def _value(objective: str, trained: training.Trained) -> float:
+    """What a trial came to in one objective."""
+    return trained.seconds if objective == SECONDS else trained.metrics[objective.lower()]
