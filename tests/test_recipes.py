@@ -11,6 +11,10 @@ from typing import Literal
 
 import pytest
 
+from helpers.engine_contract import EngineContract
+from recsweep.search import engines
+from recsweep.sweeps import engine_table, sections
+
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 MOST_LINES = 80
 
@@ -36,6 +40,16 @@ def module_of(code: str, folder: Path, name: str) -> ModuleType:
     sys.modules[name] = module  # where pydantic and dataclasses look names up
     spec.loader.exec_module(module)
     return module
+
+
+def recipe_engine() -> engine_table.EngineRow:
+    """The row of the engine of the page, whose module is there to be imported."""
+    code, row = blocks("Add an engine")
+    found: engine_table.EngineRow = eval(row, dict(vars(engine_table)))
+    module = ModuleType(f"{engines.__name__}.{found.made_by.split(':')[0]}")
+    sys.modules[module.__name__] = module
+    exec(code, vars(module))
+    return found
 
 
 def test_a_fast_path(tmp_path, monkeypatch):
@@ -113,10 +127,36 @@ def test_a_pruner(tmp_path, monkeypatch):
     assert said(0.15) is None
 
 
-@pytest.mark.parametrize("heading", ["Add an engine", "Add a fast path", "Add a metric", "Add a pruner"])
+@pytest.mark.parametrize(
+    "heading", ["Add an engine", "Add a fast path", "Add a metric", "Add a pruner", "Add a kind of store"]
+)
 def test_a_recipe_names_files_that_there_are(heading):
     _, _, after = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")
     section = re.sub(r"```.*?```", "", after.partition("\n## ")[0], flags=re.DOTALL)
     named = re.findall(r"`((?:src|tests|docs|benchmarks)/[^`<> ]+)`", section)
     assert named
     assert [name for name in named if not (PAGE.parent / name).exists()] == []
+
+
+class TestEngine(EngineContract):
+    """The engine of the page: every algo of its row, held to the tests of every engine."""
+
+    row = recipe_engine()
+
+    def test_is_made_by_its_row(self):
+        assert type(self.make_engine()).__name__ == "ClimbEngine"
+
+    def test_is_new_and_a_sweep_may_ask_for_it(self, monkeypatch, tmp_path):
+        assert self.row.name not in engine_table.ENGINES
+        monkeypatch.setitem(engine_table.ENGINES, self.row.name, self.row)
+        for name, choices in {
+            "EngineName": engine_table.ENGINES,
+            "AlgoName": engine_table.algo_names(),
+        }.items():
+            monkeypatch.setattr(engine_table, name, Literal[tuple(choices)])
+        config = module_of(
+            Path(sections.__file__).read_text(encoding="utf-8"), tmp_path, "recipe_engine_sections"
+        )
+        assert config.SearchConfig(engine="climb", algo="climb").can(engine_table.Can.LEARN)
+        with pytest.raises(ValueError, match="the engine climb has no algo gp; it has random, climb; or use"):
+            config.SearchConfig(engine="climb", algo="gp")

@@ -55,7 +55,7 @@ class EngineRow:
 
     Attributes:
         made_by: its class, as `module:name` below `recsweep.search.engines`; imported when it is used.
-        library: what it needs, as pip names it.
+        library: what it needs, as pip names it; empty: nothing more.
         about: what it is for.
         algos: how it can propose.
     """
@@ -175,7 +175,7 @@ else:  # for pydantic, and all that reads choices from its models
 
 def markdown() -> str:
     """The tables of config/README.md, which a test holds against this one."""
-    engines = [f"| `{row.name}` | `{row.library}` | {row.about} |" for row in ENGINES.values()]
+    engines = [f"| `{row.name}` | {row.library or 'nothing'} | {row.about} |" for row in ENGINES.values()]
     algos = [
         f"| `{algo.name}` | `{row.name}` | {algo.about} | {', '.join(filter(algo.can.__contains__, Can))} |"
         for row in ENGINES.values()

@@ -32,7 +32,7 @@ def make_engine_of(row: EngineRow) -> Engine:
     try:
         engine = getattr(import_module(f"{__name__}.{module}"), name)()
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != row.library:
+        if not row.library or (error.name or "").split(".")[0] != row.library:
             raise
         raise UserError(
             f"the engine {row.name} needs {row.library}, which is not installed; "
