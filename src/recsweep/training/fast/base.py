@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from recsweep.training.fast import losses
 from recsweep.training.fast.scores import Scores
 from recsweep.training.fast.stream import Batch, Stream, placed
 from recsweep.training.fast.table import Table
@@ -104,7 +105,7 @@ class Family(ABC):
         self._steps += 1
         if self.kernels is None:
             return self.torch_step(table, batch)
-        return self.native_step(table, batch)
+        return losses.a_number(self.native_step(table, batch))
 
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
         """`step` by torch operations."""

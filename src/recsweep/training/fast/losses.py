@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -13,6 +14,17 @@ _SCORES_AT_ONCE = 1 << 22
 def bpr(better: torch.Tensor, worse: torch.Tensor) -> torch.Tensor:
     """RecBole's `BPRLoss` (gamma 1e-10), summed over the samples."""
     return -torch.log(1e-10 + torch.sigmoid(better - worse)).sum()
+
+
+def a_number(loss: float) -> float:
+    """The loss itself.
+
+    Raises:
+        ValueError: it is NaN, in the words of RecBole's trainer.
+    """
+    if math.isnan(loss):
+        raise ValueError("Training loss is nan")
+    return loss
 
 
 def cross_entropy(hidden: torch.Tensor, items: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -6,14 +6,13 @@ ranks in `validation`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from recsweep.training.fast import families, native, validation
+from recsweep.training.fast import families, losses, native, validation
 from recsweep.training.fast.base import Family
 from recsweep.training.fast.dropout import Masks, use_fast_dropout
 from recsweep.training.fast.optimizer import make_stepper
@@ -122,17 +121,12 @@ class _Epochs:
         for batch in self._family.batches(self._stream, self._table):
             with torch.autocast(self._table.device.type, enabled=bool(self._trainer.enable_amp)):
                 loss = self._family.step(self._table, batch)
-            if isinstance(loss, float) and math.isnan(loss):
-                break_on_nan()
             if self._trainer.clip_grad_norm:
                 self._clip()
             self._stepper.step()
             total = total + loss
         # On a GPU this is the one time in an epoch that the CPU waits.
-        result = float(total)
-        if math.isnan(result):
-            break_on_nan()
-        return result
+        return losses.a_number(float(total))
 
     def _clip(self) -> None:
         self._stepper.unscale()  # RecBole clips what is still scaled
@@ -141,8 +135,3 @@ class _Epochs:
     def close(self) -> None:
         """Leave model and optimizer as RecBole's own training would."""
         self._stepper.close()
-
-
-def break_on_nan() -> None:
-    """As RecBole's trainer does."""
-    raise ValueError("Training loss is nan")
