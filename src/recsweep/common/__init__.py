@@ -1,1 +1,1 @@
-"""What every other package stands on: errors, names, paths, files, secrets, processes."""
+"""The ground of every other package: errors, names, paths, files, secrets, processes."""

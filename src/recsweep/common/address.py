@@ -81,7 +81,7 @@ class StoreAddress:
     file: Path | None
     """The file that the store is in; None for one on a server."""
     secret: bool
-    """Whether a part of it may be a secret."""
+    """True where a part of it may be a secret."""
 
     def __init__(self, text: str, *, makes_folder: bool = False) -> None:
         self._text, self.makes_folder = text, makes_folder
@@ -232,7 +232,7 @@ def _of_file(kind: str, dialect: str, rest: str) -> tuple[Path, bool, str]:
 
 
 def _of_server(dialect: str, rest: str) -> tuple[bool, str]:
-    """Whether there is a secret, and the masked form of the address on a server. Remembers what is secret."""
+    """True where there is a secret, and the masked form of a server's address. Remembers what is secret."""
     found = _SERVER.fullmatch(rest)
     before_host = rest.rpartition("@")[0]
     if found is None or any("@" in (found[part] or "") for part in ("host", "port", "database")):
@@ -286,6 +286,6 @@ def _options(query: str) -> tuple[str, bool]:
 
 
 def looks_like_token(name: str) -> bool:
-    """Whether a name is more likely a key: long, or letters and digits mixed; `sweeps_2026` is a name."""
+    """True where a name is more likely a key: long, or letters and digits mixed; `sweeps_2026` is a name."""
     mixed = any(c.isdigit() for c in name) and any(c.isalpha() for c in name)
     return len(name) > 32 or (mixed and len(name) >= 12 and not _NUMBERED.fullmatch(name))

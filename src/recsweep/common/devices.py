@@ -19,7 +19,7 @@ _ASK = "import sys; from recsweep.common import devices; print(devices.trouble(s
 
 
 def is_named(wanted: str) -> bool:
-    """Whether a device is asked for that may not be there; `auto` takes what there is."""
+    """True where a device is asked for that may not be there; `auto` takes what there is."""
     return wanted not in ("auto", "cpu")
 
 

@@ -1,4 +1,4 @@
-"""What is said without the secrets in it: every password and token that this process was given is known here.
+"""Text without the secrets in it: every password and token that this process was given is known here.
 
 An address of a store is printed masked by its own type (`address.py`). This is for the texts of others, which
 may quote it or a part of it: messages of databases, values in error messages, tracebacks.

@@ -14,7 +14,7 @@ _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MOST_LETTERS - 1}}}")
 
 
 def is_name(text: str) -> bool:
-    """Whether a text may be a name."""
+    """True where a text may be a name."""
     return _NAME.fullmatch(text) is not None
 
 

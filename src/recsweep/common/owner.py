@@ -60,7 +60,7 @@ class Owner:
         )
 
     def alive(self) -> bool | None:
-        """Whether the process lives; None where it cannot be seen from here."""
+        """True where the process lives; None where it cannot be seen from here."""
         if self.place != this_place():
             return None
         found = _process(self.pid)
@@ -103,7 +103,7 @@ def _process(pid: int) -> tuple[str, int | None] | None:
 
 
 def _is_hidden(pid: int) -> bool:
-    """Whether there is a process of which the system does not tell us (`hidepid`)."""
+    """True where there is a process of which the system does not tell us (`hidepid`)."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -10,7 +10,7 @@ from recsweep.common.address import StoreAddress
 
 
 def is_made(store: StoreAddress) -> bool:
-    """Whether a store may be there: to open one that is not would make it."""
+    """True where a store may be there: to open one that is not would make it."""
     return store.file is None or store.file.is_file()
 
 
@@ -43,7 +43,7 @@ class Outputs:
 
     @property
     def scratch(self) -> Path:
-        """What processes write for a moment, one folder each."""
+        """Folder of what processes write for a moment, one folder each."""
         return self.root / "scratch"
 
     @property
@@ -52,7 +52,7 @@ class Outputs:
         return self.root / "logs" / self.sweep
 
     def prepared(self, dataset: str) -> Path:
-        """What `recsweep prepare` found in a data set, and where it is cached."""
+        """File of what `recsweep prepare` found in a data set, and where it is cached."""
         return self.root / "prepared" / self.sweep / f"{dataset}.yaml"
 
     def _of_study(self, folder: Path, dataset: str, model: str, phase: str | None) -> Path:
@@ -113,7 +113,7 @@ class Outputs:
 
     @property
     def tune_log(self) -> Path:
-        """What `recsweep tune` said, run after run."""
+        """Log of `recsweep tune`, run after run."""
         return self.logs / "tune.log"
 
     def trial_traceback(

@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str:
-    """What recsweep itself was: the commit of its checkout, with `+changes` where files differ from it.
+    """The state of recsweep itself: the commit of its checkout, with `+changes` where files differ from it.
 
     Its version, where it is no checkout. A checkout of somebody else in which recsweep is installed is none.
     """

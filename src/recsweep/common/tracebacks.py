@@ -1,4 +1,4 @@
-"""What went wrong, whole, in a file of its own that a line can name."""
+"""Tracebacks, whole, in files of their own that a line can name."""
 
 from __future__ import annotations
 

@@ -80,9 +80,9 @@ class Checked:
 
     reading: Reading
     counts: Counts
-    """What is left after filtering."""
+    """Interactions that are left after filtering."""
     remarks: tuple[str, ...]
-    """What is no mistake, but may not be meant."""
+    """Lines on findings that are no mistake, but may not be meant."""
     labels: Labels | None
     """Of the rows that are left, where the data set labels them."""
 
@@ -189,7 +189,7 @@ def _unlisted(tables: Tables) -> list[Unlisted]:
 
 
 def _describe(missing: Unlisted) -> str:
-    """What a file does not list, and the interactions that this concerns."""
+    """Ids that a file does not list, and the interactions that this concerns."""
     number = "none" if missing.ids == missing.of else str(missing.of - missing.ids)
     entity = " with an entity of the .kg file" if missing.suffix == "link" else ""
     return (

@@ -1,4 +1,4 @@
-"""What is left of the interactions after the filters, and how many samples each part of the split gets.
+"""Numbers of interactions that the filters leave, and how many samples each part of the split gets.
 
 RecBole filters and splits. This counts by itself what has to come of it, from the tables that RecBole is
 handed; where the two differ, a run stops instead of training on other data than were said.
@@ -25,7 +25,7 @@ _Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Counts:
-    """What is left after filtering."""
+    """Numbers of what is left after filtering."""
 
     interactions: int
     users: int
@@ -46,14 +46,14 @@ class Counts:
 
 
 def can_count(reading: Reading, inter: Table) -> bool:
-    """Whether the filters are those that are counted here; others are RecBole's alone."""
+    """True where the filters are those that are counted here; others are RecBole's alone."""
     floats = all(field in inter.numbers for field in reading.keep)
     return floats and not reading.merged and {reading.user, reading.item} <= inter.texts.keys()
 
 
 @dataclass(frozen=True)
 class _Filtered:
-    """What the filters leave."""
+    """The rows that the filters leave."""
 
     rows: _Array
     of_users: _Array

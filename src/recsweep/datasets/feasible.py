@@ -26,7 +26,7 @@ class Models:
         return cls(sequential, tuple(name for name in kinds if name not in sequential))
 
     def each(self) -> Iterator[tuple[bool, str]]:
-        """Whether they are sequential, and their names; of those that there are."""
+        """Pairs, of those that there are: True for the sequential models, and their names."""
         for sequential, names in ((False, self.others), (True, self.sequential)):
             if names:
                 yield sequential, ", ".join(names)

@@ -263,7 +263,7 @@ def _is_whole(part: np.ndarray[Any, Any]) -> bool:
 
 
 def _is_odd(cell: str) -> bool:
-    """What Python takes for a number and nobody else does: `1_000`, digits of other scripts."""
+    """True where Python alone takes a text for a number: `1_000`, digits of other scripts."""
     return "_" in cell or not cell.isascii()
 
 

@@ -1,4 +1,4 @@
-"""What in the data is no mistake, but may not be meant: said in a line, and taken as it is."""
+"""Findings in the data that are no mistake, but may not be meant: said in a line, and taken as it is."""
 
 from __future__ import annotations
 

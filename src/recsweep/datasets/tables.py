@@ -23,7 +23,7 @@ LISTS = {"user": "user", "item": "item", "link": "item"}
 
 @dataclass(frozen=True)
 class Reading:
-    """What of the files is read and kept, in RecBole's words."""
+    """The part of the files that is read and kept, in RecBole's words."""
 
     user: str
     item: str
@@ -32,7 +32,7 @@ class Reading:
     """Columns by suffix, a list or `*`; None: all of every file."""
     separator: str
     drops_unlisted: bool
-    """Whether interactions go with users and items that `.user`, `.item` or `.link` do not list."""
+    """True where interactions go with users and items that `.user`, `.item` or `.link` do not list."""
     keep: Mapping[str, Any]
     user_range: str | None
     item_range: str | None
@@ -43,7 +43,7 @@ class Reading:
     entities: tuple[str, str, str, str]
     """The columns of heads, tails and relations in `.kg`, and of entities in `.link`."""
     merged: bool
-    """Whether the rows are not those of one file, or ids are shared with other columns."""
+    """True where the rows are not those of one file, or ids are shared with other columns."""
 
     @classmethod
     def of(cls, get: Callable[[str], Any]) -> Reading:
@@ -151,7 +151,7 @@ class Tables:
         return table
 
     def unlisted(self, rows: np.ndarray[Any, Any]) -> list[Unlisted]:
-        """What each file that lists users or items leaves out of some rows of the interactions."""
+        """The ids that each file of users or items leaves out of some rows of the interactions."""
         found: list[Unlisted] = []
         for suffix, kind in LISTS.items():
             known, table = self._known(suffix, kind), self.get(suffix)

@@ -121,7 +121,7 @@ def _check_model(model: ModelConfig, document: Document) -> None:
 
 
 def _check_conditions(model: ModelConfig, document: Document, name: str) -> None:
-    """What a parameter depends on must be searched, have an end, and not depend on it in turn."""
+    """Refuse a dependence on what is not searched, has no end, or depends on the parameter in turn."""
     for parent, wanted in (model.space[name].when or {}).items():
         place = ("space", name, "when", parent)
         others = [other for other in model.space if other != name]
@@ -174,7 +174,7 @@ def _check_precision(model: ModelConfig, document: Document, training: TrainingC
 def _check_known(
     model: ModelConfig, document: Document, place: tuple[str, str], known: frozenset[str]
 ) -> None:
-    """Whether a setting of a model file is one that the model reads, and that is the model's own."""
+    """True where a setting of a model file is one that the model reads, and that is the model's own."""
     part, name = place
     if name in known:
         return

@@ -1,4 +1,4 @@
-"""What the models of a sweep need of its data sets: labels, item features, a graph, times."""
+"""Checks of what a sweep's models need of its data sets: labels, item features, a graph, times."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Data:
 
     @cached_property
     def columns(self) -> dict[str, list[str]]:
-        """What is loaded, by suffix."""
+        """Columns that are loaded, by suffix."""
         return columns(self.config)
 
     def types(self, suffix: str) -> dict[str, str]:

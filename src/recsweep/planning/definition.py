@@ -1,4 +1,4 @@
-"""What decides the trials of a study: its definition, and the RecBole config of each trial."""
+"""The making of a study's trials: its definition, and the RecBole config of each trial."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _defining_dataset(dataset: DatasetConfig) -> dict[str, Any]:
 
 
 def _defining(training: TrainingConfig) -> dict[str, Any]:
-    """What decides a result. What is as it was before there was a choice is left out: old studies go on."""
+    """All that decides a result, but for what is as it was before there was a choice: old studies go on."""
     left_out = {"device", "eval_batch_size"}
     if training.precision == "float32":
         left_out.add("precision")

@@ -58,7 +58,7 @@ class StudyPlan(Description):
     start: spaces.Params | None = None
     """Where the search starts, a value for every parameter of the model; None: the defaults."""
     inherits: bool = False
-    """Whether slot 0 is the best trial of the phase before, which is not trained again."""
+    """True where slot 0 is the best trial of the phase before, which is not trained again."""
     variants: Mapping[str, ModelConfig] = field(default_factory=dict)
     """The models that this one stands for, where the model itself is searched."""
     study_name: str | None = None
@@ -66,7 +66,7 @@ class StudyPlan(Description):
     slots: int | None = None
     """Another budget than the config's."""
     folder: Path = Path()
-    """What files that the config names are relative to."""
+    """The folder that paths in the config are relative to."""
 
     @property
     def sweep_name(self) -> str:
@@ -116,7 +116,7 @@ class StudyPlan(Description):
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """What is searched for; the first one decides on the winner."""
+        """The objectives of the search; the first one decides on the winner."""
         names = self.evaluation.objectives or (self.evaluation.metric,)
         return tuple(Objective(name, _maximize(name)) for name in names)
 

@@ -1,4 +1,4 @@
-"""What RecBole has, and which settings its models read (see `source`)."""
+"""The models of RecBole, and which settings they read (see `source`)."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def searchable(model: str) -> frozenset[str]:
 
 
 def fixable(model: str) -> frozenset[str]:
-    """What a model file may hold still: what a search may vary, and a few settings that are no values."""
+    """The settings that a model file may hold still: what a search may vary, and a few that are no values."""
     return searchable(model) | _FIXED_KEYS if learns(model) else searchable(model)
 
 
 @cache
 def learns(model: str) -> bool:
-    """Whether a model is trained by a gradient.
+    """True where a model is trained by a gradient.
 
     Those that RecBole calls traditional count or solve instead, and so does one whose loss never looks
     at its batch.

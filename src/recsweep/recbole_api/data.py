@@ -84,7 +84,7 @@ def _dataset_class(config: TypedConfig) -> Any:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a data set holds once it was filtered and split."""
+    """The contents of a data set once it was filtered and split."""
 
     interactions: int
     users: int
@@ -93,7 +93,7 @@ class Kept:
     parts: tuple[int, int, int]
     """Samples for training, validation and test."""
     sequential: bool
-    """Whether a sample is an interaction with those before it, so that each user's first one is none."""
+    """True where a sample is an interaction with those before it, so that each user's first one is none."""
 
 
 def build_split(

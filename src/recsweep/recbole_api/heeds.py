@@ -17,7 +17,7 @@ from recsweep.recbole_api import negatives, source, words
 from recsweep.sweeps.documents import nearest
 
 Mistake = tuple[str, str]
-"""What is wrong with a value, and how to mend it."""
+"""The fault of a value, and how to mend it."""
 _VERBS = ("must", "has", "is", "reads")
 
 # Whole numbers by RecBole's default that are real ones by their meaning.
@@ -36,7 +36,7 @@ _CLIPPING = {"max_norm": "a number > 0", "norm_type": "a number", "error_if_nonf
 
 
 def mistake(model: str, key: str, value: Any) -> Mistake | None:
-    """What is wrong with a value of a setting that a model reads; None where RecBole heeds it."""
+    """The fault of a value of a setting that a model reads; None where RecBole heeds it."""
     wrong = _mistake(model, key, value)
     if wrong is None or f"`{key}" in wrong[0]:
         return wrong
@@ -120,7 +120,7 @@ def _single(key: str, value: Any, default: Any) -> Mistake | None:
 
 @cache
 def _also_number(key: str) -> bool:
-    """Whether some model ships a real number for a setting that another ships otherwise."""
+    """True where some model ships a real number for a setting that another ships otherwise."""
     return any(isinstance(source.published_defaults(m).get(key), float) for m in source.models())
 
 

@@ -1,4 +1,4 @@
-"""What RecBole and torch load at the start of a process although a trial may never use it.
+"""Modules that RecBole and torch load at the start of a process although a trial may never use it.
 
 RecBole imports scikit-learn for three metrics and TensorBoard for event files, and torch loads its
 compiler for the first optimizer: more than half of the time to a worker's first batch. Each of them is
@@ -48,7 +48,7 @@ class _Placeholder(ModuleType):
 
 @contextmanager
 def deferred(*modules: str) -> Iterator[None]:
-    """What is imported meanwhile gets these modules' names as stand-ins that load them when called.
+    """Give what is imported meanwhile these modules' names as stand-ins that load them when called.
 
     The placeholders are gone when this ends: any later import finds the modules themselves. A module
     that is loaded already is left as it is.
@@ -83,7 +83,7 @@ def spare_the_compiler() -> None:
 
 
 def _defined_in(function: Any, module: str) -> bool:
-    """Whether a wrapper was made there. Its `__module__` is that of the function it wraps."""
+    """True where a wrapper was made there. Its `__module__` is that of the function it wraps."""
     wraps_another = isinstance(function, FunctionType) and hasattr(function, "__wrapped__")
     return wraps_another and function.__globals__["__name__"] == module
 

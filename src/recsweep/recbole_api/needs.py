@@ -1,4 +1,4 @@
-"""What a model needs besides interactions: of the data, and of the machine. Read from RecBole's source."""
+"""The needs of a model besides interactions: of the data, and of the machine. Read from RecBole's source."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _INTERFACE = ("forward", "calculate_loss", "predict", "full_sort_predict", "e_st
 
 @dataclass(frozen=True)
 class Needs:
-    """What a model needs of its data."""
+    """The needs of a model of its data."""
 
     labels: bool
     """Rows that are labelled 0 and 1: drawn as negatives, from a threshold, or a column of the data."""
     own_negatives: bool
-    """Whether RecBole draws negatives for it unless told otherwise."""
+    """True where RecBole draws negatives for it unless told otherwise."""
     item_columns: str | None
     """The setting that names the item columns it reads."""
     types: tuple[str, ...]
@@ -38,12 +38,12 @@ class Needs:
     sequences: bool
     """Interactions in order of time."""
     numbers: bool
-    """Whether every number of users and items must be among the numerical features."""
+    """True where every number of users and items must be among the numerical features."""
 
 
 @cache
 def needs(model: str) -> Needs:
-    """What a model needs of its data."""
+    """The needs of a model of its data."""
     family, reads = catalog.models()[model], catalog.reads(model)
     columns = next((name for name in _ITEM_COLUMNS if name in reads), None)
     return Needs(
@@ -97,7 +97,7 @@ def _libraries(model: str) -> list[str]:
 
 
 def _unconditional(node: ast.AST, called: set[str] | None = None) -> Iterator[ast.AST]:
-    """What is in a piece of source outside of any `if`, and outside of functions that are not `called`."""
+    """The nodes of a piece of source outside of any `if`, and outside of functions that are not `called`."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If):
             continue
@@ -108,7 +108,7 @@ def _unconditional(node: ast.AST, called: set[str] | None = None) -> Iterator[as
 
 
 def _runs(function: ast.FunctionDef, called: set[str]) -> bool:
-    """Whether a function is called, or is RecBole's to call."""
+    """True where a function is called, or is RecBole's to call."""
     return function.name in called or function.name.startswith("__") or function.name in _INTERFACE
 
 

@@ -56,7 +56,7 @@ def _user_models() -> frozenset[str]:
 
 
 def mistake(value: Any) -> tuple[str, str] | None:
-    """What is wrong with `train_neg_sample_args`, whatever the model; None where RecBole heeds it."""
+    """The fault of `train_neg_sample_args`, whatever the model; None where RecBole heeds it."""
     if value is None:
         return None
     if not isinstance(value, dict):
@@ -75,7 +75,7 @@ def mistake(value: Any) -> tuple[str, str] | None:
 
 
 def _wrong(name: str, given: Any) -> str | None:
-    """What a part must be, where it is not."""
+    """The rule that a part breaks, in words; None where it breaks none."""
     whole = isinstance(given, int) and not isinstance(given, bool)
     number = whole or (isinstance(given, float) and math.isfinite(given))
     rules = {

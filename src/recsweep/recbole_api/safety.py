@@ -105,7 +105,7 @@ class Refused:
 
 
 def _network_named(module: ModuleType) -> Callable[[str], Any]:
-    """What stands for `eval` where RecBole looks up a network by its name."""
+    """The stand-in for `eval` where RecBole looks up a network by its name."""
 
     def find(name: str) -> Any:
         found = vars(module).get(name)

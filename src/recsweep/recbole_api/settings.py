@@ -161,7 +161,7 @@ def searched_metrics(evaluation: EvaluationConfig) -> list[tuple[str, int]]:
 
 
 def trains_without_negatives(dataset: DatasetConfig, model: ModelConfig, params: Mapping[str, Any]) -> bool:
-    """Whether a trial must draw no negatives, which RecBole would draw or refuse.
+    """True where a trial must draw no negatives, which RecBole would draw or refuse.
 
     The loss ranks all items (RecBole refuses negatives for sequential models with a cross-entropy loss), or
     the labels are the data's own, which drawn negatives would take the place of.
@@ -174,5 +174,5 @@ def trains_without_negatives(dataset: DatasetConfig, model: ModelConfig, params:
 
 
 def gives_labels(dataset: DatasetConfig) -> bool:
-    """Whether the rows of a data set are labelled: by a threshold, or in a column."""
+    """True where the rows of a data set are labelled: by a threshold, or in a column."""
     return bool(dataset.label_threshold) or LABEL in columns(dataset).get("inter", [])

@@ -113,7 +113,7 @@ def trainer(model: str) -> ast.ClassDef:
 
 @cache
 def sources(model: str) -> tuple[ast.AST, ...]:
-    """What a model consists of: its file, the models it builds on, its bases and layers, its own trainer.
+    """The parts of a model: its file, the models it builds on, its bases and layers, its own trainer.
 
     Followed through the imports, so ``num_layers`` is not among what NARM reads: NARM reads ``n_layers``.
     """

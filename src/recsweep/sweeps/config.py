@@ -67,11 +67,11 @@ class SweepConfig(Frozen):
     search: SearchConfig = SearchConfig()
     """How a study searches, and how long."""
     pruning: PruningConfig = PruningConfig()
-    """What stops a poor trial early."""
+    """The rule that stops a poor trial early."""
     training: TrainingConfig = TrainingConfig()
-    """What every trial of every model shares."""
+    """Settings that every trial of every model shares."""
     evaluation: EvaluationConfig = EvaluationConfig()
-    """What is measured, and what is searched for."""
+    """The metrics that are measured, and the one that is searched for."""
     cooldown: CooldownConfig = CooldownConfig()
     """Rest between the trials of a study."""
     workers: WorkersConfig = WorkersConfig()
@@ -173,9 +173,9 @@ class DatasetConfig(Frozen):
     max_user_interactions: Whole | None = Field(None, ge=1, le=MOST_ROWS)
     """Users with more are dropped, such as those who have seen every item."""
     without_features: Literal["refuse", "drop", "keep"] = "refuse"
-    """What becomes of interactions whose user or item `.user`, `.item` or `.link` does not list."""
+    """How interactions are treated whose user or item `.user`, `.item` or `.link` does not list."""
     sequence_separator: Text | None = Field(None, min_length=1)
-    """What parts the values in a cell of a `token_seq` or `float_seq`. None: spaces."""
+    """The text between the values in a cell of a `token_seq` or `float_seq`. None: spaces."""
     max_sequence_length: Most = Field(50, ge=1)
     """The most recent interactions that a sequential model sees."""
     time_order: Literal["exact", "recbole"] = "exact"
@@ -211,7 +211,7 @@ class ModelConfig(Frozen):
     defaults: dict[Text, Value] = Field({})
     """Trial number one: the values that the model's authors or RecBole publish."""
     space: dict[Text, Parameter] = Field(min_length=1)
-    """What is searched."""
+    """The parameters that are searched."""
     phases: dict[Phase, tuple[Text, ...]] = Field({})
     """Names of the parameters that each phase searches."""
 

@@ -203,7 +203,7 @@ def _count(kind: str, context: Any) -> tuple[str, str]:
 
 
 def _stands(location: Location, data: Any) -> bool:
-    """Whether the last part of a location is a key of the file, no member of a union."""
+    """True where the last part of a location is a key of the file, no member of a union."""
     written = _written(location, data, missing=False)
     return bool(written) and written[-1] == str(location[-1])
 

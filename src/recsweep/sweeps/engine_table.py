@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 
 class Can(StrEnum):
-    """What an algo can do, in the words of the documentation."""
+    """Abilities of an algo, in the words of the documentation."""
 
     LEARN = "learns"
     GROUPS = "conditions"

@@ -1,4 +1,4 @@
-"""What the models of a config say of a key: its type in words, choices, range, default, its purpose."""
+"""The models of a config, asked of a key: its type in words, choices, range, default, its purpose."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 FROM_FILE_NAME = {("DatasetConfig", "name"), ("ModelConfig", "model")}
-"""What the loader fills in from the name of the file."""
+"""Keys that the loader fills in from the name of the file."""
 _WORDS = {int: "whole number", float: "number", bool: "true or false", str: "text", Path: "path"}
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a setting."""
+    """One setting: all that is known of it."""
 
     choices: tuple[str, ...] = ()
     default: Any = None
@@ -46,7 +46,7 @@ class Facts:
 
     @property
     def values(self) -> str:
-        """What it may be, in a few words."""
+        """Its values, in a few words."""
         parts = [self.kind, self.range] if self.kind else [", ".join(f"`{name}`" for name in self.choices)]
         return ", ".join(part for part in parts if part)
 
@@ -86,7 +86,7 @@ def field_at(model: type[BaseModel], path: typing.Sequence[str]) -> tuple[FieldI
 
 @functools.cache
 def facts(model: type[BaseModel], path: tuple[str, ...]) -> Facts:
-    """What the models say of a key."""
+    """The field of a key, as the models have it."""
     field, owner = field_at(model, path)
     choices = tuple(_choices(field.annotation))
     bounds = dict(_bounds([*field.metadata, field.annotation]))
@@ -144,7 +144,7 @@ def _kind(annotation: Any) -> str:
 
 @functools.cache
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """What stands below each field of a model in its source."""
+    """The text below each field of a model in its source."""
     (body,) = (node for node in ast.parse(inspect.getsource(model)).body if isinstance(node, ast.ClassDef))
     told: dict[str, str] = {}
     for field, text in zip(body.body, body.body[1:], strict=False):

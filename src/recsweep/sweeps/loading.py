@@ -37,7 +37,7 @@ class Sweep:
     variants: dict[str, dict[str, ModelConfig]] = field(default_factory=dict)
     """The models that a name of `models` stands for, where it stands for several."""
     given_as: Mapping[str, str] = field(default_factory=dict)
-    """What an option that overrides is called where it was given: `RECSWEEP_MAX_EVALS` of the environment."""
+    """The name of an overriding option where it was given: `RECSWEEP_MAX_EVALS` of the environment."""
 
     def error(self, location: tuple[str | int, ...], problem: str, fix: str) -> InputError:
         """An error about the sweep's own settings; an option that set the value is named instead."""

@@ -19,24 +19,24 @@ from recsweep.sweeps.sweep_settings import SWEEP_SETTINGS
 SETTINGS: dict[str, Setting] = {setting.name: setting for setting in (*SWEEP_SETTINGS, *COMMAND_SETTINGS)}
 """All settings that a command, Make, Snakemake or the environment can give."""
 WHICH, STORE = ("config", "models", "datasets"), ("storage", "storage_file", "outputs")
-"""What says which sweep, and where its store is: all that looking needs."""
+"""Settings that say which sweep, and where its store is: all that looking needs."""
 OF_A_SWEEP = tuple(name for name, setting in SETTINGS.items() if setting.key)
-"""What overrides a key of the sweep file."""
+"""Settings that override a key of the sweep file."""
 DEFINING = tuple(name for name in OF_A_SWEEP if SETTINGS[name].heading in (SEARCH, TRAINING, LIMITS))
-"""What decides which trials a study has."""
+"""Settings that decide which trials a study has."""
 WORKING = ("device", "cooldown", "workers")
-"""What decides how they are run."""
+"""Settings that decide how they are run."""
 OF_A_STUDY = ("dataset", "model", "phase", "study_name")
-"""What narrows a command to a part of a sweep."""
+"""Settings that narrow a command to a part of a sweep."""
 MAKE_ONLY = {
     "CORES": "Snakemake's cores; 1 runs study after study, each on the whole machine",
     "PYTHON": "the Python (3.11 or newer) that .venv is made with",
 }
 """Variables of the Makefile that are no settings of ours."""
 KNOWN_VARIABLES = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM")
-"""What the environment says beside options."""
+"""Variables of the environment beside options."""
 BETWEEN_US = ("RECSWEEP_CORES",)
-"""What make hands to Snakemake beside settings."""
+"""Variables that make hands to Snakemake beside settings."""
 
 
 def variable(option: str) -> str:

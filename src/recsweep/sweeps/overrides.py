@@ -1,4 +1,4 @@
-"""What options, Make variables, `--config` keys and the environment set over the file of a sweep."""
+"""Values that options, Make variables, `--config` keys and the environment set over a sweep's file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FLAGS = {
 
 
 def called(option: str, given_as: Mapping[str, str]) -> str:
-    """What an option is called where it was given; on the command line, where nobody says otherwise."""
+    """The name of an option where it was given; on the command line, where nobody says otherwise."""
     return given_as.get(option, f"--{option.replace('_', '-')}")
 
 

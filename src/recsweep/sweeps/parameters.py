@@ -136,7 +136,7 @@ class Choice(_Parameter):
 
     @property
     def ordered(self) -> bool:
-        """Whether its values are numbers, so that one can lie between two others."""
+        """True where its values are numbers, so that one can lie between two others."""
         return all(is_number(value) for value in self.values)
 
     @property

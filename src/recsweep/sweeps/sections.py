@@ -35,7 +35,7 @@ class SearchConfig(Frozen):
     """How a study searches, and how long."""
 
     engine: EngineName = "hyperopt"
-    """What drives a study."""
+    """The engine that drives a study."""
     algo: AlgoName = "bayes"
     """How parameters are proposed; `bayes` is TPE, and may be written `tpe`."""
     max_evals: Most = Field(20, ge=1)
@@ -94,7 +94,7 @@ class SearchConfig(Frozen):
 
 
 class PruningConfig(Frozen):
-    """What stops a poor trial early. Asked after every validation, with validation scores only."""
+    """The rule that stops a poor trial early. Asked after every validation, with validation scores only."""
 
     pruner: PrunerName = NO_PRUNER
     """The rule."""
@@ -107,7 +107,7 @@ class PruningConfig(Frozen):
 
 
 class TrainingConfig(Frozen):
-    """What every trial of every model shares."""
+    """Settings that every trial of every model shares."""
 
     epochs: Most = Field(300, ge=1)
     """Most epochs of a trial."""
@@ -131,12 +131,12 @@ _METRIC = re.compile(r"[A-Za-z]+@[1-9][0-9]{0,6}")
 
 
 class EvaluationConfig(Frozen):
-    """What is measured, and what is searched for."""
+    """The metrics that are measured, and the one that is searched for."""
 
     metric: Text = "NDCG@10"
     """The validation metric that early stop and search go by."""
     metrics: tuple[Text, ...] = ("Recall", "MRR", "NDCG", "Hit")
-    """What is reported as well."""
+    """The metrics that are reported as well."""
     topk: tuple[Most, ...] = (10,)
     """The cut-offs of the reported metrics."""
     objectives: tuple[Text, ...] = ()
@@ -170,7 +170,7 @@ class EvaluationConfig(Frozen):
 
     @property
     def several(self) -> bool:
-        """Whether there is more than one objective."""
+        """True where there is more than one objective."""
         return len(self.objectives) > 1
 
     @property

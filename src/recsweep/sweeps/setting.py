@@ -11,7 +11,7 @@ from recsweep.sweeps.fields import Facts, facts
 STUDIES, SEARCH, TRAINING, LIMITS = "Which studies", "The search", "The training", "Limits"
 RUNNING, PLACES, THIS = "How it runs", "Where", "This command"
 HEADINGS = (THIS, STUDIES, SEARCH, TRAINING, LIMITS, RUNNING, PLACES)
-"""What options are for, in the order of `--help`."""
+"""Purposes of options, in the order of `--help`."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Setting:
     make: str = ""
     """Its variable in the Makefile."""
     shown: str = ""
-    """What stands for its value in help: `FILE`. Empty: its choices, or nothing for a switch."""
+    """The word for its value in help: `FILE`. Empty: its choices, or nothing for a switch."""
     more: str = ""
-    """What only the pages say."""
+    """Words for the pages alone."""
     aliases: tuple[str, ...] = ()
     default: Any = None
     """Of an option without a key."""
@@ -40,7 +40,7 @@ class Setting:
     """Least and most of a whole number, of an option without a key."""
     required: bool = False
     completes: str = ""
-    """What the shell completes it with: `models`, `datasets`, `phases`, `studies`, `file`, `folder`."""
+    """The source of the shell's completions: `models`, `datasets`, `phases`, `studies`, `file`, `folder`."""
     several: bool = False
     """Several names in one value, with spaces between them."""
     definition: bool = False

@@ -15,7 +15,7 @@ Params = dict[str, Any]
 
 
 def is_active(space: Space, name: str, params: Mapping[str, Any]) -> bool:
-    """Whether a parameter exists, given the others: what it depends on exists and has the right value."""
+    """True where a parameter exists, given the others: what it depends on exists and has the right value."""
     for parent, wanted in (space[name].when or {}).items():
         if parent not in params or not is_active(space, parent, params):
             return False

@@ -49,7 +49,7 @@ def finite(value: Any) -> bool:
 
 
 def is_among(value: Any, values: Iterable[Any]) -> bool:
-    """Whether a value is one of several, as YAML tells values apart."""
+    """True where a value is one of several, as YAML tells values apart."""
     return any(same(value, other) for other in values)
 
 
@@ -62,7 +62,7 @@ def _kind(value: Any) -> str:
 
 
 def mixed(values: Sequence[Any]) -> str:
-    """What is wrong with a list of values that a model takes one for another; empty where nothing is.
+    """The fault of a list of values that a model takes one for another; empty where nothing is.
 
     They are of one kind: `[true, 32]` and `[1, "2"]` are slips. Null may stand beside any.
     """
