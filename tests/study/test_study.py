@@ -491,6 +491,17 @@ def test_what_no_result_depends_on_may_stand_in_the_definition_of_an_old_study(s
         store.open_study(study.name, {**DEFINITION, "training": {"epochs": 9}}, maximize=True)
 
 
+def test_who_joins_a_study_cannot_restart_it(study, store):
+    study.ensure_slots(1)
+    study.finish(claimed(study, 1), 0.1, Result())
+    with pytest.raises(StudyChanged) as joining:
+        store.find_study(study.name, {**DEFINITION, "seed": 9})
+    assert "; join with the files and options that it was opened with, or open it" in str(joining.value)
+    assert "pass --restart" not in str(joining.value)
+    with pytest.raises(StudyChanged, match="pass --restart"):
+        store.open_study(study.name, {**DEFINITION, "seed": 9}, maximize=True)
+
+
 def test_a_study_without_trials_may_change_freely(study, store):
     changed = store.open_study(study.name, {**DEFINITION, "seed": 2}, maximize=True)
     assert changed.attributes["definition"]["seed"] == 2

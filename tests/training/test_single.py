@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from helpers.found import result_of, trial, workspace
+from helpers.workspace import ROWS
 from recsweep.common.errors import InputError
 from recsweep.report.study_files import write_study
 from recsweep.training import single
@@ -47,6 +48,31 @@ def test_it_trains_on_the_data_that_it_was_found_on(best):
     config = yaml.safe_load(path.read_text())
     assert config.pop("data_hashes")
     assert begin() == config
+
+
+def test_what_may_not_be_meant_in_the_data_is_said_though_the_split_is_known(best, tmp_path, monkeypatch):
+    space, path, *_ = best
+    monkeypatch.undo()
+    space.write_rows(*ROWS, "4 \t1\t500")
+    config = yaml.safe_load(path.read_text())
+    del config["data_hashes"]
+    path.write_text(yaml.safe_dump(config))
+
+    class Trains(Exception):
+        pass
+
+    def train(*_):
+        raise Trains
+
+    monkeypatch.setattr(single.training, "train", train)
+    said = []
+    for _ in range(2):
+        told = []
+        with pytest.raises(Trains):
+            single.train_file(path, "cpu", tmp_path / "other", save=None, test=False, tell=told.append)
+        said.append(told)
+    assert said[0] == said[1]
+    assert any("space" in line for line in said[0])
 
 
 def test_other_data_are_refused_with_both_hashes_the_file_and_a_way_on(best):

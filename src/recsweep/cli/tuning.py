@@ -20,6 +20,7 @@ from recsweep.common.devices import is_named, require
 from recsweep.common.errors import InputError, LimitReached, RecsweepError, StudyChanged, UserError
 from recsweep.common.files import counted
 from recsweep.planning.plan import StudyPlan, check_data
+from recsweep.planning.remarks import remarks
 from recsweep.running.progress import Display, show_markdown
 from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.options import DEFINING, OF_A_STUDY, STORE, WHICH, WORKING
@@ -54,14 +55,16 @@ def tune(
     if more is not None:
         chosen = with_more(chosen, more, best_params, record=not dry_run)
     if dry_run:
+        for remark in remarks(studies.sweep):
+            say_aside(remark)
         check_data(studies.sweep, tell=say_aside)
         announce(chosen, best_params)
         return
     make_outputs(studies.sweep)
-    remarks: list[str] = []
-    check_data(studies.sweep, tell=remarks.append)
+    told = remarks(studies.sweep)
+    check_data(studies.sweep, tell=told.append)
     to_run = [_refuse_if_changed(plan, best_params, restart) for plan in chosen]
-    with _display(studies, log_file, remarks) as display, told_how_to_go_on(chosen, studies.all):
+    with _display(studies, log_file, told) as display, told_how_to_go_on(chosen, studies.all):
         troubles = Troubles(display, len(chosen))
         _tune_studies(chosen, to_run, troubles, display, best_params, restart)
         display.finish()
@@ -106,11 +109,11 @@ def _refuse_if_changed(plan: StudyPlan, best_params: str | None, restart: bool) 
         return plan.budget
 
 
-def _display(studies: Studies, log: Path | None = None, remarks: Sequence[str] = ()) -> Display:
+def _display(studies: Studies, log: Path | None = None, first: Sequence[str] = ()) -> Display:
     """What shows a run on these studies, and writes the log that each run of the sweep continues.
 
     Args:
-        remarks: its first lines.
+        first: its first lines.
 
     Raises:
         InputError: a log cannot be written.
@@ -119,8 +122,8 @@ def _display(studies: Studies, log: Path | None = None, remarks: Sequence[str] =
     typed = click.get_current_context().info_name
     chosen = ", ".join(plan.label for plan in studies.chosen)
     display.log(f"recsweep {typed} begins as process {os.getpid()}: {chosen}")
-    for remark in remarks:
-        display.line(remark)
+    for line in first:
+        display.line(line)
     return display
 
 
@@ -283,12 +286,12 @@ def worker(study: str | None, **options: Any) -> None:
             raise InputError("--study", f"the sweep has no study {study}", nearest(study, known))
     _require_device(chosen, sure=True)
     make_outputs(studies.sweep)
-    remarks: list[str] = []
-    check_data(studies.sweep, tell=remarks.append)
+    told = remarks(studies.sweep)
+    check_data(studies.sweep, tell=told.append)
     from recsweep.running.supervisor import Supervisor
 
     going_on = told_how_to_go_on(chosen, studies.all)
-    with _display(studies, remarks=remarks) as display, going_on, Supervisor(display) as supervisor:
+    with _display(studies, first=told) as display, going_on, Supervisor(display) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):
             with troubles.of(plan):

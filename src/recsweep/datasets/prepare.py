@@ -75,6 +75,13 @@ def split_key(settings: Mapping[str, Any], files: DataFiles) -> str:
     return _key(config, files)
 
 
+def remarks(settings: Mapping[str, Any], files: DataFiles) -> list[str]:
+    """What may not be meant in the files that a trial's settings read; they are read for it."""
+    with clean_globals(), tempfile.TemporaryDirectory() as scratch:
+        config = TypedConfig(settings, torch.device("cpu"), Path(scratch))
+        return look_at(open_tables(config, files.hashes))
+
+
 def _key(config: TypedConfig, files: DataFiles) -> str:
     content = {
         "format": FORMAT,

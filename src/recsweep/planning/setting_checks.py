@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from recsweep.planning.heads import check_heads
 from recsweep.recbole_api import catalog, heeds, negatives, words
 from recsweep.sweeps.config import ModelConfig
 from recsweep.sweeps.documents import Document
@@ -24,7 +25,7 @@ def check_settings(model: ModelConfig, document: Document) -> None:
         if wrong is not None:
             raise document.error(place, wrong[0], _as_range(model, name, wrong[1], value))
     _check_negatives(model, document)
-    _check_heads(model, document)
+    check_heads(model, document)
 
 
 def _values(model: ModelConfig) -> Iterator[tuple[_Place, str, Any]]:
@@ -92,21 +93,3 @@ def _check_negatives(model: ModelConfig, document: Document) -> None:
             f"drop it{', or use `loss_type: BPR`' if use == 'unless CE' else ''}",
             at_key=True,
         )
-
-
-def _check_heads(model: ModelConfig, document: Document) -> None:
-    """Attention heads share the width; searched combinations that do not fit are trials that fail."""
-    if not {"n_heads", "hidden_size"} <= catalog.parameters(model.model):
-        return
-    heads, width = (_at_start(model, name) for name in ("n_heads", "hidden_size"))
-    if width % heads:
-        part = next((p for p in ("defaults", "fixed") if "hidden_size" in getattr(model, p)), "defaults")
-        raise document.error(
-            (part, "hidden_size"),
-            f"`hidden_size` {width} is not a multiple of `n_heads` {heads}",
-            "change one of them",
-        )
-
-
-def _at_start(model: ModelConfig, name: str) -> int:
-    return int({**model.defaults, **model.fixed}.get(name, words.shipped(model.model, name)))

@@ -22,6 +22,12 @@ from recsweep.study.states import State
 from recsweep.study.study import Study
 
 _METRIC_NAMES = "study:metric_names"
+_SET_BACK = (
+    "set it back, give the sweep a new name, or pass --restart (the old study is kept under another name)"
+)
+_AS_IT_WAS_OPENED = (
+    "join with the files and options that it was opened with, or open it anew by `recsweep tune --restart`"
+)
 """Where Optuna's `Study.set_metric_names` keeps them."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -140,7 +146,7 @@ class Store:
         self._require_ours(study)
         change = _change(study, definition) if definition is not None else None
         if change:
-            raise StudyChanged(change)
+            raise StudyChanged(f"{change}; {_AS_IT_WAS_OPENED}")
         return study
 
     def find_as_opened(self, name: str, definition: Mapping[str, Any]) -> Study | None:
@@ -303,16 +309,13 @@ def _change(study: Study, definition: Mapping[str, Any]) -> str | None:
 def _refuse_if_touched(study: Study, change: str) -> None:
     """A study takes another definition as long as nothing was found there by the one that it has."""
     if study.touched():
-        raise StudyChanged(change)
+        raise StudyChanged(f"{change}; {_SET_BACK}")
 
 
 def _changed_message(name: str, stored: Any, wanted: Any) -> str:
     changes = list(_differences(stored, wanted, ""))
     shown = ", ".join(changes[:6]) + (f" and {len(changes) - 6} more" if len(changes) > 6 else "")
-    return (
-        f"study {name} has trials of another definition; {shown}; "
-        "set it back, give the sweep a new name, or pass --restart (the old study is kept under another name)"
-    )
+    return f"study {name} has trials of another definition; {shown}"
 
 
 def _differences(stored: Any, wanted: Any, path: str) -> Iterator[str]:

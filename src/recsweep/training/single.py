@@ -8,7 +8,7 @@ from typing import Any
 
 from recsweep.common.devices import resolve_device
 from recsweep.datasets.check import DataFiles, read_files
-from recsweep.datasets.prepare import prepare
+from recsweep.datasets.prepare import prepare, remarks
 from recsweep.planning.setting_checks import check_flat
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.needs import unusable
@@ -46,7 +46,10 @@ def train_file(
     settings.setdefault("seed", 2020)  # RecBole's own
     files = _files(document)
     _check_hashes(document, files)
-    split = prepare(settings, files, outputs / "cache", tell=tell).split
+    prepared = prepare(settings, files, outputs / "cache", tell=tell)
+    for remark in remarks(settings, files) if prepared.cached else ():
+        tell(remark)
+    split = prepared.split
     metric = settings.get("valid_metric", "score")
     trained = training.train(
         settings, split, where, lambda epoch, score: tell(f"epoch {epoch} {metric} {score:.4f}")
