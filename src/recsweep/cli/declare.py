@@ -141,7 +141,7 @@ class Command(click.Command):
                     formatter.write_dl(rows, col_max=34)
         rest = [option.get_help_record(ctx) for option in self.get_params(ctx) if option not in own]
         with formatter.section("Other"):
-            formatter.write_dl([row for row in rest if row], col_max=34)
+            formatter.write_dl([row for row in rest if row and row[1]], col_max=34)
         if any(option.setting.key for option in own):
             formatter.write_paragraph()
             formatter.write_text(
