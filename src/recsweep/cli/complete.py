@@ -1,4 +1,4 @@
-"""What the shell offers while a command is typed. Quick, free of torch, and silent whatever is wrong."""
+"""Completions for the shell while a command is typed. Quick, free of torch, and silent whatever is wrong."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST = 200
 
 
 def values(setting: Setting, given: Mapping[str, Any], typed: str) -> list[CompletionItem]:
-    """What a value may be, as far as it is typed.
+    """The values that may be meant, as far as one is typed.
 
     Args:
         given: options that stand before it.

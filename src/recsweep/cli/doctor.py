@@ -1,4 +1,4 @@
-"""What a bug report needs: versions, hardware, and whether the config and the store are sound."""
+"""The facts that a bug report needs: versions, hardware, and whether the config and the store are sound."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VARIABLES = (
 )
 _SLOWER = "training takes the slower Python path"
 Finding = tuple[str, str, bool]
-"""What was looked at, what was found, and whether it is as it should be."""
+"""A thing that was looked at, what was found, and whether it is as it should be."""
 
 
 def examine(load: Callable[[], Sweep]) -> Iterator[Finding]:

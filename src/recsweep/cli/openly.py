@@ -1,4 +1,4 @@
-"""What is said where the address of a store holds a secret that others can read."""
+"""The warning where the address of a store holds a secret that others can read."""
 
 from __future__ import annotations
 

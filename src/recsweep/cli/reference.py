@@ -22,7 +22,7 @@ from recsweep.sweeps.schema import KINDS, as_text
 
 ROOT = Path(__file__).parents[3]
 Maker = Callable[[str], str]
-"""What stands between two marks, from what stands there now."""
+"""Makes the text between two marks, from what stands there now."""
 
 
 def made(root: Path = ROOT) -> dict[Path, str]:
@@ -81,7 +81,7 @@ def _keys(model: Any, prefix: str) -> Maker:
 
 
 def _shipped(root: Path) -> dict[str, str]:
-    """What the shipped sweep says, by the names of options."""
+    """The values of the shipped sweep, by the names of options."""
     sweep = validate(load_document(root / "config" / "config.yaml"), SweepConfig)
     said: dict[str, str] = {}
     for name in OF_A_SWEEP:

@@ -81,7 +81,7 @@ def of_a_study() -> str:
 
 
 def takes(command: Command) -> str:
-    """What a command takes: the shared options in a sentence, its own in a table."""
+    """The options of a command: the shared options in a sentence, its own in a table."""
     found = [option.setting for option in command.params if isinstance(option, Option)]
     shared = [setting for setting in found if SETTINGS.get(setting.name) is setting]
     names = [setting.name for setting in shared]
@@ -176,7 +176,7 @@ def make_variables(shipped: Mapping[str, str]) -> str:
 
 
 def make_lists() -> str:
-    """What the Makefile has to know: its variables, the settings that they give, what each command takes."""
+    """The lists of the Makefile: its variables, the settings that they give, what each command takes."""
     keyed = [setting.make for setting in BY_MAKE if setting.key]
     others = [setting.make for setting in BY_MAKE if not setting.key]
     lines = [f"SETTINGS := {' '.join(keyed)}", f"OTHERS := {' '.join([*others, 'CORES'])}"]

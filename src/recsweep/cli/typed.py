@@ -12,7 +12,7 @@ from pathlib import Path
 from recsweep.common.masking import mask
 
 GOAL, GIVEN, TYPED = "RECSWEEP_GOAL", "RECSWEEP_GIVEN", "RECSWEEP_TYPED"
-"""What make, and a Snakemake that runs us, say of themselves: a target and the names of the variables that
+"""Words of make, and of a Snakemake that runs us, on themselves: a target and the names of the variables that
 were given, each in `RECSWEEP_<NAME>`; a whole command line."""
 
 _FILL_IN = "RECSWEEP_STORAGE=***"

@@ -67,7 +67,7 @@ def figure(chart: Chart) -> Any:
 
 
 def _shape(chart: Chart) -> dict[str, int]:
-    """What a page has to know to put the panels of a chart where there is less room."""
+    """All that a page needs to put the panels of a chart where there is less room."""
     words = [len(panel.x.ticks) for panel in chart.panels] if chart.columns == 1 else []
     least = _TICK_WIDTH * max(words, default=0)
     return {"panels": len(chart.panels), "columns": chart.columns, "tall": _GRID_HEIGHT, "least": least}

@@ -1,4 +1,4 @@
-"""What of a picture can be read where it is as small as a stamp: fewer panels, bars, ticks and words."""
+"""A picture that can be read where it is as small as a stamp: fewer panels, bars, ticks and words."""
 
 from __future__ import annotations
 

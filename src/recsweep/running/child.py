@@ -49,7 +49,7 @@ def child_main(pipe: Connection, parent: Owner, log: str, threads: int, temporar
 
 @contextmanager
 def breaking_told(pipe: Connection, log: str) -> Iterator[None]:
-    """What ends a worker within is told to its supervisor, as the last thing that it tells."""
+    """Tell the supervisor what ends the worker within, as the last thing that it hears."""
     try:
         yield
     except Exception as caught:
@@ -116,7 +116,7 @@ class Inbox:
 
 
 class Obeying(Protocol):
-    """What carries commands out."""
+    """The worker that carries commands out."""
 
     def search(self, plan: StudyPlan, seat: Seat | None = None) -> None: ...
 
@@ -171,7 +171,7 @@ def _tell(pipe: Connection, event: Event) -> None:
 
 
 def _redirect(log: str) -> None:
-    """What RecBole and HyperOpt print goes to the worker's log."""
+    """Send what RecBole and HyperOpt print to the worker's log."""
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(handle, stream)

@@ -1,4 +1,4 @@
-"""What a supervisor tells a worker. Small, picklable, free of torch; an unknown command is an error."""
+"""Commands of a supervisor to a worker. Small, picklable, free of torch; an unknown command is an error."""
 
 from __future__ import annotations
 

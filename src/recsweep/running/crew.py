@@ -57,7 +57,7 @@ class Crew:
 
     @property
     def busy(self) -> bool:
-        """Whether anyone carries out a command."""
+        """True where anyone carries out a command."""
         return any(not member.idle for member in self.members)
 
     @property

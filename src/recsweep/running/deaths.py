@@ -86,7 +86,7 @@ class Deaths:
         )
 
     def is_overdue(self, member: Member, run: StudyRun) -> bool:
-        """Whether a worker's trial has taken longer than any trial may."""
+        """True where a worker's trial has taken longer than any trial may."""
         return member.claim is not None and _overdue(member, run) is not None
 
     def end_hung(self, member: Member, run: StudyRun, ended: TrialEnded) -> None:

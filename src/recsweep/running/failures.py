@@ -1,4 +1,4 @@
-"""What a trial's error comes to: a kind and a line, or a pause where it is no trial's fault."""
+"""The meaning of a trial's error: a kind and a line, or a pause where it is no trial's fault."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""What libraries say, in an error of no class of its own, when there is no memory left."""
+"""Words of libraries, in an error of no class of its own, when there is no memory left."""
 
 
 def classify(error: Exception) -> tuple[Reason, str]:

@@ -1,4 +1,4 @@
-"""What a trial takes of a GPU's memory, as torch counts it in the process that trains."""
+"""A trial's share of a GPU's memory, as torch counts it in the process that trains."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def start(device: torch.device) -> None:
 
 
 def measured(device: torch.device) -> Memory | None:
-    """What was taken since `start`; None for a device that is no GPU."""
+    """Bytes taken since `start`; None for a device that is no GPU."""
     if device.type != "cuda":
         return None
     free, total = torch.cuda.mem_get_info(device)

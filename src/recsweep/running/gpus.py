@@ -9,7 +9,7 @@ from typing import Literal
 KEPT_FREE = 0.1
 """Share of a GPU's memory that is planned for nothing: later trials may need more than the first."""
 CONTEXT_BYTES = 600 * 2**20
-"""What CUDA itself takes for each process. torch does not count it; an estimate on the high side."""
+"""Bytes that CUDA itself takes for each process. torch does not count it; an estimate on the high side."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Seat:
 
 @dataclass(frozen=True)
 class Memory:
-    """What a trial that had a GPU to itself took, in bytes."""
+    """Bytes that a trial took that had a GPU to itself."""
 
     peak: int
     free: int
-    """What trials may have: not in use, or in use by the worker that measured."""
+    """Bytes that trials may have: not in use, or in use by the worker that measured."""
     total: int
 
 

@@ -1,4 +1,4 @@
-"""What is said of a study and its trials, in lines for people. Pure: it says nothing itself."""
+"""Lines for people on a study and its trials. Pure: it says nothing itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recsweep.running.watch import changed_text, duration
 
 
 def announcement(run: StudyRun, open_slots: int) -> str:
-    """What a study is about to do; `open_slots`: trials that are to run."""
+    """The line on what a study is about to do; `open_slots`: trials that are to run."""
     plan, view = run.plan, run.view
     head = f"study {view.position}/{view.count} {plan.label}"
     own = plan.budget - plan.inherits  # a trial that is inherited is none of its own
@@ -27,7 +27,7 @@ def announcement(run: StudyRun, open_slots: int) -> str:
 
 
 def outcome(run: StudyRun, done: TrialDone) -> str:
-    """What a trial came to, once the view has counted it."""
+    """The line on what a trial came to, once the view has counted it."""
     view = run.view
     head = f"{run.label} trial {done.slot} ({view.filled}/{view.budget})"
     params = changed_text(done.params or _params_of(done.slot, run), run.plan.defaults)

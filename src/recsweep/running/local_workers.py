@@ -114,7 +114,7 @@ class LocalWorkers(Workers):
 
 
 def _told(pipe: Connection) -> Iterator[Event]:
-    """What a worker has told so far; the pipe of one that is dead ends."""
+    """The events that a worker has told so far; the pipe of one that is dead ends."""
     with suppress(EOFError, OSError):
         while pipe.poll():
             yield pipe.recv()
@@ -149,7 +149,7 @@ def threads_of(workers: WorkersConfig) -> int:
 
 
 def worker_environment(threads: int) -> dict[str, str]:
-    """What a worker's libraries read when they are loaded; what the user has set stays as it is.
+    """The environment that a worker's libraries read when loaded; what the user has set stays as it is.
 
     None of it changes a result. Threads are counted out, so that workers do not fight for cores.
     OpenMP's idle threads spin for a millisecond by default; where another process wants the core,

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a live display on a terminal, plain lines elsewhere."""
+"""The view of a sweep that runs: a live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Display:
         self._live: Live | None = None
         self._logs: list[TextIO] = []
         self.sweep = SweepView()
-        """What is still to come; whoever runs the studies says so."""
+        """The studies that are still to come; whoever runs the studies says so."""
         self._clock = clock
         self._drawn, self._told = 0.0, clock()
         for log in dict.fromkeys(log.resolve() for log in logs if log is not None):

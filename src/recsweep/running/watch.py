@@ -1,4 +1,4 @@
-"""What runs now and how long it will take, as it is told to a person. Pure: it shows nothing itself."""
+"""Lines on what runs now and how long it will take, for a person. Pure: it shows nothing itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGER = 0.25
 
 @dataclass
 class WorkerView:
-    """What one worker does now."""
+    """One worker, and what it does now."""
 
     doing: str = "starting"
     epoch: int = 0
@@ -146,7 +146,7 @@ class StudyView:
         return "; ".join(text for text in what if text)
 
     def worker_texts(self) -> list[tuple[str, str]]:
-        """What each worker does, and the scores of its trial."""
+        """The work of each worker, and the scores of its trial."""
         return [
             (f"worker {number}: {worker.doing}", _scores(worker))
             for number, worker in sorted(self.workers.items())

@@ -50,7 +50,7 @@ class WinnerTest:
         return known
 
     def _asked(self, run: StudyRun, deaths: int) -> dict[str, float] | None:
-        """What a worker finds; None where it died, and the test is to run again."""
+        """The metrics that a worker finds; None where it died, and the test is to run again."""
         tester = self._crew.take(run.plan, 1)[0]
         self._metrics = self._death = None
         self._crew.send(tester, Evaluate(run.plan, tester.seat), tester.seat)

@@ -126,7 +126,7 @@ class Worker:
         return found
 
     def count_trial(self, limit: int) -> bool:
-        """Whether the worker has run its share of trials and is to be replaced."""
+        """True where the worker has run its share of trials and is to be replaced."""
         self._trials_run += 1
         return self._trials_run >= limit
 

@@ -19,9 +19,9 @@ class Hired:
 
     number: int
     owner: Owner
-    """What its trials bear in the store."""
+    """The owner that its trials bear in the store."""
     log: Path
-    """What it says beside its events."""
+    """The file of what it says beside its events."""
 
 
 class Workers(ABC):
@@ -59,7 +59,7 @@ class Workers(ABC):
 
     @abstractmethod
     def events(self, seconds: float) -> list[tuple[int, Event]]:
-        """What workers have told since the last call; waits so long where there is nothing yet."""
+        """The events of workers since the last call; waits so long where there is nothing yet."""
 
     @abstractmethod
     def kill(self, number: int) -> None:

@@ -37,7 +37,7 @@ class Curve:
         return (self._highest if maximize else self._lowest)[count - 1] if count else None
 
     def came_to(self, epoch: int) -> bool:
-        """Whether it trained so far, or ended complete before: then more epochs would bring nothing."""
+        """True where it trained so far, or ended complete before: then more epochs would bring nothing."""
         return bool(self.epochs) and (self.state == State.COMPLETE or self.epochs[-1] >= epoch)
 
     @cached_property

@@ -23,7 +23,7 @@ STUDY_TIMEOUT, SWEEP_TIMEOUT = "search.timeout_minutes", "timeout_minutes"
 
 @dataclass(frozen=True)
 class Limits:
-    """What may end a study; None: it does not."""
+    """The limits that may end a study; None: it does not."""
 
     max_evals: int
     """Slots of the study."""

@@ -1,4 +1,4 @@
-"""What a study is, whoever says so: its plan, made of files, and its record, kept in the store.
+"""The description of a study, whoever gives it: its plan, made of files, and its record, kept in the store.
 
 Both hold the same parts; what follows from them alone stands here, once.
 """
@@ -37,7 +37,7 @@ class Objective:
 
 
 class Description:
-    """What follows from the parts of a study."""
+    """All that follows from the parts of a study."""
 
     if TYPE_CHECKING:  # what a plan and a record each have in their own way
 
@@ -91,7 +91,7 @@ class Description:
 
         @property
         def inherits(self) -> bool:
-            """Whether slot 0 is the best trial of the phase before, which is not trained again."""
+            """True where slot 0 is the best trial of the phase before, which is not trained again."""
 
         @property
         def budget(self) -> int:
@@ -99,7 +99,7 @@ class Description:
 
         @property
         def objectives(self) -> tuple[Objective, ...]:
-            """What is searched for; the first one decides on the winner."""
+            """The objectives of the search; the first one decides on the winner."""
 
         @property
         def definition(self) -> Mapping[str, Any]:
@@ -130,7 +130,7 @@ class Description:
 
     @property
     def is_last(self) -> bool:
-        """Whether this phase's winner is the model's: it alone meets the test split."""
+        """True where this phase's winner is the model's: it alone meets the test split."""
         return self.phase == self.chain[-1]
 
     @property
@@ -160,7 +160,7 @@ class Description:
 
     @property
     def space(self) -> spaces.Space:
-        """What this phase searches. A condition on a parameter that it does not search is settled."""
+        """The parameters of this phase. A condition on a parameter that it does not search is settled."""
         names = self.model.phases.get(self.phase)  # type: ignore[call-overload]
         return self.model.space if names is None else _part(self.model.space, names, self._everywhere)
 
@@ -247,7 +247,7 @@ def _conditions(space: spaces.Space, name: str) -> Iterator[tuple[str, tuple[Any
 
 
 def _hashed(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """What the hashes are of: with what once stood there, at its default, so that they stay what they are."""
+    """The content of the hashes: with what once stood there, at its default, so that they stay the same."""
     return {**definition, "training": {**definition["training"], "eval_batch_size": 4096}}
 
 

@@ -1,4 +1,4 @@
-"""What the store keeps with a trial, typed: what it came to, why it failed, whose it is, where it is from.
+"""Details of a trial in the store, typed: what it came to, why it failed, whose it is, where it is from.
 
 Each part is plain JSON in the store, and becomes one of these where it is read and nowhere else. What an
 earlier version did not write is None. `wholeness.py` has looked at it before.
@@ -16,7 +16,7 @@ from recsweep.study.states import Reason
 
 @dataclass(frozen=True)
 class Result:
-    """What a trial came to on the validation split, and what it took."""
+    """The outcome of a trial on the validation split, and what it took."""
 
     metrics: dict[str, float] = field(default_factory=dict)
     best_epoch: int | None = None

@@ -1,4 +1,4 @@
-"""What a trial can be, and why it came to no score or was stopped: the words that the store holds.
+"""The states of a trial, and why it came to no score or was stopped: the words that the store holds.
 
 Each member is its word, so that files and messages say it as it is.
 """

@@ -57,7 +57,7 @@ class Trial:
 
     @property
     def counted(self) -> bool:
-        """Whether this trial fills its slot."""
+        """True where this trial fills its slot."""
         if self.state == State.FAILED:
             return self.failure is None or self.failure.kind.is_result
         return self.state.scored
@@ -115,7 +115,7 @@ STATES = {
 
 
 def owner_alive(trial: Trial) -> bool | None:
-    """Whether the process that runs a trial lives; None where that cannot be told from here."""
+    """True where the process that runs a trial lives; None where that cannot be told from here."""
     if trial.owner is not None:
         return trial.owner.process.alive()
     bidders = [bid.alive() for bid in trial.bids]

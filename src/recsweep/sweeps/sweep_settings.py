@@ -1,4 +1,4 @@
-"""What overrides a key of the sweep file: options, Make variables, keys of `snakemake --config`."""
+"""Settings that override a key of the sweep file: options, Make variables, keys of `snakemake --config`."""
 
 from __future__ import annotations
 

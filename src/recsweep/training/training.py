@@ -35,7 +35,7 @@ _STORABLE: set[str] = set()
 
 @dataclass
 class Trained:
-    """What one trial brought."""
+    """The outcome of one trial."""
 
     score: float
     metrics: dict[str, float]

@@ -12,7 +12,7 @@ from recsweep.sweeps.space import Params, Space
 
 @dataclass(frozen=True)
 class Observation:
-    """What a slot came to. A score of None: the trial failed.
+    """The outcome of a slot. A score of None: the trial failed.
 
     Attributes:
         params: those that exist, in the types of the space.
@@ -30,7 +30,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, and how; the same for every slot of a study."""
+    """The search: its parameters, and how they are searched; the same for every slot of a study."""
 
     space: Space
     defaults: Params
@@ -40,7 +40,7 @@ class Search:
     known_good: tuple[Params, ...] = ()
     """The first trials, where more than the defaults are known: slot 0, 1, … take them in order."""
     directions: tuple[bool, ...] = ()
-    """Whether each objective is maximized, where there are several."""
+    """True where each objective is maximized, where there are several."""
 
     def fixed(self, slot: int) -> Params | None:
         """The parameters of a slot that no engine decides on: the defaults, then what is known to be good."""
@@ -50,7 +50,7 @@ class Search:
 
 @dataclass(frozen=True)
 class SearchState:
-    """What a search library itself ended with: a cross-check of what the store holds."""
+    """The end state of a search library itself: a cross-check of what the store holds."""
 
     best_params: Params | None
     params2result: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Session(Protocol):
         ...
 
     def history(self) -> list[Observation]:
-        """What every filled slot came to, in the order of slots, from all workers."""
+        """The outcome of every filled slot, in the order of slots, from all workers."""
         ...
 
     def running(self) -> list[Params]:

@@ -36,7 +36,7 @@ class CmaEs:
         self._optimizer: Any = None
 
     def sampler(self, known: Known) -> Draw:
-        """What draws for a slot."""
+        """The sampler that draws for a slot."""
         optimizer = self._distribution(known)
 
         def draw(seed: int) -> Params:

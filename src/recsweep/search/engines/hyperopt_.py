@@ -64,7 +64,7 @@ def _no_progress_bar() -> Iterator[None]:
 
 
 def read_state(tuner: Any) -> SearchState:
-    """What `HyperTuning` holds after `run()`.
+    """The state of `HyperTuning` after `run()`.
 
     Raises:
         EngineStateError: it does not hold it; another version of RecBole keeps it elsewhere.

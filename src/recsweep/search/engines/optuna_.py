@@ -78,7 +78,7 @@ class _Sampled:
         self._bred: tuple[list[int], list[FrozenTrial]] = ([], [])
 
     def sampler(self, known: Known) -> Draw:
-        """What draws for a slot."""
+        """The sampler that draws for a slot."""
         if self._search.algo == "random":  # which follows from the seed alone
             study, asked = (
                 optuna.load_study(study_name="", storage=_Past(self._search, [])),
@@ -121,7 +121,7 @@ class _Sampled:
         )
 
     def _draw(self, study: Study, sampler: BaseSampler, asked: FrozenTrial) -> Params:
-        """What `trial.suggest_…` does, without a trial: parameters together if possible, else one by one."""
+        """The proposal of `trial.suggest_…` without a trial: parameters together if possible, else singly."""
         sampler.before_trial(study, asked)
         together = sampler.sample_relative(study, asked, sampler.infer_relative_search_space(study, asked))
         space, params = self._search.space, Params()
@@ -232,7 +232,7 @@ class _Past(InMemoryStorage):
         return [trial for trial in self._found if states is None or trial.state in states]
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """What samplers note for other processes; ours learn of each other's trials from the session."""
+        """Drop what samplers note for other processes; ours learn of each other's trials from the session."""
 
 
 def to_distribution(parameter: Any) -> BaseDistribution:

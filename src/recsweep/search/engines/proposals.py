@@ -1,4 +1,4 @@
-"""What the engines share: the grid by slot, points that were not tried before, and what a search found."""
+"""Shared by the engines: the grid by slot, points that were not tried before, and what a search found."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Known:
 
     @cached_property
     def running(self) -> list[Params]:
-        """What other workers train, likewise."""
+        """The points that other workers train, likewise."""
         return self.session.running()
 
 
@@ -97,7 +97,7 @@ def untried(space: Space, known: Known, draw: Draw) -> Params:
 
 
 def _is_new(space: Space, params: Params) -> bool:
-    """Whether a point is new whatever was tried."""
+    """True where a point is new whatever was tried."""
     return any(math.isinf(space[name].size) for name in params)
 
 
@@ -135,7 +135,7 @@ def outcome(search: Search, observation: Observation) -> tuple[float, ...] | Non
 
 
 def loss(search: Search, observation: Observation) -> float | None:
-    """What the first objective came to, such that less is better."""
+    """The value of the first objective, such that less is better."""
     values = outcome(search, observation)
     if values is None:
         return None
@@ -144,7 +144,7 @@ def loss(search: Search, observation: Observation) -> float | None:
 
 @dataclass
 class Found:
-    """What a search came to in this process."""
+    """The outcome of a search in this process."""
 
     search: Search
     best: Observation | None = None

@@ -23,7 +23,7 @@ class Sobol:
         self._seed = session.proposal_seed(0)
 
     def sampler(self, known: Known) -> Draw:
-        """What draws for a slot."""
+        """The sampler that draws for a slot."""
 
         def draw(seed: int) -> Params:
             scrambling = (self._seed + seed - known.seed) % SEEDS

@@ -186,7 +186,7 @@ class Bert4Rec(ProductFamily):
 
 
 def _context(attention: Any, queries: torch.Tensor, x: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """What queries [rows, queries, d] find among the real ones of x [rows, longest, d]."""
+    """The answers to queries [rows, queries, d] from the real ones of x [rows, longest, d]."""
     rows, length, d = x.shape
     heads, size = attention.num_attention_heads, attention.attention_head_size
     layers = [attention.key, attention.value]

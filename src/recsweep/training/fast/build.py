@@ -56,7 +56,7 @@ def library() -> Path:
 
 
 def missing_tools() -> str | None:
-    """What keeps the kernels from being built, or None."""
+    """The obstacle to building the kernels, or None."""
     if platform.system() != "Linux" or platform.machine() not in ("x86_64", "AMD64"):
         return "they are made for Linux on x86_64"
     compiler = os.environ.get("CXX", "c++")
@@ -100,7 +100,7 @@ def _compile(folder: Path) -> None:
 
 
 def flags() -> tuple[str, ...]:
-    """What the compiler is called with."""
+    """The flags of the compiler."""
     return (*FLAGS, _WIDE_VECTORS) if "avx512f" in processor() else FLAGS
 
 
@@ -111,7 +111,7 @@ def _path() -> str:
 
 @cache
 def processor() -> str:
-    """What this processor can do; a library made for one may not run on another."""
+    """The abilities of this processor; a library made for one may not run on another."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("flags"):

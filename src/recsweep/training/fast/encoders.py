@@ -1,4 +1,4 @@
-"""What encoders share: a sequence becomes a vector, which is multiplied by item embeddings."""
+"""The common part of encoders: a sequence becomes a vector, which is multiplied by item embeddings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Encoder(ProductFamily):
     """A model that turns a sequence into a vector and multiplies it by item embeddings."""
 
     fixed_width: ClassVar[bool] = False
-    """Whether padding counts, so that sequences may not be trimmed."""
+    """True where padding counts, so that sequences may not be trimmed."""
 
     @classmethod
     def refuses(cls, model: Any) -> str | None:
@@ -51,7 +51,7 @@ class Encoder(ProductFamily):
     def regularization(
         self, table: Table, places: torch.Tensor, targets: torch.Tensor, hidden: torch.Tensor
     ) -> torch.Tensor | None:
-        """What the loss adds over a whole batch; only models that are not cut into chunks have it."""
+        """The part of the loss that needs a whole batch; only models that are not cut into chunks have it."""
         return None
 
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
@@ -117,7 +117,7 @@ class Encoder(ProductFamily):
         return self.model.item_embedding.weight, None
 
     def sequence_arguments(self, table: Table, batch: Batch) -> tuple[Any, ...]:
-        """What every kernel of a sequence model takes first."""
+        """The first arguments of every kernel of a sequence model."""
         return (
             self.plain,
             self.gradients,

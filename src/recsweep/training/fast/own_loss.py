@@ -29,7 +29,7 @@ _ROWS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model bears without becoming another one."""
+    """The changes that a model bears without becoming another one."""
 
     trim: bool = False
     """Padding changes nothing and the loss is a mean over samples (and what depends on weights alone)."""

@@ -31,7 +31,7 @@ class Batch:
     """The rows where the table is, where that is not the CPU; see `placed`."""
     placed_negatives: torch.Tensor | None = None
     extra: Any = None
-    """What a family has added to its batches."""
+    """Columns that a family has added to its batches."""
 
     @property
     def there(self) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -76,7 +76,7 @@ class Stream:
 
 
 def is_local(table: Table) -> bool:
-    """Whether the CPU works on the table itself."""
+    """True where the CPU works on the table itself."""
     return table.device.type == "cpu"
 
 

@@ -35,7 +35,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Labels:
-    """What counts as right in a validation of users, and what is left out."""
+    """The items that count as right in a validation of users, and those that are left out."""
 
     right: Pairs
     """The items that a user has in this part of the split."""
