@@ -276,8 +276,10 @@ def test_a_journal_torn_at_any_byte_of_its_last_line_goes_on(tmp_path):
 def test_what_others_left_torn_is_dropped_before_a_live_run_appends(tmp_path):
     file = tmp_path / "shared.journal"
     filled(f"journal:///{file}")
-    store = Store(f"journal:///{file}")
+    said: list[str] = []
+    store = Store(f"journal:///{file}", tell=said.append)
     study = store.open_study(NAME, DEFINITION, maximize=True)
+    assert said == []
     with file.open("ab") as journal:  # a process that was killed within a line
         journal.write(b'{"op_code":5,"worker_id":"abc')
     claim = study.claim(3, this_process())
@@ -285,6 +287,9 @@ def test_what_others_left_torn_is_dropped_before_a_live_run_appends(tmp_path):
     store.close()
     trials, _ = read(f"journal:///{file}")
     assert [trial.score for trial in trials] == [0.5, 0.5, 0.9]
+    (line,) = said
+    assert "ended within a line" in line
+    assert "its 29 bytes were dropped" in line
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsweep.cli.options import say_aside
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import counted
 from recsweep.common.paths import is_made
@@ -29,7 +30,7 @@ def store_of(plan: StudyPlan) -> Iterator[Store]:
     """The store of a study, for a moment."""
     from recsweep.study import Store
 
-    store = Store(plan.storage_url)
+    store = Store(plan.storage_url, tell=say_aside)
     try:
         yield store
     finally:

@@ -31,8 +31,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _T = TypeVar("_T")
 
 
-def open_backend(address: StoreAddress) -> Backend:
+def open_backend(address: StoreAddress, tell: Callable[[str], None] | None = None) -> Backend:
     """The store at an address; its tables are made where there are none.
+
+    Args:
+        tell: takes a line when what was left of a write had to be dropped.
 
     Raises:
         InputError: no store can be there.
@@ -42,7 +45,7 @@ def open_backend(address: StoreAddress) -> Backend:
         if address.file is not None:
             address.file.parent.mkdir(parents=True, exist_ok=True)
         if address.kind == "journal" and address.file is not None:
-            return Generic(JournalStorage(WholeJournal(address.file)), f"{address.file}.slots")
+            return Generic(JournalStorage(WholeJournal(address.file, tell)), f"{address.file}.slots")
         storage = _open_database(address)
     except AddressError as error:
         raise InputError("storage", error.problem, error.fix) from None

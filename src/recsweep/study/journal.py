@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,28 +27,37 @@ class WholeJournal(JournalFileBackend):
 
     Args:
         file: made if it is not there.
+        tell: takes a line when a part of one was dropped.
 
     Raises:
         UserError: it is something else.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, tell: Callable[[str], None] | None = None) -> None:
+        self._file, self._tell = file, tell
         if file.is_file() and file.stat().st_size:
             _require_journal(file)
         super().__init__(str(file))
         if _is_torn(file):
             with get_lock_file(self._lock), file.open("r+b") as journal:
-                mend(journal)
+                self._mend(journal)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         with get_lock_file(self._lock), self._file.open("r+b") as journal:
-            mend(journal)
+            self._mend(journal)
             journal.seek(0, os.SEEK_END)
             journal.write(lines.encode("utf-8"))
             journal.flush()
             os.fsync(journal.fileno())
+
+    def _mend(self, journal: BinaryIO) -> None:
+        dropped = mend(journal)
+        if dropped and self._tell is not None:
+            self._tell(
+                f"the store journal:///{self._file} ended within a line, whose writer was stopped; "
+                f"its {dropped} bytes were dropped, nobody was told that they are written"
+            )
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         try:
@@ -63,22 +72,28 @@ class WholeJournal(JournalFileBackend):
             ) from None
 
 
-def mend(journal: BinaryIO) -> None:
-    """Complete the last line of a journal, or drop it where it is only a part; called under the lock."""
+def mend(journal: BinaryIO) -> int:
+    """Complete the last line of a journal, or drop it where it is only a part; called under the lock.
+
+    Returns:
+        How many bytes were dropped.
+    """
     size = journal.seek(0, os.SEEK_END)
     if not size:
-        return
+        return 0
     journal.seek(size - 1)
     if journal.read(1) == b"\n":
-        return
+        return 0
     begin, tail = _last_line(journal, size)
-    if _is_whole(tail):
+    whole = _is_whole(tail)
+    if whole:
         journal.seek(size)
         journal.write(b"\n")
     else:
         journal.truncate(begin)
     journal.flush()
     os.fsync(journal.fileno())
+    return 0 if whole else len(tail)
 
 
 def _last_line(journal: BinaryIO, size: int) -> tuple[int, bytes]:

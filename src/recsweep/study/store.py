@@ -40,7 +40,7 @@ class Store:
         address: `sqlite:///outputs/recsweep.db` by default; PostgreSQL by SQLAlchemy's URL, Optuna's journal
             file by `journal:///FILE`.
         patience_seconds: how long a store that is away is waited for.
-        tell: takes a line when it has to be waited for.
+        tell: takes a line when it has to be waited for, or when a torn end of a journal was dropped.
         wait_to_open: wait already if it is away now. Left out, a wrong URL is told at once.
 
     Raises:
@@ -64,7 +64,7 @@ class Store:
         self.patience = Patience(self.address, patience_seconds, tell)
         opening = self.patience if wait_to_open else Patience(self.address)
         self._known: dict[str, Study] = {}
-        self._backend = opening.call(lambda again: open_backend(self.address))
+        self._backend = opening.call(lambda again: open_backend(self.address, tell))
 
     @property
     def optuna_storage(self) -> BaseStorage:
