@@ -11,10 +11,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
+from helpers.contrast import contrast
 from helpers.found import NASTY, OBJECTIVES, fill_store, some_trials, trial, workspace
 from recsweep.planning.plan import StudyPlan
 from recsweep.report.plots import draw_sweep
@@ -25,6 +27,7 @@ FLAGS = (
     *("--disable-sync", "--no-first-run"),
 )
 MARKS = (".point path", "path.point", "path.js-line")  # bars, marks, lines
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PICTURES = ("history", "importance", "parallel", "slices", "curves", "pareto", "timeline")
 
 
@@ -98,6 +101,20 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> StudyPlan:
     return plan
 
 
+@pytest.fixture(scope="module")
+def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two models on two data sets; one study is not finished, one not begun."""
+    space = workspace(tmp_path_factory.mktemp("sweep"))
+    (space.root / "models" / "Other.yaml").write_text(space.model.read_text())
+    (space.root / "datasets" / "second.yaml").write_text(space.dataset.read_text())
+    plans = space.plans(models="NARM Other", datasets="toy second")
+    for one, count in zip(plans, (12, 6, 12), strict=False):
+        fill_store(one, some_trials()[:count])
+    with pytest.MonkeyPatch.context() as patch:  # the thumbnails are looked at, and the pages
+        patch.setattr("recsweep.report.plots.write_picture", lambda chart, title, path: path.touch())
+        return draw_sweep(plans, plans[:1])[0]
+
+
 def page_of(plan: StudyPlan, name: str) -> Path:
     return plan.outputs.plots(*plan.place) / f"{name}.html"
 
@@ -127,6 +144,7 @@ def test_every_page_draws_its_picture(seen: Seen, plan: StudyPlan, name: str) ->
     assert legend == words
     assert seen.page.title().startswith("toy/NARM: ")
     assert seen.page.locator("h1").inner_text() == seen.page.title()
+    assert seen.page.locator("details tbody tr").count() >= 4, "its numbers"
     box = seen.page.locator("#chart").bounding_box()
     assert box is not None
     assert box["height"] >= 250
@@ -183,6 +201,82 @@ def test_a_page_without_a_picture_says_why(seen: Seen, tmp_path: Path) -> None:
     draw_sweep([plan], [plan])
     seen.open(page_of(plan, "importance"))
     assert seen.texts(".none") == ["Importance needs two complete trials or more; there is one so far."]
+
+
+def drawn_charts(seen: Seen) -> Locator:
+    charts = seen.page.locator(".chart[data-drawn=yes]")
+    seen.page.wait_for_function(
+        "[...document.querySelectorAll('.chart')].every(chart => chart.dataset.drawn === 'yes')"
+    )
+    return charts
+
+
+def test_the_page_of_a_sweep_fits_a_screen_and_a_telephone(seen: Seen, sweep_page: Path) -> None:
+    seen.open(sweep_page)
+    for width in (1280, 400):
+        seen.page.set_viewport_size({"width": width, "height": 900})
+        charts = drawn_charts(seen)
+        assert charts.count() == 6, "three for each data set"
+        for chart in charts.all():
+            drawn = chart.locator(".main-svg").first
+            expect(drawn).to_have_attribute("width", str(chart.evaluate("chart => chart.clientWidth")))
+            box = chart.bounding_box()
+            assert box
+            assert box["height"] >= 150
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+    titles = ["All data sets", "toy: 2 models compared", "second: 2 models compared", "toy/NARM"]
+    assert seen.texts("h2") == titles
+    for label in ("The models on toy", "Best scores of all models on all data sets"):
+        assert seen.page.get_by_role("region", name=label).locator("tbody tr").count() == 2
+
+
+def test_the_page_of_a_sweep_is_used_with_the_keyboard(seen: Seen, sweep_page: Path) -> None:
+    seen.open(sweep_page)
+    lines = drawn_charts(seen).first.locator(".js-line")
+    assert lines.count() == 2
+    numbers = seen.page.locator("figure details").first
+    assert not numbers.locator("table").is_visible()
+    numbers.locator("summary").focus()
+    seen.page.keyboard.press("Enter")
+    assert numbers.locator("table").is_visible()
+    assert numbers.locator("tbody tr").count() >= 2
+    button = seen.page.get_by_role("button", name="Other").first
+    button.focus()
+    for shown, pressed in ((1, "false"), (2, "true")):
+        seen.page.keyboard.press("Enter")
+        expect(lines).to_have_count(shown)
+        assert button.get_attribute("aria-pressed") == pressed
+
+
+def test_words_can_be_read_by_day_and_by_night(seen: Seen, sweep_page: Path) -> None:
+    seen.open(sweep_page)
+    drawn_charts(seen)
+    found = {}
+    for scheme in SCHEMES:
+        seen.page.emulate_media(color_scheme=scheme)
+        style = "getComputedStyle(document.documentElement).getPropertyValue('--{}')"
+        names = ("ink", "soft", "link", "paper", "card", "leads")
+        colour = {name: str(seen.page.evaluate(style.format(name))) for name in names}
+        for words in ("ink", "soft", "link"):
+            for ground in ("paper", "card"):
+                assert contrast(colour[words], colour[ground]) >= 4.5, (scheme, words, ground)
+        assert contrast(colour["ink"], colour["leads"]) >= 4.5
+        charts = "[...document.querySelectorAll('.chart')]"
+        seen.page.wait_for_function(f"{charts}.every(c => c._fullLayout.font.color === '{colour['ink']}')")
+        image = seen.page.locator(".gallery img").first
+        found[scheme] = image.evaluate("image => getComputedStyle(image).filter") != "none"
+    assert found == {"light": False, "dark": True}, "thumbnails have no ground of their own"
+
+
+@pytest.mark.parametrize("name", ["slices", "parallel"])
+def test_pictures_with_many_panels_and_words_fit_a_telephone(seen: Seen, plan: StudyPlan, name: str) -> None:
+    seen.page.set_viewport_size({"width": 400, "height": 900})
+    marks_and_legend(seen, plan, name)
+    seen.page.locator("summary").click()
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 400
+    if name == "slices":
+        panels = [box for one in seen.page.locator(".subplot").all() if (box := one.bounding_box())]
+        assert len({round(box["x"]) for box in panels}) == 1, "below each other"
 
 
 def test_the_dashboard_shows_the_study(browser: Browser, plan: StudyPlan) -> None:

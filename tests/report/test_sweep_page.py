@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from helpers.contrast import contrast
 from helpers.found import NASTY, result_of, some_trials, trial, workspace
 from recsweep.report.chart import Bars, Points
 from recsweep.report.comparison import LOOKS, MOST_MODELS, Entry, Look, compared, matrix, ranks, steps
@@ -134,16 +135,6 @@ def test_looks_can_be_told_apart_and_seen_on_white_and_on_black(plans):
     assert len(set(looks)) == LOOKS
     for colour in {look.colour for look in looks}:
         assert min(contrast(colour, ground) for ground in ("#ffffff", "#16181c")) >= 3, colour
-
-
-def contrast(one: str, other: str) -> float:
-    def light(colour: str) -> float:
-        shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    high, low = sorted((light(one), light(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
 
 
 def test_of_many_models_the_best_are_drawn_and_the_caption_says_so(plans):

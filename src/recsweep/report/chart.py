@@ -29,10 +29,11 @@ class Axis:
 
 
 def counting(label: str, numbers: Iterable[Number]) -> Axis:
-    """An axis of whole numbers: few of them are not to have halves between them."""
+    """An axis of whole numbers: no halves between them, and no more than can be read."""
     known = list(numbers)
-    few = not known or max(known) - min(known) <= 12
-    return Axis(label, step=1 if few else None)
+    span = max(known) - min(known) if known else 0
+    steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
+    return Axis(label, step=next(step for step in steps if span <= 12 * step))
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,9 @@ for (const chart of document.querySelectorAll(".chart")) {
     const layout = structuredClone(figure.layout);
     dressed(layout);
     arranged(layout, width);
-    return Plotly.react(chart, figure.data, layout, {responsive: true, displaylogo: false});
+    layout.width = width;
+    chart.style.height = layout.height + "px";
+    return Plotly.react(chart, figure.data, layout, {displaylogo: false});
   };
   draw().then(() => { chart.dataset.drawn = "yes"; });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
