@@ -102,6 +102,15 @@ class Postgres:
             time.sleep(0.05)
         return found
 
+    def change_password(self, of: Guarded, password: str) -> None:
+        """As an administrator does: who is connected has to come again."""
+        change = psycopg.sql.SQL("ALTER ROLE {} PASSWORD {}")
+        with psycopg.connect(self.address, autocommit=True) as connection:
+            connection.execute(change.format(psycopg.sql.Identifier(of.user), psycopg.sql.Literal(password)))
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [of.user]
+            )
+
     def stop(self) -> None:
         """Shut down, ending every connection."""
         self._server.stop()

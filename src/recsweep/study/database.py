@@ -139,6 +139,7 @@ class Patience:
         self, address: StoreAddress, seconds: float = 0.0, tell: Callable[[str], None] | None = None
     ) -> None:
         self.address, self.seconds, self._tell = address, seconds, tell
+        self._reached = False
         self.outages = 0
         """How often the store was away so far."""
 
@@ -148,7 +149,7 @@ class Patience:
         Raises:
             StoreUnavailable: the store stayed away, or cannot be used at all.
         """
-        with store_errors(self.address):
+        with store_errors(self.address, known=self._reached):
             away: float | None = None
             pause = _FIRST_PAUSE
             while True:
@@ -167,6 +168,7 @@ class Patience:
                     time.sleep(pause * random.uniform(0.5, 1.0))
                     pause = min(pause * 2, _LONGEST_PAUSE)
                 else:
+                    self._reached = True
                     if away is not None:
                         self._say(f"the store is back after {time.monotonic() - away:.0f} s")
                     return found
@@ -184,7 +186,7 @@ or start-up, a deadlock, too many connections, a lock."""
 def is_transient(error: BaseException) -> bool:
     """Whether the same step may work a little later."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    if not isinstance(cause, sqlalchemy.exc.DBAPIError):
+    if not isinstance(cause, sqlalchemy.exc.DBAPIError) or _refusal(str(cause.orig)) is not None:
         return False
     code = getattr(cause.orig, "sqlstate", None)
     if code is not None:
@@ -220,8 +222,12 @@ def _refusal(text: str) -> str | None:
 
 
 @contextlib.contextmanager
-def store_errors(address: StoreAddress) -> Iterator[None]:
-    """Whatever the database throws becomes one line that says what to do."""
+def store_errors(address: StoreAddress, *, known: bool = False) -> Iterator[None]:
+    """Whatever the database throws becomes one line that says what to do.
+
+    Args:
+        known: it let us in before, so that what was given was right then.
+    """
     try:
         yield
     except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
@@ -229,7 +235,12 @@ def store_errors(address: StoreAddress) -> Iterator[None]:
         if is_damage(text):
             raise damaged(address, text) from error
         whole = mask(str(getattr(error, "orig", None) or error.__cause__ or error))
-        if (advice := _refusal(whole)) is not None:
+        if (advice := _refusal(whole)) is not None and known:
+            raise StoreUnavailable(
+                f"the store {address} lets nobody in so any more; {text}; {advice} and run the same command "
+                "again, no trial is lost"
+            ) from error
+        if advice is not None:
             raise UserError(f"the store {address} lets nobody in so; {text}; {advice}") from error
         full = any(word in text for word in ("full", "No space", "disk I/O"))
         advice = (
