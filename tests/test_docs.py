@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -176,6 +177,28 @@ def test_the_examples_of_the_config_page_are_a_sweep_that_loads(examples):
     sweep = load_sweep(examples / "config" / "shop.yaml", {"datasets": "plain", "models": "BPR"})
     assert [plan.label for plan in plan_sweep(sweep)] == ["plain/BPR"]
     assert check_data(sweep) == {"plain": 30}
+
+
+def shown_in_readme() -> str:
+    (section,) = [
+        part for name, part in sections(ROOT / "README.md").items() if name.startswith("A model of")
+    ]
+    return re.findall(r"```yaml\n(.*?)```", section, flags=re.DOTALL)[0]
+
+
+@pytest.mark.parametrize("page", ["config/README.md", "README.md"])
+def test_the_example_of_a_model_is_tuned_once_its_file_is_there(examples, tmp_path, monkeypatch, page):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    own = tmp_path / "config" / "models" / "HGN.yaml"
+    shown = (
+        text(examples / "config" / "models" / "HGN.yaml") if page.startswith("config") else shown_in_readme()
+    )
+    own.write_text(shown, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    command = re.findall(r"^recsweep (tune --model HGN .*--dry-run)$", text(CONFIG), flags=re.MULTILINE)[0]
+    done = CliRunner().invoke(cli, command.split())
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[0] == "ml-100k/HGN: 20 of 20 trials to run"
 
 
 def test_the_example_of_conditions_has_the_combinations_that_it_says(examples):

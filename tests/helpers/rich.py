@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from helpers import catalogue
 from helpers.workspace import Workspace, make_workspace
 from recsweep.recbole_api import catalog, words
 
@@ -14,17 +15,8 @@ COLUMNS = (
 )
 RICH = "path: toy\nmax_sequence_length: 8\n" + COLUMNS
 DRAWN = "train_neg_sample_args: {distribution: uniform, sample_num: 1}"
-SMALL = {
-    "embedding_size": 8,
-    "hidden_size": 8,
-    "inner_size": 8,
-    "n_layers": 1,
-    "n_heads": 2,
-    "mlp_hidden_size": [8, 8],
-    "reranker_CAN_NUM": 10,
-}
-# What a model cannot do with less.
-OWN = {"ConvNCF": {"embedding_size": 64}, "FEARec": {"n_layers": 2}}
+SMALL = {**catalogue.SMALL, "mlp_hidden_size": [8, 8], "reranker_CAN_NUM": 10}
+OWN = {name: catalogue.OWN[name] for name in ("ConvNCF", "FEARec")}
 
 
 def make_rich(root: Path, model: str = "BPR", fixed: str = "", dataset: str = RICH) -> Workspace:
