@@ -28,6 +28,7 @@ ORDER = [
     "search",
     "running",
     "report",
+    "looking",
     "cli",
     "__main__",
 ]

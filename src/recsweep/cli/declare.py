@@ -21,8 +21,9 @@ from recsweep.common.errors import InputError
 from recsweep.sweeps.options import SETTINGS
 from recsweep.sweeps.setting import HEADINGS, THIS, Setting
 
-RUN, LOOK, DATA, HELP = "Run studies", "Look at what was found", "Data and single models", "Set up and help"
-GROUPS = (RUN, LOOK, DATA, HELP)
+RUN, LOOK, KEEP = "Run studies", "Look at what was found", "Keep studies in order"
+DATA, HELP = "Data and single models", "Set up and help"
+GROUPS = (RUN, LOOK, KEEP, DATA, HELP)
 """What commands are for, in the order of `--help`."""
 WIDTH = 100
 

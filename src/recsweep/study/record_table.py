@@ -27,12 +27,14 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
 from recsweep.study.earlier import ATTRIBUTES, Earlier
 from recsweep.study.record import COLUMNS, StudyRecord
 from recsweep.study.records import Records, Step, with_chains
+from recsweep.study.tally import Tally, tally_tables
 from recsweep.study.wholeness import read_study_json
 
 _STUDIES: Table = models.StudyModel.__table__
@@ -133,6 +135,20 @@ class TableRecords(Records):
             if new is not None and (row.version is None or new != known):
                 connection.execute(self._put, {"study_id": study_id, **new.to_row()})
         return new
+
+    def rename(self, study_id: int, name: str) -> bool:
+        self.change(study_id, lambda known: known)  # a study that was made before gets its row
+        with self._engine.begin() as connection:
+            ours = update(TABLE).where(TABLE.c.study_id == study_id).values(study=name)
+            connection.execute(ours)
+            connection.execute(
+                update(_STUDIES).where(_STUDIES.c.study_id == study_id).values(study_name=name)
+            )
+        return True
+
+    def tallies(self) -> dict[int, Tally]:
+        with self._reading.connect() as connection:
+            return tally_tables(connection)
 
 
 # Our row of a study that was deleted, and whose id another one has, would have another name.

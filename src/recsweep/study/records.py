@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 
 from recsweep.study.earlier import ATTRIBUTES, Earlier, split_archived
 from recsweep.study.record import StudyRecord
+from recsweep.study.tally import Tally, tally_storage
 
 Step = Callable[[StudyRecord | None], StudyRecord | None]
 """Gives what a record becomes, given None where there is none; gives None where nothing is to change."""
@@ -38,6 +39,14 @@ class Records(ABC):
     @abstractmethod
     def change(self, study_id: int, step: Step) -> StudyRecord | None:
         """Make a study's record what `step` makes of it, alone; None where the study is gone."""
+
+    def rename(self, study_id: int, name: str) -> bool:
+        """Give a study another name, in Optuna's table and in ours; False where one step cannot."""
+        return False
+
+    @abstractmethod
+    def tallies(self) -> dict[int, Tally]:
+        """How many trials each study has, by the studies' ids; one without any may be missing."""
 
 
 def with_chains(found: list[tuple[int, Earlier]]) -> Iterator[tuple[int, StudyRecord]]:
@@ -96,6 +105,9 @@ class AttributeRecords(Records):
             if new is not None and (row is None or new != known):
                 self._storage.set_study_user_attr(study_id, RECORD, new.to_row())
         return new
+
+    def tallies(self) -> dict[int, Tally]:
+        return tally_storage(self._storage)
 
     def _earlier(self, study_id: int, name: str) -> Earlier:
         attributes = self._storage.get_study_user_attrs(study_id)

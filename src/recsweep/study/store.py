@@ -20,6 +20,7 @@ from recsweep.study.database import Patience, open_backend, store_errors
 from recsweep.study.record import StudyRecord
 from recsweep.study.states import State
 from recsweep.study.study import Study
+from recsweep.study.tally import Tally, tally_trials
 
 _METRIC_NAMES = "study:metric_names"
 _SET_BACK = (
@@ -104,7 +105,7 @@ class Store:
 
         study = self.patience.call(make)
         self._require_ours(study)
-        if self._is_to_turn(study, _stored_form(definition), directions):
+        if self._is_to_turn(study, stored_form(definition), directions):
             self.patience.call(lambda again: self._delete(study))
             study = self.patience.call(make)
         change = _change(study, definition)
@@ -118,8 +119,8 @@ class Store:
             return self.open_study(name, definition, maximize=maximize, record=record)
         if record is not None:
             study.change_record(record.opened)
-        wanted = _stored_form(definition)
-        if _stored_form(study.attributes.get("definition", {})) != wanted:
+        wanted = stored_form(definition)
+        if stored_form(study.attributes.get("definition", {})) != wanted:
             study.set_attribute("definition", wanted)
         return study
 
@@ -164,7 +165,9 @@ class Store:
 
     def _require_ours(self, study: Study) -> None:
         """Refuse a study with trials that are not of our making; an empty one may be anybody's."""
-        if "definition" not in study.attributes and (trials := self._count(study)):
+        if "definition" in study.attributes or not (trials := self._count(study)):
+            return
+        if "definition" not in study.attributes:  # which may have come just before the trials did
             raise _foreign(study, f"it has {trials} trial{'s' if trials > 1 else ''} and no definition")
 
     def _count(self, study: Study) -> int:
@@ -178,12 +181,22 @@ class Store:
         """
         stored = self.patience.call(lambda again: self.optuna_storage.get_study_directions(study.id))
         known = study.attributes.get("definition")
-        if list(stored) == list(wanted) or (known is not None and _stored_form(known) != definition):
+        if list(stored) == list(wanted) or (known is not None and stored_form(known) != definition):
             return list(stored) != list(wanted) and not self._count(study)
         if known is None or self._count(study):
             ways = "/".join(direction.name.lower() for direction in stored)
             raise _foreign(study, f"its objectives are to {ways}, and not what the sweep searches for")
         return True
+
+    def delete(self, study: Study) -> None:
+        """Remove a study with its trials and its record; nothing happens where it is gone."""
+        self.patience.call(lambda again: self._delete(study))
+        self._known.pop(study.name, None)
+
+    def rename(self, study: Study, name: str) -> bool:
+        """Give a study another name in one step; False where this kind of store cannot."""
+        self._known.pop(study.name, None)
+        return self.patience.call(lambda again: self._backend.records.rename(study.id, name))
 
     def _delete(self, study: Study) -> None:
         with contextlib.suppress(KeyError):  # another process was faster
@@ -227,6 +240,34 @@ class Store:
         wanted = {name: value for name, value in parts.items() if value is not None}
         found = self.patience.call(lambda again: list(self._backend.records.find(**wanted)))
         return [(study_id, record) for study_id, record in found if archived or record.archived is None]
+
+    def tallied(
+        self,
+        *,
+        sweep: str | None = None,
+        dataset: str | None = None,
+        model: str | None = None,
+        phase: str | None = None,
+        archived: bool = False,
+    ) -> list[tuple[StudyRecord, Tally]]:
+        """What `records` gives, with how many trials each study has.
+
+        A handful of questions to the store, however many studies there are.
+        """
+        parts = {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}
+        described = self._described(archived, parts)
+        tallies = self.patience.call(lambda again: self._backend.records.tallies())
+        return [
+            (record, self._exact(study_id, record) if tally.again else tally)
+            for study_id, record in described
+            for tally in [tallies.get(study_id, Tally())]
+        ]
+
+    def _exact(self, study_id: int, record: StudyRecord) -> Tally:
+        trials = self.patience.call(
+            lambda again: self.optuna_storage.get_all_trials(study_id, deepcopy=False)
+        )
+        return tally_trials(trials, maximize=record.maximize)
 
     def find_record(self, name: str) -> StudyRecord | None:
         """What the store says of the study of that name; None where there is none of ours."""
@@ -287,7 +328,7 @@ def _foreign(study: Study, why: str) -> StudyForeign:
     )
 
 
-def _stored_form(definition: Mapping[str, Any]) -> Any:
+def stored_form(definition: Mapping[str, Any]) -> Any:
     """A definition as the store gives it back, without what no result depends on.
 
     Earlier versions wrote that too.
@@ -300,10 +341,10 @@ def _stored_form(definition: Mapping[str, Any]) -> Any:
 
 def _change(study: Study, definition: Mapping[str, Any]) -> str | None:
     """How the definition that a study's trials were made from differs; None where it does not."""
-    stored, wanted = study.attributes.get("definition"), _stored_form(definition)
-    if stored is None or _stored_form(stored) == wanted or not study.trials():
+    stored, wanted = study.attributes.get("definition"), stored_form(definition)
+    if stored is None or stored_form(stored) == wanted or not study.trials():
         return None
-    return _changed_message(study.name, _stored_form(stored), wanted)
+    return _changed_message(study.name, stored_form(stored), wanted)
 
 
 def _refuse_if_touched(study: Study, change: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -346,6 +347,16 @@ class Study:
         crashes = claim.crashes + crashed
         then = Slot(claim.slot, claim.attempt + 1, crashes, alone or claim.alone)
         return self._close(claim.trial_id, Reason.INTERRUPTED, message, then)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other processes from adding slots meanwhile."""
+        with self._backend.exclusive(self.id):
+            yield
+
+    def drop_waiting(self, trial: Trial, message: str) -> bool:
+        """Close a trial that waits, as another one fills its slot; False if it was taken meanwhile."""
+        return self._close(trial.id, Reason.DUPLICATE, message)
 
     def return_slots(self, trials: list[Trial]) -> None:
         """Let slots wait again whose failures were not the fault of their trials."""

@@ -74,5 +74,16 @@ COMMAND_SETTINGS = (
     Setting("port", "Its port; 0 takes any free one.", THIS, shown="N", default=8080, span=(0, 65535)),
     Setting("save", "Write the best and last weights there.", THIS, shown="FOLDER", completes="folder"),
     Setting("no_test", "Leave the test split unseen.", THIS, switch=True),
+    Setting("json", "Print it as JSON.", THIS, switch=True),
+    Setting("csv", "Print it as CSV.", THIS, switch=True),
+    Setting("archived", "Also those that made room for a study of another definition.", THIS, switch=True),
+    Setting(
+        "watch",
+        "Print it again every N seconds, until nothing is left to run.",
+        THIS,
+        shown="N",
+        span=(1, None),
+    ),
+    Setting("yes", "Do it without asking.", THIS, switch=True),
 )
 """In the order of help."""

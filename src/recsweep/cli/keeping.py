@@ -1,0 +1,214 @@
+"""Commands that change what a store holds: rm, mv, export, merge."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsweep.cli.declare import KEEP, command
+from recsweep.cli.stores import as_csv, as_json, opened, opened_at
+from recsweep.cli.studies import PLACE, matches
+from recsweep.common.address import AddressError, StoreAddress
+from recsweep.common.errors import InputError, UserError
+from recsweep.common.escape import for_terminal
+from recsweep.common.files import counted, write_text
+from recsweep.common.names import checked_name
+from recsweep.common.paths import is_made
+from recsweep.sweeps.documents import nearest
+
+if TYPE_CHECKING:
+    from recsweep.study import Store, StudyRecord
+
+
+@command(
+    KEEP,
+    "recsweep rm smoke/ml-100k-small/GRU4Rec/full",
+    *PLACE,
+    "yes",
+    "dry_run",
+    arguments=[click.Argument(["names"], nargs=-1, required=True, metavar="STUDY...")],
+)
+def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None:
+    """Remove studies with all their trials from the store, after a question. Result files stay.
+
+    STUDY is a whole name, or a pattern with `*`.
+    """
+    from recsweep.study.transfer import remove
+
+    with opened(options) as store:
+        chosen = _chosen(store, names)
+        for record in chosen:
+            trials = len(store.study_of(record).results())
+            click.echo(f"{record.study}: {counted(trials, 'trial')}")
+        if dry_run:
+            return
+        _confirm(f"remove {counted(len(chosen), 'study')} for good?", yes)
+        for record in chosen:
+            remove(store, record)
+            click.echo(f"{record.study} is removed")
+
+
+@command(
+    KEEP,
+    "recsweep mv smoke/ml-100k-small/GRU4Rec/full gru4rec-first",
+    *PLACE,
+    arguments=[click.Argument(["name"], metavar="STUDY"), click.Argument(["new"], metavar="NAME")],
+)
+def mv(name: str, new: str, **options: Any) -> None:
+    """Give a study another name in the store, as `--study-name` does; its sweep then begins anew."""
+    from recsweep.study.transfer import rename
+
+    for part in new.split("/"):
+        try:
+            checked_name(part)
+        except ValueError as error:
+            raise InputError("NAME", str(error), "choose another name") from None
+    with opened(options) as store:
+        (record,) = _chosen(store, [name])
+        rename(store, record, new)
+    click.echo(f"{record.study} is {new} now")
+
+
+@command(
+    KEEP,
+    "recsweep merge sqlite:///from-the-cluster/recsweep.db",
+    *PLACE,
+    "dry_run",
+    arguments=[
+        click.Argument(["source"], metavar="STORE"),
+        click.Argument(["names"], nargs=-1, metavar="[STUDY...]"),
+    ],
+)
+def merge(source: str, names: tuple[str, ...], dry_run: bool, **options: Any) -> None:
+    """Bring studies of another store into this one, without doubling a trial; of a file, its path will do.
+
+    It can be repeated: a slot that has its result keeps it. STUDY is a part of a name, or a pattern.
+    """
+    with opened_at(_there(source)) as theirs, opened(options) as store:
+        _bring(theirs, store, names, dry_run=dry_run)
+
+
+@command(
+    KEEP,
+    "recsweep export smoke.db 'smoke/*'",
+    *PLACE,
+    arguments=[
+        click.Argument(["target"], metavar="FILE"),
+        click.Argument(["names"], nargs=-1, metavar="[STUDY...]"),
+    ],
+)
+def export(target: str, names: tuple[str, ...], **options: Any) -> None:
+    """Write studies to a file: a store (.db), everything as JSON (.json), or the trials as a table (.csv).
+
+    What is exported as a store can be looked at, gone on with, and merged. STUDY is as in `merge`.
+    """
+    path = Path(target)
+    if path.suffix not in (".db", ".json", ".csv"):
+        raise InputError("FILE", f"{target} ends in none of .db, .json and .csv", "name one that does")
+    with opened(options) as store:
+        if path.suffix == ".db":
+            with opened_at(f"sqlite:///{path}") as other:
+                _bring(store, other, names)
+            return
+        records = _chosen(store, names) if names else store.records(archived=True)
+        write_text(path, _as_text(store, records, path.suffix))
+        click.echo(f"{counted(len(records), 'study')} in {path}")
+
+
+def _as_text(store: Store, records: Sequence[StudyRecord], suffix: str) -> str:
+    from recsweep.looking import details
+    from recsweep.looking.listing import Row
+
+    tallies = {record.study: tally for record, tally in store.tallied(archived=True)}
+    rows = [Row(record, tallies[record.study]) for record in records]
+    trials = {row.record.study: store.study_of(row.record).results() for row in rows}
+    if suffix == ".json":
+        return as_json([details.everything(row, trials[row.record.study]) for row in rows])
+    return as_csv(
+        [
+            {"study": row.record.study, **details.trial_row(trial)}
+            for row in rows
+            for trial in trials[row.record.study]
+        ]
+    )
+
+
+def _bring(theirs: Store, store: Store, names: Sequence[str], *, dry_run: bool = False) -> None:
+    """Merge, and say of each study what came of it.
+
+    Raises:
+        UserError: some could not be brought.
+    """
+    from recsweep.study.transfer import merge as merged
+
+    records = theirs.records(archived=True)
+    if names:
+        records = [record for record in records if any(matches(record.study, name) for name in names)]
+        if not records:
+            raise InputError("STUDY", f"{theirs.address} has no study {names[0]}", _near(names[0], theirs))
+    if dry_run:
+        here = {record.study for record in store.records(archived=True)}
+        for record in records:
+            click.echo(f"{record.study}: {'to be completed' if record.study in here else 'new here'}")
+        return
+    refused = 0
+    with click.progressbar(merged(theirs, store, records), len(records), "merging", file=sys.stderr) as done:
+        outcomes = list(done)
+    for outcome in outcomes:
+        refused += bool(outcome.refused)
+        click.echo(for_terminal(outcome.text()))
+    if refused:
+        raise UserError(f"{refused} of {counted(len(records), 'study')} were not brought; the lines say why")
+
+
+def _there(source: str) -> StoreAddress:
+    """The address of a store that is there; a path is SQLite's."""
+    try:
+        address = StoreAddress.of(source if "://" in source else f"sqlite:///{source}")
+    except AddressError as error:
+        raise InputError("STORE", error.problem, error.fix) from None
+    if not is_made(address):
+        raise UserError(f"there is no store at {address}; nothing can be merged from it; correct the path")
+    return address
+
+
+def _chosen(store: Store, names: Sequence[str]) -> list[StudyRecord]:
+    """The studies of these names, each by its whole name or a pattern.
+
+    Raises:
+        InputError: a name is no study's.
+    """
+    records = store.records(archived=True)
+    found: dict[str, StudyRecord] = {}
+    for name in names:
+        pattern = any(sign in name for sign in "*?[")
+        meant = [one for one in records if (matches(one.study, name) if pattern else one.study == name)]
+        if not meant:
+            raise InputError("STUDY", f"the store has no study {name}", _near(name, store))
+        found |= {record.study: record for record in meant}
+    return list(found.values())
+
+
+def _near(name: str, store: Store) -> str:
+    return nearest(name, [record.study for record in store.records(archived=True)])
+
+
+def _confirm(question: str, yes: bool) -> None:
+    """Ask, where somebody can answer.
+
+    Raises:
+        UserError: nobody can, or the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError("nobody is there to be asked; what is removed cannot be brought back; pass --yes")
+    if not click.confirm(question):
+        raise UserError("nothing was removed; the answer was no; ask again when it is yes")
+
+
+COMMANDS = [rm, mv, merge, export]

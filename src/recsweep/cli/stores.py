@@ -1,0 +1,105 @@
+"""The store that a command looks at, opened for as long as it looks; and how what it found is printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recsweep.cli.declare import source
+from recsweep.cli.openly import IN_THE_OPEN
+from recsweep.cli.options import say_aside
+from recsweep.common.address import AddressError, StoreAddress, read_address
+from recsweep.common.errors import InputError, UserError
+from recsweep.common.files import to_plain
+from recsweep.common.paths import Outputs, is_made
+from recsweep.sweeps.loading import read_sweep
+
+if TYPE_CHECKING:
+    from recsweep.study import Store
+
+
+@contextmanager
+def opened(options: Mapping[str, Any]) -> Iterator[Store]:
+    """The store that the options name: by its address, its file, or the sweep that it belongs to.
+
+    Raises:
+        InputError: it is no address of a store.
+        UserError: there is no store; one is not made to look at.
+    """
+    address = address_of(options)
+    if not is_made(address):
+        raise UserError(
+            f"there is no store at {address}; nothing was tuned there; see --storage and --outputs"
+        )
+    with opened_at(address) as store:
+        yield store
+
+
+@contextmanager
+def opened_at(address: StoreAddress | str) -> Iterator[Store]:
+    """A store, closed at the end."""
+    from recsweep.study import Store
+
+    store = Store(address)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def address_of(options: Mapping[str, Any]) -> StoreAddress:
+    """Where the store is: what the command or the environment says, else the sweep's file, where it is there.
+
+    Raises:
+        InputError: it is no address of a store.
+    """
+    context = click.get_current_context(silent=True)
+    try:
+        if options.get("storage") and not _file_is_nearer(context):
+            address = StoreAddress.of(options["storage"])
+            if address.secret and source(context, "storage") == "commandline":
+                say_aside(f"recsweep: {IN_THE_OPEN}")
+            return address
+        if options.get("storage_file"):
+            return read_address(Path(options["storage_file"]))
+    except AddressError as error:
+        raise InputError("storage", error.problem, error.fix) from None
+    outputs = options.get("outputs")
+    if Path(str(options["config"])).is_file():
+        config = read_sweep(options["config"]).config
+        if config.storage is not None:
+            return config.storage
+        outputs = outputs or config.outputs
+    return Outputs(Path(outputs or "outputs"), "any").storage_url
+
+
+def _file_is_nearer(context: click.Context | None) -> bool:
+    """Whether the command line names the file, and the environment an address."""
+    return source(context, "storage_file") == "commandline" and source(context, "storage") != "commandline"
+
+
+def as_json(value: Any) -> str:
+    """Plain JSON, for other programs."""
+    return json.dumps(to_plain(value), indent=1, ensure_ascii=False)
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV; what is no number or text is JSON."""
+    out = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(to_plain(value)) if isinstance(value, dict | list | tuple) else value

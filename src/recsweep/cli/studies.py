@@ -1,0 +1,178 @@
+"""Commands that look at studies, from the store alone: ls, show, status, compare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import click
+
+from recsweep.cli.declare import LOOK, command
+from recsweep.cli.stores import as_csv, as_json, opened
+from recsweep.common.errors import UserError
+from recsweep.common.escape import for_terminal
+from recsweep.running.progress import show_markdown
+from recsweep.sweeps.options import STORE
+
+PLACE = ("config", *STORE)
+PARTS = ("dataset", "model", "phase")
+
+
+def names_argument(*, required: bool = False) -> click.Argument:
+    """Studies that are named without an option."""
+    return click.Argument(["names"], nargs=-1, required=required, metavar="STUDY...")
+
+
+@command(
+    LOOK,
+    "recsweep ls 'smoke/*' --storage sqlite:///outputs/recsweep.db",
+    *PLACE,
+    *PARTS,
+    "archived",
+    "json",
+    "csv",
+    arguments=[names_argument()],
+)
+def ls(names: tuple[str, ...], archived: bool, json: bool, csv: bool, **options: Any) -> None:
+    """List studies: how far they are, what is best.
+
+    STUDY is a part of a name (`smoke`, `smoke/ml-100k`), or a pattern with `*`.
+    """
+    from recsweep.looking.listing import listed, markdown
+
+    parts = {name: options[name] for name in PARTS}
+    with opened(options) as store:
+        rows = [
+            row
+            for row in listed(store.tallied(archived=archived, **parts))
+            if not names or any(matches(row.record.study, name) for name in names)
+        ]
+        if json or csv:
+            plain = [row.plain() for row in rows]
+            click.echo(as_json(plain) if json else as_csv(plain), nl=json)
+            return
+        if not rows:
+            narrowed = names or any(parts.values())
+            click.echo("no such studies are in the store" if narrowed else "the store is empty", err=True)
+            return
+        show_markdown(markdown([row.shown() for row in rows], ("trials", "best", "test")))
+
+
+def matches(study: str, name: str) -> bool:
+    """Whether a study is meant by a part of its name, or by a pattern."""
+    if any(sign in name for sign in "*?["):
+        return fnmatchcase(study, name)
+    return f"/{name.strip('/')}/" in f"/{study}/"
+
+
+@command(
+    LOOK,
+    "recsweep show smoke/ml-100k-small/GRU4Rec",
+    *PLACE,
+    "json",
+    "csv",
+    arguments=[click.Argument(["name"], metavar="STUDY")],
+)
+def show(name: str, json: bool, csv: bool, **options: Any) -> None:
+    """Show all that the store knows of a study: what it is, how far, its winner, its best trials.
+
+    With --json also its definition and every trial, with --csv the trials as a table.
+    """
+    from recsweep.looking import details
+    from recsweep.looking.listing import Row, named
+
+    with opened(options) as store:
+        record = named(store.records(archived=True), name)
+        row = next(Row(one, tally) for one, tally in _tallied_of(store, record))
+        trials = store.study_of(row.record).results()
+    if json:
+        click.echo(as_json(details.everything(row, trials)))
+    elif csv:
+        click.echo(as_csv([details.trial_row(trial) for trial in trials]), nl=False)
+    else:
+        facts, _, table = details.text(row, trials).partition("\n\n")
+        click.echo("\n".join(map(for_terminal, facts.split("\n"))))
+        show_markdown(table)
+
+
+def _tallied_of(store: Any, record: Any) -> list[Any]:
+    found = store.tallied(
+        sweep=record.sweep_name,
+        dataset=record.dataset_name,
+        model=record.model_name,
+        phase=record.phase,
+        archived=True,
+    )
+    return [pair for pair in found if pair[0].study == record.study]
+
+
+@command(LOOK, "recsweep status --watch 10", *PLACE, "watch", "json", "csv", arguments=[names_argument()])
+def status(names: tuple[str, ...], watch: int | None, json: bool, csv: bool, **options: Any) -> None:
+    """Say what is done, what is left, and what runs now, on whatever machine: STUDY is as in `ls`."""
+    from recsweep.looking.running_now import Status, status_of
+
+    with opened(options) as store:
+        while True:
+            whole = status_of(store)
+            rows = [r for r in whole.rows if not names or any(matches(r.record.study, n) for n in names)]
+            found = Status(rows, {r.record.study: whole.trials.get(r.record.study, []) for r in rows})
+            if json or csv:
+                click.echo(as_json(found.plain()) if json else as_csv(found.plain()), nl=json)
+            else:
+                show_markdown(found.text())
+            if not watch or found.is_done:
+                return
+            time.sleep(watch)
+
+
+@command(
+    LOOK,
+    "recsweep compare smoke/ml-100k-small/GRU4Rec smoke/ml-100k-small/SASRec",
+    *PLACE,
+    "json",
+    "csv",
+    arguments=[names_argument(required=True)],
+)
+def compare(names: tuple[str, ...], json: bool, csv: bool, **options: Any) -> None:
+    """Put studies beside each other: what they found, what it cost, in what they are not alike.
+
+    STUDY is as in `ls`; each name may mean several.
+    """
+    from recsweep.looking import comparison
+    from recsweep.looking.listing import Row, listed
+
+    with opened(options) as store:
+        every = listed(store.tallied(archived=True))
+        chosen: dict[str, Row] = {}
+        for name in names:
+            found = _meant(every, name)
+            chosen |= {row.record.study: row for row in found}
+        rows = list(chosen.values())
+        if len(rows) < 2:
+            raise UserError(f"{rows[0].record.study} is one study; to compare takes two; name another one")
+        if json:
+            click.echo(as_json(comparison.plain(rows)))
+        elif csv:
+            click.echo(as_csv([row.plain() for row in rows]), nl=False)
+        else:
+            show_markdown(comparison.shown(rows))
+
+
+def _meant(rows: Sequence[Any], name: str) -> list[Any]:
+    """The studies that a name means; archived ones by their whole name alone.
+
+    Raises:
+        InputError: none.
+    """
+    from recsweep.looking.listing import named
+
+    found = [row for row in rows if matches(row.record.study, name) and row.record.archived is None]
+    if found:
+        return found
+    record = named([row.record for row in rows], name)
+    return [row for row in rows if row.record.study == record.study]
+
+
+COMMANDS = [ls, show, status, compare]

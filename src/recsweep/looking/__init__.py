@@ -1,0 +1,1 @@
+"""What the store knows of its studies, as rows and texts: nothing else is read."""

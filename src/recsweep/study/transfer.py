@@ -1,0 +1,224 @@
+"""Studies brought from one store into another, without doubling a trial; studies renamed and removed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from optuna.exceptions import DuplicatedStudyError
+from optuna.trial import FrozenTrial, TrialState
+
+from recsweep.common.errors import UserError
+from recsweep.common.files import counted
+from recsweep.study.record import StudyRecord
+from recsweep.study.states import State
+from recsweep.study.store import Store, stored_form
+from recsweep.study.study import TEST_ATTRIBUTE, Study
+from recsweep.study.trial import Trial, from_optuna, latest, owner_alive
+
+_RECORD = "record"
+"""Attribute in which a journal keeps what a table keeps elsewhere."""
+_CLOSED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What came of bringing one study.
+
+    Attributes:
+        added: trials that are new here.
+        known: trials that were here already.
+        left: trials whose slots have another result here, or run here at this moment.
+        refused: why nothing was brought; empty where it was.
+    """
+
+    study: str
+    added: int = 0
+    known: int = 0
+    left: int = 0
+    refused: str = ""
+
+    def text(self) -> str:
+        if self.refused:
+            return f"{self.study}: not brought; {self.refused}"
+        parts = [f"{counted(self.added, 'trial')} brought"]
+        parts += [f"{self.known} known"] if self.known else []
+        parts += [f"{self.left} left out, as their slots are filled or run here"] if self.left else []
+        return f"{self.study}: {', '.join(parts)}"
+
+
+def merge(source: Store, target: Store, records: Sequence[StudyRecord]) -> Iterator[Brought]:
+    """Bring studies of one store into another, one after the other.
+
+    A slot that has its result keeps it, so that however often stores are merged, and whatever ends a merge in
+    its middle, no trial is there twice. What runs in the source stays there; its slot waits here.
+
+    Args:
+        records: of the source.
+    """
+    for record in records:
+        known = target.find_record(record.study)
+        if known is not None and stored_form(known.definition) != stored_form(record.definition):
+            why = "the study of that name here has another definition; rename one of them with `recsweep mv`"
+            yield Brought(record.study, refused=why)
+            continue
+        if known is None and _is_foreign(record.study, target):
+            yield Brought(record.study, refused="the study of that name here was made by another program")
+            continue
+        yield _bring(source, target, record, record.study if known is None else None)
+
+
+def _is_foreign(name: str, target: Store) -> bool:
+    """Whether a study without a record is another program's: one that has trials."""
+    if name not in target.names():
+        return False
+    study_id = target.optuna_storage.get_study_id_from_name(name)
+    return target.optuna_storage.get_n_trials(study_id) > 0
+
+
+def _bring(source: Store, target: Store, record: StudyRecord, new: str | None) -> Brought:
+    """Bring one study.
+
+    Args:
+        new: the name that it is to be made under; None: it is there.
+    """
+    theirs = source.study_of(record)
+    own = target.study_of(record) if new is None else _study_here(theirs, source, target, record, new)
+    with own.exclusive():
+        outcome, ids = _add_trials(source, target, theirs, own, whole=new is not None)
+    if outcome.added:
+        _describe(theirs, own, replace(record, study=own.name), ids)
+    return outcome
+
+
+def _study_here(theirs: Study, source: Store, target: Store, record: StudyRecord, name: str) -> Study:
+    """The study, made with all that stands beside its trials but the winner, whose id is another one here."""
+    directions = source.optuna_storage.get_study_directions(theirs.id)
+    with contextlib.suppress(DuplicatedStudyError):
+        target.optuna_storage.create_new_study(directions, name)
+    study_id = target.optuna_storage.get_study_id_from_name(name)
+    for key, value in theirs.attributes.items():
+        if key not in (TEST_ATTRIBUTE, _RECORD):
+            target.optuna_storage.set_study_user_attr(study_id, key, value)
+    for key, value in source.optuna_storage.get_study_system_attrs(theirs.id).items():
+        target.optuna_storage.set_study_system_attr(study_id, key, value)
+    here = replace(record, study=name)
+    study = target.study_of(here)
+    study.change_record(lambda known: here)
+    return study
+
+
+def _add_trials(
+    source: Store, target: Store, theirs: Study, own: Study, *, whole: bool
+) -> tuple[Brought, dict[int, int]]:
+    """Add what is new.
+
+    Args:
+        whole: also trials that came to nothing, as there is no slot here that they could confuse.
+
+    Returns:
+        How many, and the ids of the trials here by those there.
+    """
+    here = {_identity(trial): trial.id for trial in own.trials()}
+    slots = latest(own.trials())
+    filled = {slot for slot, trial in slots.items() if trial.counted or trial.state == State.RUNNING}
+    ids: dict[int, int] = {}
+    added = known = left = 0
+    for frozen in source.optuna_storage.get_all_trials(theirs.id, deepcopy=False):
+        trial = from_optuna(frozen)
+        if frozen.state not in _CLOSED or not (whole or trial.counted):
+            continue
+        if (same := here.get(_identity(trial))) is not None:
+            ids[trial.id], known = same, known + 1
+        elif trial.counted and trial.slot in filled:
+            left += 1
+        else:
+            waiting = slots.get(trial.slot)
+            if trial.counted and waiting is not None and waiting.state == State.WAITING:
+                own.drop_waiting(waiting, "a trial of another store fills the slot")
+            ids[trial.id] = target.optuna_storage.create_new_trial(own.id, _template(frozen))
+            added += 1
+            filled |= {trial.slot} if trial.counted else set()
+    return Brought(own.name, added, known, left), ids
+
+
+def _template(trial: FrozenTrial) -> FrozenTrial:
+    """A trial as it is, for another study: its number and id are given there."""
+    return FrozenTrial(
+        number=-1,
+        trial_id=-1,
+        state=trial.state,
+        value=None,
+        values=list(trial.values) if trial.values is not None else None,
+        datetime_start=trial.datetime_start,
+        datetime_complete=trial.datetime_complete,
+        params=dict(trial.params),
+        distributions=dict(trial.distributions),
+        user_attrs=dict(trial.user_attrs),
+        system_attrs=dict(trial.system_attrs),
+        intermediate_values=dict(trial.intermediate_values),
+    )
+
+
+def _identity(trial: Trial) -> str:
+    """What is the same of one trial in every store that has it."""
+    started = trial.started.isoformat(timespec="milliseconds") if trial.started else None
+    parts = (trial.slot, trial.attempt, str(trial.state), started, trial.seed, dict(trial.params))
+    return json.dumps(parts, sort_keys=True, default=str)
+
+
+def _describe(theirs: Study, own: Study, record: StudyRecord, ids: Mapping[int, int]) -> None:
+    """Say what the study is now: closed as it was, or with the larger budget and open."""
+    test = theirs.attributes.get(TEST_ATTRIBUTE)
+    winner = record.details.winner
+
+    def step(known: StudyRecord | None) -> StudyRecord | None:
+        base = known or record
+        if winner is not None and winner.trial_id in ids and record.ended is not None and known == record:
+            moved = replace(winner, trial_id=ids[winner.trial_id])
+            return record.with_details(winner=moved)
+        grown = base.raised(max(base.budget, record.budget), "merge")
+        return replace(grown, ended=None, ended_by="")
+
+    changed = own.change_record(step)
+    if test and changed is not None and changed.ended is not None and test.get("trial_id") in ids:
+        own.set_attribute(TEST_ATTRIBUTE, {**test, "trial_id": ids[test["trial_id"]]})
+
+
+def remove(store: Store, record: StudyRecord) -> None:
+    """Remove a study and all its trials.
+
+    Raises:
+        UserError: a trial of it runs.
+    """
+    study = store.study_of(record)
+    _require_rest(study, "removed")
+    store.delete(study)
+
+
+def rename(store: Store, record: StudyRecord, name: str) -> None:
+    """Give a study another name in the store.
+
+    Raises:
+        UserError: there is a study of that name, or a trial of this one runs.
+    """
+    if name in store.names():
+        raise UserError(f"the store has a study {name} already; give another name")
+    study = store.study_of(record)
+    _require_rest(study, "renamed")
+    if not store.rename(study, name):
+        _bring(store, store, record, name)
+        store.delete(study)
+
+
+def _require_rest(study: Study, done: str) -> None:
+    running: list[Any] = [trial for trial in study.running() if owner_alive(trial) is not False]
+    if running:
+        run = "runs" if len(running) == 1 else "run"
+        raise UserError(
+            f"{counted(len(running), 'trial')} of study {study.name} {run}; "
+            f"a study that is worked on is not {done}; stop it first: recsweep stop {study.name} --now"
+        )

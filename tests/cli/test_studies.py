@@ -1,0 +1,239 @@
+"""ls, show, status, compare, rm, mv, merge, export: in an empty folder, with nothing but `--storage`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from recsweep.cli import main
+from recsweep.common.owner import this_process
+from recsweep.study import Result, Store
+from recsweep.study.transfer import merge
+
+STORES = Path(__file__).parents[1] / "stores"
+NAMES = [
+    *("plain/toy/NARM/full", "plain/toy/FPMC/full", "of-mine", "plain/toy/FOSSIL/full"),
+    *("phased/toy/NARM/coarse", "phased/toy/NARM/architecture", "variants/toy/Any/full_with_model"),
+    "several/toy/NARM/full",
+]
+
+
+@dataclass
+class Said:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Said]
+
+
+@pytest.fixture(params=["sqlite", "journal", "postgresql"])
+def url(request, tmp_path):
+    """A store with eight studies and an archived one, of each kind."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").new_url()
+        shutil.copy(STORES / "old.db", tmp_path / "source.db")
+        source, target = Store(f"sqlite:///{tmp_path / 'source.db'}"), Store(url)
+        list(merge(source, target, source.records(archived=True)))
+        source.close()
+        target.close()
+        return url
+    suffix = "db" if request.param == "sqlite" else "journal"
+    shutil.copy(STORES / f"old.{suffix}", tmp_path / f"store.{suffix}")
+    return f"{request.param}:///{tmp_path / f'store.{suffix}'}"
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path, url) -> Call:
+    """Run a command on that store, in a folder where nothing else is."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def run(*words: str, storage: str = url) -> Said:
+        monkeypatch.setattr(sys, "argv", ["recsweep", *words, "--storage", storage])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Said(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def test_every_study_is_listed_with_its_state(call):
+    told = call("ls", "--json")
+    rows = {row["study"]: row for row in json.loads(told.out)}
+    assert list(rows) == NAMES
+    assert (rows["plain/toy/FPMC/full"]["state"], rows["plain/toy/FPMC/full"]["trials"]) == (
+        "not finished",
+        2,
+    )
+    narm = rows["plain/toy/NARM/full"]
+    assert (narm["state"], narm["trials"], narm["of"], narm["best"]) == ("finished", 6, 6, 0.35)
+    assert (narm["pruned"], narm["failed"]) == (1, 1)
+    later = rows["phased/toy/NARM/architecture"]
+    assert (later["trials"], later["of"]) == (2, 2), "an inherited trial is none of its own"
+
+
+def test_a_list_is_narrowed_by_a_part_a_pattern_and_options(call):
+    def names(*words: str) -> list[str]:
+        return [row["study"] for row in json.loads(call("ls", "--json", *words).out)]
+
+    assert names("phased") == NAMES[4:6]
+    assert names("*/FPMC/*", "of-mine") == NAMES[1:3]
+    assert names("--model", "NARM", "--phase", "full") == [NAMES[0], NAMES[7]]
+    assert len(names("--archived")) == len(NAMES) + 1
+    assert call("ls", "nothing-like-it").err == "no such studies are in the store\n"
+
+
+def test_csv_has_a_line_a_study_and_people_a_table(call):
+    rows = list(csv.DictReader(io.StringIO(call("ls", "--csv").out)))
+    assert [row["study"] for row in rows] == NAMES
+    assert "| plain/toy/NARM/full | finished | 6/6 | NDCG@10 | 0.3500 |" in call("ls").out
+
+
+def test_a_study_is_shown_by_the_end_of_its_name(call):
+    told = call("show", "plain/toy/NARM")
+    assert "state: finished, 6 of 6 trials (1 pruned, 1 failed)" in told.out
+    assert "| 5 | 0.3500 |" in told.out
+    whole = json.loads(call("show", "of-mine", "--json").out)
+    assert [trial["slot"] for trial in whole["trials_found"]] == [0, 1, 2, 3]
+    assert whole["record"]["details"]["definition"]["model"]["model"]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("plain/toy/NRAM/full", "the store has no study plain/toy/NRAM/full; did you mean"),
+        ("NARM/full", "NARM/full is an end of several studies' names"),
+    ],
+)
+def test_a_name_that_is_no_studys_is_refused_with_the_nearest(call, name, problem):
+    told = call("show", name)
+    assert told.code == 2
+    assert problem in told.err
+
+
+def test_status_says_what_is_left(call):
+    told = call("status")
+    assert told.out.startswith("7 of 8 studies finished, 26 of 28 trials\n")
+    assert "| plain/toy/FPMC/full | not finished | 2/4 |" in told.out
+    assert call("status", "of-mine", "--watch", "1").out.startswith("1 of 1 study finished")
+
+
+def test_what_differs_is_compared_and_what_is_unfair_said(call):
+    told = call("compare", "plain")
+    assert told.out.index("plain/toy/NARM/full") < told.out.index("plain/toy/FOSSIL/full")
+    assert "| model.model | NARM | FPMC | FOSSIL |" in told.out
+    assert "They had not the same number of trials." in told.out
+    assert call("compare", "of-mine").code == 2
+
+
+def test_a_study_is_removed_only_when_it_is_meant(call, url):
+    assert call("rm", "of-mine").code == 2
+    assert call("rm", "of-mine", "--dry-run").out == "of-mine: 4 trials\n"
+    assert "of-mine" in names_in(url)
+    assert call("rm", "of-mine", "--yes").code == 0
+    assert names_in(url) == [name for name in NAMES if name != "of-mine"]
+
+
+def test_a_renamed_study_keeps_everything(call, url):
+    before = json.loads(call("show", "plain/toy/NARM", "--json").out)
+    assert call("mv", "plain/toy/NARM/full", "mine/first").out == "plain/toy/NARM/full is mine/first now\n"
+    after = json.loads(call("show", "mine/first", "--json").out)
+    assert after["trials_found"] == before["trials_found"]
+    assert (after["best"], after["test"], after["state"]) == (before["best"], before["test"], before["state"])
+    assert "plain/toy/NARM/full" not in names_in(url)
+    assert call("mv", "mine/first", "of-mine").code == 2
+    assert call("mv", "mine/first", "../mine").code == 2
+
+
+def test_a_merge_can_be_repeated_and_doubles_nothing(call, url, tmp_path):
+    target = f"sqlite:///{tmp_path / 'other.db'}"
+    Store(target).close()
+    assert call("merge", url, storage=target).code == 0
+    again = call("merge", url, storage=target)
+    assert all(": 0 trials brought" in line for line in again.out.splitlines())
+    shown = ("study", "state", "trials", "of", "best", "test", "complete", "pruned", "failed")
+    source, merged = (
+        [{name: row[name] for name in shown} for row in json.loads(call("ls", "--json", storage=one).out)]
+        for one in (url, target)
+    )
+    assert merged == source
+
+
+def test_slots_that_are_filled_on_both_sides_keep_their_own_result(call, url, tmp_path):
+    """Two machines went on with copies of one study; the slots that only one of them filled are brought."""
+    target = f"sqlite:///{tmp_path / 'other.db'}"
+    Store(target).close()
+    call("merge", url, "plain/toy/FPMC", storage=target)
+    for one, slots in ((url, 2), (target, 1)):
+        store = Store(one)
+        study = store.find_study("plain/toy/FPMC/full")
+        assert study is not None
+        study.ensure_slots(4)
+        for _ in range(slots):
+            claim = study.claim(4, this_process())
+            assert claim is not None
+            study.start(claim, {}, {}, 7, {})
+            study.finish(claim, 0.5, Result())
+        store.close()
+    told = call("merge", url, "plain/toy/FPMC", storage=target)
+    assert told.out == (
+        "plain/toy/FPMC/full: 1 trial brought, 2 known, 1 left out, as their slots are filled or run here\n"
+    )
+    store = Store(target)
+    study = store.find_study("plain/toy/FPMC/full")
+    assert study is not None
+    assert [trial.slot for trial in study.results()] == [0, 1, 2, 3]
+    assert study.ensure_slots(4) == 0
+    assert study.claim(4, this_process()) is None
+    store.close()
+
+
+def test_a_study_of_another_definition_is_left_alone(call, url, tmp_path):
+    target = f"sqlite:///{tmp_path / 'other.db'}"
+    store = Store(target)
+    store.open_study("of-mine", {"other": True}, maximize=True).ensure_slots(1)
+    store.close()
+    told = call("merge", url, "of-mine", storage=target)
+    assert told.code == 2
+    assert "has another definition" in told.out
+
+
+def test_an_export_is_a_store_a_document_or_a_table(call, tmp_path):
+    assert call("export", "part.db", "phased").code == 0
+    part = f"sqlite:///{tmp_path / 'empty' / 'part.db'}"
+    assert [row["study"] for row in json.loads(call("ls", "--json", storage=part).out)] == NAMES[4:6]
+    assert call("export", "part.json", "of-mine").out == "1 study in part.json\n"
+    (whole,) = json.loads(Path("part.json").read_text())
+    assert len(whole["trials_found"]) == 4
+    call("export", "part.csv", "of-mine")
+    assert len(Path("part.csv").read_text().splitlines()) == 5
+    assert call("export", "part.txt").code == 2
+
+
+def test_a_store_that_is_not_there_is_not_made(call, tmp_path):
+    told = call("ls", storage=f"sqlite:///{tmp_path / 'none.db'}")
+    assert told.code == 2
+    assert "there is no store at" in told.err
+    assert not (tmp_path / "none.db").exists()
+
+
+def names_in(url: str) -> list[str]:
+    store = Store(url)
+    try:
+        return [record.study for record in store.records()]
+    finally:
+        store.close()
