@@ -315,9 +315,13 @@ rule summarize_sweep:
 
 onstart:
     from recsweep.cli import announce
+    from recsweep.cli.stop import go_on
 
     try:
         announce(list(STUDIES.values()))
+        # Jobs that join a study do not take back what `recsweep stop` asked; the other rules do.
+        if JOBS:
+            go_on(STUDIES.values())
     except RecsweepError as error:
         print(f"recsweep: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -325,7 +329,7 @@ onstart:
 
 onerror:
     import atexit
-    from recsweep.cli.stopping import how_to_go_on
+    from recsweep.cli.interrupted import how_to_go_on
 
     all_studies = list(STUDIES.values())
     going_on = how_to_go_on(all_studies, all_studies, command_line(sys.argv))

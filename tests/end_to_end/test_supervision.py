@@ -6,6 +6,8 @@ import os
 import re
 import shlex
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -86,13 +88,39 @@ def test_ctrl_c_puts_the_running_trial_back_and_says_how_to_go_on(folder: Folder
     assert not any(t.state == "running" for t in trials)
 
 
-def test_a_trial_that_hangs_is_ended_and_recorded_and_the_study_goes_on(folder: Folder) -> None:
-    # One trial of a hundred thousand epochs without early stop is as good as a hang.
-    folder.edit("smoke.yaml", workers__trial_timeout_minutes=0.05, training__stopping_step=1000000)
-    done = folder.run("tune", *tune_options(1, epochs=100000))
-    assert done.returncode == 3, done.stderr
-    trial = folder.trials(STUDY)[0]
-    assert trial.failure == Failure(Reason.TIMEOUT, "took longer than trial_timeout_minutes=0.05")
+def test_a_trial_that_hangs_is_ended_and_the_next_ones_run(folder: Folder) -> None:
+    folder.edit("smoke.yaml", workers__trial_timeout_minutes=0.1)
+    process = folder.start("tune", *tune_options(3, epochs=8))
+    read_until(process, "worker 1 on cpu")
+    wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
+    os.kill(worker_pids(process.pid)[0], signal.SIGSTOP)
+    said = process.communicate(timeout=240)[0]
+    assert process.returncode == 0, said
+    hung, *others = sorted(folder.trials(STUDY), key=lambda trial: trial.slot)
+    assert hung.failure == Failure(Reason.TIMEOUT, "took longer than trial_timeout_minutes=0.1")
+    assert [(trial.slot, trial.state) for trial in others] == [(1, "complete"), (2, "complete")]
+
+
+def test_a_run_that_is_stopped_from_elsewhere_puts_its_trial_back(folder: Folder) -> None:
+    process = folder.start("tune", *tune_options(2, epochs=80))
+    read_until(process, "worker 1 on cpu")
+    wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
+    address = f"sqlite:///{folder.outputs}/recsweep.db"
+    asked = subprocess.run(
+        [sys.executable, "-m", "recsweep", "stop", "--all", "--now", "--storage", address],
+        cwd=folder.outputs,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert asked.stdout.startswith(f"{STUDY}: 1 trial runs to the end of its epoch"), asked.stderr
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 3, said
+    assert "trial 0: told to stop at epoch" in said
+    assert said.splitlines()[-1].startswith("recsweep: ml-100k-small/FPMC: stopped, as `recsweep stop` asked")
+    ended, *waiting = sorted(folder.trials(STUDY), key=lambda trial: (trial.state, trial.slot))
+    assert (ended.slot, ended.counted, ended.crashes) == (0, False, 0)
+    assert [(t.slot, t.state, t.attempt) for t in waiting] == [(0, "waiting", 1), (1, "waiting", 0)]
 
 
 def test_trials_that_fail_alike_pause_the_study_and_burn_no_budget(folder: Folder) -> None:

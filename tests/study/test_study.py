@@ -21,7 +21,18 @@ from pydantic import TypeAdapter
 from helpers.light_worker import fork_context
 from recsweep.common.errors import InputError, StoreDamaged, StoreUnavailable, StudyChanged, SweepPaused
 from recsweep.common.owner import this_process
-from recsweep.study import Claim, Failure, Reason, Result, Store, best, tables
+from recsweep.study import (
+    Claim,
+    Failure,
+    Reason,
+    Result,
+    Store,
+    best,
+    raise_flag,
+    standing,
+    tables,
+    take_back,
+)
 from recsweep.study.backend import Slot
 from recsweep.study.study import MOST_PUT_BACKS
 from recsweep.sweeps.config import ModelConfig
@@ -634,3 +645,23 @@ def test_optunas_own_tools_learn_what_the_values_are(study, store):
     store.name_objectives(study, ["NDCG@10"])
     opened = optuna.load_study(study_name=study.name, storage=store.optuna_storage)
     assert opened.metric_names == ["NDCG@10"]
+
+
+def test_a_flag_to_stop_stands_until_it_is_taken_back(store, study):
+    assert standing(study) is None
+    flag = raise_flag(study, now=True)
+    assert standing(store.find_study(study.name)) == flag
+    assert take_back(study)
+    assert standing(study) is None
+    assert raise_flag(study, now=False).token != flag.token
+    assert standing(study)
+
+
+def test_studies_at_work_are_those_of_which_a_trial_runs_somewhere(store, study):
+    for name in ("b/idle", "a/busy", "c/gone"):
+        store.open_study(name, DEFINITION, maximize=True).ensure_slots(2)
+    store.find_study("a/busy").claim(2, ME)
+    study.ensure_slots(1)
+    study.claim(1, ELSEWHERE)
+    store.find_study("c/gone").claim(2, dataclasses.replace(ME, ticks=(ME.ticks or 0) - 1))
+    assert [found.name for found in store.at_work()] == ["a/busy", study.name]

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from recsweep import __version__
-from recsweep.cli import keeping, looking, single, studies, tuning
+from recsweep.cli import keeping, looking, single, stop, studies, tuning
 from recsweep.cli.budgets import announce
 from recsweep.cli.declare import WIDTH, Command, Commands, Option
 from recsweep.cli.openly import OPEN, secrets_in_the_open
@@ -119,7 +119,14 @@ def cli() -> None:
     """Tune recommender models on data sets: fairly, resumably, without losing a trial."""
 
 
-for _command in (*tuning.COMMANDS, *studies.COMMANDS, *looking.COMMANDS, *keeping.COMMANDS, *single.COMMANDS):
+for _command in (
+    *tuning.COMMANDS,
+    *stop.COMMANDS,
+    *studies.COMMANDS,
+    *looking.COMMANDS,
+    *keeping.COMMANDS,
+    *single.COMMANDS,
+):
     cli.add_command(_command)
 
 __all__ = ["announce", "cli", "flags", "run", "secrets_in_the_open", "slips", "variables"]

@@ -11,6 +11,7 @@ from recsweep.common.errors import (
     RecsweepError,
     StudiesFailed,
     StudyPaused,
+    StudyStopped,
     SweepPaused,
     UnsupportedEnvironment,
     disk_trouble,
@@ -65,6 +66,9 @@ class Troubles:
             return  # it is the one line with which the command ends
         text = str(error) if isinstance(error, RecsweepError) else f"{type(error).__name__}: {error}"
         line = text if text.startswith(plan.label) else f"{plan.label}: {text}"
+        if isinstance(error, StudyStopped):
+            self._say(line)  # a wish, and no failure to be looked into
+            return
         kept = keep_traceback(plan.outputs.trouble(*plan.place), error, {"study": plan.name})
         # Of trials that failed, their own traceback says why.
         self._say(f"{line}; traceback in {kept}" if kept and "traceback in" not in line else line)
@@ -82,13 +86,14 @@ class Troubles:
         """
         if not self._errors:
             return
-        if self._count == 1 or (len(self._errors) == 1 and isinstance(self._errors[0], LimitReached)):
+        alone = self._count == 1
+        if alone or (len(self._errors) == 1 and isinstance(self._errors[0], LimitReached | StudyStopped)):
             raise self._errors[0]
-        only_limits = all(isinstance(error, LimitReached) for error in self._errors)
+        only_pauses = all(isinstance(error, LimitReached | StudyStopped) for error in self._errors)
         raise StudiesFailed(
             f"{len(self._lines)} of {self._count} studies came to no end, the others did:",
             self._lines,
-            LimitReached.exit_code if only_limits else EXIT_BUG,
+            LimitReached.exit_code if only_pauses else EXIT_BUG,
         )
 
 

@@ -13,8 +13,9 @@ import click
 
 from recsweep.cli.budgets import announce, open_slots, settle_more, store_of, with_more
 from recsweep.cli.declare import LOOK, RUN, command
+from recsweep.cli.interrupted import told_how_to_go_on
 from recsweep.cli.options import Studies, as_log, make_outputs, say_aside, say_what_moved, studies_of
-from recsweep.cli.stopping import told_how_to_go_on
+from recsweep.cli.stop import go_on
 from recsweep.cli.troubles import Troubles
 from recsweep.common.devices import is_named, require
 from recsweep.common.errors import InputError, LimitReached, RecsweepError, StudyChanged, UserError
@@ -64,6 +65,7 @@ def tune(
     told = remarks(studies.sweep)
     check_data(studies.sweep, tell=told.append)
     to_run = [_refuse_if_changed(plan, best_params, restart) for plan in chosen]
+    go_on(chosen)
     with _display(studies, log_file, told) as display, told_how_to_go_on(chosen, studies.all):
         troubles = Troubles(display, len(chosen))
         _tune_studies(chosen, to_run, troubles, display, best_params, restart)
@@ -266,6 +268,7 @@ def open_(best_params: str | None, **options: Any) -> None:
     studies = studies_of(options)
     make_outputs(studies.sweep)
     check_data(studies.sweep, tell=say_aside)
+    go_on(studies.chosen)
     for plan in studies.chosen:
         with store_of(plan) as store:
             begun, origin = begin(plan, store, best_params)

@@ -10,14 +10,16 @@ RecsweepError
 ├── SweepPaused (exit 3)       not a trial's fault; run again later, nothing is lost
 │   ├── StoreUnavailable       the store cannot be reached or written
 │   └── StudyPaused            one study cannot go on; others can
-│       └── LimitReached       a limit of time has ended it before its first trial
+│       ├── LimitReached       a limit of time has ended it before its first trial
+│       └── StudyStopped       `recsweep stop` asked for it
 ├── StudiesFailed (exit 1)     the end of a sweep in which some studies came to no end; lists them
 ├── EngineStateError (exit 1)  a search library did not leave the state that we read
 ├── SplitMismatch (exit 1)     a split does not hold the rows that were checked
 └── TrialError                 a trial's own fault: recorded with its reason, the study goes on
     ├── TrialDiverged          NaN or infinite loss or score
     ├── TrialPruned            too poor to go on; recorded with its best until then
-    └── TrialStopped           told to stop (its slot goes back)
+    ├── TrialStopped           closed by another process; its result is dropped
+    └── TrialInterrupted       told to stop; its slot goes back
 """
 
 from __future__ import annotations
@@ -109,6 +111,10 @@ class LimitReached(StudyPaused):
     """A limit of time has ended a study before its first trial."""
 
 
+class StudyStopped(StudyPaused):
+    """`recsweep stop` asked those that worked on a study to stop."""
+
+
 class StudiesFailed(RecsweepError):
     """Some studies of a sweep came to no end. Each was told of, and its traceback kept."""
 
@@ -142,7 +148,11 @@ class TrialPruned(TrialError):
 
 
 class TrialStopped(TrialError):
-    """The trial was told to stop from outside; it is not counted."""
+    """The trial was closed by another process; it is not counted."""
+
+
+class TrialInterrupted(TrialError):
+    """The worker was told to stop at the end of the epoch; the slot waits again."""
 
 
 _DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})

@@ -75,6 +75,13 @@ class Bench:
     def send(self, event: Event) -> None:
         self.host.send(event)
 
+    def stop_asked(self) -> Stop | None:
+        """What the supervisor, or the store, asks of this worker: to stop, or nothing."""
+        if (stop := self.host.stop()) is not None:
+            return stop
+        flag = self.run.stop_asked()
+        return None if flag is None else Stop(flag.now)
+
     def split_for(self, params: Params) -> Split:
         """The data as the model of a trial needs them: models searched together may differ in that."""
         plan = self.run.plan

@@ -83,6 +83,14 @@ class PutBack:
 
 
 @dataclass(frozen=True)
+class Interrupted:
+    """A trial ended with its epoch, as its worker was told to stop; its slot waits again."""
+
+    slot: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Cooling:
     """The worker rests."""
 
@@ -131,6 +139,7 @@ Event = (
     | TrialDone
     | Measured
     | PutBack
+    | Interrupted
     | Cooling
     | Idle
     | Evaluated
@@ -151,7 +160,7 @@ def said(event: Event) -> str:
             return f"trial {claim.slot}{again}"
         case TrialDone():
             return _said_of_trial(event)
-        case PutBack(slot, reason):
+        case PutBack(slot, reason) | Interrupted(slot, reason):
             return f"trial {slot} is put back: {reason}"
         case Evaluated(metrics):
             return "the winner on the test split: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items())

@@ -18,6 +18,7 @@ from recsweep.running.events import (
     Evaluated,
     Event,
     Idle,
+    Interrupted,
     Measured,
     Note,
     PutBack,
@@ -33,7 +34,7 @@ from recsweep.study import State, Trial
 
 ALIKE_FAILURES = 3
 """A study pauses when its first trials, this many, all fail with the same message."""
-_OfTrial = Claimed | EpochDone | TrialDone | PutBack | Cooling
+_OfTrial = Claimed | EpochDone | TrialDone | PutBack | Interrupted | Cooling
 
 
 class Reactions:
@@ -77,7 +78,7 @@ class Reactions:
                 self._bury(run, member, reason)
             case Evaluated():
                 raise AssertionError("nobody asked for an evaluation")
-            case Claimed() | EpochDone() | TrialDone() | PutBack() | Cooling():
+            case Claimed() | EpochDone() | TrialDone() | PutBack() | Interrupted() | Cooling():
                 self._of_trial(run, member, event)
             case _:
                 raise unknown(event)
@@ -98,6 +99,9 @@ class Reactions:
                 member.claim, worker.since = None, None
                 self._seats.out_of_memory(member)
                 run.say(f"{run.label} trial {slot}: {reason}; run again with a GPU to itself")
+            case Interrupted(slot, reason):
+                member.claim, worker.since = None, None
+                run.say(f"{run.label} trial {slot}: {reason}; its slot waits")
             case Cooling(seconds):
                 worker.doing = f"cooling down, at most {duration(seconds)}"
 

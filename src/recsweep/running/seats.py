@@ -60,7 +60,7 @@ class Seats:
 
     def replace(self, run: StudyRun) -> None:
         """Another worker for one that died at work. Where there are GPUs, `fill` sees to it."""
-        if self._gpus is None and run.open_slots():
+        if self._gpus is None and run.stop_asked() is None and run.open_slots():
             self._crew.send(self._crew.another(run.plan), Search(run.plan))
 
     def measured(self, run: StudyRun, event: Measured) -> None:

@@ -61,7 +61,7 @@ class StudySession:
         return self._claim.slot
 
     def _stopped(self) -> bool:
-        return self._host.stop() is not None
+        return self._bench.stop_asked() is not None
 
     def _rest(self) -> None:
         self._bench.send(Cooling(self._cooldown.seconds))

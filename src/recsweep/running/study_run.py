@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
+from recsweep.common.errors import StudyStopped, SweepPaused
 from recsweep.common.owner import Owner
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.watch import StudyView
 from recsweep.search.limits import closed
 from recsweep.search.stopping import Ended
-from recsweep.study import Claim, State, Store, Study, Trial, best
+from recsweep.study import Claim, FlagWatch, State, StopFlag, Store, Study, Trial, best
 
 Say = Callable[[str], None]
 """Takes a line for people."""
@@ -34,6 +35,7 @@ class StudyRun:
     def __init__(self, plan: StudyPlan, study: Study, say: Say, position: int = 1, count: int = 1) -> None:
         self.plan, self.study, self.say = plan, study, say
         self.position, self.count = position, count
+        self._flag = FlagWatch(study)
 
     @classmethod
     @contextmanager
@@ -76,6 +78,21 @@ class StudyRun:
         """The limit that ended it; None while there is something to run."""
         return closed(self.plan, self.study)
 
+    def stop_asked(self, *, fresh: bool = False) -> StopFlag | None:
+        """The wish that it be worked on no more, as it stood some seconds ago; `fresh`: as it stands now."""
+        return self._flag.look(fresh=fresh)
+
+    def require_no_stop(self) -> None:
+        """Work goes on only where nobody has asked to stop.
+
+        Raises:
+            StudyStopped: `recsweep stop` asked for it.
+            SweepPaused: it asked the whole run.
+        """
+        if (flag := self.stop_asked(fresh=True)) is not None:
+            kind = SweepPaused if flag.everything else StudyStopped
+            raise kind(stopped_text(self.label, flag))
+
     def open_slots(self, *, shared: bool = False) -> int:
         """How many slots wait; `shared`: for a worker that shares its GPU."""
         return self.study.open_slots(self.plan.budget, shared=shared)
@@ -114,3 +131,11 @@ class StudyRun:
         """How long the longest trial took that came to a score; None while there is none."""
         scored = [trial for trial in self.own_results() if trial.score is not None]
         return max((float(trial.result.seconds or 0.0) for trial in scored), default=None)
+
+
+def stopped_text(label: str, flag: StopFlag) -> str:
+    """One line on a study that was stopped, with how to go on."""
+    return (
+        f"{label}: stopped, as `recsweep stop` asked at {flag.at} on {flag.by}; no trial is lost, and "
+        "running `recsweep tune` (or `open`, for workers) on it again goes on"
+    )

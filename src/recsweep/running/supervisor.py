@@ -113,6 +113,7 @@ class Supervisor:
             waiting = 0 if run.closed() else run.open_slots()
             run.say(announcement(run, waiting))
             if waiting:
+                run.require_no_stop()
                 with self._stoppable(run):
                     self._work(run, waiting, join=True)
 
@@ -139,6 +140,7 @@ class Supervisor:
         ended = run.closed()
         run.say(announcement(run, 0 if ended else open_slots))
         if ended is None:
+            run.require_no_stop()
             with self._stoppable(run):
                 self._work(run, open_slots)
             ended = run.closed()
@@ -161,12 +163,13 @@ class Supervisor:
         self._seats.employ(run, open_slots)
         while True:
             self._turn(run)
-            if self._seats.given and run.closed() is None:
+            if self._seats.given and run.stop_asked() is None and run.closed() is None:
                 self._seats.fill(run)
             if self._crew.busy:
                 continue
             if run.closed():
                 return
+            run.require_no_stop()
             waiting = run.open_slots()
             if waiting:  # slots that were put back
                 self._seats.employ(run, waiting)

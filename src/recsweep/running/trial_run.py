@@ -10,12 +10,12 @@ import time
 
 import torch
 
-from recsweep.common.errors import SweepPaused, TrialPruned, TrialStopped
+from recsweep.common.errors import SweepPaused, TrialInterrupted, TrialPruned, TrialStopped
 from recsweep.common.tracebacks import keep_traceback
 from recsweep.running import gpu_memory
 from recsweep.running.bench import Bench
 from recsweep.running.checkpoints import keep_if_best
-from recsweep.running.events import EpochDone, Measured, PutBack, TrialDone
+from recsweep.running.events import EpochDone, Interrupted, Measured, PutBack, TrialDone
 from recsweep.running.failures import classify
 from recsweep.search.curves import Curve
 from recsweep.search.engines.base import Observation
@@ -65,6 +65,8 @@ class TrialRun:
             return self._dropped()
         except TrialPruned as stop:
             return self._pruned(str(stop))
+        except TrialInterrupted as stop:
+            return self._interrupted(str(stop))
         except Exception as error:
             return self._failed(error)
         return self._finished(trained)
@@ -82,6 +84,8 @@ class TrialRun:
         if not self._run.study.report(self._claim, epoch, score):
             raise TrialStopped("the trial was closed by another process")
         self._bench.send(EpochDone(self._claim.slot, epoch, score))
+        if (stop := self._bench.stop_asked()) is not None and stop.now:
+            raise TrialInterrupted(f"told to stop at epoch {epoch}")
         if (verdict := self._bench.verdict(Curve(self._claim.slot, self._curve))) is not None:
             raise TrialPruned(f"pruned at epoch {epoch}: {verdict}")
 
@@ -114,6 +118,14 @@ class TrialRun:
         self._bench.send(done)
         self._tell_memory()
         return Observation(claim.slot, self._params, score, pruned=True)
+
+    def _interrupted(self, reason: str) -> Observation:
+        """Somebody wants the work to stop: nobody is to blame, and the slot waits again."""
+        self._bench.over = True
+        if not self._run.study.put_back(self._claim, reason):
+            return self._dropped()
+        self._bench.send(Interrupted(self._claim.slot, reason))
+        return self._without_result
 
     def _failed(self, error: Exception) -> Observation:
         claim = self._claim

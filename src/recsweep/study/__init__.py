@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recsweep.study.details import Failure, Holder, Inherited, Result
     from recsweep.study.record import StudyRecord
     from recsweep.study.states import Reason, State
+    from recsweep.study.stop_flag import FlagWatch, StopFlag, raise_flag, standing, take_back
     from recsweep.study.store import Store
     from recsweep.study.study import (
         DATA_ATTRIBUTE,
@@ -33,6 +34,7 @@ _FILES = {
     "details": ("Failure", "Holder", "Inherited", "Result"),
     "record": ("StudyRecord",),
     "states": ("Reason", "State"),
+    "stop_flag": ("FlagWatch", "StopFlag", "raise_flag", "standing", "take_back"),
     "store": ("Store",),
     "study": (
         *("DATA_ATTRIBUTE", "HEARTBEAT_SECONDS", "STALE_AFTER_SECONDS", "TEST_ATTRIBUTE"),
@@ -49,18 +51,23 @@ __all__ = [
     "TEST_ATTRIBUTE",
     "Claim",
     "Failure",
+    "FlagWatch",
     "Holder",
     "Inherited",
     "Reason",
     "Result",
     "Shelf",
     "State",
+    "StopFlag",
     "Store",
     "Study",
     "StudyRecord",
     "Trial",
     "best",
     "claim_of",
+    "raise_flag",
+    "standing",
+    "take_back",
 ]
 
 

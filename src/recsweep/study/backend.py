@@ -113,6 +113,10 @@ class Backend(ABC):
         """The trials that run now, whole."""
 
     @abstractmethod
+    def at_work(self) -> list[int]:
+        """The ids of the studies of which trials run."""
+
+    @abstractmethod
     def finished(self, study_id: int, since: int, known: Container[int]) -> tuple[list[Trial], int]:
         """Closed trials that are not known yet, whole; and where to look next time.
 

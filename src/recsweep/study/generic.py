@@ -113,6 +113,10 @@ class Generic(Backend):
     def running(self, study_id: int) -> list[Trial]:
         return self._all(study_id, TrialState.RUNNING)
 
+    def at_work(self) -> list[int]:
+        ids = [study._study_id for study in self.storage.get_all_studies()]
+        return [study_id for study_id in ids if self.running(study_id)]
+
     def finished(self, study_id: int, since: int, known: Container[int]) -> tuple[list[Trial], int]:
         trials = self.storage.get_all_trials(study_id, deepcopy=False)
         found = [from_optuna(t) for t in trials if t._trial_id not in known and t.state.is_finished()]

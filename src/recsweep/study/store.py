@@ -300,6 +300,18 @@ class Store:
         parts = {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}
         return [self._kept(record.study, study_id) for study_id, record in self._described(False, parts)]
 
+    def at_work(self) -> list[Study]:
+        """The studies of which trials run, in processes that live as far as can be seen from here."""
+        ids = self.patience.call(lambda again: self._backend.at_work())
+        found: list[Study] = []
+        for study_id in ids:
+            with contextlib.suppress(KeyError, StudyForeign):  # removed meanwhile, or none of ours
+                name = self.optuna_storage.get_study_name_from_id(study_id)
+                study = None if "@" in name else self.find_study(name)
+                if study is not None and study.at_work():
+                    found.append(study)
+        return sorted(found, key=lambda study: study.name)
+
     def names(self) -> list[str]:
         """Names of all studies."""
         found = self.patience.call(lambda again: self.optuna_storage.get_all_studies())

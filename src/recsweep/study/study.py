@@ -175,7 +175,11 @@ class Study:
         """Whether a trial came to a result here, or runs. What waits or was put back has done neither."""
         if any(not trial.inherited for trial in self.results()):
             return True
-        return any(owner_alive(trial) is not False for trial in self.running())
+        return bool(self.at_work())
+
+    def at_work(self) -> list[Trial]:
+        """The trials that run, without those whose process is known to be gone."""
+        return [trial for trial in self.running() if owner_alive(trial) is not False]
 
     def all_failed(self) -> bool:
         """Whether there are results and none of them is a success."""

@@ -237,6 +237,10 @@ class Tables(Backend):
             ids = connection.execute(_RUNNING, {"study": study_id}).scalars().all()
             return _whole(connection, ids)
 
+    def at_work(self) -> list[int]:
+        with self._reading.connect() as connection:
+            return list(connection.execute(_AT_WORK).scalars().all())
+
     def finished(self, study_id: int, since: int, known: Container[int]) -> tuple[list[Trial], int]:
         with self._reading.connect() as connection:
             next_since = self._frontier(connection, study_id)
@@ -287,6 +291,7 @@ _WAITING = (
     .where(_of_study(TrialState.WAITING))
     .order_by(_TRIALS.c.trial_id)
 )
+_AT_WORK = select(_TRIALS.c.study_id).where(_TRIALS.c.state == TrialState.RUNNING).distinct()
 _RUNNING = select(_TRIALS.c.trial_id).where(_of_study(TrialState.RUNNING)).order_by(_TRIALS.c.trial_id)
 _FINISHED = (
     select(_TRIALS.c.trial_id)

@@ -142,6 +142,8 @@ _OF_STUDIES: dict[str, Callable[[Any], bool]] = {
     "definition": lambda value: isinstance(value, dict),
     "starts": lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
     "test": _has(trial_id=int, metrics=dict),
+    "stop": _has(token=str, now=bool),
+    "go_on": lambda value: isinstance(value, str),
 }
 
 

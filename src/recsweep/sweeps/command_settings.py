@@ -64,6 +64,19 @@ COMMAND_SETTINGS = (
     Setting("log", "Append the lines of the log to this file too.", THIS, shown="FILE", completes="file"),
     Setting("study", "Only the study of this name in the store.", THIS, shown="NAME", completes="studies"),
     Setting(
+        "all",
+        "Every study of the store that is being worked on.",
+        THIS,
+        switch=True,
+        more="In place of a name. The runs that work on them end, whatever else they have to do",
+    ),
+    Setting(
+        "now",
+        "End trials with their epoch, and put their slots back; else they are finished.",
+        THIS,
+        switch=True,
+    ),
+    Setting(
         "host",
         "Where it listens.",
         THIS,
