@@ -24,7 +24,7 @@ from recsweep.sweeps.setting import HEADINGS, THIS, Setting
 RUN, LOOK, KEEP = "Run studies", "Look at what was found", "Keep studies in order"
 DATA, HELP = "Data and single models", "Set up and help"
 GROUPS = (RUN, LOOK, KEEP, DATA, HELP)
-"""What commands are for, in the order of `--help`."""
+"""Purposes of commands, in the order of `--help`."""
 WIDTH = 100
 
 
@@ -56,7 +56,7 @@ class Option(click.Option):
         return flags, f"{told}  [{'; '.join(extra)}]" if extra else told
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """What the shell offers: choices, names of files beside the sweep, of studies in its store."""
+        """Completions for the shell: choices, names of files beside the sweep, of studies in its store."""
         return complete.values(self.setting, ctx.params, incomplete)
 
 
@@ -94,7 +94,7 @@ def _made(setting: Setting) -> Option:
 
 
 def argument(name: str, completes: str = "studies", **settings: Any) -> click.Argument:
-    """What a command takes without a name: a study, or several.
+    """The argument of a command, without a name: a study, or several.
 
     Args:
         completes: what the shell offers for it; see `Setting.completes`.

@@ -81,7 +81,7 @@ def address_of(options: Mapping[str, Any]) -> StoreAddress:
 
 
 def _file_is_nearer(context: click.Context | None) -> bool:
-    """Whether the command line names the file, and the environment an address."""
+    """True where the command line names the file, and the environment an address."""
     return source(context, "storage_file") == "commandline" and source(context, "storage") != "commandline"
 
 

@@ -61,7 +61,7 @@ def ls(names: tuple[str, ...], archived: bool, json: bool, csv: bool, **options:
 
 
 def matches(study: str, name: str) -> bool:
-    """Whether a study is meant by a part of its name, or by a pattern."""
+    """True where a study is meant by a part of its name, or by a pattern."""
     if any(sign in name for sign in "*?["):
         return fnmatchcase(study, name)
     return f"/{name.strip('/')}/" in f"/{study}/"

@@ -76,7 +76,7 @@ def split_key(settings: Mapping[str, Any], files: DataFiles) -> str:
 
 
 def remarks(settings: Mapping[str, Any], files: DataFiles) -> list[str]:
-    """What may not be meant in the files that a trial's settings read; they are read for it."""
+    """Remarks on the files that a trial's settings read; they are read for it."""
     with clean_globals(), tempfile.TemporaryDirectory() as scratch:
         config = TypedConfig(settings, torch.device("cpu"), Path(scratch))
         return look_at(open_tables(config, files.hashes))

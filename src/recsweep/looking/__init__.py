@@ -1,1 +1,1 @@
-"""What the store knows of its studies, as rows and texts: nothing else is read."""
+"""The studies of a store, as rows and texts: nothing else is read."""

@@ -69,7 +69,7 @@ def _shown(row: Row) -> dict[str, str]:
 
 
 def _fairness(rows: Sequence[Row]) -> str:
-    """What a reader of the table has to know: budgets or data that are not the same."""
+    """Notes for a reader of the table: budgets or data that are not the same."""
     remarks = []
     if len({row.trained for row in rows}) > 1:
         remarks.append("They had not the same number of trials.")

@@ -46,7 +46,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
 
 
 def facts(row: Row) -> dict[str, Any]:
-    """What a person asks of a study first; what nobody has said is left out."""
+    """The answers to what a person asks of a study first; what nobody has said is left out."""
     record, details = row.record, row.record.details
     winner = details.winner
     pruned = "" if record.pruner == "none" else f", {record.pruner}"

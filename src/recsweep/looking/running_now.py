@@ -1,4 +1,4 @@
-"""What runs at this moment, as the store knows it: studies that are worked on, trials and who trains them."""
+"""The runs of this moment, as the store knows it: studies that are worked on, trials and who trains them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a sweep is no mistake, but may not be meant; what of its data, see `datasets/remarks.py`."""
+"""Remarks on a sweep: no mistakes, but perhaps not meant; what of its data, see `datasets/remarks.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a picture is made of, whoever draws it: plotly for a page, matplotlib for a PNG."""
+"""The parts of a picture, whoever draws it: plotly for a page, matplotlib for a PNG."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Points:
     x: tuple[Number | None, ...]
     y: tuple[Number | None, ...]
     hover: tuple[str, ...] = ()
-    """What the page says of each point; of a line without marks, of the line."""
+    """The words of the page on each point; of a line without marks, of the line."""
     name: str = ""
     """In the legend; empty: not there."""
     colour: str = BLUE
@@ -95,7 +95,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Scale:
-    """What the colours of a chart mean."""
+    """The meaning of a chart's colours."""
 
     label: str
     start: Number
@@ -115,7 +115,7 @@ class Table:
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     remark: str = ""
-    """What was left out, and where it is."""
+    """A note on what was left out, and where it is."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,11 @@ class Chart:
     columns: int = 1
     scale: Scale | None = None
     remark: str = ""
-    """What the caption says of this study alone."""
+    """The part of the caption that is of this study alone."""
     missing: str = ""
     """Why there is nothing to draw; empty where there is."""
     part: bool = False
-    """Whether it stands among others on a page that has one legend for all: it is lower, and has none."""
+    """True where it stands among others on a page that has one legend for all: it is lower, and has none."""
     table: Table = Table()
     """The same in numbers."""
 

@@ -144,7 +144,7 @@ class Patience:
         """How often the store was away so far."""
 
     def call(self, step: Callable[[bool], _T]) -> _T:
-        """What a step gives; it is told whether it may have been carried out before.
+        """The outcome of a step; it is told whether it may have been carried out before.
 
         Raises:
             StoreUnavailable: the store stayed away, or cannot be used at all.
@@ -184,7 +184,7 @@ or start-up, a deadlock, too many connections, a lock."""
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same step may work a little later."""
+    """True where the same step may work a little later."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     if not isinstance(cause, sqlalchemy.exc.DBAPIError) or _refusal(str(cause.orig)) is not None:
         return False
@@ -215,7 +215,7 @@ _REFUSALS = {
 
 
 def _refusal(text: str) -> str | None:
-    """What helps where a server refuses; None for any other trouble."""
+    """The advice where a server refuses; None for any other trouble."""
     if re.search(r'(database|role) "[^"]*" does not exist', text):
         return "make it on the server, or correct the address"
     return next((advice for words, advice in _REFUSALS.items() if words in text), None)

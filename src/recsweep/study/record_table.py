@@ -162,7 +162,7 @@ _ALL = select(
 
 
 def _earlier(connection: Connection, found: Sequence[tuple[int, str]]) -> Iterator[tuple[int, Earlier]]:
-    """What is known of studies that have no row, in a few queries for hundreds of them."""
+    """The facts known of studies that have no row, in a few queries for hundreds of them."""
     for begin in range(0, len(found), _AT_ONCE):
         part = dict(found[begin : begin + _AT_ONCE])
         yield from _some_earlier(connection, part)

@@ -26,7 +26,7 @@ _CLOSED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 @dataclass(frozen=True)
 class Brought:
-    """What came of bringing one study.
+    """The outcome of bringing one study.
 
     Attributes:
         added: trials that are new here.
@@ -72,7 +72,7 @@ def merge(source: Store, target: Store, records: Sequence[StudyRecord]) -> Itera
 
 
 def _is_foreign(name: str, target: Store) -> bool:
-    """Whether a study without a record is another program's: one that has trials."""
+    """True where a study without a record is another program's: one that has trials."""
     if name not in target.names():
         return False
     study_id = target.optuna_storage.get_study_id_from_name(name)
@@ -164,7 +164,7 @@ def _template(trial: FrozenTrial) -> FrozenTrial:
 
 
 def _identity(trial: Trial) -> str:
-    """What is the same of one trial in every store that has it."""
+    """The values of a trial that are the same in every store that has it."""
     started = trial.started.isoformat(timespec="milliseconds") if trial.started else None
     parts = (trial.slot, trial.attempt, str(trial.state), started, trial.seed, dict(trial.params))
     return json.dumps(parts, sort_keys=True, default=str)
