@@ -54,7 +54,7 @@ def write_thumbnail(chart: Chart, path: Path) -> None:
         for axes, panel in zip(places, shown.panels, strict=False):
             for own, axis in ((axes.xaxis, panel.x), (axes.yaxis, panel.y)):
                 if not axis.ticks:
-                    own.set_major_locator(MaxNLocator(MOST_TICKS))
+                    own.set_major_locator(MaxNLocator(MOST_TICKS, integer=axis.step is not None))
         _legend(figure, places, most=3)
         figure.savefig(path, format="png", metadata={"Software": None}, transparent=True)
 

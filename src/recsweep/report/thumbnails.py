@@ -50,7 +50,7 @@ def _short(axis: Axis, most: int = MOST_TICKS) -> Axis:
     ticks = tuple(
         (place, word if len(word) <= _LETTERS else f"{word[: _LETTERS - 1]}…") for place, word in words
     )
-    return replace(axis, label=axis.label[:24], ticks=ticks, step=None)
+    return replace(axis, label=axis.label[:24], ticks=ticks)
 
 
 def _every(ticks: Iterable[tuple[Number, str]], most: int) -> list[tuple[Number, str]]:
