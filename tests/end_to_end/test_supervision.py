@@ -27,7 +27,7 @@ def folder(folder: Folder) -> Folder:
     return folder
 
 
-def test_a_worker_that_dies_is_replaced_and_its_trial_runs_again(folder: Folder) -> None:
+def test_a_dead_worker_is_replaced_and_its_trial_runs_again(folder: Folder) -> None:
     process = folder.start("tune", *tune_options(3, epochs=8))
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
@@ -43,7 +43,7 @@ def test_a_worker_that_dies_is_replaced_and_its_trial_runs_again(folder: Folder)
     assert sorted(t.slot for t in trials if t.counted) == [0, 1, 2]
 
 
-def test_a_trial_whose_worker_dies_each_time_counts_as_crashed_and_the_study_goes_on(folder: Folder) -> None:
+def test_a_trial_that_kills_its_worker_counts_as_crashed(folder: Folder) -> None:
     folder.edit("smoke.yaml", workers__crash_retries=0)
     process = folder.start("tune", *tune_options(2, epochs=8))
     read_until(process, "worker 1 on cpu")
@@ -68,7 +68,7 @@ def test_nothing_is_left_running_when_the_parent_is_killed(folder: Folder) -> No
     wait_for(lambda: not any(map(psutil.pid_exists, workers)), 10, "the end of the workers")
 
 
-def test_ctrl_c_puts_the_running_trial_back_and_says_how_to_go_on(folder: Folder) -> None:
+def test_ctrl_c_puts_the_trial_back_and_says_how_to_go_on(folder: Folder) -> None:
     process = folder.start("tune", *tune_options(2, epochs=80))
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
@@ -123,7 +123,7 @@ def test_a_run_that_is_stopped_from_elsewhere_puts_its_trial_back(folder: Folder
     assert [(t.slot, t.state, t.attempt) for t in waiting] == [(0, "waiting", 1), (1, "waiting", 0)]
 
 
-def test_trials_that_fail_alike_pause_the_study_and_burn_no_budget(folder: Folder) -> None:
+def test_trials_that_fail_alike_pause_and_burn_no_budget(folder: Folder) -> None:
     # No machine has the memory for such an embedding: every trial of this FPMC fails.
     model = yaml.safe_load((folder.path / "config/models/FPMC.yaml").read_text())
     model["fixed"] = {**model.get("fixed", {}), "embedding_size": 10**12}
@@ -144,7 +144,7 @@ def test_trials_that_fail_alike_pause_the_study_and_burn_no_budget(folder: Folde
     assert [latest[slot].state for slot in range(5)] == ["waiting"] * 5
 
 
-def test_a_trial_that_diverges_is_a_result_and_the_study_goes_on(folder: Folder) -> None:
+def test_a_diverging_trial_is_a_result(folder: Folder) -> None:
     folder.edit(
         "models/FPMC.yaml",
         defaults__learning_rate=1.0e30,
@@ -172,7 +172,7 @@ def test_an_unreachable_store_pauses_with_one_line(folder: Folder) -> None:
 
 
 @pytest.mark.long
-def test_two_supervisors_share_one_study_without_running_a_slot_twice(folder: Folder) -> None:
+def test_two_supervisors_run_no_slot_twice(folder: Folder) -> None:
     first = folder.start("tune", *tune_options(6, epochs=3))
     read_until(first, "worker 1 on cpu")
     second = folder.run("tune", *tune_options(6, epochs=3))
@@ -185,7 +185,7 @@ def test_two_supervisors_share_one_study_without_running_a_slot_twice(folder: Fo
 
 
 @pytest.mark.long
-def test_a_worker_joins_a_sweep_that_runs_elsewhere_and_leaves(folder: Folder) -> None:
+def test_a_worker_joins_a_dead_sweep_and_leaves(folder: Folder) -> None:
     refused = folder.run("worker", *tune_options(4))
     assert refused.returncode == 2
     assert "a worker joins a sweep that was opened" in refused.stderr

@@ -191,7 +191,7 @@ class Machine:
         slot = next(n for n in range(self.plan.budget) if self.plan.trial_seed(n) == settings["seed"])
         with self._lock:
             self._on.setdefault(seat.device if seat else None, []).append(slot)
-        time.sleep(0.1)
+        time.sleep(0.25)  # long enough for the others to begin on a busy machine
         with self._lock:
             here = self._on[seat.device if seat else None]
             self.ran.append((slot, seat, len(here)))
