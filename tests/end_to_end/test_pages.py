@@ -17,9 +17,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from helpers.contrast import contrast
-from helpers.found import NASTY, OBJECTIVES, fill_store, some_trials, trial, workspace
+from helpers.found import NASTY, OBJECTIVES, drawn, fill_store, some_trials, trial, workspace
 from recsweep.planning.plan import StudyPlan
-from recsweep.report.plots import draw_sweep
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -86,7 +85,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> StudyPlan:
     """A study with one objective whose pictures are drawn."""
     plan = workspace(tmp_path_factory.mktemp("single")).plan()
     fill_store(plan, some_trials())
-    draw_sweep([plan], [plan])
+    drawn([plan], [plan])
     return plan
 
 
@@ -97,7 +96,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> StudyPlan:
     values = ((0.1, 5.0), (0.12, 20.0), (0.2, 9.0))
     complete = [trial(slot, own[0], values=own) for slot, own in enumerate(values)]
     fill_store(plan, [*complete, trial(3, None, "failed")])
-    draw_sweep([plan], [plan])
+    drawn([plan], [plan])
     return plan
 
 
@@ -198,7 +197,7 @@ def test_the_gallery_shows_pictures_that_load_and_leads_to_their_pages(seen: See
 def test_a_page_without_a_picture_says_why(seen: Seen, tmp_path: Path) -> None:
     plan = workspace(tmp_path).plan()
     fill_store(plan, [trial(0, 0.1)])
-    draw_sweep([plan], [plan])
+    drawn([plan], [plan])
     seen.open(page_of(plan, "importance"))
     assert seen.texts(".none") == ["Importance needs two complete trials or more; there is one so far."]
 

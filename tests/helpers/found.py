@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from helpers.workspace import Workspace, make_workspace
+from recsweep.cli.seen import results_of
 from recsweep.common.owner import this_process
 from recsweep.planning.plan import StudyPlan
-from recsweep.report.results import StudyResult
+from recsweep.report.plots import draw_sweep
+from recsweep.report.results import StudyResult, read_result, with_missing
 from recsweep.study import Failure, Holder, Reason, Result, State, Store, Trial, best
 
 NASTY = "<img src=x onerror=alert(1)> & $x_1$"
@@ -80,7 +82,25 @@ def some_trials() -> list[Trial]:
 
 
 def result_of(plan: StudyPlan, trials: Sequence[Trial]) -> StudyResult:
-    return StudyResult(plan, list(trials), best(list(trials), maximize=plan.maximize), None)
+    winner = best(list(trials), maximize=plan.maximize)
+    return StudyResult(plan.record(), plan.sweep.outputs, list(trials), winner, None)
+
+
+def not_begun(plan: StudyPlan) -> StudyResult:
+    """A study that is not in the store."""
+    return StudyResult(plan.record(), plan.sweep.outputs, [], None, None)
+
+
+def result_in(plan: StudyPlan, store: Store) -> StudyResult:
+    """What a store has of a study."""
+    return read_result(plan.record(), plan.sweep.outputs, store)
+
+
+def drawn(plans: Sequence[StudyPlan], chosen: Sequence[StudyPlan]) -> Path:
+    """The gallery of a sweep, with the pictures of the chosen studies drawn."""
+    found = results_of(plans)
+    everything = with_missing(found, [plan.record() for plan in plans], plans[0].sweep.outputs)
+    return draw_sweep(plans[0].outputs, everything, found, {plan.name for plan in chosen})
 
 
 def fill_store(plan: StudyPlan, trials: Sequence[Trial], test: dict[str, float] | None = None) -> None:

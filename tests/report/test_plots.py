@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from pydantic import TypeAdapter
 
 from helpers.found import NASTY, OBJECTIVES, fill_store, result_of, some_trials, trial, workspace
+from helpers.found import drawn as draw_all
 from helpers.workspace import run_python
 from recsweep.cli import cli
 from recsweep.report import chart as charting
@@ -80,7 +81,7 @@ def named(chart: Chart, name: str) -> Points | Bars:
 def drawn(result) -> dict[str, str]:
     """Every page of a study, by the name of its picture."""
     write_study_plots(result)
-    folder = result.plan.outputs.plots(*result.plan.place)
+    folder = result.outputs.plots(*result.record.place)
     return {page.stem: page.read_text(encoding="utf-8") for page in folder.glob("*.html")}
 
 
@@ -132,7 +133,7 @@ def test_importance_finds_the_parameter_that_decides(plan):
 def test_slices_have_a_panel_for_each_parameter_on_its_own_scale(result):
     chart = slices(result)
     panels = {panel.x.label: panel for panel in chart.panels}
-    assert list(panels) == list(result.plan.space)
+    assert list(panels) == list(result.record.space)
     assert panels["learning_rate"].x.log
     assert [label for _, label in panels["dropout_probs"].x.ticks] == ["[0.25, 0.5]", "[0.2, 0.2]"]
     having = [t.slot for t in result.trials if t.state == "complete" and "dropout_probs" in t.params]
@@ -144,11 +145,11 @@ def test_slices_have_a_panel_for_each_parameter_on_its_own_scale(result):
 def test_parallel_coordinates_go_from_the_worst_to_the_best_and_show_what_a_trial_lacks(result):
     chart = parallel(result)
     panel = chart.panels[0]
-    assert [label for _, label in panel.x.ticks] == ["NDCG@10", *result.plan.space]
+    assert [label for _, label in panel.x.ticks] == ["NDCG@10", *result.record.space]
     lines = [mark for mark in panel.marks if isinstance(mark, Points) and mark.hover]
     assert lines[-1].hover[0].startswith("trial 7")
     assert lines[-1].width > lines[0].width
-    place = 1 + list(result.plan.space).index("dropout_probs")
+    place = 1 + list(result.record.space).index("dropout_probs")
     without = [line.y[place] for line in lines if line.y[place] < 0]
     assert len(without) == sum(t.state == "complete" and t.slot % 2 == 0 for t in result.trials)
     assert [note.text for note in panel.notes].count("without") == 1
@@ -286,8 +287,8 @@ space:
 def test_every_picture_is_a_small_page_and_a_png_and_all_share_one_script(result):
     pages = drawn(result)
     assert set(pages) == ALL
-    root = result.plan.outputs.all_plots
-    folder = result.plan.outputs.plots(*result.plan.place)
+    root = result.outputs.all_plots
+    folder = result.outputs.plots(*result.record.place)
     assert [path.name for path in root.rglob("*.js")] == ["plotly.min.js"]
     for name, text in pages.items():
         assert len(text) < 200_000, name
@@ -301,7 +302,7 @@ def test_every_picture_is_a_small_page_and_a_png_and_all_share_one_script(result
 
 
 def test_nothing_on_a_page_comes_from_the_network(result, quick):
-    gallery, *_ = draw_sweep([result.plan], [])
+    gallery = draw_sweep(result.outputs, [result], [result], ())
     for text in (*drawn(result).values(), gallery.read_text()):
         assert not re.search(r"https?:|//[a-z]", text.replace("</", "<"))
         for link in re.findall(r'(?:src|href)="([^"#]*)"', text):
@@ -309,7 +310,7 @@ def test_nothing_on_a_page_comes_from_the_network(result, quick):
 
 
 def test_a_name_or_a_message_cannot_put_anything_into_a_page(result, quick):
-    odd = dataclasses.replace(result, plan=dataclasses.replace(result.plan, dataset_name="<b>toy&"))
+    odd = dataclasses.replace(result, record=dataclasses.replace(result.record, dataset_name="<b>toy&"))
     for text in drawn(odd).values():
         assert "<b>" not in text
         assert "<img src=x" not in text
@@ -343,7 +344,7 @@ def test_a_picture_that_is_no_longer_true_is_removed(plan, quick):
 def test_the_same_trials_give_the_same_files_byte_for_byte(result):
     def written():
         write_study_plots(result)
-        files = sorted(result.plan.outputs.all_plots.rglob("*.*"))
+        files = sorted(result.outputs.all_plots.rglob("*.*"))
         return {path: path.read_bytes() for path in files if path.name != "plotly.min.js"}
 
     first = written()
@@ -357,9 +358,9 @@ def test_several_objectives_have_their_front_among_the_pictures(several, quick):
     assert "complete trials are on the front" in pages["pareto"]
 
 
-def test_every_picture_has_a_caption_and_words_for_those_who_do_not_see_it(result, quick):
+def test_every_picture_has_a_caption_and_words_for_those_who_do_not_see_it(plan, result, quick):
     pages = drawn(result)
-    gallery, *_ = draw_sweep([result.plan], [])
+    gallery = draw_sweep(result.outputs, [result_of(plan, [])], [], ())
     for kind in KINDS:
         if kind.name in pages:
             alt = f"{kind.title} of toy/NARM. {len(result.trials)} of 12 trials"
@@ -401,10 +402,9 @@ def test_drawing_one_study_keeps_the_others_in_the_gallery(tmp_path, quick):
     plans = space.plans(models="NARM Other")
     for plan in plans:
         fill_store(plan, some_trials())
-    draw_sweep(plans, plans[:1])
+    draw_all(plans, plans[:1])
     before = plans[0].outputs.plots(*plans[0].place).joinpath("history.png").stat().st_mtime_ns
-    gallery, _, missing = draw_sweep(plans, plans[1:])
-    assert missing == []
+    gallery = draw_all(plans, plans[1:])
     assert plans[0].outputs.plots(*plans[0].place).joinpath("history.png").stat().st_mtime_ns == before
     for plan in plans:
         assert f'<section id="{plan.label}">' in gallery.read_text()

@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from helpers import phased
-from helpers.found import NASTY, OBJECTIVES, fill_store, result_of, some_trials, trial, workspace
-from recsweep.report.results import read_result, read_results
+from helpers.found import NASTY, OBJECTIVES, fill_store, result_in, result_of, some_trials, trial, workspace
+from recsweep.cli.seen import results_of
+from recsweep.planning.definition import study_settings
+from recsweep.report.results import read_result
 from recsweep.report.study_files import best_result, study_results, trials_csv, write_study
 from recsweep.report.summary import write_summary
 from recsweep.report.summary_latex import summary_latex
@@ -23,6 +25,7 @@ from recsweep.report.tables import parameters_text, ranked, summary_csv, summed
 from recsweep.report.text import reason
 from recsweep.search.starts import begin, open_study
 from recsweep.study import Failure, Reason, Result, Store
+from recsweep.study.description import Objective
 
 ME = {
     "device": "cpu",
@@ -56,10 +59,10 @@ def filled(make_plan, tmp_path):
             study.report(claim, 1, score)
             metrics = {"ndcg@10": score, "recall@10": score * 2}
             study.finish(claim, score, Result(metrics, 1, 2, 1.5))
-        result = read_result(plan, study)
+        result = result_in(plan, store)
         if test is not None:
             study.set_attribute("test", {"trial_id": result.winner.id, "metrics": test})
-            result = read_result(plan, study)
+            result = result_in(plan, store)
         return result
 
     yield fill
@@ -70,7 +73,7 @@ def filled(make_plan, tmp_path):
 def stored(plan):
     """What is in the plan's own store."""
     store = Store(plan.storage_url)
-    result = read_result(plan, store.find_study(plan.name, plan.definition))
+    result = result_in(plan, store)
     store.close()
     return result
 
@@ -82,15 +85,15 @@ def rows_of(text: str) -> list[dict[str, str]]:
 def test_the_best_result_says_what_won_and_where_it_comes_from(filled):
     result = filled(test={"ndcg@10": 0.25})
     write_study(result)
-    plan = result.plan
-    content = yaml.safe_load(plan.outputs.best_result(plan.dataset_name, plan.model_name).read_text())
+    record = result.record
+    content = yaml.safe_load(result.outputs.best_result(record.dataset_name, record.model_name).read_text())
     assert (content["trial"], content["score"], content["metric"]) == (1, 0.3, "NDCG@10")
-    assert content["parameters"] == plan.defaults
+    assert content["parameters"] == record.defaults
     assert content["validation"] == {"ndcg@10": 0.3, "recall@10": 0.6}
     assert content["test"] == {"ndcg@10": 0.25}
     assert content["budget"] == {"trials": 3, "counted": 3, "failed": 0}
-    assert content["seed"] == plan.trial_seed(1)
-    assert content["content"] == {"study": plan.content_hash, "data": dict(plan.files.hashes)}
+    assert content["seed"] == record.trial_seed(1)
+    assert content["content"] == {"study": record.content_hash, "data": dict(record.hashes)}
     assert content["environment"]["commit"] == "abc123"
     assert content["environment"]["versions"] == {"torch": "2.13.0"}
     assert content["durations"] == {"best_trial_seconds": 1.5, "all_trials_seconds": 4.5}
@@ -107,34 +110,36 @@ def test_test_metrics_appear_only_for_the_winner_that_was_evaluated(filled, tmp_
     assert "test_" not in summary_csv([result]).splitlines()[0]
     assert "| - |" in summary_markdown([result])
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    study = store.find_study(result.plan.name)
+    study = store.find_study(result.record.name)
     study.set_attribute("test", {"trial_id": result.trials[0].id, "metrics": {"ndcg@10": 0.9}})
-    assert read_result(result.plan, study).test is None, "that of another trial than the winner"
+    assert read_result(result.record, result.root, store).test is None, (
+        "that of another trial than the winner"
+    )
     store.close()
 
 
 def test_the_best_config_is_complete_and_says_how_to_run_it(filled):
     result = filled()
     write_study(result)
-    plan = result.plan
-    text = plan.outputs.best_config(plan.dataset_name, plan.model_name).read_text()
+    record = result.record
+    text = result.outputs.best_config(record.dataset_name, record.model_name).read_text()
     assert "recsweep train --config" in text.split("model:")[0]
-    settings = plan.settings(result.winner.params, result.winner.seed)
-    assert yaml.safe_load(text) == {**settings, "data_hashes": dict(plan.files.hashes)}
+    settings = study_settings(record, result.winner.params, result.winner.seed)
+    assert yaml.safe_load(text) == {**settings, "data_hashes": dict(record.hashes)}
 
 
 def test_the_best_parameters_are_json_in_their_own_types(filled):
     result = filled("GRU4Rec")
     write_study(result)
-    plan = result.plan
-    read = json.loads(plan.outputs.best_params(plan.dataset_name, plan.model_name).read_text())
-    assert read == plan.defaults
+    record = result.record
+    read = json.loads(result.outputs.best_params(record.dataset_name, record.model_name).read_text())
+    assert read == record.defaults
     assert type(read["num_layers"]) is int
 
 
 def test_every_trial_is_a_row_with_its_reason(filled):
     result = filled(scores=(0.1, None, 0.2))
-    rows = rows_of(trials_csv(result.plan, result.trials))
+    rows = rows_of(trials_csv(result.record, result.trials))
     assert [(row["trial"], row["state"], row["score"]) for row in rows] == [
         ("0", "complete", "0.1"),
         ("1", "failed", ""),
@@ -143,7 +148,7 @@ def test_every_trial_is_a_row_with_its_reason(filled):
     assert rows[1]["reason"] == "diverged: the training loss is NaN in epoch 1"
     assert rows[0]["learning_rate"] == "0.001"
     assert rows[0]["recall@10"] == "0.2"
-    assert [int(row["seed"]) for row in rows] == [result.plan.trial_seed(slot) for slot in range(3)]
+    assert [int(row["seed"]) for row in rows] == [result.record.trial_seed(slot) for slot in range(3)]
 
 
 def test_a_pruned_trial_keeps_its_best_score_and_its_reason(tmp_path):
@@ -173,19 +178,19 @@ def test_a_reason_does_not_say_its_kind_twice(kind, message, text):
 def test_study_results_holds_every_trial_with_all_that_the_store_knows(filled):
     result = filled(scores=(0.1, None, 0.2), test={"ndcg@10": 0.7654321012345})
     write_study(result)
-    plan = result.plan
-    text = plan.outputs.study_results(*plan.place).read_text()
+    record = result.record
+    text = result.outputs.study_results(*record.place).read_text()
     content = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert (content["study"], content["best_trial"]) == (plan.name, 2)
+    assert (content["study"], content["best_trial"]) == (record.name, 2)
     assert content["objectives"] == [{"name": "NDCG@10", "better": "more"}]
     assert content["budget"] == {"trials": 3, "counted": 3, "failed": 1}
     first, second, _ = content["trials"]
     assert (first["trial"], first["state"], first["reason"], first["score"]) == (0, "complete", None, 0.1)
-    assert first["parameters"] == plan.defaults
+    assert first["parameters"] == record.defaults
     assert first["validation"] == {"ndcg@10": 0.1, "recall@10": 0.2}
     assert first["curve"] == [{"epoch": 1, "score": 0.1}]
     assert first["epochs"] == {"best": 1, "trained": 2}
-    assert (first["seed"], first["seconds"], first["attempt"]) == (plan.trial_seed(0), 1.5, 0)
+    assert (first["seed"], first["seconds"], first["attempt"]) == (record.trial_seed(0), 1.5, 0)
     assert first["environment"] == ME
     assert first["started"] < first["finished"]
     assert first["worker"]
@@ -227,9 +232,9 @@ def test_several_objectives_have_columns_a_front_and_values_of_the_winner(tmp_pa
 def test_a_study_in_which_every_trial_failed_still_has_its_trials(filled):
     result = filled(scores=(None, None))
     write_study(result)
-    plan = result.plan
-    assert len(rows_of(plan.outputs.trials(plan.dataset_name, plan.model_name).read_text())) == 2
-    assert not plan.outputs.best_result(plan.dataset_name, plan.model_name).exists()
+    record = result.record
+    assert len(rows_of(result.outputs.trials(record.dataset_name, record.model_name).read_text())) == 2
+    assert not result.outputs.best_result(record.dataset_name, record.model_name).exists()
     assert "no trial succeeded" in summary_markdown([result])
     with pytest.raises(ValueError, match="has no winner"):
         best_result(result)
@@ -243,7 +248,7 @@ def test_the_summary_is_sorted_by_validation_and_marks_the_best(filled):
         filled("FOSSIL", (0.4, 0.1)),
     ]
     order = ranked(results)
-    assert [result.plan.model_name for result in order] == ["FOSSIL", "GRU4Rec", "FPMC", "STAMP"]
+    assert [result.record.model_name for result in order] == ["FOSSIL", "GRU4Rec", "FPMC", "STAMP"]
     markdown = summary_markdown(order)
     assert "**FOSSIL**" in markdown
     assert markdown.count("**") == 2
@@ -254,20 +259,19 @@ def test_the_summary_is_sorted_by_validation_and_marks_the_best(filled):
         ("FPMC", "0.2", "0"),
         ("STAMP", "", "2"),
     ]
-    assert json.loads(rows[0]["parameters"]) == order[0].plan.defaults
+    assert json.loads(rows[0]["parameters"]) == order[0].record.defaults
 
 
 def test_a_metric_that_is_better_when_smaller_is_sorted_the_other_way(filled):
     import dataclasses
 
     def smaller_is_better(result):
-        evaluation = result.plan.sweep.evaluation.model_copy(update={"metric": "AveragePopularity@10"})
-        sweep = result.plan.sweep.model_copy(update={"evaluation": evaluation})
-        return dataclasses.replace(result, plan=dataclasses.replace(result.plan, sweep=sweep))
+        record = result.record.with_details(objectives=(Objective("AveragePopularity@10", False),))
+        return dataclasses.replace(result, record=record)
 
     results = [smaller_is_better(filled("FPMC", (0.9,))), smaller_is_better(filled("FOSSIL", (0.4,)))]
-    assert not results[0].plan.maximize
-    assert [result.plan.model_name for result in ranked(results)] == ["FOSSIL", "FPMC"]
+    assert not results[0].record.maximize
+    assert [result.record.model_name for result in ranked(results)] == ["FOSSIL", "FPMC"]
 
 
 def test_equal_budgets_are_said_to_be_equal_and_unequal_ones_are_named(filled):
@@ -291,8 +295,8 @@ def test_latex_is_escaped_and_balanced(filled):
     import dataclasses
 
     result = filled(test={"ndcg@10": 0.25})
-    odd = dataclasses.replace(result.plan, dataset_name="a_b&c%d#$~^{}\\")
-    text = summary_latex([dataclasses.replace(result, plan=odd)])
+    odd = dataclasses.replace(result.record, dataset_name="a_b&c%d#$~^{}\\")
+    text = summary_latex([dataclasses.replace(result, record=odd)])
     row = next(line for line in text.splitlines() if "{FPMC}" in line)
     assert r"a\_b\&c\%d\#\$\textasciitilde{}\textasciicircum{}\{\}\textbackslash{}" in row
     assert row.endswith(r"\textbf{FPMC} & 0.3000 & 0.2500 & - & - & - & 3 \\")
@@ -309,12 +313,12 @@ def test_parameters_are_short_enough_for_a_table():
 
 def test_rebuilt_files_are_the_same_byte_for_byte(filled):
     results = [filled("FPMC", (0.1, None), test=None), filled("FOSSIL", (0.2, 0.1), test={"ndcg@10": 0.1})]
-    root = results[0].plan.outputs.root / "results"
+    root = results[0].root / "results"
 
     def write() -> dict[str, bytes]:
         for result in results:
             write_study(result)
-        write_summary(results[0].plan.outputs, results)
+        write_summary(results[0].outputs, results)
         return {str(path): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
     first = write()
@@ -326,17 +330,15 @@ def test_neither_a_second_sweep_nor_a_study_of_another_name_replaces_a_file(fill
     import dataclasses
 
     first = filled(test={"ndcg@10": 0.25})
-    plan = first.plan
-    other = dataclasses.replace(plan, sweep=plan.sweep.model_copy(update={"sweep": "other"}))
-    named = dataclasses.replace(plan, study_name="mine")
-    same = dataclasses.replace(plan, study_name=plan.name)
-    assert same.outputs == plan.outputs
-    for number, each in enumerate((plan, other, named)):
-        write_study(dataclasses.replace(first, plan=each))
-        assert len([p for p in plan.outputs.root.rglob("results/**/*") if p.is_file()]) == 5 * (number + 1)
-    for results in ([first], [dataclasses.replace(first, plan=other)]):
-        write_summary(results[0].plan.outputs, results)
-    assert len(list(plan.outputs.root.rglob("summary.md"))) == 2
+    record = first.record
+    other = dataclasses.replace(record, sweep_name="other", study="other/ml-100k-small/FPMC/full")
+    named = dataclasses.replace(record, study="mine")
+    for number, each in enumerate((record, other, named)):
+        write_study(dataclasses.replace(first, record=each))
+        assert len([p for p in first.root.rglob("results/**/*") if p.is_file()]) == 5 * (number + 1)
+    for results in ([first], [dataclasses.replace(first, record=other)]):
+        write_summary(results[0].outputs, results)
+    assert len(list(first.root.rglob("summary.md"))) == 2
 
 
 # -- limits and phases ----------------------------------------------------------------------------
@@ -346,7 +348,7 @@ def test_a_limit_that_ended_a_study_is_told_in_its_result_and_below_the_summary(
     plan = phased.workspace(tmp_path, "max_evals: 20, no_improvement_after: 2").plan()
     store = Store(plan.storage_url)
     phased.fill(plan, store, [0.1, 0.3, 0.2, None])
-    result = read_result(plan, store.find_study(plan.name), store)
+    result = result_in(plan, store)
     store.close()
     reason = "no_improvement_after=2: no better trial since trial 1"
     assert best_result(result)["budget"] == {"trials": 20, "counted": 4, "failed": 1, "ended_by": reason}
@@ -362,7 +364,7 @@ def test_a_budget_that_was_spent_is_no_limit_that_has_to_be_told(tmp_path):
     plan = phased.workspace(tmp_path, "max_evals: 2, no_improvement_after: 1").plan()
     store = Store(plan.storage_url)
     phased.fill(plan, store, [0.2, 0.1])
-    result = read_result(plan, store.find_study(plan.name), store)
+    result = result_in(plan, store)
     store.close()
     assert "ended_by" not in best_result(result)["budget"]
     assert footnotes([result]) == ["Every model had the same budget: 2 trials."]
@@ -392,7 +394,7 @@ def two_phases(tmp_path):
 
 
 def test_what_is_inherited_costs_nothing_and_says_where_it_was_trained(two_phases):
-    coarse, loss = read_results(two_phases(loss_scores=(0.2, 0.1, None, 0.1)))
+    coarse, loss = results_of(two_phases(loss_scores=(0.2, 0.1, None, 0.1)))
     assert (coarse.trained, loss.trained, len(loss.trials)) == (5, 4, 5)
     best = best_result(loss)
     assert (best["trial"], best["score"]) == (0, 0.3)
@@ -408,7 +410,7 @@ def test_what_is_inherited_costs_nothing_and_says_where_it_was_trained(two_phase
 
 def test_the_parameters_of_a_winner_are_complete_whatever_its_phase_searched(two_phases):
     plans = two_phases()
-    coarse, loss = read_results(plans)
+    coarse, loss = results_of(plans)
     assert coarse.parameters == {**GOOD, "loss_type": "CE"}
     assert loss.parameters == {**GOOD, "loss_type": "BPR", "weight_decay": 0.1}
     for result in (coarse, loss):
@@ -426,9 +428,9 @@ def test_the_parameters_of_a_winner_are_complete_whatever_its_phase_searched(two
 
 
 def test_the_summary_has_a_row_a_model_with_the_trials_of_all_its_phases(two_phases):
-    results = read_results(two_phases())
+    results = results_of(two_phases())
     (row,) = ranked(summed(results))
-    assert row.plan.phase == "loss"
+    assert row.record.phase == "loss"
     assert (row.all_trained, row.all_failed, row.all_pruned) == (9, 2, 0)
     assert row.all_seconds == 7 * 1.5
     (line,) = rows_of(summary_csv([row]))
@@ -440,14 +442,14 @@ def test_the_summary_has_a_row_a_model_with_the_trials_of_all_its_phases(two_pha
 
 
 def test_models_with_more_and_with_fewer_phases_have_equal_budgets(two_phases, filled):
-    (with_two,) = summed(read_results(two_phases()))
+    (with_two,) = summed(results_of(two_phases()))
     with_one = filled(scores=[0.1] * 9)
     assert footnotes([with_one, with_two])[0] == "Every model had the same budget: 9 trials."
 
 
 def test_a_limit_that_ended_an_earlier_phase_is_told_with_its_name(two_phases):
     plans = two_phases((0.3, 0.1, 0.1, None), (0.4, 0.2, 0.3, 0.1), extra=", no_improvement_after: 3")
-    (row,) = summed(read_results(plans))
+    (row,) = summed(results_of(plans))
     assert row.all_trained == 8
     assert footnotes([row])[1:] == [
         "Failed trials: toy/NARM 1.",
@@ -473,5 +475,5 @@ def test_trials_that_were_added_are_part_of_the_budget_that_is_told(tmp_path):
     phased.fill(plan, store, [0.1, 0.2])
     phased.fill(dataclasses.replace(plan, slots=5), store, [0.3, 0.1, 0.1])
     store.close()
-    (result,) = read_results([plan])
+    (result,) = results_of([plan])
     assert best_result(result)["budget"] == {"trials": 5, "counted": 5, "failed": 0}

@@ -11,8 +11,9 @@ import re
 import pytest
 import yaml
 
-from helpers.found import OBJECTIVES, fill_store, result_of, some_trials, trial, workspace
-from recsweep.report.results import not_begun, read_results, with_missing
+from helpers.found import OBJECTIVES, fill_store, not_begun, result_of, some_trials, trial, workspace
+from recsweep.cli.seen import results_of
+from recsweep.report.results import with_missing
 from recsweep.report.study_files import best_result, study_results, write_study
 from recsweep.report.summary import write_summary
 from recsweep.report.summary_latex import summary_latex
@@ -102,7 +103,7 @@ def test_a_study_whose_first_trial_runs_is_begun(plans):
 
 def test_studies_that_are_not_in_the_store_stand_in_the_summary(space, plans):
     fill_store(plans[0], [trial(slot, 0.1) for slot in range(5)])
-    results = with_missing(read_results(plans), plans)
+    results = with_missing(results_of(plans), [plan.record() for plan in plans], plans[0].sweep.outputs)
     write_summary(plans[0].outputs, results)
     text = plans[0].outputs.summary("md").read_text()
     assert "| 5 of 18, not finished |" in table_row(text, "NARM")
@@ -167,7 +168,8 @@ def test_users_items_split_and_filters_are_said_for_each_data_set(plans):
     ]
     dataset = plans[0].dataset.model_copy(update={"keep": {"rating": "[4,inf)"}, "min_user_interactions": 5})
     plan = dataclasses.replace(plans[0], dataset=dataset)
-    result = dataclasses.replace(full(plan), data={"users": 1234, "items": 56})
+    known = plan.record().counted({"users": 1234, "items": 56})
+    result = dataclasses.replace(full(plan), record=known)
     line = "toy: 1,234 users, 56 items; split: leave one out, by time; "
     filters = "filters: keep rating [4,inf); min_user_interactions 5; all items are ranked."
     assert data_lines([result, full(plan)]) == [line + filters]

@@ -8,12 +8,12 @@ import re
 import pytest
 
 from helpers.contrast import contrast
-from helpers.found import NASTY, result_of, some_trials, trial, workspace
+from helpers.found import NASTY, not_begun, result_of, some_trials, trial, workspace
 from recsweep.report.chart import Bars, Points
 from recsweep.report.comparison import LOOKS, MOST_MODELS, Entry, Look, compared, matrix, ranks, steps
 from recsweep.report.figures import figure
 from recsweep.report.plots import write_sweep
-from recsweep.report.results import StudyResult, not_begun
+from recsweep.report.results import StudyResult
 from recsweep.report.sweep_charts import distributions, over_seconds, over_trials
 from recsweep.report.sweep_page import main_table, metric_table, overview, sweep_page
 from recsweep.report.tables import summed
@@ -117,7 +117,7 @@ def test_a_model_looks_the_same_in_all_pictures_and_when_others_get_better(resul
 
     assert all(len(own) == 1 for own in looks(by_dataset).values())
     better = [
-        dataclasses.replace(one, winner=trial(0, 0.9)) if one.plan.label == "toy/Slow" else one
+        dataclasses.replace(one, winner=trial(0, 0.9)) if one.record.label == "toy/Slow" else one
         for one in results
     ]
     found = compared(summed(better))
@@ -230,7 +230,7 @@ def test_one_study_has_a_table_and_nothing_to_compare(plans):
 def test_names_and_messages_stay_text(results):
     odd = [
         dataclasses.replace(
-            one, plan=dataclasses.replace(one.plan, dataset_name=NASTY, model_name=f"{NASTY}{i}")
+            one, record=dataclasses.replace(one.record, dataset_name=NASTY, model_name=f"{NASTY}{i}")
         )
         for i, one in enumerate(results)
     ]

@@ -35,7 +35,7 @@ def limit_of(plan, store):
 
 def run_for(plan, store, seconds=0.05, finish=True):
     """A trial that takes so long by the store's clock."""
-    study = store.open_study(plan.name, plan.definition, maximize=plan.directions)
+    study = open_study(plan, store)
     study.ensure_slots(plan.budget)
     claim = study.claim(plan.budget, this_process())
     study.start(claim, plan.defaults, plan.space, 1, {})
@@ -127,16 +127,18 @@ def test_a_study_is_closed_when_all_trials_of_the_sweep_have_run_for_its_time(tm
 def test_other_sweeps_and_archived_studies_have_no_part_in_the_time_of_a_sweep(tmp_path, store):
     plans = two_studies(tmp_path, extra=f"timeout_minutes: {A_MOMENT}\n").plans()
     toy, two = plans
-    run_for(dataclasses.replace(toy, study_name="other/toy/NARM/full"), store)
-    run_for(dataclasses.replace(toy, study_name="s/toy/NARM/full@20260301-120000"), store)
+    run_for(dataclasses.replace(toy, sweep=toy.sweep.model_copy(update={"sweep": "other"})), store)
+    run_for(toy, store)
+    other = dataclasses.replace(toy, sweep=toy.sweep.model_copy(update={"seed": 1}))
+    store.open_study(other.name, other.definition, maximize=True, restart=True)  # archives it
     assert limit_of(two, store) is None
-    run_for(dataclasses.replace(toy, study_name="s/of-another-name"), store)
+    run_for(dataclasses.replace(toy, study_name="of-another-name"), store)
     assert limit_of(two, store) == "timeout_minutes"
 
 
 def test_trials_that_ran_side_by_side_count_once(tmp_path, store):
     plan = workspace(tmp_path, f"max_evals: 20, timeout_minutes: {1.5 / 60}").plan()
-    study = store.open_study(plan.name, plan.definition, maximize=plan.directions)
+    study = open_study(plan, store)
     study.ensure_slots(plan.budget)
     claims = [study.claim(plan.budget, this_process()) for _ in range(10)]
     time.sleep(0.2)

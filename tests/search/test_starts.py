@@ -10,9 +10,9 @@ import shutil
 import pytest
 import yaml
 
+from helpers.found import result_in
 from helpers.phased import MODEL, fill, workspace
 from recsweep.common.errors import InputError, StudyChanged, UserError
-from recsweep.report.results import read_result
 from recsweep.report.study_files import write_study
 from recsweep.search.starts import (
     as_begun,
@@ -177,7 +177,7 @@ def test_the_file_of_the_phase_before_will_do_where_the_store_has_none(phases, s
 def test_the_files_that_a_phase_writes_are_what_the_next_one_reads(phases, store, tmp_path):
     coarse, loss, _ = phases
     fill(coarse, store, [0.1, 0.3, 0.2], [coarse.defaults, GOOD, coarse.defaults])
-    write_study(read_result(coarse, store.find_study(coarse.name), store))
+    write_study(result_in(coarse, store))
     with_store, _ = begin(loss, store)
     empty = Store(f"sqlite:///{tmp_path / 'empty.db'}")
     from_file, _ = begin(loss, empty)

@@ -44,7 +44,7 @@ details = st.builds(
     definition=mappings,
     objectives=st.lists(st.builds(Objective, words, st.booleans()), min_size=1).map(tuple),
     inherits=st.booleans(),
-    apart=st.builds(Apart, path=words, folder=st.none() | words, phases=mappings),
+    apart=st.builds(Apart, path=words, folder=words, phases=mappings),
     history=st.lists(st.builds(Change, words, words, st.integers()), max_size=3).map(tuple),
     counts=mappings,
     maker=st.builds(Maker, words, words, st.dictionaries(words, words), st.none() | mappings),

@@ -179,6 +179,7 @@ def _record(plan: StudyPlan, raised: dict[str, Any]) -> None:
         study = store.find_study(plan.name)
         if study is not None:
             study.set_attribute(RAISED, raised)
+            study.update_record(lambda one: one.raised(raised["to"], f"--more {raised['by']}"))
 
 
 def settle_more(plan: StudyPlan) -> None:

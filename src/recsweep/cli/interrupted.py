@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from recsweep.cli.budgets import open_slots
+from recsweep.cli.seen import results_of
 from recsweep.cli.typed import command_line
 from recsweep.common.errors import RecsweepError
 from recsweep.common.files import counted
@@ -64,12 +65,14 @@ def _counts(chosen: list[StudyPlan]) -> str:
 
 
 def _table(every: list[StudyPlan]) -> str:
-    from recsweep.report.results import read_results, with_missing
+    from recsweep.report.results import with_missing
     from recsweep.report.summary import write_summary
 
     with suppress(RecsweepError, OSError):
         outputs = every[0].outputs
-        if results := read_results(every):
-            write_summary(outputs, with_missing(results, every))
+        if results := results_of(every):
+            write_summary(
+                outputs, with_missing(results, [plan.record() for plan in every], every[0].sweep.outputs)
+            )
             return f"what there is stands in {outputs.summary('md')}"
     return ""

@@ -1,4 +1,4 @@
-"""Commands that show what there is: plots, dashboard, doctor."""
+"""Commands that show what there is: summarize, plots, dashboard, doctor."""
 
 from __future__ import annotations
 
@@ -8,25 +8,48 @@ from typing import Any
 import click
 
 from recsweep.cli.declare import HELP, LOOK, command
-from recsweep.cli.options import overridden, say_what_moved, studies_of
+from recsweep.cli.options import overridden, say_what_moved
+from recsweep.cli.seen import look, write_sweep
 from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
+from recsweep.common.files import counted
 from recsweep.common.paths import Outputs
+from recsweep.running.progress import show_markdown
 from recsweep.sweeps.options import DEFINING, OF_A_STUDY, STORE, WHICH
 from recsweep.sweeps.schema import KINDS, as_text
 
 
+@command(LOOK, "recsweep summarize --config config/smoke.yaml", *WHICH, *DEFINING, *STORE)
+def summarize(**options: Any) -> None:
+    """Rebuild all result files and the summary table from the store.
+
+    With --storage and no sweep file: of every sweep that the store has, or of the one that --sweep names.
+    """
+    for seen in look(options):
+        write_sweep(seen)
+        if seen.planned:
+            show_markdown(seen.outputs.summary("md").read_text(encoding="utf-8"))
+        say_what_moved(seen.results)
+        if seen.missing:
+            are = "is" if len(seen.missing) == 1 else "are"
+            of_all = f"{len(seen.missing)} of {counted(len(seen.planned), 'study')}"
+            click.echo(f"{of_all} {are} not in the store yet", err=True)
+
+
 @command(LOOK, "recsweep plots --dataset ml-100k --model GRU4Rec", *WHICH, *OF_A_STUDY, *DEFINING, *STORE)
 def plots(**options: Any) -> None:
-    """Draw what the studies of a sweep found, as pages and pictures that need no network."""
-    studies = studies_of(options, with_data=False)
-    from recsweep.report.plots import draw_sweep
+    """Draw what the studies of a sweep found, as pages and pictures that need no network.
 
-    gallery, results, missing = draw_sweep(studies.all, studies.chosen)
-    say_what_moved(results)
-    for label in missing:
-        click.echo(f"{label} is not in the store yet", err=True)
-    click.echo(gallery)
+    With --storage and no sweep file: of every sweep that the store has, or of the one that --sweep names.
+    """
+    from recsweep.report.plots import draw_sweep, title_of
+
+    for seen in look(options):
+        page = draw_sweep(seen.outputs, seen.of_all, seen.results, seen.chosen)
+        say_what_moved(seen.results)
+        for record in seen.not_there:
+            click.echo(f"{title_of(record)} is not in the store yet", err=True)
+        click.echo(page)
 
 
 @command(LOOK, "recsweep dashboard --port 8080", "config", *STORE, "host", "port")
@@ -62,4 +85,4 @@ def schema(kind: str) -> None:
     click.echo(as_text(kind), nl=False)
 
 
-COMMANDS = [plots, dashboard, doctor, schema]
+COMMANDS = [summarize, plots, dashboard, doctor, schema]

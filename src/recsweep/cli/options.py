@@ -17,7 +17,7 @@ from recsweep.common.files import unusable
 from recsweep.common.names import checked_name
 from recsweep.planning.plan import StudyPlan, find_study, plan_sweep
 from recsweep.sweeps.documents import nearest, short_value
-from recsweep.sweeps.loading import Sweep, load_sweep, read_sweep
+from recsweep.sweeps.loading import Sweep, load_sweep, read_overridden, read_sweep
 from recsweep.sweeps.options import variable
 from recsweep.sweeps.overrides import OVERRIDES
 
@@ -36,20 +36,34 @@ class Studies:
     """Those that were asked for."""
 
 
-def overridden(options: dict[str, Any]) -> Sweep:
-    """The sweep with what the options override."""
-    context = click.get_current_context(silent=True)
+def overridden(options: dict[str, Any], *, whole: bool = True) -> Sweep:
+    """The sweep with what the options override.
+
+    Args:
+        whole: with the data set and model files that it names.
+    """
+    overrides, named = given_options(options)
+    load = load_sweep if whole else read_overridden
+    sweep = load(options["config"], overrides, named)
+    for line in secrets_in_the_open(sweep, typed=source_of("storage") == "commandline"):
+        say_aside(f"recsweep: {line}")
+    return sweep
+
+
+def given_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is set over a sweep, and what those that the environment gives are called there."""
     overrides = {name: options[name] for name in OVERRIDES if name in options}
-    sources = {name: source(context, name) for name in overrides}
+    sources = {name: source_of(name) for name in overrides}
     both = {"storage", "storage_file"}
     if all(overrides.get(name) for name in both) and "commandline" in {sources[name] for name in both}:
         # What the command says goes before what the environment says.
         overrides = {n: v for n, v in overrides.items() if n not in both or sources[n] == "commandline"}
-    named = {name: variable(name) for name, source in sources.items() if source == "environment"}
-    sweep = load_sweep(options["config"], overrides, named)
-    for line in secrets_in_the_open(sweep, typed=sources.get("storage") == "commandline"):
-        say_aside(f"recsweep: {line}")
-    return sweep
+    return overrides, {name: variable(name) for name, source in sources.items() if source == "environment"}
+
+
+def source_of(name: str) -> str | None:
+    """Where an option of the running command has its value from: `commandline`, `environment`, `default`."""
+    return source(click.get_current_context(silent=True), name)
 
 
 def studies_of(options: dict[str, Any], *, with_data: bool = True) -> Studies:
@@ -105,11 +119,18 @@ def _beside(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def say_what_moved(results: Iterable[StudyResult]) -> None:
-    """A line for each data set whose files are no longer those that the studies were trained on."""
-    moved = {result.plan.dataset_name: result.moved for result in results if result.moved}
+    """A line for each data set or study that is no longer what its sweep's files say."""
+    from recsweep.search.begun import OTHERWISE
+
+    moved: dict[str, str] = {}
+    for result in results:
+        if result.moved == OTHERWISE:
+            moved[result.record.label] = f"{OTHERWISE}; what is shown was found as it was searched"
+        elif result.moved:
+            what = "what is shown was found on what was there when it was tuned"
+            moved[result.record.dataset_name] = f"the data {result.moved}; {what}"
     for name, how in moved.items():
-        shown = "what is shown was found on what was there when it was tuned"
-        say_aside(f"{name}: the data {how}; {shown}")
+        say_aside(f"{name}: {how}")
 
 
 def no_outputs(sweep: Sweep, trouble: str) -> InputError:

@@ -1,4 +1,4 @@
-"""Commands that run studies: tune, open, worker, evaluate, summarize."""
+"""Commands that run studies: tune, open, worker, evaluate."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsweep.cli.budgets import announce, open_slots, settle_more, store_of, with_more
-from recsweep.cli.declare import LOOK, RUN, command
+from recsweep.cli.declare import RUN, command
 from recsweep.cli.interrupted import told_how_to_go_on
-from recsweep.cli.options import Studies, as_log, make_outputs, say_aside, say_what_moved, studies_of
+from recsweep.cli.options import Studies, as_log, make_outputs, say_aside, studies_of
+from recsweep.cli.seen import seen_by, write_sweep
 from recsweep.cli.stop import go_on
 from recsweep.cli.troubles import Troubles
 from recsweep.common.devices import is_named, require
@@ -31,7 +32,6 @@ OPENING_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 
 if TYPE_CHECKING:
-    from recsweep.report.results import StudyResult
     from recsweep.study import Store
 
 
@@ -71,7 +71,7 @@ def tune(
         _tune_studies(chosen, to_run, troubles, display, best_params, restart)
         display.finish()
         if not any(options[name] for name in ("dataset", "model", "phase", "study_name")):
-            _write_summary(studies.all)
+            write_sweep(seen_by(studies))
             show_markdown(studies.all[0].outputs.summary("md").read_text(encoding="utf-8"))
         troubles.raise_any()
 
@@ -157,13 +157,16 @@ def _write_and_tell(plan: StudyPlan, display: Display) -> None:
     from recsweep.report.results import read_result
     from recsweep.report.study_files import write_study
     from recsweep.report.tables import parameters_text
-    from recsweep.search.starts import as_begun
+    from recsweep.search.begun import begun_studies, tell_the_end
 
     with store_of(plan) as store:
         study = store.find_study(plan.name, plan.definition)
-        if study is None:
+        begun = next(iter(begun_studies([plan], store)), None)
+        if study is None or begun is None:
             raise RecsweepError(f"study {plan.name} is not in the store {plan.storage_url}")
-        result = read_result(as_begun(plan, store), study, store)
+        result = read_result(begun.record, plan.sweep.outputs, store)
+        if result.ended is not None:
+            tell_the_end(study, result.ended, maximize=plan.maximize)
     write_study(result)
     winner = result.winner
     if winner is None:
@@ -192,33 +195,6 @@ def _say_why_nothing_won(plan: StudyPlan, result: Any) -> None:
         f"correct the cause, and pass --restart or a new sweep name; "
         f"see {plan.outputs.trials(*plan.place)}"
     )
-
-
-def _write_summary(plans: list[StudyPlan]) -> list[StudyResult]:
-    """Rebuild every file of these studies from the store; the results of those that were there."""
-    from recsweep.report.results import read_results, with_missing
-    from recsweep.report.study_files import write_study
-    from recsweep.report.summary import write_summary
-
-    results = read_results(plans)
-    for result in results:
-        write_study(result)
-    if plans:
-        write_summary(plans[0].outputs, with_missing(results, plans))
-    return results
-
-
-@command(LOOK, "recsweep summarize --config config/smoke.yaml", *WHICH, *DEFINING, *STORE)
-def summarize(**options: Any) -> None:
-    """Rebuild all result files and the summary table from the store."""
-    plans = studies_of(options, with_data=False).all
-    found = _write_summary(plans)
-    show_markdown(plans[0].outputs.summary("md").read_text(encoding="utf-8"))
-    say_what_moved(found)
-    if len(found) < len(plans):
-        missing = len(plans) - len(found)
-        are = "is" if missing == 1 else "are"
-        click.echo(f"{missing} of {counted(len(plans), 'study')} {are} not in the store yet", err=True)
 
 
 @command(RUN, "recsweep evaluate --dataset ml-100k --model GRU4Rec", *_ALL)
@@ -331,4 +307,4 @@ def _has_slots(name: str, store: Store) -> bool:
     return study is not None and any(not trial.inherited for trial in study.trials())
 
 
-COMMANDS = [tune, open_, worker, summarize, evaluate]
+COMMANDS = [tune, open_, worker, evaluate]

@@ -54,20 +54,20 @@ class Entry:
 
     @property
     def model(self) -> str:
-        return self.result.plan.model_name
+        return self.result.record.model_name
 
     @property
     def dataset(self) -> str:
-        return self.result.plan.dataset_name
+        return self.result.record.dataset_name
 
     @property
     def metric(self) -> str:
         """What the search went by."""
-        return self.result.plan.objectives[0].name
+        return self.result.record.objectives[0].name
 
     @property
     def maximize(self) -> bool:
-        return self.result.plan.maximize
+        return self.result.record.maximize
 
     @property
     def score(self) -> float | None:
@@ -129,7 +129,7 @@ def compared(results: Sequence[StudyResult]) -> dict[str, list[Entry]]:
     looks = _looks(results)
     by_dataset: dict[str, list[Entry]] = {}
     for result in ranked(list(results)):
-        entry = Entry(result, looks[result.plan.model_name])
+        entry = Entry(result, looks[result.record.model_name])
         by_dataset.setdefault(entry.dataset, []).append(entry)
     return by_dataset
 
@@ -137,7 +137,7 @@ def compared(results: Sequence[StudyResult]) -> dict[str, list[Entry]]:
 def _looks(results: Iterable[StudyResult]) -> Mapping[str, Look]:
     """A look for each model, in the order of the sweep, so that a better trial changes none."""
     found = {}
-    for number, model in enumerate(dict.fromkeys(result.plan.model_name for result in results)):
+    for number, model in enumerate(dict.fromkeys(result.record.model_name for result in results)):
         four, place = divmod(number % LOOKS, 4)
         found[model] = Look(_COLOURS[four % 2][place], _LINES[four % 3])
     return found

@@ -26,7 +26,7 @@ def importance(result: StudyResult) -> Chart:
     if why := _nothing_to_weigh(result):
         return Chart("importance", missing=why)
     panels = []
-    for position, objective in enumerate(result.plan.objectives):
+    for position, objective in enumerate(result.record.objectives):
         weights = importances(result, position)
         rows = sorted(weights, key=lambda name: weights[name])
         ticks = tuple(enumerate(rows))
@@ -44,7 +44,7 @@ def importance(result: StudyResult) -> Chart:
 
 
 def _nothing_to_weigh(result: StudyResult) -> str:
-    complete = measured(result.trials, result.plan.objectives)
+    complete = measured(result.trials, result.record.objectives)
     if len(complete) < 2:
         return f"Importance needs two complete trials or more; there {are(len(complete))} so far."
     if len({trial.values for trial in complete}) < 2:
@@ -60,12 +60,12 @@ def importances(result: StudyResult, objective: int = 0) -> dict[str, float]:
 
     from recsweep.study.trial import distribution_of, for_optuna
 
-    plan, complete = result.plan, measured(result.trials, result.plan.objectives)
-    maximize = plan.objectives[objective].maximize
+    record, complete = result.record, measured(result.trials, result.record.objectives)
+    maximize = record.objectives[objective].maximize
     study = optuna.create_study(direction="maximize" if maximize else "minimize")
     names = _varied(result, complete)
     for trial in complete:
-        held = {name: plan.space[name] for name in names if name in trial.params}
+        held = {name: record.space[name] for name in names if name in trial.params}
         study.add_trial(
             optuna.trial.create_trial(
                 params={name: for_optuna(space, trial.params[name]) for name, space in held.items()},
@@ -88,7 +88,7 @@ def slices(result: StudyResult) -> Chart:
     scores = [trial.score or 0.0 for trial in trials]
     margin = 0.08 * ((max(scores) - min(scores)) or 0.1)
     limits = (min(scores) - margin, max(scores) + margin)
-    metric = result.plan.objectives[0].name
+    metric = result.record.objectives[0].name
     panels = tuple(
         # One label for a row of panels: they share their scale.
         _slice(result, trials, name, Axis("" if i % _COLUMNS else metric, limits=limits), named=not i)
@@ -99,7 +99,7 @@ def slices(result: StudyResult) -> Chart:
 
 
 def _slice(result: StudyResult, trials: Sequence[Trial], name: str, y: Axis, *, named: bool) -> Panel:
-    parameter, winner = result.plan.space[name], result.winner
+    parameter, winner = result.record.space[name], result.winner
     marks: list[Points | Bars] = []
     for state in (State.PRUNED, State.COMPLETE):
         held = [t for t in trials if t.state == state and name in t.params]
@@ -116,7 +116,7 @@ def _slice(result: StudyResult, trials: Sequence[Trial], name: str, y: Axis, *, 
 
 def _over(result: StudyResult, trials: Sequence[Trial], name: str, state: State, *, named: bool) -> Points:
     """Scores over one parameter."""
-    parameter = result.plan.space[name]
+    parameter = result.record.space[name]
     x = [_position(parameter, trial.params[name]) + _aside(parameter, trial.slot) for trial in trials]
     return dots(result, trials, x, [trial.score or 0.0 for trial in trials], state, named=named)
 
@@ -130,7 +130,7 @@ def parallel(result: StudyResult) -> Chart:
     if len(trials) < 2:
         return Chart("parallel", missing=f"It takes two complete trials; there {are(len(trials))} so far.")
     chosen = best_of(result, trials)
-    maximize, metric = result.plan.maximize, result.plan.objectives[0].name
+    maximize, metric = result.record.maximize, result.record.objectives[0].name
     scores = [trial.score or 0.0 for trial in chosen]
     low, high = min(scores), max(scores)
     scale = Scale(metric, low, high) if maximize else Scale(metric, high, low)
@@ -139,7 +139,7 @@ def parallel(result: StudyResult) -> Chart:
     ordered = sorted(chosen, key=lambda trial: scale.at(trial.score or 0.0))
     for trial in ordered:
         strength = scale.at(trial.score or 0.0)
-        heights = [_height(result.plan.space[name], trial.params.get(name)) for name in names]
+        heights = [_height(result.record.space[name], trial.params.get(name)) for name in names]
         best = trial is result.winner
         lines.append(
             Points(
@@ -169,18 +169,18 @@ def _parallel_panel(
     low, high = ends
     words = [Note(0, place, short(float(low + place * (high - low)))) for place in (0.0, 0.5, 1.0)]
     for x, name in enumerate(names, start=1):
-        parameter = result.plan.space[name]
+        parameter = result.record.space[name]
         words += [Note(x, height, text) for height, text in _marks(parameter)]
         if any(name not in trial.params for trial in trials):
             words.append(Note(x, _FOOT, "without"))
-    labels = (result.plan.objectives[0].name, *names)
+    labels = (result.record.objectives[0].name, *names)
     x_axis = Axis(ticks=tuple(enumerate(labels)), limits=(-0.45, len(names) + 0.25))
     return Panel(x_axis, Axis(limits=(_FOOT - 0.06, 1.06), drawn=False), (*poles, *lines), tuple(words))
 
 
 def _searched(result: StudyResult) -> list[str]:
     """The parameters that can have more than one value."""
-    return [name for name, parameter in result.plan.space.items() if parameter.size > 1]
+    return [name for name, parameter in result.record.space.items() if parameter.size > 1]
 
 
 def _varied(result: StudyResult, trials: Iterable[Trial]) -> list[str]:

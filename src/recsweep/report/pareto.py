@@ -8,9 +8,8 @@ import math
 from collections.abc import Sequence
 
 from recsweep.common.escape import for_markdown
-from recsweep.planning.plan import StudyPlan
 from recsweep.report.text import cell, short
-from recsweep.study import State, Trial
+from recsweep.study import State, StudyRecord, Trial
 from recsweep.study.description import Objective
 
 
@@ -51,39 +50,38 @@ def _betters(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
-def pareto_csv(plan: StudyPlan, trials: Sequence[Trial]) -> str:
+def pareto_csv(record: StudyRecord, trials: Sequence[Trial]) -> str:
     """One row a trial of the front: objectives, parameters, seed, epochs, seconds."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    names = [objective.name for objective in plan.objectives]
-    writer.writerow(["trial", *names, *plan.space, "seed", "best_epoch", "seconds"])
-    for trial in pareto_front(trials, plan.objectives):
-        params = [cell(trial.params.get(name)) for name in plan.space]
+    names = [objective.name for objective in record.objectives]
+    writer.writerow(["trial", *names, *record.space, "seed", "best_epoch", "seconds"])
+    for trial in pareto_front(trials, record.objectives):
+        params = [cell(trial.params.get(name)) for name in record.space]
         ends = [trial.seed, trial.result.best_epoch, trial.result.seconds]
         writer.writerow([trial.slot, *trial.values, *params, *(cell(value) for value in ends)])
     return buffer.getvalue()
 
 
-def pareto_markdown(plan: StudyPlan, trials: Sequence[Trial], so_far: str = "") -> str:
+def pareto_markdown(record: StudyRecord, trials: Sequence[Trial], so_far: str = "") -> str:
     """The front for a person, the best in the first objective on top.
 
     Args:
         so_far: how much of its budget the study has spent, where it is not finished.
     """
-    front = pareto_front(trials, plan.objectives)
+    front = pareto_front(trials, record.objectives)
     names = [
         f"{objective.name} ({'more' if objective.maximize else 'less'} is better)"
-        for objective in plan.objectives
+        for objective in record.objectives
     ]
     lines = [
-        f"| {' | '.join(['trial', *names, *map(for_markdown, plan.space)])} |",
-        f"|{'---:|' * (1 + len(names) + len(plan.space))}",
+        f"| {' | '.join(['trial', *names, *map(for_markdown, record.space)])} |",
+        f"|{'---:|' * (1 + len(names) + len(record.space))}",
     ]
     for trial in front:
-        params = [for_markdown(short(trial.params.get(name, ""))) for name in plan.space]
+        params = [for_markdown(short(trial.params.get(name, ""))) for name in record.space]
         values = [f"{value:.4g}" for value in trial.values]
         lines.append(f"| {' | '.join([str(trial.slot), *values, *params])} |")
-    of_all = (
-        f"{len(front)} of {len(measured(trials, plan.objectives))} complete trials of {plan.label}{so_far}"
-    )
+    all_ = len(measured(trials, record.objectives))
+    of_all = f"{len(front)} of {all_} complete trials of {record.label}{so_far}"
     return "\n".join([*lines, "", f"{of_all}: no other one betters them in every objective."]) + "\n"

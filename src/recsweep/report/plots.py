@@ -2,61 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from recsweep.common.files import atomic_path, counted, write_text
-from recsweep.planning.plan import StudyPlan
+from recsweep.common.paths import Outputs
 from recsweep.report.chart import Chart
 from recsweep.report.comparison import Entry, compared
 from recsweep.report.figures import figure_json, script
 from recsweep.report.page_parts import Drawn
 from recsweep.report.pages import Picture, Section, chart_page
 from recsweep.report.pictures import write_picture, write_thumbnail
-from recsweep.report.results import FINISHED, StudyResult, read_results, with_missing
+from recsweep.report.results import FINISHED, StudyResult
 from recsweep.report.study_charts import KINDS, Kind, charts
 from recsweep.report.sweep_charts import COMPARISONS
 from recsweep.report.sweep_page import Shown, described, sweep_page
 from recsweep.report.tables import summed
 from recsweep.report.text import short
+from recsweep.study import StudyRecord
 
 SCRIPT, THUMBNAIL = "plotly.min.js", ".small.png"
 
 
 def draw_sweep(
-    plans: Sequence[StudyPlan], chosen: Sequence[StudyPlan]
-) -> tuple[Path, list[StudyResult], list[str]]:
+    outputs: Outputs,
+    results: Sequence[StudyResult],
+    drawn: Sequence[StudyResult],
+    chosen: Collection[str],
+) -> Path:
     """Draw the chosen studies, and the page of their sweep, which shows all that are drawn.
 
+    Args:
+        outputs: of the sweep.
+        results: of all its studies, also of those that are not begun.
+        drawn: those in the store, with the ones that have a name of the user's.
+        chosen: names of those to draw.
+
     Returns:
-        The page, what is in the store, and the names of the chosen studies that are not.
+        The page of the sweep.
     """
-    # A study that has another name is shown beside the one of its model, not instead.
-    own = [replace(plan, study_name=None) for plan in plans]
-    named = [plan for plan in chosen if plan.name not in {one.name for one in own}]
-    results = read_results([*own, *named])
-    wanted = {plan.name: _title(plan) for plan in chosen}
-    for result in results:
-        if result.plan.name in wanted:
+    for result in drawn:
+        if result.record.name in chosen:
             write_study_plots(result)
-    found = {result.plan.name for result in results}
-    page = write_sweep(with_missing(results, own), results)
-    missing = [title for name, title in wanted.items() if name not in found]
-    return page, results, missing
+    return write_sweep(outputs, results, drawn)
 
 
 def write_study_plots(result: StudyResult) -> None:
     """Write the pages and the PNGs of one study."""
-    plan, folder = result.plan, result.plan.outputs.plots(*result.plan.place)
-    root = plan.outputs.all_plots
+    record, outputs = result.record, result.outputs
+    folder, root = outputs.plots(*record.place), outputs.all_plots
     up = "../" * len(folder.relative_to(root).parts)
     write_text(root / SCRIPT, script())
     drawn = charts(result)
     summary = study_summary(result)
     for kind, chart in drawn:
-        title, alt = f"{_title(plan)}: {kind.title}", _alt(kind, plan, summary)
+        title, alt = f"{title_of(record)}: {kind.title}", _alt(kind, record, summary)
         links = [(other.title, None if other is kind else f"{other.name}.html") for other, _ in drawn]
         page = chart_page(
             title,
@@ -85,20 +86,20 @@ def _write_pictures(chart: Chart, title: str, folder: Path, name: str) -> None:
         write_thumbnail(chart, temporary)
 
 
-def write_sweep(results: Sequence[StudyResult], drawn: Sequence[StudyResult]) -> Path:
+def write_sweep(outputs: Outputs, results: Sequence[StudyResult], drawn: Sequence[StudyResult]) -> Path:
     """Write the page of a sweep, with the PNGs of its comparisons.
 
     Args:
         results: of all studies of the sweep, also of those that are not begun.
         drawn: the studies whose pictures may be there.
     """
-    root = results[0].plan.outputs.all_plots
+    root = outputs.all_plots
     write_text(root / SCRIPT, script())
     by_dataset = compared(summed(list(results)))
     pictures = {name: _compared(root, name, own) for name, own in by_dataset.items() if len(own) > 1}
     sections = [section for one in drawn if (section := _section(root, one)).pictures]
     page = root / "index.html"
-    title = f"Sweep {results[0].plan.sweep.sweep}"
+    title = f"Sweep {outputs.sweep}"
     write_text(page, sweep_page(title, by_dataset, pictures, sections, SCRIPT))
     return page
 
@@ -124,42 +125,43 @@ def _compared(root: Path, dataset: str, entries: Sequence[Entry]) -> list[Shown]
 
 
 def _section(root: Path, result: StudyResult) -> Section:
-    plan, summary = result.plan, study_summary(result)
-    folder = plan.outputs.plots(*plan.place)
+    record, summary = result.record, study_summary(result)
+    folder = result.outputs.plots(*record.place)
     link = "/".join(quote(part) for part in folder.relative_to(root).parts)
-    several = len(plan.objectives) > 1
+    several = len(record.objectives) > 1
     pictures = [
         Picture(
             kind.title,
             f"{link}/{kind.name}.html",
             f"{link}/{kind.name}{THUMBNAIL}" if drawn else None,
-            _alt(kind, plan, summary),
+            _alt(kind, record, summary),
             kind.caption if drawn else "Nothing to draw yet; its page says why.",
         )
         for kind in KINDS
         if (several or kind.name != "pareto") and (folder / f"{kind.name}.html").is_file()
         for drawn in [(folder / f"{kind.name}{THUMBNAIL}").is_file()]
     ]
-    return Section(_title(plan), _title(plan), summary, tuple(pictures))
+    return Section(title_of(record), title_of(record), summary, tuple(pictures))
 
 
-def _title(plan: StudyPlan) -> str:
-    return f"{plan.label} ({plan.study_name})" if plan.study_name else plan.label
+def title_of(record: StudyRecord) -> str:
+    """A study as it is called where it is shown."""
+    return f"{record.label} ({record.study_name})" if record.study_name else record.label
 
 
-def _alt(kind: Kind, plan: StudyPlan, summary: str) -> str:
-    return f"{kind.title} of {_title(plan)}. {summary}"
+def _alt(kind: Kind, record: StudyRecord, summary: str) -> str:
+    return f"{kind.title} of {title_of(record)}. {summary}"
 
 
 def study_summary(result: StudyResult) -> str:
     """`20 of 20 trials: 15 complete, 4 pruned, 1 failed. Best NDCG@10 0.1234 on validation, in trial 7.`"""
     states = [trial.state for trial in result.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
-    text = f"{len(states)} of {counted(result.plan.budget, 'trial')}" + (f": {counts}." if counts else ".")
+    text = f"{len(states)} of {counted(result.record.budget, 'trial')}" + (f": {counts}." if counts else ".")
     if result.state != FINISHED:
         text += f" {result.state.capitalize()}."
     winner = result.winner
     if winner and winner.score is not None:
-        metric = result.plan.objectives[0].name
+        metric = result.record.objectives[0].name
         text += f" Best {metric} {short(float(winner.score))} on validation, in trial {winner.slot}."
     return text

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from recsweep.common.address import StoreAddress
-from recsweep.common.paths import is_made
-from recsweep.planning.plan import StudyPlan
+from recsweep.common.paths import Outputs
 from recsweep.search.limits import closed
-from recsweep.search.starts import as_begun
 from recsweep.search.stopping import Ended
-from recsweep.study import DATA_ATTRIBUTE, State, Store, Study, Trial, best
+from recsweep.study import State, Store, StudyRecord, Trial, best
+from recsweep.study.earlier import in_order_of
 from recsweep.sweeps.space import Params
 
 FINISHED, NOT_FINISHED, NOT_BEGUN = "finished", "not finished", "not begun"
-CHANGED, GONE = "has changed", "is not there"
 
 
 @dataclass(frozen=True)
 class StudyResult:
     """What a study has found so far."""
 
-    plan: StudyPlan
+    record: StudyRecord
+    """What the study is, with the slots that it has."""
+    root: Path
+    """The folder of all outputs, where its files are."""
     trials: list[Trial]
     """Counted trials, by slot."""
     winner: Trial | None
@@ -35,27 +35,30 @@ class StudyResult:
     """The earlier phases of the model, where they are to be counted too."""
     runs: bool = False
     """Whether a trial runs at this moment."""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    """What is in the data that the study trains on: `users`, `items`; empty where nobody has said so."""
     moved: str = ""
-    """How the data files are no longer those of the study: `has changed`, `is not there`; empty: they are."""
+    """How the files of today are no longer those of the study; empty: they are, or nobody has asked."""
+
+    @property
+    def outputs(self) -> Outputs:
+        """The names of its files."""
+        return self.record.outputs_below(self.root)
 
     @property
     def budget(self) -> int:
         """Trials that the study is to train: an inherited one costs nothing."""
-        return self.plan.budget - self.plan.inherits
+        return self.record.budget - self.record.inherits
 
     @property
     def state(self) -> str:
         """`finished`, `not finished` or `not begun`."""
-        if self.ended is not None or len(self.trials) >= self.plan.budget:
+        if self.ended is not None or len(self.trials) >= self.record.budget:
             return FINISHED
         return NOT_FINISHED if self.trained or self.runs else NOT_BEGUN
 
     @property
     def parameters(self) -> Params:
         """The winner's, with those that its phase did not search."""
-        return self.plan.complete(self.winner.params) if self.winner else {}
+        return self.record.complete(self.winner.params) if self.winner else {}
 
     @property
     def trained(self) -> int:
@@ -108,63 +111,37 @@ class StudyResult:
         return self.seconds + sum(result.seconds for result in self.before)
 
 
-def read_result(plan: StudyPlan, study: Study, store: Store | None = None) -> StudyResult:
-    """A study's result as the store has it; the store is asked for what ended it."""
-    trials = study.results()
-    winner = best(trials, maximize=plan.maximize)
-    ended = closed(plan, study) if store is not None else None
-    test = study.test_metrics(winner) if winner else None
-    data = study.attributes.get(DATA_ATTRIBUTE, {})
-    return StudyResult(plan, trials, winner, test, ended, runs=bool(study.running()), data=data)
+def read_result(record: StudyRecord, root: Path, store: Store) -> StudyResult:
+    """What a study has found, as the store has it; and what ended it.
 
-
-def not_begun(plan: StudyPlan) -> StudyResult:
-    """The result of a study that is not in the store yet."""
-    return StudyResult(plan, [], None, None)
-
-
-def with_missing(results: Sequence[StudyResult], plans: Sequence[StudyPlan]) -> list[StudyResult]:
-    """The results of all studies of a sweep, in its order; of those that are not in the store too."""
-    found = {result.plan.name: result for result in results}
-    return [found.get(plan.name) or not_begun(plan) for plan in plans]
-
-
-def read_results(plans: Sequence[StudyPlan]) -> list[StudyResult]:
-    """What is in the store of these studies. Makes no store where there is none."""
-    results: list[StudyResult] = []
-    stores: dict[StoreAddress, Store] = {}
-    try:
-        for plan in plans:
-            if not is_made(plan.storage_url):
-                continue
-            if plan.storage_url not in stores:
-                stores[plan.storage_url] = Store(plan.storage_url)
-            found = _found(plan, stores[plan.storage_url])
-            if found is not None:
-                results.append(found)
-    finally:
-        for store in stores.values():
-            store.close()
-    return results
-
-
-def _found(plan: StudyPlan, store: Store) -> StudyResult | None:
-    study = store.find_study(plan.name)
-    if study is None:
-        return None
-    plan, moved = _on_its_data(plan, study)
-    begun = as_begun(plan, store)
-    found = store.find_as_opened(plan.name, begun.definition)
-    return replace(read_result(begun, found, store), moved=moved) if found is not None else None
-
-
-def _on_its_data(plan: StudyPlan, study: Study) -> tuple[StudyPlan, str]:
-    """A study with the data that it was opened on, and how the files of today differ from them.
-
-    To look at what was found needs no data; only training does, and it compares them.
+    Args:
+        root: the folder of all outputs.
     """
-    hashes, there = study.attributes.get("definition", {}).get("data"), dict(plan.files.hashes)
-    if hashes is None or hashes == there:
-        return plan, ""
-    files = replace(plan.files, hashes=dict(hashes))
-    return replace(plan, files=files), CHANGED if there else GONE
+    study = store.study_of(record)
+    trials = study.results()
+    record = _as_it_stands(record, trials)
+    winner = best(trials, maximize=record.maximize)
+    ended = closed(record, study)
+    test = study.test_metrics(winner) if winner else None
+    return StudyResult(record, root, trials, winner, test, ended, runs=bool(study.running()))
+
+
+def _as_it_stands(record: StudyRecord, trials: list[Trial]) -> StudyRecord:
+    """A record with the slots that there are: more than its budget, where the budget was lowered."""
+    slots = max(record.budget, 1 + max((trial.slot for trial in trials), default=-1))
+    if trials and not record.details.history:
+        record = in_order_of(record, trials[0].params)
+    return replace(record, budget=slots)
+
+
+def not_begun(record: StudyRecord, root: Path) -> StudyResult:
+    """The result of a study that is not in the store yet."""
+    return StudyResult(record, root, [], None, None)
+
+
+def with_missing(
+    results: Sequence[StudyResult], records: Sequence[StudyRecord], root: Path
+) -> list[StudyResult]:
+    """The results of all studies of a sweep, in its order; of those that are not in the store too."""
+    found = {result.record.name: result for result in results}
+    return [found.get(record.name) or not_begun(record, root) for record in records]

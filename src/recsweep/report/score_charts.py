@@ -32,12 +32,12 @@ def history(result: StudyResult) -> Chart:
     """The scores in the order of the slots, and the best so far."""
     if not any(has_score(trial) for trial in result.trials):
         return Chart("history", missing="No trial has come to a score yet.")
-    panels = [_history_panel(result, position) for position in range(len(result.plan.objectives))]
+    panels = [_history_panel(result, position) for position in range(len(result.record.objectives))]
     return Chart("history", tuple(panel for panel in panels if panel.marks))
 
 
 def _history_panel(result: StudyResult, position: int) -> Panel:
-    objective, first = result.plan.objectives[position], position == 0
+    objective, first = result.record.objectives[position], position == 0
     marks: list[Points | Bars] = []
     points = {
         state: [(t, value) for t in of_state(result, state) if (value := value_of(t, position)) is not None]
@@ -90,7 +90,7 @@ def learning_curves(result: StudyResult) -> Chart:
         name = f"best: trial {winner.slot}"
         marks.append(replace(_curves([winner], opacity=1.0), name=name, colour=ORANGE, width=3.5))
     epochs_axis = counting("epoch", (epoch for trial in chosen for epoch in trial.curve))
-    panel = Panel(epochs_axis, Axis(result.plan.objectives[0].name), tuple(marks))
+    panel = Panel(epochs_axis, Axis(result.record.objectives[0].name), tuple(marks))
     return Chart("curves", (panel,), remark=shown(chosen, trials))
 
 
@@ -109,7 +109,7 @@ def _curves(trials: Iterable[Trial], opacity: float) -> Points:
 
 def pareto(result: StudyResult) -> Chart:
     """The trials that no other one betters, among all: the first objective over each of the others."""
-    objectives = result.plan.objectives
+    objectives = result.record.objectives
     trials = measured(result.trials, objectives)
     if not trials:
         return Chart("pareto", missing="No trial has come to a value of every objective yet.")
@@ -133,7 +133,7 @@ def _front_marks(
     result: StudyResult, front: Sequence[Trial], rest: Sequence[Trial], position: int
 ) -> Iterator[Points]:
     # With two objectives the front is a line; with more it is a surface.
-    line: Line = "solid" if len(result.plan.objectives) == 2 else ""
+    line: Line = "solid" if len(result.record.objectives) == 2 else ""
     looks = (
         (rest, Points((), (), name="bettered by another", colour=GREY, mark="circle")),
         (front, Points((), (), name="front", colour=ORANGE, mark="circle", size=10, line=line)),

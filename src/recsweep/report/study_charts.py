@@ -83,7 +83,7 @@ KINDS = (
 
 def charts(result: StudyResult) -> list[tuple[Kind, Chart]]:
     """Every picture of a study; the Pareto front where there is more than one objective."""
-    several = len(result.plan.objectives) > 1
+    several = len(result.record.objectives) > 1
     return [(kind, _drawn(kind, result)) for kind in KINDS if several or kind.name != "pareto"]
 
 

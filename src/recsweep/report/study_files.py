@@ -9,18 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from recsweep.common.files import counted, to_plain, write_json, write_text, write_yaml
-from recsweep.planning.plan import StudyPlan
+from recsweep.planning.definition import study_settings
 from recsweep.recbole_api.settings import DATA_HASHES
 from recsweep.report.pareto import pareto_csv, pareto_front, pareto_markdown
 from recsweep.report.results import FINISHED, StudyResult
 from recsweep.report.text import cell, reason, worker
 from recsweep.search.stopping import MAX_EVALS
-from recsweep.study import Trial
+from recsweep.study import StudyRecord, Trial
 from recsweep.sweeps.config import WHOLE
 
 _CONFIG_HEADER = """The best configuration that the sweep found for {label}{so_far}, complete.
 Train with it:  recsweep train --config {path}
 RecBole reads it too (config_file_list=[...]); it knows no `time_order` and uses its own rounding."""
+_NO_FOLDER = "\nThe store does not say where the data are: write the folder that theirs is in as `data_path`."
 
 
 def write_study(result: StudyResult) -> None:
@@ -28,19 +29,20 @@ def write_study(result: StudyResult) -> None:
 
     Where there are several objectives, pareto.csv and pareto.md too.
     """
-    plan, winner = result.plan, result.winner
-    outputs, names = plan.outputs, plan.place
-    write_text(outputs.trials(*names), trials_csv(plan, result.trials))
+    record, winner = result.record, result.winner
+    outputs, names = result.outputs, record.place
+    write_text(outputs.trials(*names), trials_csv(record, result.trials))
     write_json(outputs.study_results(*names), study_results(result))
-    if len(plan.objectives) > 1:
-        write_text(outputs.pareto("csv", *names), pareto_csv(plan, result.trials))
-        write_text(outputs.pareto("md", *names), pareto_markdown(plan, result.trials, _so_far(result)))
+    if len(record.objectives) > 1:
+        write_text(outputs.pareto("csv", *names), pareto_csv(record, result.trials))
+        write_text(outputs.pareto("md", *names), pareto_markdown(record, result.trials, _so_far(result)))
     if winner is None:
         return
     config_path = outputs.best_config(*names)
-    header = _CONFIG_HEADER.format(label=plan.label, so_far=_so_far(result), path=config_path)
-    settings = plan.settings(winner.params, winner.seed or 0)
-    write_yaml(config_path, {**settings, DATA_HASHES: dict(plan.files.hashes)}, header)
+    header = _CONFIG_HEADER.format(label=record.label, so_far=_so_far(result), path=config_path)
+    header += "" if record.knows_its_data else _NO_FOLDER
+    settings = study_settings(record, winner.params, winner.seed or 0)
+    write_yaml(config_path, {**settings, DATA_HASHES: dict(record.hashes)}, header)
     write_json(outputs.best_params(*names), result.parameters)
     # Last: it is what the pipeline takes as the sign that a study is done.
     write_yaml(outputs.best_result(*names), best_result(result))
@@ -55,20 +57,20 @@ def _so_far(result: StudyResult) -> str:
 
 def best_result(result: StudyResult) -> dict[str, Any]:
     """The content of best_result.yaml."""
-    plan, winner = result.plan, result.winner
+    record, winner = result.record, result.winner
     if winner is None:
-        raise ValueError(f"study {plan.name} has no winner")
+        raise ValueError(f"study {record.name} has no winner")
     environment: Mapping[str, Any] = winner.environment
-    pruning = plan.sweep.pruning
+    pruning = record.pruning
     plain: dict[str, Any] = to_plain(
         {
-            "sweep": plan.sweep.sweep,
-            "dataset": plan.dataset_name,
-            "model": plan.model_name,
-            "study": plan.name,
-            "metric": plan.sweep.evaluation.metric,
+            "sweep": record.sweep_name,
+            "dataset": record.dataset_name,
+            "model": record.model_name,
+            "study": record.name,
+            "metric": record.evaluation.metric,
             "score": winner.score,
-            **({"objectives": _objectives(plan, winner)} if len(plan.objectives) > 1 else {}),
+            **({"objectives": _objectives(record, winner)} if len(record.objectives) > 1 else {}),
             "parameters": result.parameters,
             "validation": winner.result.metrics,
             "test": result.test,
@@ -79,13 +81,13 @@ def best_result(result: StudyResult) -> dict[str, Any]:
             "budget": _counts(result),
             **({"inherited": winner.inherited} if winner.inherited else {}),
             "search": {
-                "engine": plan.sweep.search.engine,
-                "algo": plan.sweep.search.algo,
-                **({"phase": plan.phase, "searched": list(plan.space)} if plan.phase != WHOLE else {}),
+                "engine": record.search.engine,
+                "algo": record.search.algo,
+                **({"phase": record.phase, "searched": list(record.space)} if record.phase != WHOLE else {}),
                 **({"pruner": pruning.pruner} if pruning.pruner != "none" else {}),
-                "sweep_seed": plan.sweep.seed,
+                "sweep_seed": record.seed,
             },
-            "content": {"study": plan.content_hash, "data": dict(plan.files.hashes)},
+            "content": {"study": record.content_hash, "data": dict(record.hashes)},
             "environment": {
                 "versions": environment.get("versions", {}),
                 "commit": environment.get("commit"),
@@ -109,25 +111,25 @@ def study_results(result: StudyResult) -> dict[str, Any]:
 
     It is strict JSON: a number that is none (NaN, infinity) is null.
     """
-    plan, winner = result.plan, result.winner
+    record, winner = result.record, result.winner
     content: dict[str, Any] = {
-        "study": plan.name,
-        "sweep": plan.sweep.sweep,
-        "dataset": plan.dataset_name,
-        "model": plan.model_name,
-        "phase": plan.phase,
-        "content": plan.content_hash,
+        "study": record.name,
+        "sweep": record.sweep_name,
+        "dataset": record.dataset_name,
+        "model": record.model_name,
+        "phase": record.phase,
+        "content": record.content_hash,
         "objectives": [
             {"name": objective.name, "better": "more" if objective.maximize else "less"}
-            for objective in plan.objectives
+            for objective in record.objectives
         ],
         "state": result.state,
         "budget": _counts(result),
         "best_trial": winner.slot if winner else None,
     }
-    if len(plan.objectives) > 1:
-        content["pareto_front"] = [trial.slot for trial in pareto_front(result.trials, plan.objectives)]
-    content["trials"] = [_everything(plan, trial) for trial in result.trials]
+    if len(record.objectives) > 1:
+        content["pareto_front"] = [trial.slot for trial in pareto_front(result.trials, record.objectives)]
+    content["trials"] = [_everything(record, trial) for trial in result.trials]
     strict: dict[str, Any] = _strict(to_plain(content))
     return strict
 
@@ -149,13 +151,13 @@ def _counts(result: StudyResult) -> dict[str, Any]:
     return counts
 
 
-def _everything(plan: StudyPlan, trial: Trial) -> dict[str, Any]:
+def _everything(record: StudyRecord, trial: Trial) -> dict[str, Any]:
     return {
         "trial": trial.slot,
         "state": trial.state,
         "reason": reason(trial) or None,
         "score": trial.score,
-        "objectives": _objectives(plan, trial),
+        "objectives": _objectives(record, trial),
         "parameters": trial.params,
         "validation": trial.result.metrics,
         "curve": [{"epoch": epoch, "score": score} for epoch, score in trial.curve.items()],
@@ -172,8 +174,8 @@ def _everything(plan: StudyPlan, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _objectives(plan: StudyPlan, trial: Trial) -> dict[str, float]:
-    names = [objective.name for objective in plan.objectives]
+def _objectives(record: StudyRecord, trial: Trial) -> dict[str, float]:
+    names = [objective.name for objective in record.objectives]
     return dict(zip(names, trial.values, strict=False))
 
 
@@ -190,13 +192,13 @@ def _epochs(trial: Trial) -> Any:
     return known if known is not None else len(trial.curve) or None
 
 
-def trials_csv(plan: StudyPlan, trials: list[Trial]) -> str:
+def trials_csv(record: StudyRecord, trials: list[Trial]) -> str:
     """One row a trial: slot, state, score, parameters, metrics, seed, epochs, seconds, reason.
 
     The score is the value of the first objective; each further one has a column of its own.
     """
-    parameters = list(plan.space)
-    further = [objective.name for objective in plan.objectives[1:]]
+    parameters = list(record.space)
+    further = [objective.name for objective in record.objectives[1:]]
     metrics = sorted({name for trial in trials for name in trial.result.metrics})
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -37,7 +37,7 @@ def parameter_table(result: StudyResult, chart: Chart) -> Table:
     shown = [trial for trial in result.trials if has_score(trial) and trial.params]
     if chart.kind == "parallel":
         shown = [trial for trial in shown if trial.state == State.COMPLETE]
-    names = [name for name, parameter in result.plan.space.items() if parameter.size > 1]
+    names = [name for name, parameter in result.record.space.items() if parameter.size > 1]
     rows = [[*_head(result, trial), *_params(trial, names)] for trial in shown]
     return limited(("trial", "state", *_objectives(result), *names), rows)
 
@@ -74,14 +74,14 @@ def curve_table(result: StudyResult, chart: Chart) -> Table:
 
 def front_table(result: StudyResult, chart: Chart) -> Table:
     """The trials that have every objective, those of the front first."""
-    trials = measured(result.trials, result.plan.objectives)
-    front = pareto_front(trials, result.plan.objectives)
+    trials = measured(result.trials, result.record.objectives)
+    front = pareto_front(trials, result.record.objectives)
     on_front = {trial.slot for trial in front}
     rest = [trial for trial in trials if trial.slot not in on_front]
-    names = list(result.plan.space)
+    names = list(result.record.space)
     rows = [
         [str(trial.slot), "yes" if trial.slot in on_front else "no"]
-        + [_number(value_of(trial, i)) for i in range(len(result.plan.objectives))]
+        + [_number(value_of(trial, i)) for i in range(len(result.record.objectives))]
         + _params(trial, names)
         for trial in (*front, *rest)
     ]
@@ -106,12 +106,12 @@ def time_table(result: StudyResult, chart: Chart) -> Table:
 
 def _head(result: StudyResult, trial: Trial) -> list[str]:
     """The first cells of a trial's row: number, state, objectives."""
-    values = [_number(value_of(trial, position)) for position in range(len(result.plan.objectives))]
+    values = [_number(value_of(trial, position)) for position in range(len(result.record.objectives))]
     return [str(trial.slot), trial.state, *values]
 
 
 def _objectives(result: StudyResult) -> list[str]:
-    return [objective.name for objective in result.plan.objectives]
+    return [objective.name for objective in result.record.objectives]
 
 
 def _params(trial: Trial, names: Sequence[str]) -> list[str]:

@@ -16,13 +16,13 @@ def summary_latex(results: Sequence[StudyResult]) -> str:
 
 
 def _lines(results: Sequence[StudyResult]) -> Iterator[str]:
-    metrics = metrics_of(results[0].plan) if results else []
+    metrics = metrics_of(results[0].record) if results else []
     yield r"% needs \usepackage{booktabs}"
     yield r"\begin{table}"
     yield r"\centering"
     yield rf"\caption{{{for_latex(_caption(results))}}}"
     if results:
-        yield rf"\label{{tab:{results[0].plan.sweep.sweep}}}"
+        yield rf"\label{{tab:{results[0].record.sweep_name}}}"
     tests = " & ".join(for_latex(name) for name in metrics)
     yield rf"\begin{{tabular}}{{ll{'r' * (2 + len(metrics))}}}"
     yield r"\toprule"
@@ -44,8 +44,9 @@ def _caption(results: Sequence[StudyResult]) -> str:
     """All that a reader must know who sees the table alone."""
     if not results:
         return footnotes(results)[0]
-    sweep = results[0].plan.sweep
-    what = f"The best configuration of each model in {sweep.sweep}, chosen by {sweep.evaluation.metric}."
+    record = results[0].record
+    metric = record.evaluation.metric
+    what = f"The best configuration of each model in {record.sweep_name}, chosen by {metric}."
     return " ".join([what, legend("Underlined"), *footnotes(results), *edges(results), *data_lines(results)])
 
 

@@ -21,14 +21,15 @@ def summary_markdown(results: Sequence[StudyResult]) -> str:
     if results:
         notes += [*edges(results), *data_lines(results)]
     lines += ["", *map(for_markdown, notes)]
-    others = [name for name in metrics_of(results[0].plan)[1:] if _is_known(results, name)] if results else []
+    metrics = metrics_of(results[0].record) if results else []
+    others = [name for name in metrics[1:] if _is_known(results, name)]
     if others:
         lines += ["", *_other_metrics(results, others)]
     return "\n".join(lines) + "\n"
 
 
 def _main_table(results: Sequence[StudyResult]) -> Iterator[str]:
-    metric = results[0].plan.sweep.evaluation.metric
+    metric = results[0].record.evaluation.metric
     yield f"| data set | model | validation {metric} | test {metric} | trials | best trial | parameters |"
     yield "|---|---|---:|---:|---:|---:|---|"
     for row in rows(results):

@@ -7,10 +7,10 @@ from typing import Any
 
 from recsweep.common.errors import InputError
 from recsweep.common.files import counted
-from recsweep.planning.plan import StudyPlan
 from recsweep.report.results import FINISHED, NOT_BEGUN, NOT_FINISHED, StudyResult
 from recsweep.report.text import short
 from recsweep.search.stopping import MAX_EVALS
+from recsweep.study import StudyRecord
 from recsweep.sweeps.config import WHOLE, WITH_MODEL, DatasetConfig
 from recsweep.sweeps.documents import load_document
 from recsweep.sweeps.space import Choice, Parameter, QUniform, RandInt
@@ -40,7 +40,7 @@ def endings(results: Sequence[StudyResult]) -> Iterator[str]:
     """The studies that something else than their budget ended."""
     for result in (one for last in results for one in (*last.before, last)):
         if result.ended is not None and result.ended.limit != MAX_EVALS:
-            yield f"{result.plan.label} was ended by {result.ended.reason}."
+            yield f"{result.record.label} was ended by {result.ended.reason}."
 
 
 def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
@@ -79,8 +79,8 @@ def edges(results: Sequence[StudyResult]) -> list[str]:
     notes = []
     for result in results:
         for name, value in result.parameters.items():
-            parameter = result.plan.model.space.get(name)
-            bounds = _edge(parameter, value) if parameter and name in searched(result.plan) else None
+            parameter = result.record.model.space.get(name)
+            bounds = _edge(parameter, value) if parameter and name in searched(result.record) else None
             if bounds is not None:
                 low, high = bounds
                 notes.append(
@@ -90,11 +90,11 @@ def edges(results: Sequence[StudyResult]) -> list[str]:
     return notes
 
 
-def searched(plan: StudyPlan) -> set[str]:
+def searched(record: StudyRecord) -> set[str]:
     """The parameters that the phases of a model search."""
-    if WHOLE in plan.chain or WITH_MODEL in plan.chain:
-        return set(plan.model.space)
-    return {name for phase in plan.chain for name in plan.model.phases.get(phase, ())}  # type: ignore[call-overload]
+    if WHOLE in record.chain or WITH_MODEL in record.chain:
+        return set(record.model.space)
+    return {name for phase in record.chain for name in record.model.phases.get(phase, ())}  # type: ignore[call-overload]
 
 
 def _edge(parameter: Parameter, value: Any) -> tuple[Any, Any] | None:
@@ -116,39 +116,39 @@ def data_lines(results: Sequence[StudyResult]) -> list[str]:
     """Each data set in a line: users, items, split, filters."""
     by_dataset: dict[str, list[StudyResult]] = {}
     for result in results:
-        by_dataset.setdefault(result.plan.dataset_name, []).append(result)
+        by_dataset.setdefault(result.record.dataset_name, []).append(result)
     return [_data_line(name, own) for name, own in by_dataset.items()]
 
 
 def _data_line(name: str, results: list[StudyResult]) -> str:
-    plan = results[0].plan
+    record = results[0].record
     counts = []
     for key in ("users", "items"):
         values = dict.fromkeys(data_of(result).get(key) for result in results)
         known = [f"{value:,}" for value in values if isinstance(value, int)]
         counts.append(f"{' or '.join(known) or '-'} {key}")
     return (
-        f"{name}: {', '.join(counts)}; split: {split_of(plan)}; filters: {filters_of(plan)}; "
+        f"{name}: {', '.join(counts)}; split: {split_of(record)}; filters: {filters_of(record)}; "
         "all items are ranked."
     )
 
 
 def data_of(result: StudyResult) -> Mapping[str, Any]:
     """Users and items of a study's data: as its workers saw them, else as `recsweep prepare` wrote."""
-    if result.data:
-        return result.data
-    plan = result.plan
+    if result.record.details.counts:
+        return result.record.details.counts
+    record = result.record
     try:
-        found = load_document(plan.outputs.prepared(plan.dataset_name)).data
-        splits = found["splits"].values() if found.get("files") == dict(plan.files.hashes) else ()
-        return next((dict(split) for split in splits if plan.model_name in split["models"]), {})
+        found = load_document(result.outputs.prepared(record.dataset_name)).data
+        splits = found["splits"].values() if found.get("files") == dict(record.hashes) else ()
+        return next((dict(split) for split in splits if record.model_name in split["models"]), {})
     except (InputError, KeyError, AttributeError, TypeError):
         return {}
 
 
-def split_of(plan: StudyPlan) -> str:
+def split_of(record: StudyRecord) -> str:
     """`leave one out, by time`, or `0.8:0.1:0.1 at random, of each user`."""
-    split = plan.dataset.split
+    split = record.dataset.split
     order = "by time" if split.order == "time" else "at random"
     if split.type == "leave_one_out":
         return f"leave one out, {order}"
@@ -156,10 +156,10 @@ def split_of(plan: StudyPlan) -> str:
     return f"{parts} {order}, of {'each user' if split.group_by == 'user' else 'all users together'}"
 
 
-def filters_of(plan: StudyPlan) -> str:
+def filters_of(record: StudyRecord) -> str:
     """What is kept of a data set, by the keys of its file; `none` where all is."""
     usual, found = DatasetConfig.model_fields, []
-    for name, value in plan.dataset.model_dump().items():
+    for name, value in record.dataset.model_dump().items():
         if name in NO_FILTERS or value == usual[name].get_default(call_default_factory=True):
             continue
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
@@ -169,4 +169,4 @@ def filters_of(plan: StudyPlan) -> str:
 
 def name_of(result: StudyResult) -> str:
     """A model on a data set, all its phases together."""
-    return f"{result.plan.dataset_name}/{result.plan.model_name}"
+    return f"{result.record.dataset_name}/{result.record.model_name}"

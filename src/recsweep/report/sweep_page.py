@@ -154,7 +154,7 @@ def main_table(entries: Sequence[Entry]) -> Table:
 
 def metric_table(entries: Sequence[Entry]) -> Table:
     """Every metric of the winners, on validation and on test."""
-    names = metrics_of(entries[0].result.plan)
+    names = metrics_of(entries[0].result.record)
     columns = ("model", *(f"{part} {name}" for name in names for part in ("validation", "test")))
     found = []
     for entry in entries:

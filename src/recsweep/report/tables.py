@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recsweep.common.escape import for_terminal
-from recsweep.planning.plan import StudyPlan
 from recsweep.recbole_api import catalog
 from recsweep.report.results import FINISHED, NOT_BEGUN, StudyResult
 from recsweep.report.summary_notes import data_of, filters_of, split_of
 from recsweep.report.text import cell, short
+from recsweep.study import StudyRecord
 
 
 @dataclass(frozen=True)
@@ -39,30 +39,30 @@ class Row:
 
 def summed(results: list[StudyResult]) -> list[StudyResult]:
     """The last phase of each model, with the trials and the time of those before it."""
-    last = [result for result in results if result.plan.is_last]
-    return [
-        replace(
-            one, before=tuple(r for r in results if r.plan.place[:2] == one.plan.place[:2] and r is not one)
-        )
-        for one in last
-    ]
+    last = [result for result in results if result.record.is_last]
+
+    def before(one: StudyResult) -> tuple[StudyResult, ...]:
+        own = one.record.place[:2]
+        return tuple(other for other in results if other.record.place[:2] == own and other is not one)
+
+    return [replace(one, before=before(one)) for one in last]
 
 
 def ranked(results: list[StudyResult]) -> list[StudyResult]:
     """Data set by data set in the sweep's order, the best validation score first."""
-    datasets = list(dict.fromkeys(result.plan.dataset_name for result in results))
+    datasets = list(dict.fromkeys(result.record.dataset_name for result in results))
 
     def place(result: StudyResult) -> tuple[int, bool, float, str]:
         score = result.winner.score if result.winner and result.winner.score is not None else None
-        signed = 0.0 if score is None else (-score if result.plan.maximize else score)
-        return datasets.index(result.plan.dataset_name), score is None, signed, result.plan.model_name
+        signed = 0.0 if score is None else (-score if result.record.maximize else score)
+        return datasets.index(result.record.dataset_name), score is None, signed, result.record.model_name
 
     return sorted(results, key=place)
 
 
-def metrics_of(plan: StudyPlan) -> list[str]:
+def metrics_of(record: StudyRecord) -> list[str]:
     """Every metric that a sweep reports, the one that it searches for first."""
-    evaluation = plan.sweep.evaluation
+    evaluation = record.evaluation
     named = [f"{name}@{cutoff}" for cutoff in evaluation.topk for name in evaluation.metrics]
     metrics = [name for name in (evaluation.metric, *evaluation.objectives) if "@" in name]
     by_key: dict[str, str] = {}
@@ -75,25 +75,25 @@ def rows(results: Sequence[StudyResult]) -> list[Row]:
     """The rows of a table, in the order of the results."""
     best, seen, found = best_tests(results), set[str](), []
     for result in results:
-        plan, winner = result.plan, result.winner
+        record, winner = result.record, result.winner
         test = result.test or {}
-        tests = {name: four_digits(test.get(name.lower())) for name in metrics_of(plan)}
+        tests = {name: four_digits(test.get(name.lower())) for name in metrics_of(record)}
         parameters = "no trial succeeded" if result.trials else "-"
         found.append(
             Row(
-                plan.dataset_name,
-                plan.model_name,
+                record.dataset_name,
+                record.model_name,
                 four_digits(winner.score if winner else None),
                 tests,
-                frozenset(name for name in tests if best.get((plan.dataset_name, name)) == tests[name]),
+                frozenset(name for name in tests if best.get((record.dataset_name, name)) == tests[name]),
                 trials_text(result),
                 str(winner.slot) if winner else "-",
                 parameters_text(result.parameters) if winner else parameters,
-                leads=winner is not None and plan.dataset_name not in seen,
+                leads=winner is not None and record.dataset_name not in seen,
             )
         )
         if winner is not None:
-            seen.add(plan.dataset_name)
+            seen.add(record.dataset_name)
     return found
 
 
@@ -104,10 +104,10 @@ def best_tests(results: Iterable[StudyResult]) -> dict[tuple[str, str], str]:
     """
     values: dict[tuple[str, str], list[float]] = {}
     for result in results:
-        for name in metrics_of(result.plan):
+        for name in metrics_of(result.record):
             value = (result.test or {}).get(name.lower())
             if value is not None:
-                values.setdefault((result.plan.dataset_name, name), []).append(value)
+                values.setdefault((result.record.dataset_name, name), []).append(value)
     more = catalog.metrics()
     better = {key: max if more[key[1].split("@")[0].lower()] else min for key in values}
     best = {key: better[key](own) for key, own in values.items() if len(own) > 1}
@@ -150,18 +150,18 @@ def summary_csv(results: list[StudyResult]) -> str:
         + ["users", "items", "split", "filters"]
     )
     for result, validation in zip(results, validations, strict=True):
-        winner, plan, test = result.winner, result.plan, result.test or {}
+        winner, record, test = result.winner, result.record, result.test or {}
         environment = winner.environment if winner else {}
         writer.writerow(
-            [plan.dataset_name, plan.model_name, result.all_state, result.all_trained, result.all_budget]
-            + [result.all_failed, result.all_pruned, plan.sweep.evaluation.metric]
+            [record.dataset_name, record.model_name, result.all_state, result.all_trained, result.all_budget]
+            + [result.all_failed, result.all_pruned, record.evaluation.metric]
             + [winner.score if winner else ""]
             + [validation.get(name, "") for name in named["validation"]]
             + [test.get(name, "") for name in named["test"]]
             + [winner.slot if winner else "", json.dumps(result.parameters) if winner else ""]
-            + [winner.seed if winner else "", plan.content_hash[:16]]
+            + [winner.seed if winner else "", record.content_hash[:16]]
             + [environment.get("commit") or "", cell(environment.get("repository")), result.all_seconds]
             + [*(cell(data_of(result).get(name)) for name in ("users", "items"))]
-            + [split_of(plan), filters_of(plan)]
+            + [split_of(record), filters_of(record)]
         )
     return buffer.getvalue()

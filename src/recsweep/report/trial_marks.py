@@ -42,7 +42,7 @@ def about(result: StudyResult, trial: Trial, *, params: bool = True) -> str:
         lines.append(f"taken over from {trial.inherited.phase}, trial {trial.inherited.slot}")
     if trial.score is not None:
         values = trial.values or (trial.score,)
-        names = [objective.name for objective in result.plan.objectives]
+        names = [objective.name for objective in result.record.objectives]
         lines += [f"{name} {short(value)}" for name, value in zip(names, values, strict=False)]
     if why := reason(trial):
         lines.append(why if len(why) <= 120 else f"{why[:117]}…")
@@ -53,7 +53,7 @@ def about(result: StudyResult, trial: Trial, *, params: bool = True) -> str:
 
 def best_of(result: StudyResult, trials: Sequence[Trial]) -> list[Trial]:
     """The trials to draw a line for, by slot."""
-    sign = -1 if result.plan.maximize else 1
+    sign = -1 if result.record.maximize else 1
     ordered = sorted(trials, key=lambda t: (not has_score(t), sign * (finite(t.score) or 0.0), t.slot))
     return sorted(ordered[:MOST_LINES], key=lambda t: t.slot)
 

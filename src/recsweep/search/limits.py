@@ -1,29 +1,29 @@
-"""Whether a study has come to its end: the limits of its plan, asked of the store."""
+"""Whether a study has come to its end: the limits that it was given, asked of the store."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from recsweep.planning.plan import StudyPlan
 from recsweep.search.stopping import Ended, Limits, ended_by, seconds_run
 from recsweep.study import Study, Trial
+from recsweep.study.description import Description
 
 
-def closed(plan: StudyPlan, study: Study) -> Ended | None:
+def closed(described: Description, study: Study) -> Ended | None:
     """The limit that ended a study; None while there is something to run."""
-    sweep, now = plan.sweep, datetime.now()
+    now = datetime.now()
     limits = Limits(
-        plan.budget,
-        sweep.search.no_improvement_after,
-        sweep.search.timeout_minutes,
-        sweep.timeout_minutes,
+        described.budget,
+        described.search.no_improvement_after,
+        described.search.timeout_minutes,
+        described.sweep_timeout_minutes,
     )
     trials = study.results() if limits.timeout_minutes is None else _with_running(study)
     seconds = 0.0
     if limits.sweep_timeout_minutes is not None:
-        studies = study.store.studies(sweep=sweep.sweep)
+        studies = study.store.studies(sweep=described.sweep_name)
         seconds = seconds_run([trial for other in studies for trial in _with_running(other)], now)
-    return ended_by(trials, limits, maximize=plan.maximize, now=now, sweep_seconds=seconds)
+    return ended_by(trials, limits, maximize=described.maximize, now=now, sweep_seconds=seconds)
 
 
 def _with_running(study: Study) -> list[Trial]:

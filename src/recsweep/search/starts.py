@@ -14,7 +14,7 @@ from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import counted
 from recsweep.planning.plan import StudyPlan
 from recsweep.search.limits import closed
-from recsweep.study import Shelf, State, Store, Study, Trial, best
+from recsweep.study import Shelf, State, Store, Study, StudyRecord, Trial, best
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.documents import load_document, nearest
 from recsweep.sweeps.space import Params
@@ -88,20 +88,22 @@ def begin(plan: StudyPlan, store: Store, best_params: str | None = None) -> tupl
 def as_begun(plan: StudyPlan, store: Store) -> StudyPlan:
     """A study that is in the store, with the start and the slots that it has there."""
     study = store.find_study(plan.name)
-    if study is None:
+    record = study.record() if study is not None else None
+    if study is None or record is None:
         return plan
-    phase = study.attributes.get("definition", {}).get("phase")
-    results = study.results()
-    inherits = any(trial.inherited for trial in results)
-    begun = replace(plan, start=phase["start"] if phase else None, inherits=inherits)
-    return replace(begun, slots=max(begun.budget, 1 + max((t.slot for t in results), default=-1)))
+    begun = _started(plan, record)
+    slots = 1 + max((trial.slot for trial in study.results()), default=-1)
+    return replace(begun, slots=max(begun.budget, slots))
+
+
+def _started(plan: StudyPlan, record: StudyRecord) -> StudyPlan:
+    return replace(plan, start=record.start, inherits=record.inherits)
 
 
 def _winner(earlier: StudyPlan, study: Study) -> Trial:
     """The best of a phase that is complete."""
-    definition = study.attributes.get("definition", {})
-    first = definition.get("phase", {}).get("start")
-    known = replace(earlier, start=first, inherits=any(trial.inherited for trial in study.results()))
+    record = study.record()
+    known = _started(earlier, record) if record is not None else earlier
     if closed(known, study) is None:
         raise UserError(
             f"{earlier.label}: {len(study.results())} of {counted(known.budget, 'trial')} are there, and "
@@ -118,8 +120,8 @@ def _winner(earlier: StudyPlan, study: Study) -> Trial:
 
 
 def _started_at(plan: StudyPlan, study: Study) -> Params:
-    phase = study.attributes.get("definition", {}).get("phase")
-    return dict(phase["start"]) if phase else dict(plan.model.defaults)
+    record = study.record()
+    return dict((record.start if record is not None else None) or plan.model.defaults)
 
 
 # -- known good configurations -------------------------------------------------------------------

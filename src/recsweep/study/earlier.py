@@ -20,6 +20,8 @@ ATTRIBUTES = ("definition", "test", "data")
 _ARCHIVED = re.compile(r"(?P<name>.+)@(?P<time>\d{8}-\d{6})(-\d{6})?")
 _TIME = "%Y%m%d-%H%M%S"
 _UNKNOWN = "?"
+BUILTIN_FILES = "ml-100k"
+"""Name of the files that RecBole's wheel ships."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,14 @@ class Earlier:
         search, names = definition.get("search", {}), _objectives(definition)
         more = [*self.directions, *[True] * len(names)]
         objectives = tuple(Objective(one, more[i]) for i, one in enumerate(names))
-        own = definition.get("phase", {})
         details = Details(
             tuple(self.chain) or (phase,),
             definition,
             objectives,
             self.inherits,
-            Apart(phases={own["name"]: own["searched"]} if own.get("name") not in _WHOLE else {}),
+            _apart(definition),
             counts=self.attributes.get("data", {}),
+            test=self.attributes.get("test", {}),
         )
         return StudyRecord(
             self.name,
@@ -82,6 +84,26 @@ class Earlier:
 
 
 _WHOLE = (None, WHOLE, WITH_MODEL)
+
+
+def _apart(definition: Mapping[str, Any]) -> Apart:
+    """What is known besides: the name of the data's folder is that of their files."""
+    own = definition.get("phase", {})
+    phases = {own["name"]: own["searched"]} if own.get("name") not in _WHOLE else {}
+    files = definition.get("data", {})
+    name = next((name.removesuffix(".inter") for name in files if name.endswith(".inter")), "")
+    if name in ("", BUILTIN_FILES):
+        return Apart(phases=phases, folder="")
+    return Apart(path=name, folder=name, phases=phases)
+
+
+def in_order_of(record: StudyRecord, params: Mapping[str, Any]) -> StudyRecord:
+    """A record whose parameters stand in the order of a trial's; the store keeps them by the alphabet."""
+    details = record.details
+    space = details.definition["model"]["space"]
+    ordered = {name: space[name] for name in (*params, *space) if name in space}
+    model = {**details.definition["model"], "space": ordered}
+    return record.with_details(definition={**details.definition, "model": model})
 
 
 def split_archived(name: str) -> tuple[str, datetime | None]:

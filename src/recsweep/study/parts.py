@@ -24,14 +24,15 @@ class Apart:
 
     Attributes:
         path: of the data set, as its file names it.
-        folder: where the data were; empty for ml-100k from RecBole's wheel, None where nobody has said.
+        folder: where the data were, or its mere name where nobody has said; empty for ml-100k from RecBole's
+            wheel.
         phases: names of the parameters that each phase of the model searches.
         max_evals: the budget of the whole model.
         no_improvement_after, timeout_minutes, sweep_timeout_minutes: limits.
     """
 
     path: str = ""
-    folder: str | None = None
+    folder: str = ""
     phases: Mapping[str, Any] = field(default_factory=dict)
     max_evals: int | None = None
     no_improvement_after: int | None = None
@@ -39,6 +40,11 @@ class Apart:
     sweep_timeout_minutes: float | None = None
     device: str = "auto"
     eval_batch_size: int | None = None
+
+    @property
+    def limits(self) -> tuple[float | None, ...]:
+        """What ends the study beside its budget."""
+        return self.no_improvement_after, self.timeout_minutes, self.sweep_timeout_minutes
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Details:
         counts: users, items and interactions of the data that the trials train on; empty until known.
         maker: who began the study: recsweep's version and commit, the libraries, the user's repository.
         winner: the best trial, once the study has ended.
-        test: what the winner came to on the test split; empty until it was evaluated.
+        test: what a winner came to on the test split, with its `trial_id`; empty until one was evaluated.
     """
 
     chain: tuple[str, ...]
@@ -74,7 +74,7 @@ class Details:
     counts: Mapping[str, Any] = field(default_factory=dict)
     maker: Maker = field(default_factory=Maker)
     winner: Winner | None = None
-    test: Mapping[str, float] = field(default_factory=dict)
+    test: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Details:
@@ -222,9 +222,14 @@ class StudyRecord(Description):
 
     @property
     def data_folder(self) -> Path | None:
-        """The folder of the data; None for ml-100k from RecBole's wheel, and where nobody has said."""
+        """The folder of the data, or its mere name; None for ml-100k from RecBole's wheel."""
         folder = self.details.apart.folder
         return Path(folder) if folder else None
+
+    @property
+    def knows_its_data(self) -> bool:
+        """Whether it says where the data are, and not only what their files are called."""
+        return self.data_folder is None or self.data_folder.is_absolute()
 
     @property
     def sweep_timeout_minutes(self) -> float | None:
@@ -263,6 +268,18 @@ class StudyRecord(Description):
         return super().space
 
     @property
+    def winner(self) -> Winner | None:
+        """The best trial, once the study has ended."""
+        return self.details.winner
+
+    @property
+    def test(self) -> Mapping[str, float]:
+        """What the winner came to on the test split; empty until it was evaluated."""
+        known = self.details.test
+        won = self.winner is None or known.get("trial_id") == self.winner.trial_id
+        return dict(known.get("metrics", {})) if won else {}
+
+    @property
     def models(self) -> tuple[str, ...]:
         """RecBole's names of the models that are searched."""
         return tuple(one.model for one in self.variants.values()) or (self.model.model,)
@@ -283,9 +300,9 @@ class StudyRecord(Description):
         old = known.details
         kept = {"history": old.history, "counts": old.counts, "maker": old.maker}
         going_on = replace(self, begun=known.begun, score=known.score)
-        if self.budget == known.budget:
+        if self.budget == known.budget and self.details.apart.limits == old.apart.limits:
             going_on = replace(going_on, ended=known.ended, ended_by=known.ended_by)
-        else:
+        if self.budget != known.budget:
             kept["history"] = (*old.history, Change(stamp(now), by, self.budget))
         return going_on.with_details(**kept, winner=old.winner, test=old.test)
 
@@ -301,15 +318,18 @@ class StudyRecord(Description):
         return self.with_details(counts=dict(counts))
 
     def closed(self, by: str, winner: Winner | None) -> StudyRecord:
-        """Ended, and won."""
-        same = winner == self.details.winner
+        """Ended, and won.
+
+        Args:
+            by: the limit that was met, in words.
+        """
         score = winner.score if winner is not None else None
         ended = replace(self, ended=self.ended or now_utc(), ended_by=by, score=score)
-        return ended.with_details(winner=winner, test=self.details.test if same else {})
+        return ended.with_details(winner=winner)
 
-    def tested(self, winner: Winner, metrics: Mapping[str, float]) -> StudyRecord:
-        """With what its winner came to on the test split."""
-        return replace(self, score=winner.score).with_details(winner=winner, test=dict(metrics))
+    def tested(self, test: Mapping[str, Any]) -> StudyRecord:
+        """With what a winner came to on the test split: `trial_id`, `metrics`, and when that was."""
+        return self.with_details(test=dict(test))
 
     def put_away(self, name: str) -> StudyRecord:
         """Archived under another name."""

@@ -36,6 +36,11 @@ wrong, and to go on would never end."""
 TEST_ATTRIBUTE = "test"
 DATA_ATTRIBUTE = "data"
 """Attribute of a study: how many users, items and samples its trials train on."""
+_TOLD: dict[str, Callable[[StudyRecord, Any], StudyRecord]] = {
+    DATA_ATTRIBUTE: StudyRecord.counted,
+    TEST_ATTRIBUTE: StudyRecord.tested,
+}
+"""Attributes that a study's record tells too."""
 
 
 class Shelf(Protocol):
@@ -98,6 +103,8 @@ class Study:
     def set_attribute(self, name: str, value: Any) -> None:
         storage, plain = self._backend.storage, to_plain(value)
         self._patience.call(lambda again: storage.set_study_user_attr(self.id, name, plain))
+        if (told := _TOLD.get(name)) is not None:
+            self.update_record(lambda record: told(record, plain))
 
     def record(self) -> StudyRecord | None:
         """What the study is, as it says itself; None where it was removed, or is none of ours."""

@@ -63,11 +63,7 @@ def load_sweep(
     Raises:
         InputError: any mistake in any of the files or options.
     """
-    names = given_as or {}
-    given = given_of(overrides or {}, names)
-    made = read_sweep(source)
-    config = override(made.config, given, names)
-    sweep = _with_store(replace(made, config=config, overrides=given, given_as=names))
+    sweep = read_overridden(source, overrides, given_as)
     for dataset in sweep.config.datasets:
         _load_dataset(sweep, dataset)
     for model in sweep.config.models:
@@ -77,6 +73,23 @@ def load_sweep(
         datasets={name: sweep.datasets[name] for name in sweep.config.datasets},
         models={name: sweep.models[name] for name in sweep.config.models},
     )
+
+
+def read_overridden(
+    source: Path | str,
+    overrides: Mapping[str, Any] | None = None,
+    given_as: Mapping[str, str] | None = None,
+) -> Sweep:
+    """A sweep with what options set over it, without the files that it names.
+
+    Raises:
+        InputError: a mistake in the sweep itself, or in the options.
+    """
+    names = given_as or {}
+    given = given_of(overrides or {}, names)
+    made = read_sweep(source)
+    config = override(made.config, given, names)
+    return _with_store(replace(made, config=config, overrides=given, given_as=names))
 
 
 def read_sweep(source: Path | str) -> Sweep:

@@ -1,0 +1,70 @@
+"""What the store has of the studies of a sweep, as its files are today; and how a study came to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from recsweep.planning.plan import StudyPlan
+from recsweep.search.starts import as_begun
+from recsweep.search.stopping import Ended
+from recsweep.study import Store, Study, StudyRecord, best
+from recsweep.study.parts import Winner
+
+CHANGED, GONE, OTHERWISE = "has changed", "is not there", "is searched otherwise now"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A study that is in the store.
+
+    Attributes:
+        record: as the sweep's files describe it, where they are still those that it was begun with.
+        moved: how they are not: `has changed`, `is not there` (the data), `is searched otherwise now` (the
+            study); empty: they are.
+    """
+
+    record: StudyRecord
+    moved: str = ""
+
+
+def begun_studies(plans: Iterable[StudyPlan], store: Store) -> list[Begun]:
+    """Those of these studies that are in the store; those that would be made anew are not."""
+    found = (_begun(plan, store) for plan in plans)
+    return [one for one in found if one is not None]
+
+
+def _begun(plan: StudyPlan, store: Store) -> Begun | None:
+    study = store.find_study(plan.name)
+    known = study.record() if study is not None else None
+    if study is None or known is None:
+        return None
+    plan, moved = _on_its_data(plan, known)
+    begun = as_begun(plan, store)
+    if known.content_hash == begun.content_hash:
+        described = begun.record()
+        held = known.details
+        details = {"history": held.history, "maker": held.maker, "winner": held.winner, "test": held.test}
+        times = {"begun": known.begun, "ended": known.ended, "ended_by": known.ended_by, "score": known.score}
+        told = described.with_details(counts=held.counts, **details)
+        return Begun(replace(told, **times), moved)  # type: ignore[arg-type]
+    return Begun(known, OTHERWISE) if study.touched() else None
+
+
+def _on_its_data(plan: StudyPlan, known: StudyRecord) -> tuple[StudyPlan, str]:
+    """A study with the data that it was opened on, and how the files of today differ from them.
+
+    To look at what was found needs no data; only training does, and it compares them.
+    """
+    hashes, there = known.definition.get("data"), dict(plan.files.hashes)
+    if hashes is None or hashes == there:
+        return plan, ""
+    files = replace(plan.files, hashes=dict(hashes))
+    return replace(plan, files=files), CHANGED if there else GONE
+
+
+def tell_the_end(study: Study, ended: Ended, *, maximize: bool) -> None:
+    """Let a study's record say that it has ended, by what, and what won."""
+    trial = best(study.results(), maximize=maximize)
+    winner = Winner(trial.id, trial.slot, trial.score, dict(trial.params)) if trial is not None else None
+    study.update_record(lambda record: record.closed(ended.reason, winner))
