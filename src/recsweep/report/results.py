@@ -129,7 +129,7 @@ def read_result(record: StudyRecord, root: Path, store: Store) -> StudyResult:
 def _as_it_stands(record: StudyRecord, trials: list[Trial]) -> StudyRecord:
     """A record with the slots that there are: more than its budget, where the budget was lowered."""
     slots = max(record.budget, 1 + max((trial.slot for trial in trials), default=-1))
-    if trials and not record.details.history:
+    if trials and record.is_made_again:
         record = in_order_of(record, trials[0].params)
     return replace(record, budget=slots)
 

@@ -27,7 +27,7 @@ class Apart:
         folder: where the data were, or its mere name where nobody has said; empty for ml-100k from RecBole's
             wheel.
         phases: names of the parameters that each phase of the model searches.
-        max_evals: the budget of the whole model.
+        max_evals: the budget of the whole model; None where nobody has said.
         no_improvement_after, timeout_minutes, sweep_timeout_minutes: limits.
     """
 

@@ -232,6 +232,11 @@ class StudyRecord(Description):
         return self.data_folder is None or self.data_folder.is_absolute()
 
     @property
+    def is_made_again(self) -> bool:
+        """Whether it was made of what an earlier version of recsweep left in the store."""
+        return self.details.apart.max_evals is None
+
+    @property
     def sweep_timeout_minutes(self) -> float | None:
         return self.details.apart.sweep_timeout_minutes
 
