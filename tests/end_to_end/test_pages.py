@@ -111,7 +111,7 @@ def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fill_store(one, some_trials()[:count])
     with pytest.MonkeyPatch.context() as patch:  # the thumbnails are looked at, and the pages
         patch.setattr("recsweep.report.plots.write_picture", lambda chart, title, path: path.touch())
-        return draw_sweep(plans, plans[:1])[0]
+        return drawn(plans, plans[:1])
 
 
 def page_of(plan: StudyPlan, name: str) -> Path:

@@ -204,7 +204,7 @@ def test_a_record_follows_its_study_to_its_end(space: Workspace, monkeypatch: py
     coarse = space.plans()[0]
     store = Store(coarse.storage_url)
     study = store.find_study(coarse.name)
-    tell_the_end(study, closed(coarse, study, store), maximize=True)
+    tell_the_end(study, closed(coarse, study), maximize=True)
     study.set_attribute("data", {"users": 4, "items": 15})
     winner = study.results()[1]
     study.set_attribute("test", {"trial_id": winner.id, "metrics": {"ndcg@10": 0.2}})

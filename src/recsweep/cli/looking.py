@@ -21,10 +21,7 @@ from recsweep.sweeps.schema import KINDS, as_text
 
 @command(LOOK, "recsweep summarize --config config/smoke.yaml", *WHICH, *DEFINING, *STORE)
 def summarize(**options: Any) -> None:
-    """Rebuild all result files and the summary table from the store.
-
-    With --storage and no sweep file: of every sweep that the store has, or of the one that --sweep names.
-    """
+    """Rebuild all result files and the summary table from the store."""
     for seen in look(options):
         write_sweep(seen)
         if seen.planned:
@@ -38,10 +35,7 @@ def summarize(**options: Any) -> None:
 
 @command(LOOK, "recsweep plots --dataset ml-100k --model GRU4Rec", *WHICH, *OF_A_STUDY, *DEFINING, *STORE)
 def plots(**options: Any) -> None:
-    """Draw what the studies of a sweep found, as pages and pictures that need no network.
-
-    With --storage and no sweep file: of every sweep that the store has, or of the one that --sweep names.
-    """
+    """Draw what the studies of a sweep found, as pages and pictures that need no network."""
     from recsweep.report.plots import draw_sweep, title_of
 
     for seen in look(options):

@@ -157,7 +157,7 @@ def _write_and_tell(plan: StudyPlan, display: Display) -> None:
     from recsweep.report.results import read_result
     from recsweep.report.study_files import write_study
     from recsweep.report.tables import parameters_text
-    from recsweep.search.begun import begun_studies, tell_the_end
+    from recsweep.search.begun import begun_studies
 
     with store_of(plan) as store:
         study = store.find_study(plan.name, plan.definition)
@@ -165,8 +165,6 @@ def _write_and_tell(plan: StudyPlan, display: Display) -> None:
         if study is None or begun is None:
             raise RecsweepError(f"study {plan.name} is not in the store {plan.storage_url}")
         result = read_result(begun.record, plan.sweep.outputs, store)
-        if result.ended is not None:
-            tell_the_end(study, result.ended, maximize=plan.maximize)
     write_study(result)
     winner = result.winner
     if winner is None:

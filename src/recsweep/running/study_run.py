@@ -10,6 +10,7 @@ from recsweep.common.errors import StudyStopped, SweepPaused
 from recsweep.common.owner import Owner
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.watch import StudyView
+from recsweep.search.begun import tell_the_end
 from recsweep.search.limits import closed
 from recsweep.search.stopping import Ended
 from recsweep.study import Claim, FlagWatch, State, StopFlag, Store, Study, Trial, best
@@ -77,6 +78,13 @@ class StudyRun:
     def closed(self) -> Ended | None:
         """The limit that ended it; None while there is something to run."""
         return closed(self.plan, self.study)
+
+    def told_end(self) -> Ended | None:
+        """`closed`; where it is, the study's record says so from now on, and what won."""
+        ended = self.closed()
+        if ended is not None:
+            tell_the_end(self.study, ended, maximize=self.plan.maximize)
+        return ended
 
     def stop_asked(self, *, fresh: bool = False) -> StopFlag | None:
         """The wish that it be worked on no more, as it stood some seconds ago; `fresh`: as it stands now."""

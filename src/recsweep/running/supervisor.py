@@ -116,6 +116,7 @@ class Supervisor:
                 run.require_no_stop()
                 with self._stoppable(run):
                     self._work(run, waiting, join=True)
+                run.told_end()
 
     @contextmanager
     def _opened(
@@ -137,13 +138,13 @@ class Supervisor:
             found = f"{counted(orphans, 'trial')} of a process that is gone"
             run.say(f"{run.label}: {found}: back in the budget")
         open_slots = run.ensure_slots()
-        ended = run.closed()
+        ended = run.told_end()
         run.say(announcement(run, 0 if ended else open_slots))
         if ended is None:
             run.require_no_stop()
             with self._stoppable(run):
                 self._work(run, open_slots)
-            ended = run.closed()
+            ended = run.told_end()
         if ended is not None and ended.limit != MAX_EVALS:
             run.say(f"{run.label}: ended by {ended.reason}")
 
