@@ -243,7 +243,7 @@ def test_the_page_and_its_pictures_are_files_that_need_no_network(results, monke
     monkeypatch.setattr(
         "recsweep.report.plots.write_picture", lambda chart, title, path: path.write_text(title)
     )
-    page = write_sweep(results, [])
+    page = write_sweep(results[0].outputs, results, [])
     text = page.read_text(encoding="utf-8")
     assert not re.search(r"https?:|//[a-z]", text.replace("</", "<"))
     pictures = sorted(path.relative_to(page.parent).as_posix() for path in page.parent.rglob("*.png"))

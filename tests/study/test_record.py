@@ -25,8 +25,8 @@ from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.search.starts import open_study
 from recsweep.study import Store
 from recsweep.study.description import Objective
-from recsweep.study.parts import Apart, Change, Maker, Winner
-from recsweep.study.record import COLUMNS, VERSION, Details, StudyRecord
+from recsweep.study.parts import Apart, Change, Details, Maker, Winner
+from recsweep.study.record import COLUMNS, VERSION, StudyRecord
 from recsweep.sweeps.loading import load_sweep
 
 STORES = Path(__file__).parents[1] / "stores"

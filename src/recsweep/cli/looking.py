@@ -9,11 +9,10 @@ import click
 
 from recsweep.cli.declare import HELP, LOOK, command
 from recsweep.cli.options import overridden, say_what_moved
-from recsweep.cli.seen import look, write_sweep
+from recsweep.cli.seen import address_of_store, look, write_sweep
 from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
 from recsweep.common.files import counted
-from recsweep.common.paths import Outputs
 from recsweep.running.progress import show_markdown
 from recsweep.sweeps.options import DEFINING, OF_A_STUDY, STORE, WHICH
 from recsweep.sweeps.schema import KINDS, as_text
@@ -49,11 +48,9 @@ def plots(**options: Any) -> None:
 @command(LOOK, "recsweep dashboard --port 8080", "config", *STORE, "host", "port")
 def dashboard(host: str, port: int, **options: Any) -> None:
     """Serve Optuna's dashboard on the store of a sweep, until Ctrl-C."""
-    config = overridden(options).config
-    outputs = Outputs(config.outputs, config.sweep)
     from recsweep.report.dashboard import serve
 
-    serve(config.storage or outputs.storage_url, host, port, click.echo)
+    serve(address_of_store(options), host, port, click.echo)
 
 
 @command(HELP, "recsweep doctor > report.txt", *WHICH, *STORE)

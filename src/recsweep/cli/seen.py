@@ -100,6 +100,18 @@ def look(options: dict[str, Any]) -> list[Seen]:
         return [seen]
 
 
+def address_of_store(options: dict[str, Any]) -> StoreAddress:
+    """The address of the store that a command looks at.
+
+    Raises:
+        InputError: a mistake in the sweep's files or the options.
+    """
+    if stands_alone(options):
+        return _address(options, _root(options))
+    config = overridden(options).config
+    return config.storage or Outputs(config.outputs, config.sweep).storage_url
+
+
 def stands_alone(options: dict[str, Any]) -> bool:
     """Whether a store was named, and no sweep file: the default one counts where it is there."""
     if not (options.get("storage") or options.get("storage_file")):
@@ -170,7 +182,7 @@ def _of_store(options: dict[str, Any]) -> list[Seen]:
         if name not in _OF_A_STORE and options.get(name) and source_of(name) == "commandline":
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"{flag} changes a sweep, and none was named; give its file with --config")
-    root = Path(options["outputs"]) if options.get("outputs") else DEFAULT_OUTPUTS
+    root = _root(options)
     address = _address(options, root)
     wanted = None if source_of("config") == "default" else str(options["config"])
     if found := _sweeps(address, root, wanted):
@@ -179,6 +191,10 @@ def _of_store(options: dict[str, Any]) -> list[Seen]:
         known = sorted({seen.name for seen in _sweeps(address, root, None)})
         raise InputError("--sweep", f"the store has no sweep {wanted}", nearest(wanted, known))
     raise UserError(f"the store {address} has no study of recsweep's yet; run `recsweep tune` first")
+
+
+def _root(options: dict[str, Any]) -> Path:
+    return Path(options["outputs"]) if options.get("outputs") else DEFAULT_OUTPUTS
 
 
 def _address(options: dict[str, Any], root: Path) -> StoreAddress:

@@ -11,8 +11,8 @@ from typing import Any
 
 from recsweep.common.files import to_plain
 from recsweep.study.description import Objective
-from recsweep.study.parts import Apart
-from recsweep.study.record import Details, StudyRecord
+from recsweep.study.parts import Apart, Details
+from recsweep.study.record import StudyRecord
 from recsweep.sweeps.config import WHOLE, WITH_MODEL
 
 ATTRIBUTES = ("definition", "test", "data")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from recsweep.study.description import Objective
 from recsweep.sweeps.config import (
     BUILTIN,
     DatasetConfig,
@@ -85,6 +86,53 @@ class Winner:
     score: float | None
     params: Mapping[str, Any]
     """Those that its phase searched."""
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a record holds beside its columns.
+
+    Attributes:
+        chain: the phases of the model in the sweep, in order.
+        definition: all that decides what the trials come to, in the order of the files that it is from.
+        objectives: what is searched for, the one that decides first.
+        start: where the search starts, where that is not the model's defaults.
+        inherits: slot 0 is the best trial of the phase before.
+        apart: what no result depends on: where the data are, limits, device.
+        history: what the budget was set to, when, and by what.
+        counts: users, items and interactions of the data that the trials train on; empty until known.
+        maker: who began the study: recsweep's version and commit, the libraries, the user's repository.
+        winner: the best trial, once the study has ended.
+        test: what a winner came to on the test split, with its `trial_id`; empty until one was evaluated.
+    """
+
+    chain: tuple[str, ...]
+    definition: Mapping[str, Any]
+    objectives: tuple[Objective, ...]
+    inherits: bool = False
+    apart: Apart = field(default_factory=Apart)
+    history: tuple[Change, ...] = ()
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    maker: Maker = field(default_factory=Maker)
+    winner: Winner | None = None
+    test: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Details:
+        """From what `to_plain` makes of it."""
+        winner = plain.get("winner")
+        return cls(
+            tuple(plain["chain"]),
+            plain["definition"],
+            tuple(Objective(one["name"], one["maximize"]) for one in plain["objectives"]),
+            plain["inherits"],
+            Apart(**plain["apart"]),
+            tuple(Change(**one) for one in plain["history"]),
+            plain["counts"],
+            Maker(**plain["maker"]),
+            None if winner is None else Winner(**winner),
+            plain["test"],
+        )
 
 
 def dataset_config(definition: Mapping[str, Any], apart: Apart) -> DatasetConfig:

@@ -22,6 +22,7 @@ from recsweep.study.description import Description, Objective
 from recsweep.study.parts import (
     Apart,
     Change,
+    Details,
     Maker,
     Winner,
     dataset_config,
@@ -45,53 +46,6 @@ VERSION = 1
 """Of the form of a record; a reader of a later one says that it is too old."""
 SEARCH = "search"
 """The kind of a study that searches."""
-
-
-@dataclass(frozen=True)
-class Details:
-    """What a record holds beside its columns.
-
-    Attributes:
-        chain: the phases of the model in the sweep, in order.
-        definition: all that decides what the trials come to, in the order of the files that it is from.
-        objectives: what is searched for, the one that decides first.
-        start: where the search starts, where that is not the model's defaults.
-        inherits: slot 0 is the best trial of the phase before.
-        apart: what no result depends on: where the data are, limits, device.
-        history: what the budget was set to, when, and by what.
-        counts: users, items and interactions of the data that the trials train on; empty until known.
-        maker: who began the study: recsweep's version and commit, the libraries, the user's repository.
-        winner: the best trial, once the study has ended.
-        test: what a winner came to on the test split, with its `trial_id`; empty until one was evaluated.
-    """
-
-    chain: tuple[str, ...]
-    definition: Mapping[str, Any]
-    objectives: tuple[Objective, ...]
-    inherits: bool = False
-    apart: Apart = field(default_factory=Apart)
-    history: tuple[Change, ...] = ()
-    counts: Mapping[str, Any] = field(default_factory=dict)
-    maker: Maker = field(default_factory=Maker)
-    winner: Winner | None = None
-    test: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Details:
-        """From what `to_plain` makes of it."""
-        winner = plain.get("winner")
-        return cls(
-            tuple(plain["chain"]),
-            plain["definition"],
-            tuple(Objective(one["name"], one["maximize"]) for one in plain["objectives"]),
-            plain["inherits"],
-            Apart(**plain["apart"]),
-            tuple(Change(**one) for one in plain["history"]),
-            plain["counts"],
-            Maker(**plain["maker"]),
-            None if winner is None else Winner(**winner),
-            plain["test"],
-        )
 
 
 @dataclass(frozen=True)
