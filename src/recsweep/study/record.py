@@ -105,7 +105,9 @@ class StudyRecord(Description):
         values = {name: row[name] for name in COLUMNS}
         for name in _TIMES:
             values[name] = datetime.fromisoformat(values[name]) if values[name] else None
-        return cls(**values, text=row["details"])
+        record = cls.__new__(cls)  # thousands are listed: frozen, each attribute would be set on its own
+        vars(record).update(values, text=row["details"])
+        return record
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain JSON, for files, commands and journals."""
@@ -255,21 +257,21 @@ class StudyRecord(Description):
         now = now_utc()
         if known is None or known.begun is None:  # nothing has run there
             begun = replace(self, begun=self.begun or now)
-            return begun.with_details(history=(Change(stamp(now), by, self.budget),), maker=made_by())
+            return begun.with_details(history=(Change(now.isoformat(), by, self.budget),), maker=made_by())
         old = known.details
         kept = {"history": old.history, "counts": old.counts, "maker": old.maker}
         going_on = replace(self, begun=known.begun, score=known.score)
         if self.budget == known.budget and self.details.apart.limits == old.apart.limits:
             going_on = replace(going_on, ended=known.ended, ended_by=known.ended_by)
         if self.budget != known.budget:
-            kept["history"] = (*old.history, Change(stamp(now), by, self.budget))
+            kept["history"] = (*old.history, Change(now.isoformat(), by, self.budget))
         return going_on.with_details(**kept, winner=old.winner, test=old.test)
 
     def raised(self, budget: int, by: str) -> StudyRecord:
         """With another budget; the study goes on."""
         if budget == self.budget:
             return self
-        history = (*self.details.history, Change(stamp(now_utc()), by, budget))
+        history = (*self.details.history, Change(now_utc().isoformat(), by, budget))
         return replace(self, budget=budget, ended=None, ended_by="").with_details(history=history)
 
     def counted(self, counts: Mapping[str, Any]) -> StudyRecord:
@@ -330,11 +332,6 @@ def made_by() -> Maker:
 def now_utc() -> datetime:
     """This moment, to the second: for people."""
     return datetime.now(UTC).replace(microsecond=0)
-
-
-def stamp(time: datetime) -> str:
-    """A time as a record writes it."""
-    return time.isoformat()
 
 
 def _text(details: Any) -> str:
