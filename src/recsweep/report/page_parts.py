@@ -89,15 +89,13 @@ def table(
     """A table that scrolls by itself where the page is too narrow for it.
 
     Args:
-        label: what it is, for those who do not see it.
         leads: the cells, by row and column, that are marked as best.
         targets: where the words of the first column lead.
     """
     best, right = set(leads), _numeric(shown)
 
     def classes(row: int, column: int) -> str:
-        found = [name for name, has in (("number", column in right), ("leads", (row, column) in best)) if has]
-        return f' class="{" ".join(found)}"' if found else ""
+        return _class(number=column in right, leads=(row, column) in best)
 
     def words(column: int, cell: str) -> str:
         target = (targets or {}).get(cell) if column == 0 else None
@@ -108,11 +106,8 @@ def table(
     )
     lines = []
     for number, row in enumerate(shown.rows):
-        tags = ['th scope="row"', *["td"] * (len(row) - 1)]
-        cells = (
-            f"<{tag}{classes(number, i)}>{words(i, cell)}</{tag[:2]}>"
-            for i, (tag, cell) in enumerate(zip(tags, row, strict=True))
-        )
+        cells = [f'<th scope="row"{classes(number, 0)}>{words(0, row[0])}</th>']
+        cells += [f"<td{classes(number, i)}>{words(i, cell)}</td>" for i, cell in enumerate(row[1:], 1)]
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return scrolling(f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>", label)
 
@@ -135,3 +130,8 @@ def _numeric(shown: Table) -> set[int]:
         for position in range(len(shown.columns))
         if all(_NUMBER.fullmatch(row[position]) for row in shown.rows)
     }
+
+
+def _class(**held: bool) -> str:
+    found = " ".join(name for name, has in held.items() if has)
+    return f' class="{found}"' if found else ""

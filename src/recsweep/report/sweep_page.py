@@ -20,6 +20,7 @@ from recsweep.report.text import short
 from recsweep.running.watch import duration
 
 _ALL = "all-data-sets"
+_NOTHING = "<p>No study of the sweep is in the store yet.</p>"
 _DASHES = {"solid": "", "dash": "6 4", "dot": "2 3"}
 
 
@@ -50,15 +51,10 @@ def sweep_page(
     """
     entries = [entry for own in by_dataset.values() for entry in own]
     if not any(entry.begun for entry in entries) and not sections:
-        words = "<p>No study of the sweep is in the store yet.</p>"
-        return parts.page(title, [f"<h1>{_text(title)}</h1>", words, "<main></main>"])
-    targets = [(name, f"#{_anchor(name)}") for name in by_dataset]
-    if len(by_dataset) > 1:
-        targets.insert(0, ("All data sets", f"#{_ALL}"))
+        return parts.page(title, [f"<main><h1>{_text(title)}</h1>", _NOTHING, "</main>"])
     body = [
         f"<header><h1>{_text(title)}</h1><p>{_text(overview(entries))}</p>",
-        parts.links("Comparisons", targets) if len(entries) > 1 else "",
-        parts.links("Studies", ((one.title, f"#{one.anchor}") for one in sections)) if sections[1:] else "",
+        *_links(by_dataset, sections),
         "</header><main>",
         _matrix(by_dataset) if len(by_dataset) > 1 else "",
     ]
@@ -68,6 +64,16 @@ def sweep_page(
     body += [gallery(sections), "</main>"]
     draws = any(shown.drawn for own in pictures.values() for shown in own)
     return parts.page(title, body, script if draws else None)
+
+
+def _links(by_dataset: Mapping[str, Sequence[Entry]], sections: Sequence[Section]) -> Iterator[str]:
+    targets = [(name, f"#{_anchor(name)}") for name in by_dataset]
+    if len(by_dataset) > 1:
+        targets.insert(0, ("All data sets", f"#{_ALL}"))
+    if sum(map(len, by_dataset.values())) > 1:
+        yield parts.links("Comparisons", targets)
+    if len(sections) > 1:
+        yield parts.links("Studies", ((one.title, f"#{one.anchor}") for one in sections))
 
 
 def overview(entries: Sequence[Entry]) -> str:
