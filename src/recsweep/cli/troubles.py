@@ -1,4 +1,4 @@
-"""What goes wrong in one study while others can go on: said, kept, and listed at the end."""
+"""Troubles of one study while others can go on: said, kept, and listed at the end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Troubles:
 
     @contextmanager
     def of(self, plan: StudyPlan) -> Iterator[None]:
-        """What goes wrong within is the study's trouble.
+        """Make what goes wrong within the study's trouble.
 
         Raises:
             SweepPaused: it is the store's, or the disk's.
@@ -51,7 +51,7 @@ class Troubles:
             self._keep(plan, error)
 
     def end_before(self, plan: StudyPlan) -> bool:
-        """Whether a phase has nothing to start from, as the one before came to no end; that is said."""
+        """True where a phase has nothing to start from, as the one before came to no end; that is said."""
         place = plan.dataset_name, plan.model_name
         if plan.previous is None or (*place, plan.previous) not in self._ended:
             return False
@@ -98,7 +98,7 @@ class Troubles:
 
 
 def _is_everybodys(error: Exception) -> bool:
-    """Whether no other study could do better: the store is away, the disk full, a library unfit."""
+    """True where no other study could do better: the store is away, the disk full, a library unfit."""
     if isinstance(error, StudyPaused):
         return False
     return isinstance(error, SweepPaused | UnsupportedEnvironment) or disk_trouble(error) is not None

@@ -23,7 +23,7 @@ from recsweep.sweeps.space import Params
 
 
 class Host(Protocol):
-    """What a search needs of the worker that it runs in."""
+    """The needs of a search of the worker that it runs in."""
 
     owner: Owner
     last_study: str
@@ -56,9 +56,9 @@ class Bench:
         self.host, self.run, self.device = host, run, device
         self.seat = seat or Seat(str(device))
         self.seated = seat is not None
-        """Whether the device was given with terms."""
+        """True where the device was given with terms."""
         self.over = False
-        """Whether the terms of the seat have ended the search."""
+        """True where the terms of the seat have ended the search."""
         self.environment: dict[str, Any] = {
             "device": str(device),
             "threads": torch.get_num_threads(),
@@ -76,7 +76,7 @@ class Bench:
         self.host.send(event)
 
     def stop_asked(self) -> Stop | None:
-        """What the supervisor, or the store, asks of this worker: to stop, or nothing."""
+        """The word of the supervisor, or of the store, to this worker: to stop, or nothing."""
         if (stop := self.host.stop()) is not None:
             return stop
         flag = self.run.stop_asked()

@@ -1,4 +1,4 @@
-"""What a worker tells its supervisor, and what is told of it. Small, picklable, free of torch."""
+"""The events that a worker tells its supervisor, and what is told of it. Small, picklable, free of torch."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TrialDone:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the first trial on a GPU took of its memory."""
+    """The memory of a GPU that its first trial took."""
 
     device: str
     memory: Memory

@@ -1,4 +1,4 @@
-"""What a supervisor does about each event of a worker."""
+"""The reactions of a supervisor to each event of a worker."""
 
 from __future__ import annotations
 

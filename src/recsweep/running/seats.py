@@ -23,7 +23,7 @@ class Seats:
 
     @property
     def given(self) -> bool:
-        """Whether workers have a seat each, as they train on GPUs."""
+        """True where workers have a seat each, as they train on GPUs."""
         return self._gpus is not None
 
     def begin(self) -> None:

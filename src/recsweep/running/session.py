@@ -13,7 +13,7 @@ from recsweep.sweeps.space import Params
 
 
 class StudySession:
-    """What an engine asks (`engines.base.Session`), answered from a study and a bench.
+    """The answers to an engine (`engines.base.Session`), from a study and a bench.
 
     Args:
         bench: where trials are trained.

@@ -42,7 +42,7 @@ class TrialRun:
         self._curve: dict[int, float] = {}
         self._started = 0.0
         self.began = False
-        """Whether it was still ours to train."""
+        """True where it was still ours to train."""
 
     def train(self) -> Observation:
         """Train it, and keep what it comes to; never raises for a trial's own fault.
@@ -186,5 +186,5 @@ class TrialRun:
 
 
 def _value(objective: str, trained: training.Trained) -> float:
-    """What a trial came to in one objective."""
+    """The value of a trial in one objective."""
     return trained.seconds if objective == SECONDS else trained.metrics[objective.lower()]

@@ -1,4 +1,4 @@
-"""Whether a store is ours, and whole: what is looked at when it is opened and when it is read.
+"""Checks that a store is ours, and whole: what is looked at when it is opened and when it is read.
 
 What another program made is refused and never changed; what is damaged is said, with what to do.
 """
@@ -26,7 +26,7 @@ _whole: set[tuple[str, int]] = set()
 
 
 def is_damage(text: str) -> bool:
-    """Whether a database's message says that its file is not whole."""
+    """True where a database's message says that its file is not whole."""
     return any(words in text for words in _DAMAGE)
 
 
@@ -93,7 +93,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _has(**kinds: type | tuple[type, ...]) -> Callable[[Any], bool]:
-    """Whether a value is a mapping with these keys, of these kinds."""
+    """True where a value is a mapping with these keys, of these kinds."""
     return lambda value: (
         isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in kinds.items())
     )

@@ -1,4 +1,4 @@
-"""What a command takes beside the settings of a sweep."""
+"""Settings of a command beside those of a sweep."""
 
 from __future__ import annotations
 
