@@ -30,10 +30,10 @@ from recsweep.study import (
     best,
     raise_flag,
     standing,
-    tables,
     take_back,
 )
 from recsweep.study.backend import Slot
+from recsweep.study.sqlite import Sqlite
 from recsweep.study.study import MOST_PUT_BACKS
 from recsweep.sweeps.config import ModelConfig
 
@@ -378,7 +378,7 @@ def test_a_failed_trial_says_how_long_it_ran(study):
 
 
 def test_times_are_by_the_clock_of_the_server_where_there_is_one(new_url, monkeypatch):
-    monkeypatch.setattr(tables, "now_utc", lambda: pytest.fail("the clock of this machine was asked"))
+    monkeypatch.setattr(Sqlite, "_now", lambda *_: pytest.fail("the clock of this machine was asked"))
     store = Store(new_url("postgresql"))
     study = store.open_study("sweep/data/FPMC/full", DEFINITION, maximize=True)
     study.ensure_slots(2)

@@ -1,12 +1,13 @@
 """What a study asks of the store: a handful of steps, each of which happens wholly or not at all.
 
-There are two kinds of stores. A database (`tables.py`) is asked in its own language, one transaction
-a step. Everything else that Optuna can write to (`generic.py`: its journal file, other databases) is
-asked through Optuna. Both hold the same trials, and any Optuna tool opens both.
+There are two kinds of stores. A database (`sqlite.py`, `postgres.py`) is asked in its own language, one
+transaction a step. Everything else that Optuna can write to (`generic.py`: its journal file, other databases)
+is asked through Optuna. Both hold the same trials, and any Optuna tool opens both.
 """
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,6 +60,12 @@ class Change:
     state: TrialState | None = None
     values: Sequence[float] = ()
     then: Slot | None = None
+
+    def is_written(self, stored: Mapping[str, Any]) -> bool:
+        """True where the attributes of a closed trial say that it was closed by this very change."""
+        return all(
+            stored.get(name) == json.loads(json.dumps(value)) for name, value in self.attributes.items()
+        )
 
 
 class Backend(ABC):

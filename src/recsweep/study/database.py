@@ -21,9 +21,11 @@ from recsweep.common.masking import mask
 from recsweep.study.backend import Backend
 from recsweep.study.generic import Generic
 from recsweep.study.journal import WholeJournal
+from recsweep.study.locks import schema_lock
 from recsweep.study.postgres import Postgres
 from recsweep.study.record_table import add_table
-from recsweep.study.tables import INDEXES, Tables, advisory_lock, file_lock
+from recsweep.study.sqlite import Sqlite
+from recsweep.study.statements import INDEXES
 from recsweep.study.wholeness import check_sqlite, damaged, is_damage, other_schema
 
 LOCK_TIMEOUT_SECONDS = 60
@@ -53,7 +55,7 @@ def open_backend(address: StoreAddress, tell: Callable[[str], None] | None = Non
         raise InputError("storage", f"cannot be opened: {mask(str(error))}", FORMS) from None
     if address.kind == "postgresql":
         return Postgres(storage)
-    return Tables(storage) if address.kind == "sqlite" else Generic(storage, None)
+    return Sqlite(storage) if address.kind == "sqlite" else Generic(storage, None)
 
 
 def _open_database(address: StoreAddress) -> RDBStorage:
@@ -110,20 +112,6 @@ def _add_indexes(engine: sqlalchemy.engine.Engine) -> None:
             with engine.begin() as connection:
                 connection.exec_driver_sql(statement)
     add_table(engine)
-
-
-@contextlib.contextmanager
-def schema_lock(address: StoreAddress) -> Iterator[None]:
-    """Processes that create the tables of one database together crash; let them queue."""
-    if address.kind == "sqlite":
-        with file_lock(str(address.file)):
-            yield
-    elif address.kind == "postgresql":
-        engine = sqlalchemy.create_engine(address.reveal(), poolclass=sqlalchemy.pool.NullPool)
-        with advisory_lock(engine, "schema"):
-            yield
-    else:
-        yield
 
 
 class Patience:

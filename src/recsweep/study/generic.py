@@ -1,5 +1,5 @@
 """A store that is asked through Optuna: its journal file, for network file systems, and databases that
-`tables.py` does not know.
+`database.py` knows no other way to ask.
 
 A claim is Optuna's change of state from waiting to running, of which one process wins. It takes a few
 steps, so a process that claims first writes a bid: should it die in between, the bids say who it was.
@@ -8,7 +8,6 @@ steps, so a process that claims first writes a bid: should it die in between, th
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -63,7 +62,7 @@ class Generic(Backend):
             self.storage.get_study_name_from_id(study_id)  # a journal keeps the trials of a removed study
             frozen = self.storage.get_trial(trial_id)
             if frozen.state.is_finished():
-                return again and frozen.state == change.state and _is_written(frozen.user_attrs, change)
+                return again and frozen.state == change.state and change.is_written(frozen.user_attrs)
             for name, value in change.attributes.items():
                 self.storage.set_trial_user_attr(trial_id, name, value)
             for name, (distribution, value) in change.params.items():
@@ -127,8 +126,3 @@ class Generic(Backend):
 
     def close(self) -> None:
         self.storage.remove_session()
-
-
-def _is_written(stored: Mapping[str, Any], change: Change) -> bool:
-    """Whether a closed trial was closed by this very change."""
-    return all(stored.get(name) == json.loads(json.dumps(value)) for name, value in change.attributes.items())

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -18,11 +19,14 @@ import sqlalchemy
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
 
 from recsweep.study.backend import Change
+from recsweep.study.locks import server_lock
 from recsweep.study.record_table import TableRecords
+from recsweep.study.rows import score_type
 from recsweep.study.states import State
-from recsweep.study.tables import Tables, score_type
+from recsweep.study.tables import Tables
 from recsweep.study.trial import Trial, from_attributes
 
 _TRIES = 100
@@ -119,15 +123,23 @@ class Postgres(Tables):
     """
 
     def __init__(self, storage: RDBStorage) -> None:
-        super().__init__(storage)
+        super().__init__(storage, postgresql.insert)
         self._at_once: sqlalchemy.Engine = storage.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = self._at_once
         self.records = TableRecords(self._engine, self._at_once)
 
     def _now(self, connection: sqlalchemy.Connection) -> datetime:
-        """The server's: machines need not agree, and setting the clock of one moves nothing."""
+        # The server's: machines need not agree, and setting the clock of one moves nothing.
         found: datetime = connection.execute(_NOW).scalar_one()
         return found
+
+    def _locking(self, query: Any) -> Any:
+        return query.with_for_update()
+
+    @contextmanager
+    def exclusive(self, study_id: int) -> Iterator[None]:
+        with server_lock(self._engine, f"slots of {study_id}"):
+            yield
 
     def claim(
         self, study_id: int, budget: int, owner: Mapping[str, Any], *, shared: bool, again: bool
