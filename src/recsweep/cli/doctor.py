@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+from recsweep.cli.options import say_aside
 from recsweep.common import provenance
 from recsweep.common.errors import RecsweepError
 from recsweep.common.files import counted
@@ -106,7 +107,7 @@ def _store(plans: list[StudyPlan]) -> Iterator[Finding]:
         yield "store", f"{plan.storage_url}: not made yet", True
         return
     try:
-        store = Store(plan.storage_url)
+        store = Store(plan.storage_url, tell=say_aside)
         names = store.names()
         yield "store", f"{plan.storage_url}: {counted(len(names), 'study')}", True
         for own in plans:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from recsweep.cli.declare import HELP, LOOK, command
-from recsweep.cli.options import overridden, say_what_moved
+from recsweep.cli.options import overridden, say_aside, say_what_moved
 from recsweep.cli.seen import address_of_store, look, write_sweep
 from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
@@ -50,7 +50,7 @@ def dashboard(host: str, port: int, **options: Any) -> None:
     """Serve Optuna's dashboard on the store of a sweep, until Ctrl-C."""
     from recsweep.report.dashboard import serve
 
-    serve(address_of_store(options), host, port, click.echo)
+    serve(address_of_store(options), host, port, click.echo, say_aside)
 
 
 @command(HELP, "recsweep doctor > report.txt", *WHICH, *STORE)

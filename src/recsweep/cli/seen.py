@@ -154,7 +154,7 @@ def results_of(plans: Sequence[StudyPlan]) -> list[StudyResult]:
     from recsweep.study import Store
 
     root = plans[0].sweep.outputs
-    with closing(Store(plans[0].storage_url)) as store:
+    with closing(Store(plans[0].storage_url, tell=say_aside)) as store:
         return [
             replace(read_result(begun.record, root, store), moved=begun.moved)
             for begun in begun_studies(plans, store)
@@ -230,7 +230,7 @@ def _sweeps(address: StoreAddress, root: Path, sweep: str | None) -> list[Seen]:
     from recsweep.report.results import read_result
     from recsweep.study import Store
 
-    with closing(Store(address)) as store:
+    with closing(Store(address, tell=say_aside)) as store:
         by_sweep: dict[str, list[StudyRecord]] = {}
         for record in store.records(sweep=sweep):
             by_sweep.setdefault(record.sweep_name, []).append(record)

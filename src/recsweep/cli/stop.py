@@ -92,7 +92,7 @@ def _store(options: dict[str, Any]) -> Iterator[Store]:
     address = _address(options)
     if not is_made(address):
         raise InputError("--storage", f"there is no store at {address}", "give the address of one that is")
-    store = Store(address)
+    store = Store(address, tell=say_aside)
     try:
         yield store
     finally:

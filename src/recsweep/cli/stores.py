@@ -44,10 +44,10 @@ def opened(options: Mapping[str, Any]) -> Iterator[Store]:
 
 @contextmanager
 def opened_at(address: StoreAddress | str) -> Iterator[Store]:
-    """A store, closed at the end."""
+    """A store, closed at the end; what it has to say goes to standard error."""
     from recsweep.study import Store
 
-    store = Store(address)
+    store = Store(address, tell=say_aside)
     try:
         yield store
     finally:

@@ -39,13 +39,20 @@ class _Quiet(WSGIRequestHandler):
         return MaskedErrors()
 
 
-def serve(url: StoreAddress, host: str, port: int, tell: Callable[[str], None]) -> None:
+def serve(
+    url: StoreAddress,
+    host: str,
+    port: int,
+    tell: Callable[[str], None],
+    aside: Callable[[str], None] | None = None,
+) -> None:
     """Serve the dashboard of a store until Ctrl-C.
 
     Args:
         url: address of the store.
         port: 0 takes any free one.
         tell: takes the line with the address, once the dashboard answers there.
+        aside: takes what the store has to say.
 
     Raises:
         UserError: there is no such store, or the address cannot be served from.
@@ -54,7 +61,7 @@ def serve(url: StoreAddress, host: str, port: int, tell: Callable[[str], None]) 
         raise UserError(
             f"there is no store {url.file} yet; run `recsweep tune` first, or name one with --storage"
         )
-    store = Store(url)
+    store = Store(url, tell=aside)
     try:
         with _bind(optuna_dashboard.wsgi(store.optuna_storage), host, port) as server:
             name = f"[{host}]" if ":" in host else host
