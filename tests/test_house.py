@@ -29,6 +29,7 @@ ORDER = [
     "running",
     "report",
     "looking",
+    "api",
     "cli",
     "__main__",
 ]
@@ -49,7 +50,7 @@ IMPORTERS = {
     "rich": {"running/progress"},
     "yaml": {"common/files", "common/yaml_loader", "sweeps/documents", "recbole_api"},
     "pydantic": {"sweeps"},
-    "pandas": {"recbole_api"},
+    "pandas": {"recbole_api", "api/frames"},
     "ray": set(),
 }
 

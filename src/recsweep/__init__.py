@@ -6,6 +6,10 @@ nothing. docs/reference/api.md is made from the list.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from recsweep.api.found import Found as Found
+    from recsweep.api.found import load as load
+    from recsweep.api.found_study import Best as Best
+    from recsweep.api.found_study import FoundStudy as FoundStudy
     from recsweep.common.errors import InputError as InputError
     from recsweep.common.errors import RecsweepError as RecsweepError
     from recsweep.common.errors import SweepPaused as SweepPaused
@@ -32,6 +36,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 PUBLIC = {
+    "What was found": {
+        "load": "api.found",
+        "Found": "api.found",
+        "FoundStudy": "api.found_study",
+        "Best": "api.found_study",
+    },
     "A sweep": {
         "make_sweep": "sweeps.loading",
         "load_sweep": "sweeps.loading",

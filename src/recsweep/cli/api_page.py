@@ -54,12 +54,26 @@ def _entry(name: str, thing: Any) -> str:
 def _callable(name: str, function: Any) -> list[str]:
     """A signature, one argument a line where it is long, and the docstring below it."""
     signature = inspect.signature(function)
-    kept = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
+    kept = [_quoted(parameter) for parameter in signature.parameters.values() if parameter.name != "self"]
     written = str(signature.replace(parameters=kept)).replace("'", "")
     if len(name) + len(written) > 100:
         arguments = "".join(f"    {str(parameter).replace(chr(39), '')},\n" for parameter in kept)
         written = f"(\n{arguments})" + written[written.rindex(")") + 1 :]
     return ["```python", name + written, "```", "", *prose(function.__doc__)]
+
+
+class _Quoted(str):
+    """A text that keeps its quotes where those of types are dropped."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f'"{self}"'
+
+
+def _quoted(parameter: inspect.Parameter) -> inspect.Parameter:
+    default = parameter.default
+    return parameter.replace(default=_Quoted(default)) if isinstance(default, str) else parameter
 
 
 def _property(name: str, member: property) -> list[str]:
@@ -84,7 +98,8 @@ def prose(docstring: str | None) -> list[str]:
     if body := _SECTION.sub("", text + "\n").strip():
         lines += [*body.splitlines(), ""]
     for heading, content in sections:
-        lines += [f"{heading}:", "", *(f"- {entry}" for entry in _entries(content)), ""]
+        told = [" ".join(content.split())] if heading in ("Returns", "Yields") else _entries(content)
+        lines += [f"{heading}:", "", *(f"- {entry}" for entry in told), ""]
     return lines
 
 

@@ -1,0 +1,1 @@
+"""recsweep from Python: tune a sweep, look at what was found."""
