@@ -85,17 +85,25 @@ def test_a_config_that_names_a_device_is_refused_too(quick, call, tmp_path):
     assert not (tmp_path / "outputs").exists()
 
 
-def test_opening_and_looking_need_no_gpu(quick, call, tmp_path):
-    make_workspace(tmp_path)
-    code, said = call("open", "--config", "sweep.yaml", "--device", "cuda")
+@pytest.mark.parametrize("by", ["the file", "the environment"])
+def test_opening_and_looking_need_no_gpu(quick, call, tmp_path, monkeypatch, by):
+    workspace = make_workspace(tmp_path)
+    if by == "the file":
+        workspace.sweep.write_text(workspace.sweep.read_text() + "training: {device: cuda}\n")
+    else:
+        monkeypatch.setenv("RECSWEEP_DEVICE", "cuda")
+    path = tmp_path / "outputs" / "recsweep.db"
+    code, said = call("open", "--config", "sweep.yaml")
     assert code == 0, said
-    assert (tmp_path / "outputs" / "recsweep.db").is_file()
-    code, said = call("tune", "--config", "sweep.yaml", "--device", "cuda", "--dry-run")
-    assert code == 0, said
-    store = (tmp_path / "outputs" / "recsweep.db").read_bytes()
-    code, said = call("tune", "--config", "sweep.yaml", "--device", "cuda")
+    assert path.is_file()
+    for looking in (("tune", "--dry-run"), ("summarize",)):
+        code, said = call(*looking, "--config", "sweep.yaml")
+        assert code == 0, said
+    store = path.read_bytes()
+    code, said = call("tune", "--config", "sweep.yaml")
     assert code == 2, said
-    assert (tmp_path / "outputs" / "recsweep.db").read_bytes() == store, "nothing in the store"
+    assert said.startswith("recsweep: device: cuda was asked for")
+    assert path.read_bytes() == store, "nothing in the store"
 
 
 def test_evaluate_is_refused_before_it_opens_anything(quick, call, tmp_path, monkeypatch):
