@@ -31,8 +31,6 @@ _AS_IT_WAS_OPENED = (
 )
 """Where Optuna's `Study.set_metric_names` keeps them."""
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
 
 class Store:
     """An Optuna storage with the waiting, the claims and the errors that a sweep needs.
@@ -58,6 +56,7 @@ class Store:
         *,
         wait_to_open: bool = False,
     ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             self.address = StoreAddress.of(address)
         except AddressError as error:
