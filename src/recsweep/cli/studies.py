@@ -46,7 +46,7 @@ def ls(names: tuple[str, ...], archived: bool, json: bool, csv: bool, **options:
     with opened(options) as store:
         rows = [
             row
-            for row in listed(store.tallied(archived=archived, **parts))
+            for row in listed(store.tallied(archived=archived, brief=True, **parts))
             if not names or any(matches(row.record.study, name) for name in names)
         ]
         if json or csv:

@@ -69,7 +69,7 @@ def facts(row: Row) -> dict[str, Any]:
         "begun by": _maker(row),
         "best": None if winner is None else f"trial {winner.slot}, {score_text(winner.score)} on validation",
         "parameters": record.complete(winner.params) if winner is not None else None,
-        "test": dict(details.test),
+        "test": dict(record.test),
     }
     return {name: value for name, value in told.items() if value not in ("", None, {}, [])}
 

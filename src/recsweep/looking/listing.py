@@ -35,7 +35,7 @@ class Row:
     @property
     def inherited(self) -> int:
         """Slots that were filled by the phase before, at no cost."""
-        return int(self.record.phase != "full" and self.record.inherits)
+        return self.record.slots_inherited
 
     @property
     def trained(self) -> int:
@@ -67,7 +67,7 @@ class Row:
         """The winner's score on the test split, once the study is closed and it was tested."""
         if self.state != FINISHED:
             return None
-        return dict(self.record.details.test).get(self.record.metric.lower())
+        return self.record.test_score
 
     def plain(self) -> dict[str, Any]:
         """The row for JSON and CSV: every value in full."""

@@ -81,7 +81,7 @@ class Status:
 
 def status_of(store: Store, sweep: str | None = None) -> Status:
     """Where the studies of a store are; of one sweep, where it is named."""
-    rows = listed(store.tallied(sweep=sweep))
+    rows = listed(store.tallied(sweep=sweep, brief=True))
     trials = {
         row.record.study: [_running(trial) for trial in store.study_of(row.record).running()]
         for row in rows

@@ -79,6 +79,8 @@ class Earlier:
             budget=self.slots,
             begun=self.begun,
             archived=archived,
+            test_score=details.test.get("metrics", {}).get(names[0].lower()),
+            slots_inherited=int(self.inherits),
             text=json.dumps(to_plain(details), separators=(",", ":")),
         )
 

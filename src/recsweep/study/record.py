@@ -65,7 +65,9 @@ class StudyRecord(Description):
         ended_by: the limit, in words.
         score: the winner's, once the study has ended.
         archived: when the study made room for one of another definition; None: it did not.
-        text: the details as JSON.
+        test_score: what the winner came to on the test split, in the metric.
+        slots_inherited: slots that the phase before has filled, at no cost.
+        text: the details as JSON; empty in a list that was asked for without them.
     """
 
     study: str
@@ -84,6 +86,8 @@ class StudyRecord(Description):
     ended_by: str = ""
     score: float | None = None
     archived: datetime | None = None
+    test_score: float | None = None
+    slots_inherited: int = 0
     text: str = field(default="", repr=False)
 
     # -- to and from what a store keeps ----------------------------------------------------------
@@ -106,7 +110,7 @@ class StudyRecord(Description):
         for name in _TIMES:
             values[name] = datetime.fromisoformat(values[name]) if values[name] else None
         record = cls.__new__(cls)  # thousands are listed: frozen, each attribute would be set on its own
-        vars(record).update(values, text=row["details"])
+        vars(record).update(values, text=row.get("details", ""))
         return record
 
     def to_json(self) -> dict[str, Any]:
@@ -138,8 +142,9 @@ class StudyRecord(Description):
             ) from None
 
     def with_details(self, **changes: Any) -> StudyRecord:
-        """The record with other details."""
-        return replace(self, text=_text(to_plain(replace(self.details, **changes))))
+        """The record with other details, and what its columns say of them."""
+        record = replace(self, text=_text(to_plain(replace(self.details, **changes))))
+        return replace(record, test_score=record.test.get(self.metric.lower()))
 
     # -- what a description wants ----------------------------------------------------------------
 
@@ -318,6 +323,7 @@ def record_of(description: Description, apart: Apart) -> StudyRecord:
         pruner=description.pruning.pruner,
         metric=description.objectives[0].name,
         budget=description.budget,
+        slots_inherited=int(description.inherits),
         text=_text(to_plain(details)),
     )
 

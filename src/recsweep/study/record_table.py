@@ -44,7 +44,12 @@ _ATTRIBUTES: Table = models.StudyUserAttributeModel.__table__
 _DIRECTIONS: Table = models.StudyDirectionModel.__table__
 _AT_ONCE = 500
 
-_TYPES: dict[str, Any] = {"budget": Integer, "score": Float}
+_TYPES: dict[str, Any] = {
+    "budget": Integer,
+    "score": Float,
+    "test_score": Float,
+    "slots_inherited": Integer,
+}
 TABLE = Table(
     "recsweep_studies",
     MetaData(),
@@ -98,9 +103,13 @@ class TableRecords(Records):
         new = {column.name: statement.excluded[column.name] for column in TABLE.c if not column.primary_key}
         self._put = statement.on_conflict_do_update(index_elements=["study_id"], set_=new)
 
-    def find(self, **parts: str) -> Iterator[tuple[int, StudyRecord]]:
+    def find(self, *, brief: bool = False, **parts: str) -> Iterator[tuple[int, StudyRecord]]:
         wanted = and_(true(), *(TABLE.c[name] == value for name, value in parts.items()))
-        query = _ALL.where(or_(TABLE.c.study_id.is_(None), wanted)).order_by(_STUDIES.c.study_id)
+        query = (
+            (_BRIEF if brief else _ALL)
+            .where(or_(TABLE.c.study_id.is_(None), wanted))
+            .order_by(_STUDIES.c.study_id)
+        )
         with self._reading.connect() as connection:
             rows = connection.execute(query).all()
             before = dict(_earlier(connection, [(row[0], row[1]) for row in rows if row.version is None]))
@@ -152,13 +161,13 @@ class TableRecords(Records):
 
 
 # Our row of a study that was deleted, and whose id another one has, would have another name.
-_ALL = select(
-    _STUDIES.c.study_id.label("id"), _STUDIES.c.study_name, *(c for c in TABLE.c if not c.primary_key)
-).select_from(
-    _STUDIES.outerjoin(
-        TABLE, and_(TABLE.c.study_id == _STUDIES.c.study_id, TABLE.c.study == _STUDIES.c.study_name)
-    )
+_JOINED = _STUDIES.outerjoin(
+    TABLE, and_(TABLE.c.study_id == _STUDIES.c.study_id, TABLE.c.study == _STUDIES.c.study_name)
 )
+_COLUMNS = tuple(column for column in TABLE.c if not column.primary_key)
+_NAMED = (_STUDIES.c.study_id.label("id"), _STUDIES.c.study_name)
+_ALL = select(*_NAMED, *_COLUMNS).select_from(_JOINED)
+_BRIEF = select(*_NAMED, *(c for c in _COLUMNS if c.name != "details")).select_from(_JOINED)
 
 
 def _earlier(connection: Connection, found: Sequence[tuple[int, str]]) -> Iterator[tuple[int, Earlier]]:

@@ -25,10 +25,11 @@ class Records(ABC):
     """The records of one store. Each method is one step, and may be repeated."""
 
     @abstractmethod
-    def find(self, **parts: str) -> Iterator[tuple[int, StudyRecord]]:
+    def find(self, *, brief: bool = False, **parts: str) -> Iterator[tuple[int, StudyRecord]]:
         """The records of our studies by their ids, in the order in which they were made.
 
         Args:
+            brief: their details are not needed, and may be left out.
             parts: columns and the values that they are to have.
         """
 
@@ -73,7 +74,7 @@ class AttributeRecords(Records):
     def __init__(self, storage: BaseStorage, lock: Callable[[int], AbstractContextManager[None]]) -> None:
         self._storage, self._lock = storage, lock
 
-    def find(self, **parts: str) -> Iterator[tuple[int, StudyRecord]]:
+    def find(self, *, brief: bool = False, **parts: str) -> Iterator[tuple[int, StudyRecord]]:
         kept: dict[int, StudyRecord] = {}
         before: list[tuple[int, Earlier]] = []
         for study in self._storage.get_all_studies():

@@ -235,9 +235,12 @@ class Store:
         parts = {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}
         return [record for _, record in self._described(archived, parts)]
 
-    def _described(self, archived: bool, parts: Mapping[str, str | None]) -> list[tuple[int, StudyRecord]]:
+    def _described(
+        self, archived: bool, parts: Mapping[str, str | None], *, brief: bool = False
+    ) -> list[tuple[int, StudyRecord]]:
         wanted = {name: value for name, value in parts.items() if value is not None}
-        found = self.patience.call(lambda again: list(self._backend.records.find(**wanted)))
+        find = self._backend.records.find
+        found = self.patience.call(lambda again: list(find(brief=brief, **wanted)))
         return [(study_id, record) for study_id, record in found if archived or record.archived is None]
 
     def tallied(
@@ -248,25 +251,29 @@ class Store:
         model: str | None = None,
         phase: str | None = None,
         archived: bool = False,
+        brief: bool = False,
     ) -> list[tuple[StudyRecord, Tally]]:
         """What `records` gives, with how many trials each study has.
 
         A handful of questions to the store, however many studies there are.
+
+        Args:
+            brief: for a list: the records may come without their details.
         """
         parts = {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}
-        described = self._described(archived, parts)
+        described = self._described(archived, parts, brief=brief)
         tallies = self.patience.call(lambda again: self._backend.records.tallies())
         return [
-            (record, self._exact(study_id, record) if tally.again else tally)
+            (record, self._exact(study_id) if tally.again else tally)
             for study_id, record in described
             for tally in [tallies.get(study_id, Tally())]
         ]
 
-    def _exact(self, study_id: int, record: StudyRecord) -> Tally:
-        trials = self.patience.call(
-            lambda again: self.optuna_storage.get_all_trials(study_id, deepcopy=False)
-        )
-        return tally_trials(trials, maximize=record.maximize)
+    def _exact(self, study_id: int) -> Tally:
+        storage = self.optuna_storage
+        trials = self.patience.call(lambda again: storage.get_all_trials(study_id, deepcopy=False))
+        directions = self.patience.call(lambda again: storage.get_study_directions(study_id))
+        return tally_trials(trials, maximize=directions[0] == StudyDirection.MAXIMIZE)
 
     def find_record(self, name: str) -> StudyRecord | None:
         """What the store says of the study of that name; None where there is none of ours."""
