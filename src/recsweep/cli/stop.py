@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from recsweep.cli.budgets import store_of
-from recsweep.cli.declare import RUN, argument, command, source
-from recsweep.cli.openly import IN_THE_OPEN
-from recsweep.cli.options import overridden, say_aside
-from recsweep.common.address import AddressError, StoreAddress, read_address
+from recsweep.cli.declare import RUN, argument, command
+from recsweep.cli.options import say_aside
+from recsweep.cli.stores import opened
+from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError
 from recsweep.common.files import counted
-from recsweep.common.paths import Outputs, is_made
+from recsweep.common.paths import is_made
 from recsweep.planning.plan import StudyPlan
-from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.options import STORE
 
 if TYPE_CHECKING:
-    from recsweep.study import Store, Study
+    from recsweep.study import Study
 
 _ANY_SLOT = 2**31
 
@@ -40,10 +37,11 @@ def stop(study: str | None, now: bool, **options: Any) -> None:
     if bool(study) == every:
         problem = "stands beside the name of a study" if every else "no study is named"
         raise InputError("--all", problem, "name one study, or give --all")
+    from recsweep.looking.listing import named
     from recsweep.study import raise_flag
 
-    with _store(options) as store:
-        asked = store.at_work() if every else [_named(study or "", store)]
+    with opened(options) as store:
+        asked = store.at_work() if every else [store.study_of(named(store.records(), study or ""))]
         for found in asked:
             running = len(found.at_work())
             if running or found.open_slots(_ANY_SLOT):
@@ -65,65 +63,6 @@ def _told(study: Study, running: int, *, now: bool) -> str:
     runs, whose = f"{counted(running, 'trial')} {'runs' if one else 'run'}", "its" if one else "their"
     back = f"to the end of {whose} epoch, and {whose} {'slot goes' if one else 'slots go'} back"
     return f"{runs} {back if now else f'to {whose} end'}, no other begins; {waits}"
-
-
-def _named(name: str, store: Store) -> Study:
-    """A study by its name.
-
-    Raises:
-        InputError: the store has none of that name.
-    """
-    study = store.find_study(name)
-    if study is None:
-        known = [other for other in store.names() if "@" not in other]
-        raise InputError("STUDY", f"the store has no study {name}", nearest(name, known))
-    return study
-
-
-@contextmanager
-def _store(options: dict[str, Any]) -> Iterator[Store]:
-    """The store that the options name, for a moment.
-
-    Raises:
-        InputError: it is none, or not there.
-    """
-    from recsweep.study import Store
-
-    address = _address(options)
-    if not is_made(address):
-        raise InputError("--storage", f"there is no store at {address}", "give the address of one that is")
-    store = Store(address, tell=say_aside)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def _address(options: dict[str, Any]) -> StoreAddress:
-    url, file = options["storage"], options["storage_file"]
-    typed = {name: _typed(name) for name in ("storage", "storage_file")}
-    if url and file:  # what the command says goes before what the environment says
-        if typed["storage"] == typed["storage_file"]:
-            raise InputError("--storage", "stands beside --storage-file", "give one of them")
-        url, file = (url, None) if typed["storage"] else (None, file)
-    try:
-        if url:
-            address = StoreAddress.of(url)
-            if typed["storage"] and address.secret:
-                say_aside(f"recsweep: {IN_THE_OPEN}")
-            return address
-        if file:
-            return read_address(Path(file).expanduser())
-    except AddressError as error:
-        raise InputError("--storage" if url else "--storage-file", error.problem, error.fix) from None
-    config = overridden({"config": options["config"], "outputs": options["outputs"]}).config
-    own = config.storage
-    return Outputs(config.outputs, config.sweep).storage_url if own is None else own.below(config.outputs)
-
-
-def _typed(name: str) -> bool:
-    """Whether an option stands on the command line, and not in the environment."""
-    return source(click.get_current_context(), name) == "commandline"
 
 
 def go_on(plans: Iterable[StudyPlan]) -> None:

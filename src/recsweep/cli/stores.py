@@ -16,7 +16,7 @@ from recsweep.cli.declare import source
 from recsweep.cli.openly import IN_THE_OPEN
 from recsweep.cli.options import say_aside
 from recsweep.common.address import AddressError, StoreAddress, read_address
-from recsweep.common.errors import InputError, UserError
+from recsweep.common.errors import InputError
 from recsweep.common.files import to_plain
 from recsweep.common.paths import Outputs, is_made
 from recsweep.sweeps.loading import read_sweep
@@ -30,14 +30,11 @@ def opened(options: Mapping[str, Any]) -> Iterator[Store]:
     """The store that the options name: by its address, its file, or the sweep that it belongs to.
 
     Raises:
-        InputError: it is no address of a store.
-        UserError: there is no store; one is not made to look at.
+        InputError: it is no address of a store, or there is none; one is not made to look at.
     """
     address = address_of(options)
     if not is_made(address):
-        raise UserError(
-            f"there is no store at {address}; nothing was tuned there; see --storage and --outputs"
-        )
+        raise InputError("--storage", f"there is no store at {address}", "give the address of one that is")
     with opened_at(address) as store:
         yield store
 
@@ -58,21 +55,21 @@ def address_of(options: Mapping[str, Any]) -> StoreAddress:
     """Where the store is: what the command or the environment says, else the sweep's file, where it is there.
 
     Raises:
-        InputError: it is no address of a store.
+        InputError: it is no address of a store, or there are two.
     """
-    context = click.get_current_context(silent=True)
+    url, file = _nearer(options)
     try:
-        if options.get("storage") and not _file_is_nearer(context):
-            address = StoreAddress.of(options["storage"])
-            if address.secret and source(context, "storage") == "commandline":
+        if url:
+            address = StoreAddress.of(url)
+            if address.secret and _typed("storage"):
                 say_aside(f"recsweep: {IN_THE_OPEN}")
             return address
-        if options.get("storage_file"):
-            return read_address(Path(options["storage_file"]))
+        if file:
+            return read_address(Path(file).expanduser())
     except AddressError as error:
-        raise InputError("storage", error.problem, error.fix) from None
+        raise InputError("--storage" if url else "--storage-file", error.problem, error.fix) from None
     outputs = options.get("outputs")
-    if Path(str(options["config"])).is_file():
+    if Path(str(options["config"])).is_file() or _typed("config"):
         config = read_sweep(options["config"]).config
         if config.storage is not None:
             return config.storage
@@ -80,9 +77,19 @@ def address_of(options: Mapping[str, Any]) -> StoreAddress:
     return Outputs(Path(outputs or "outputs"), "any").storage_url
 
 
-def _file_is_nearer(context: click.Context | None) -> bool:
-    """True where the command line names the file, and the environment an address."""
-    return source(context, "storage_file") == "commandline" and source(context, "storage") != "commandline"
+def _nearer(options: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The address, or the file that holds it: what the command says goes before what the environment says."""
+    url, file = options.get("storage"), options.get("storage_file")
+    if not (url and file):
+        return url, file
+    if _typed("storage") == _typed("storage_file"):
+        raise InputError("--storage", "stands beside --storage-file", "give one of them")
+    return (url, None) if _typed("storage") else (None, file)
+
+
+def _typed(name: str) -> bool:
+    """Whether an option stands on the command line, and not in the environment."""
+    return source(click.get_current_context(silent=True), name) == "commandline"
 
 
 def as_json(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from recsweep.cli.declare import LOOK, command
+from recsweep.cli.options import say_aside
 from recsweep.cli.stores import as_csv, as_json, opened
 from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
@@ -82,16 +83,20 @@ def show(name: str, json: bool, csv: bool, **options: Any) -> None:
     """
     from recsweep.looking import details
     from recsweep.looking.listing import Row, named
+    from recsweep.study import standing
 
     with opened(options) as store:
         record = named(store.records(archived=True), name)
         row = next(Row(one, tally) for one, tally in _tallied_of(store, record))
-        trials = store.study_of(row.record).results()
+        study = store.study_of(row.record)
+        trials, flag = study.results(), standing(study)
     if json:
         click.echo(as_json(details.everything(row, trials)))
     elif csv:
         click.echo(as_csv([details.trial_row(trial) for trial in trials]), nl=False)
     else:
+        if flag is not None:
+            say_aside(f"it was asked to stop at {flag.at}, on {flag.by}; `recsweep tune` takes that back")
         facts, _, table = details.text(row, trials).partition("\n\n")
         click.echo("\n".join(map(for_terminal, facts.split("\n"))))
         show_markdown(table)

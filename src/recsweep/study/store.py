@@ -313,8 +313,9 @@ class Store:
         for study_id in ids:
             with contextlib.suppress(KeyError, StudyForeign):  # removed meanwhile, or none of ours
                 name = self.optuna_storage.get_study_name_from_id(study_id)
-                study = None if "@" in name else self.find_study(name)
-                if study is not None and study.at_work():
+                study, record = self.find_study(name), self.find_record(name)
+                archived = record is not None and record.archived is not None
+                if study is not None and not archived and study.at_work():
                     found.append(study)
         return sorted(found, key=lambda study: study.name)
 
