@@ -116,7 +116,7 @@ def test_a_study_is_shown_by_the_end_of_its_name(call):
     ("name", "problem"),
     [
         ("plain/toy/NRAM/full", "the store has no study plain/toy/NRAM/full; did you mean"),
-        ("NARM/full", "NARM/full is an end of several studies' names"),
+        ("NARM/full", "NARM/full is a part of several studies' names"),
     ],
 )
 def test_a_name_that_is_no_studys_is_refused_with_the_nearest(call, name, problem):

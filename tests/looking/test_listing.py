@@ -22,7 +22,7 @@ def record(make_plan):
 def test_a_name_means_the_study_that_ends_so(record):
     records = [replace(record, study=f"s/{data}/FPMC/full") for data in ("a", "b")]
     assert named(records, "a/FPMC/full").study == "s/a/FPMC/full"
-    with pytest.raises(InputError, match="an end of several"):
+    with pytest.raises(InputError, match="a part of several"):
         named(records, "FPMC/full")
 
 

@@ -105,25 +105,26 @@ def listed(found: Iterable[tuple[StudyRecord, Tally]]) -> list[Row]:
 
 
 def named(records: Sequence[StudyRecord], name: str) -> StudyRecord:
-    """The study that somebody names: by its name in the store, or by an end of it that is one study's alone.
+    """The study that somebody names: by its name in the store, or by a part of it that is one study's alone.
 
     Raises:
         InputError: there is none, or there are several.
     """
     exact = [record for record in records if record.study == name]
-    found = exact or [record for record in records if record.study.endswith(f"/{name.strip('/')}")]
-    if not found:
-        found = [
-            record for record in records if record.archived is None and record.own_name == f"{name}/full"
-        ]
+    found = exact or [r for r in records if r.archived is None and is_part(name, r.study)]
     if len(found) == 1:
         return found[0]
     if found:
         several = ", ".join(record.study for record in found[:4])
-        raise InputError("STUDY", f"{name} is an end of several studies' names: {several}", "give all of one")
+        raise InputError("STUDY", f"{name} is a part of several studies' names: {several}", "give all of one")
     known = [record.study for record in records]
     fix = nearest(name, known) if known else "the store has no studies; see --storage"
     raise InputError("STUDY", f"the store has no study {name}", fix)
+
+
+def is_part(name: str, study: str) -> bool:
+    """Whether a study's name has another one as a part, by whole words: `smoke/ml-100k`, `GRU4Rec/full`."""
+    return f"/{name.strip('/')}/" in f"/{study}/"
 
 
 def score_text(score: float | None) -> str:
