@@ -14,7 +14,6 @@ from recsweep.cli.options import say_aside
 from recsweep.cli.stores import as_csv, as_json, opened
 from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
-from recsweep.looking.listing import is_part
 from recsweep.running.progress import show_markdown
 from recsweep.sweeps.options import STORE
 
@@ -66,6 +65,8 @@ def matches(study: str, name: str) -> bool:
     """True where a study is meant by a part of its name, or by a pattern."""
     if any(sign in name for sign in "*?["):
         return fnmatchcase(study, name)
+    from recsweep.looking.listing import is_part
+
     return is_part(name, study)
 
 
