@@ -20,7 +20,7 @@ import torch
 from helpers.catalogue import make_split, settings_for, write_dataset
 from recsweep.common.errors import RecsweepError, TrialError
 from recsweep.common.files import write_yaml
-from recsweep.recbole_api import catalog, compat, safety
+from recsweep.recbole_api import catalog, compat, heeds, needs, safety, source
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.model import hyper_tuning
 from recsweep.training import training
@@ -256,3 +256,26 @@ def test_what_recbole_reads_as_yaml_makes_plain_values(rich, tmp_path):
 def test_the_list_says_how_each_place_is_closed():
     assert json.dumps(safety.CLOSED)
     assert all(len(how) > 20 for calls in safety.CLOSED.values() for how in calls.values())
+
+
+READERS = {
+    *("open", "load", "loadtxt", "genfromtxt", "fromfile", "memmap", "read_csv", "read_table", "read_json"),
+    *("read_pickle", "read_text", "read_bytes", "from_pretrained", "exists", "listdir", "glob"),
+}
+
+
+def reads_files(path: Path) -> bool:
+    """Whether a model's own file calls anything that reads a file."""
+    calls = (node.func for node in ast.walk(source.parsed(path)) if isinstance(node, ast.Call))
+    return any(getattr(call, "attr", getattr(call, "id", "")) in READERS for call in calls)
+
+
+def test_no_trial_reads_a_file_that_its_study_is_not_defined_by():
+    """Were one to, a changed file would go on with an old study: its content belongs in the definition."""
+    found = {model for model in catalog.models() if reads_files(source.model_file(model))}
+    assert found >= {"NeuMF", "NAIS", "ConvNCF", "KD_DAGFM", "LDiffRec", "S3Rec"}
+    for model in found - {"LDiffRec"}:
+        named = [key for key in catalog.reads(model) if key.endswith("_path") or key == "warm_up"]
+        closed = [heeds.mistake(model, key, "weights.pth") for key in named]
+        assert needs.unusable(model) or (closed and all(closed)), model
+    assert [heeds.mistake("LDiffRec", "n_cate", count) is None for count in (1, 2)] == [True, False]
