@@ -197,6 +197,7 @@ def test_slots_that_are_filled_on_both_sides_keep_their_own_result(call, url, tm
     study = store.find_study("plain/toy/FPMC/full")
     assert study is not None
     assert [trial.slot for trial in study.results()] == [0, 1, 2, 3]
+    assert [trial.ended for trial in study.results()][2:] == [1, None], "its place was one of the other store"
     assert study.ensure_slots(4) == 0
     assert study.claim(4, this_process()) is None
     store.close()

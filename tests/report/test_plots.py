@@ -8,6 +8,7 @@ import json
 import math
 import re
 import struct
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,14 @@ def test_the_timeline_has_a_row_for_each_worker_and_nothing_that_was_taken_over(
     assert complete.starts[:2] == (0.0, 1.0)
     assert complete.lengths[0] == 0.75
     assert "trial 1" in complete.hover[0]
+
+
+def test_a_clock_that_was_set_back_leaves_the_timeline_whole(plan):
+    trials = [trial(i, 0.1) for i in range(3)]
+    trials[1] = dataclasses.replace(trials[1], finished=trials[1].started - timedelta(hours=1))
+    chart = timeline(result_of(plan, trials))
+    assert min(named(chart, "complete").lengths) > 0
+    assert [label for _, label in chart.panels[0].y.ticks][-1] == "host-a 100", "who began first stands above"
 
 
 def test_more_lines_than_one_can_tell_apart_are_left_out_and_the_page_says_so(plan):

@@ -96,6 +96,18 @@ def test_trials_count_in_the_order_in_which_they_ended():
     assert ask(late_best, limits) is None
 
 
+def test_a_clock_that_was_set_ends_no_study():
+    limits, set_back = Limits(20, no_improvement_after=2), (0, -60, -59)
+    found = [trial(i, score, started=set_back[i], ended=i + 1) for i, score in enumerate((0.1, 0.2, 0.9))]
+    assert ask(found, limits) is None
+    without = [replace(one, ended=None) for one in found]
+    assert ask(without, limits) is None, "of an earlier version: by time"
+    found = [trial(i, score, started=set_back[i], ended=i + 1) for i, score in enumerate((0.9, 0.2, 0.1))]
+    assert ask(found, limits) is not None
+    assert ask([replace(one, ended=None) for one in found], limits) is None, "the first seems the last"
+    assert ask([replace(found[0], ended=None), *found[1:]], limits) is not None, "it came first"
+
+
 def test_a_study_ends_when_its_trials_ran_for_so_long():
     limits = Limits(20, timeout_minutes=3)
     assert ask([trial(0), trial(1)], limits) is None

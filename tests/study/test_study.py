@@ -28,6 +28,7 @@ from recsweep.study import (
     Result,
     Store,
     best,
+    by_end,
     raise_flag,
     standing,
     take_back,
@@ -141,6 +142,20 @@ def run_slot(study, budget, score):
     study.start(claim, PARAMS, SPACE, seed=claim.slot, environment={})
     assert study.finish(claim, score, Result({"ndcg@10": score}))
     return claim
+
+
+def test_the_store_says_in_which_order_trials_ended(study, store):
+    first, second, third = (study.ensure_slots(3) and claimed(study) for _ in range(3))
+    study.put_back(second, "its process is gone")
+    study.finish(third, 0.3, Result())
+    study.fail(first, Reason.DIVERGED, "the loss is NaN")
+    run_slot(study, 3, 0.2)
+    assert [(trial.slot, trial.ended) for trial in sorted(study.results(), key=by_end)] == [
+        (2, 1),
+        (0, 2),
+        (1, 3),
+    ]
+    assert [trial.ended for trial in study.trials() if not trial.counted] == [None], "it ended nothing"
 
 
 # -- budget ---------------------------------------------------------------------------------------

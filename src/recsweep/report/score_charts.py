@@ -19,6 +19,7 @@ from recsweep.report.trial_marks import (
     has_score,
     of_state,
     shown,
+    span,
     value_of,
 )
 from recsweep.study import State, Trial
@@ -155,16 +156,13 @@ def _directed(objective: Objective) -> str:
 
 def timeline(result: StudyResult) -> Chart:
     """Which worker ran which trial, and when."""
-    ran = [
-        (trial, trial.started, trial.finished)
-        for trial in result.trials
-        if trial.started and trial.finished and not trial.inherited
-    ]
+    spans = [(trial, span(trial)) for trial in sorted(result.trials, key=_number)]
+    ran = [(trial, *times) for trial, times in spans if times is not None]
     if not ran:
         return Chart("timeline", missing="No trial of this study has ended yet.")
     begin, end = min(start for _, start, _ in ran), max(stop for _, _, stop in ran)
     unit, seconds = unit_of((end - begin).total_seconds())
-    workers = list(dict.fromkeys(worker(trial) or "unknown" for trial, *_ in sorted(ran, key=_start)))[::-1]
+    workers = list(dict.fromkeys(worker(trial) or "unknown" for trial, *_ in ran))[::-1]
     marks: list[Points | Bars] = []
     for state, colour in COLOURS.items():
         group = [(t, start, stop) for t, start, stop in ran if t.state == state]
@@ -184,8 +182,9 @@ def timeline(result: StudyResult) -> Chart:
     return Chart("timeline", (Panel(x, y, tuple(marks)),))
 
 
-def _start(run: tuple[Trial, datetime, datetime]) -> datetime:
-    return run[1]
+def _number(trial: Trial) -> int:
+    """Trials were made in this order, and are begun in it, whatever a clock says."""
+    return trial.number
 
 
 def unit_of(seconds: float) -> tuple[str, float]:

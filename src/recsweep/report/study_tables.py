@@ -9,7 +9,7 @@ from recsweep.report.chart import Bars, Chart, Table
 from recsweep.report.pareto import measured, pareto_front
 from recsweep.report.results import StudyResult
 from recsweep.report.text import reason, short, worker
-from recsweep.report.trial_marks import finite, has_score, value_of
+from recsweep.report.trial_marks import finite, has_score, span, value_of
 from recsweep.study import State, Trial
 
 MOST_ROWS, MOST_EPOCHS = 200, 60
@@ -95,11 +95,11 @@ def time_table(result: StudyResult, chart: Chart) -> Table:
             str(trial.slot),
             trial.state,
             worker(trial) or "unknown",
-            f"{trial.started:%Y-%m-%d %H:%M:%S}",
-            f"{(trial.finished - trial.started).total_seconds():.1f}",
+            f"{times[0]:%Y-%m-%d %H:%M:%S}",
+            f"{(times[1] - times[0]).total_seconds():.1f}",
         ]
         for trial in result.trials
-        if trial.started and trial.finished and not trial.inherited
+        if (times := span(trial)) is not None
     ]
     return limited(("trial", "state", "worker", "began", "seconds"), rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from recsweep.report.chart import BLUE, GREY, PINK, Number, Points
 from recsweep.report.results import StudyResult
@@ -33,6 +34,15 @@ def dots(
         colour=COLOURS[state],
         mark="circle" if state == State.COMPLETE else "cross",
     )
+
+
+def span(trial: Trial) -> tuple[datetime, datetime] | None:
+    """When a trial that has ended ran here; as long as its process says where the clock was set back."""
+    if trial.started is None or trial.finished is None or trial.inherited:
+        return None
+    if trial.finished >= trial.started:
+        return trial.started, trial.finished
+    return trial.started, trial.started + timedelta(seconds=trial.result.seconds or 0.0)
 
 
 def about(result: StudyResult, trial: Trial, *, params: bool = True) -> str:

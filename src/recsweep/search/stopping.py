@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recsweep.common.owner import Owner
-from recsweep.study import HEARTBEAT_SECONDS, State, Trial
+from recsweep.study import HEARTBEAT_SECONDS, State, Trial, by_end
 
 MAX_EVALS, NO_IMPROVEMENT = "max_evals", "no_improvement_after"
 _LATE_BEATS = 2
@@ -79,17 +79,13 @@ def without_improvement(counted: Sequence[Trial], *, maximize: bool) -> tuple[in
     """
     sign = 1 if maximize else -1
     without, best, since = 0, 0.0, None
-    for trial in sorted(counted, key=_ended_at):
+    for trial in sorted(counted, key=by_end):
         without += 1
         if trial.state != State.COMPLETE or trial.score is None:
             continue
         if since is None or sign * trial.score > best:
             without, best, since = 0, sign * trial.score, trial.slot
     return without, since
-
-
-def _ended_at(trial: Trial) -> tuple[datetime, int]:
-    return trial.finished or trial.started or datetime.min, trial.slot
 
 
 def seconds_run(trials: Iterable[Trial], now: datetime) -> float:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Shelf,
         Study,
     )
-    from recsweep.study.trial import Claim, Trial, best, claim_of
+    from recsweep.study.trial import Claim, Trial, best, by_end, claim_of
 
 _FILES = {
     "details": ("Failure", "Holder", "Inherited", "Result"),
@@ -40,7 +40,7 @@ _FILES = {
         *("DATA_ATTRIBUTE", "HEARTBEAT_SECONDS", "STALE_AFTER_SECONDS", "TEST_ATTRIBUTE"),
         *("Shelf", "Study"),
     ),
-    "trial": ("Claim", "Trial", "best", "claim_of"),
+    "trial": ("Claim", "Trial", "best", "by_end", "claim_of"),
 }
 _FILE_OF = {name: file for file, names in _FILES.items() for name in names}
 
@@ -64,6 +64,7 @@ __all__ = [
     "StudyRecord",
     "Trial",
     "best",
+    "by_end",
     "claim_of",
     "raise_flag",
     "standing",

@@ -61,6 +61,11 @@ class Change:
     values: Sequence[float] = ()
     then: Slot | None = None
 
+    @property
+    def ends(self) -> bool:
+        """True where its place among the ended trials is written; one that is put back has none."""
+        return self.state is not None and self.then is None
+
     def is_written(self, stored: Mapping[str, Any]) -> bool:
         """True where the attributes of a closed trial say that it was closed by this very change."""
         return all(

@@ -19,10 +19,11 @@ from optuna.trial import TrialState, create_trial
 
 from recsweep.study.backend import Backend, Change, Slot
 from recsweep.study.records import AttributeRecords
-from recsweep.study.trial import BID, Trial, from_optuna
+from recsweep.study.trial import BID, ENDED, Trial, from_optuna
 
 # What Optuna raises for a trial that was closed, or whose study was restarted.
 _GONE = (UpdateFinishedTrialError, KeyError)
+_CLOSED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class Generic(Backend):
@@ -78,6 +79,7 @@ class Generic(Backend):
 
     def _close(self, study_id: int, trial_id: int, change: Change) -> bool:
         if change.state is None or change.then is None:
+            self.storage.set_trial_user_attr(trial_id, ENDED, self._ended(study_id) + 1)
             values = list(change.values) or None
             return self.storage.set_trial_state_values(trial_id, change.state or TrialState.FAIL, values)
         with self.exclusive(study_id):
@@ -85,6 +87,11 @@ class Generic(Backend):
                 return False
             self.add(study_id, [change.then])
         return True
+
+    def _ended(self, study_id: int) -> int:
+        """How many trials have ended. Two that end at the same moment may find the same."""
+        closed = self.storage.get_all_trials(study_id, deepcopy=False, states=_CLOSED)
+        return max((int(trial.user_attrs.get(ENDED, 0)) for trial in closed), default=0)
 
     def add(self, study_id: int, slots: Sequence[Slot]) -> None:
         for slot in slots:

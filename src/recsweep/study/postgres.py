@@ -102,6 +102,15 @@ _PARTS = {
   UPDATE trials
     SET state = CAST(:state AS trialstate), datetime_complete = clock_timestamp() AT TIME ZONE 'UTC'
   FROM open WHERE trials.trial_id = open.trial_id""",
+    "count": """
+  INSERT INTO study_user_attributes (study_id, key, value_json) SELECT study_id, 'trials_ended', '1' FROM open
+  ON CONFLICT (study_id, key) DO UPDATE
+    SET value_json = CAST(CAST(study_user_attributes.value_json AS integer) + 1 AS text)
+  RETURNING value_json""",
+    "place": """
+  INSERT INTO trial_user_attributes (trial_id, key, value_json)
+  SELECT open.trial_id, 'ended', count_written.value_json FROM open, count_written
+  ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json""",
 }
 
 
@@ -110,7 +119,7 @@ def _changing(parts: tuple[str, ...]) -> Any:
     """The statement that writes these parts of a change to a trial that is open; gives its id if it is."""
     steps = ",".join(f"\n{name}_written AS ({_PARTS[name]}\n)" for name in parts)
     return text(
-        "WITH open AS (\n  SELECT trial_id FROM trials WHERE trial_id = :id"  # noqa: S608 - our own parts
+        "WITH open AS (\n  SELECT trial_id, study_id FROM trials WHERE trial_id = :id"  # noqa: S608 - our own parts
         f" AND state IN ('WAITING', 'RUNNING') FOR UPDATE\n),{steps}\nSELECT trial_id FROM open"
     )
 
@@ -204,4 +213,6 @@ def _bound(change: Change) -> tuple[tuple[str, ...], dict[str, Any]]:
     if change.state is not None:
         parts.append("state")
         values["state"] = change.state.name
+    if change.ends:
+        parts += ["count", "place"]
     return tuple(parts), values

@@ -119,3 +119,9 @@ CLOSE = (
     .where(TRIALS.c.trial_id == bindparam("id"))
     .values(state=bindparam("new_state"), datetime_complete=bindparam("now"))
 )
+COUNT_END = sqlalchemy.text("""
+INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (:study, 'trials_ended', '1')
+ON CONFLICT (study_id, key) DO UPDATE
+  SET value_json = CAST(CAST(study_user_attributes.value_json AS INTEGER) + 1 AS TEXT)
+RETURNING value_json""")
+"""Of how many trials of a study the end was written, this one among them. A count of rows would grow."""

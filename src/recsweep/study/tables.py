@@ -24,7 +24,7 @@ from recsweep.study.record_table import TableRecords
 from recsweep.study.records import Records
 from recsweep.study.rows import attribute_rows, light_trials, read_attributes, rows_of, whole_trials
 from recsweep.study.states import State
-from recsweep.study.trial import Trial
+from recsweep.study.trial import ENDED, Trial
 
 
 class Tables(Backend):
@@ -66,6 +66,9 @@ class Tables(Backend):
             if change.state is not None:
                 closing = {"id": trial_id, "now": self._now(connection), "new_state": change.state}
                 connection.execute(sql.CLOSE, closing)
+            if change.ends:
+                place = int(connection.execute(sql.COUNT_END, {"study": study_id}).scalar_one())
+                self._write(connection, trial_id, Change({ENDED: place}))
             if change.then is not None:
                 self._insert(connection, study_id, [change.then])
         return True

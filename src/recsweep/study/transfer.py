@@ -17,7 +17,7 @@ from recsweep.study.record import StudyRecord
 from recsweep.study.states import State
 from recsweep.study.store import Store, stored_form
 from recsweep.study.study import TEST_ATTRIBUTE, Study
-from recsweep.study.trial import Trial, from_optuna, latest, owner_alive
+from recsweep.study.trial import ENDED, ENDS, Trial, from_optuna, latest, owner_alive
 
 _RECORD = "record"
 """Attribute in which a journal keeps what a table keeps elsewhere."""
@@ -105,6 +105,9 @@ def _study_here(theirs: Study, source: Store, target: Store, record: StudyRecord
             target.optuna_storage.set_study_user_attr(study_id, key, value)
     for key, value in source.optuna_storage.get_study_system_attrs(theirs.id).items():
         target.optuna_storage.set_study_system_attr(study_id, key, value)
+    places = [trial.ended for trial in theirs.trials() if trial.ended is not None]
+    if places:  # a journal keeps no count
+        target.optuna_storage.set_study_user_attr(study_id, ENDS, max(places))
     here = replace(record, study=name)
     study = target.study_of(here)
     study.change_record(lambda known: here)
@@ -139,14 +142,18 @@ def _add_trials(
             waiting = slots.get(trial.slot)
             if trial.counted and waiting is not None and waiting.state == State.WAITING:
                 own.drop_waiting(waiting, "a trial of another store fills the slot")
-            ids[trial.id] = target.optuna_storage.create_new_trial(own.id, _template(frozen))
+            ids[trial.id] = target.optuna_storage.create_new_trial(own.id, _template(frozen, whole=whole))
             added += 1
             filled |= {trial.slot} if trial.counted else set()
     return Brought(own.name, added, known, left), ids
 
 
-def _template(trial: FrozenTrial) -> FrozenTrial:
-    """A trial as it is, for another study: its number and id are given there."""
+def _template(trial: FrozenTrial, *, whole: bool) -> FrozenTrial:
+    """A trial as it is, for another study: its number and id are given there.
+
+    Its place among those that ended is one of its own study: where that is not brought whole it has none.
+    """
+    left_out = () if whole else (ENDED,)
     return FrozenTrial(
         number=-1,
         trial_id=-1,
@@ -157,7 +164,7 @@ def _template(trial: FrozenTrial) -> FrozenTrial:
         datetime_complete=trial.datetime_complete,
         params=dict(trial.params),
         distributions=dict(trial.distributions),
-        user_attrs=dict(trial.user_attrs),
+        user_attrs={key: value for key, value in trial.user_attrs.items() if key not in left_out},
         system_attrs=dict(trial.system_attrs),
         intermediate_values=dict(trial.intermediate_values),
     )

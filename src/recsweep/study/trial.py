@@ -19,6 +19,9 @@ from recsweep.sweeps.space import Choice, LogUniform, Params, QUniform, RandInt
 
 _Part = TypeVar("_Part")
 
+ENDED, ENDS = "ended", "trials_ended"
+"""Attributes: of a trial its place among those of its study that ended, of the study how many these are."""
+
 BID = "bid:"
 """Start of the names of the attributes in which processes say that they want a trial."""
 
@@ -54,6 +57,8 @@ class Trial:
     """Processes that wanted the trial, should the one that got it have died before it said so."""
     started: datetime | None = None
     finished: datetime | None = None
+    ended: int | None = None
+    """Its place among the trials of its study that ended, from 1; None where an earlier version closed it."""
 
     @property
     def counted(self) -> bool:
@@ -61,6 +66,16 @@ class Trial:
         if self.state == State.FAILED:
             return self.failure is None or self.failure.kind.is_result
         return self.state.scored
+
+
+def by_end(trial: Trial) -> tuple[bool, int, datetime, int]:
+    """Sorts trials into the order in which they ended, as the store wrote it: clocks may be set meanwhile.
+
+    Those that ended before that was written, or in another store, come first, by time.
+    """
+    if trial.ended is not None:
+        return True, trial.ended, datetime.min, trial.slot
+    return False, 0, trial.finished or trial.started or datetime.min, trial.slot
 
 
 @dataclass(frozen=True)
@@ -173,6 +188,7 @@ def from_attributes(
         bids=tuple(Owner.from_dict(bid) for name, bid in attributes.items() if name.startswith(BID)),
         started=started,
         finished=finished,
+        ended=attributes.get(ENDED),
     )
 
 

@@ -137,6 +137,7 @@ _OF_TRIALS: dict[str, Callable[[Any], bool]] = {
     "failure": _is_failure,
     "inherited": _has(phase=str, slot=int),
     "owner": _is_owner,
+    "ended": _is_count,
 }
 _OF_STUDIES: dict[str, Callable[[Any], bool]] = {
     "definition": lambda value: isinstance(value, dict),
@@ -144,6 +145,7 @@ _OF_STUDIES: dict[str, Callable[[Any], bool]] = {
     "test": _has(trial_id=int, metrics=dict),
     "stop": _has(token=str, now=bool),
     "go_on": lambda value: isinstance(value, str),
+    "trials_ended": _is_count,
 }
 
 
