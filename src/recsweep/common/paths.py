@@ -106,6 +106,10 @@ class Outputs:
     def trial_checkpoints(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
         return self.checkpoints(dataset, model, phase) / f"trial-{slot}"
 
+    def archived_checkpoints(self, dataset: str, model: str, phase: str | None = None, *, stamp: str) -> Path:
+        """Weights of a study that was archived; `stamp`: the time in its name."""
+        return self.checkpoints(dataset, model, phase) / f"@{stamp}"
+
     def old_checkpoints(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
         """Where earlier versions put a trial's weights, whatever sweep it was of. Only read."""
         folder = self.root / "checkpoints" / dataset / model

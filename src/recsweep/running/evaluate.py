@@ -64,6 +64,8 @@ def _restore(plan: StudyPlan, trial: Trial, settings: dict[str, Any]) -> dict[st
     for folder in (
         outputs.trial_checkpoints(dataset, model, slot, phase),
         outputs.old_checkpoints(dataset, model, slot, phase),
+        # Of a study that was archived, and whose config is back.
+        *sorted(outputs.checkpoints(dataset, model, phase).glob(f"@*/trial-{slot}")),
     ):
         state = training.load_checkpoint(folder)
         # A folder of that name may hold the weights of another study's trial.

@@ -20,6 +20,7 @@ from recsweep.running.crew import Crew
 from recsweep.running.deaths import Deaths
 from recsweep.running.lines import announcement
 from recsweep.running.local_workers import LocalWorkers
+from recsweep.running.old_weights import keep_apart
 from recsweep.running.progress import Display
 from recsweep.running.reactions import Reactions
 from recsweep.running.seats import Seats
@@ -124,6 +125,7 @@ class Supervisor:
     ) -> Iterator[StudyRun]:
         """A study to work on; what goes wrong in it leaves no worker in an unknown state for the next one."""
         with StudyRun.opened(plan, find, self._display.line, position, count) as run:
+            keep_apart(run)
             run.view.sweep = self._display.sweep
             self._deaths.ready()
             try:

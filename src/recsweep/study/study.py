@@ -50,6 +50,8 @@ class Shelf(Protocol):
 
     def studies(self, *, sweep: str | None = None) -> list[Study]: ...
 
+    def names(self) -> list[str]: ...
+
 
 class Study:
     """One study in the store.
