@@ -33,9 +33,9 @@ from recsweep.study import (
     standing,
     take_back,
 )
-from recsweep.study.backend import Slot
+from recsweep.study.orphans import MOST_PUT_BACKS
+from recsweep.study.slots import Slot
 from recsweep.study.sqlite import Sqlite
-from recsweep.study.study import MOST_PUT_BACKS
 from recsweep.sweeps.config import ModelConfig
 
 DEFINITION = {"model": "FPMC", "training": {"epochs": 5}, "seed": 1}

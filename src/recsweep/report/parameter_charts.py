@@ -58,7 +58,7 @@ def importances(result: StudyResult, objective: int = 0) -> dict[str, float]:
     """The share of each parameter that varied, by Optuna's PED-ANOVA."""
     import optuna
 
-    from recsweep.study.trial import distribution_of, for_optuna
+    from recsweep.study.distributions import distribution_of, for_optuna
 
     record, complete = result.record, measured(result.trials, result.record.objectives)
     maximize = record.objectives[objective].maximize

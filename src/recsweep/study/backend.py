@@ -19,27 +19,8 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from recsweep.study.records import Records
+from recsweep.study.slots import Slot
 from recsweep.study.trial import Trial
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A trial that is to wait for a slot."""
-
-    slot: int
-    attempt: int = 0
-    crashes: int = 0
-    alone: bool = False
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """What is written with the trial. What is as it mostly is, is left out."""
-        attributes: dict[str, Any] = {"slot": self.slot}
-        if self.attempt or self.crashes or self.alone:
-            attributes |= {"attempt": self.attempt, "crashes": self.crashes}
-        if self.alone:
-            attributes["alone"] = True
-        return attributes
 
 
 @dataclass(frozen=True)

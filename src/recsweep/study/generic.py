@@ -17,8 +17,9 @@ from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileSymlinkLock
 from optuna.trial import TrialState, create_trial
 
-from recsweep.study.backend import Backend, Change, Slot
+from recsweep.study.backend import Backend, Change
 from recsweep.study.records import AttributeRecords
+from recsweep.study.slots import Slot
 from recsweep.study.trial import BID, ENDED, Trial, from_optuna
 
 # What Optuna raises for a trial that was closed, or whose study was restarted.

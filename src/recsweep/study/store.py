@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,21 +14,18 @@ from optuna.study import StudyDirection
 
 from recsweep.common.address import AddressError, StoreAddress
 from recsweep.common.errors import InputError, StudyChanged, StudyForeign, UserError
-from recsweep.common.files import canonical_json
 from recsweep.study.database import Patience, open_backend, store_errors
+from recsweep.study.definitions import difference, refuse_if_touched, stored_form
 from recsweep.study.record import StudyRecord
 from recsweep.study.states import State
 from recsweep.study.study import Study
 from recsweep.study.tally import Tally, tally_trials
 
 _METRIC_NAMES = "study:metric_names"
-_SET_BACK = (
-    "set it back, give the sweep a new name, or pass --restart (the old study is kept under another name)"
-)
+"""Where Optuna's `Study.set_metric_names` keeps them."""
 _AS_IT_WAS_OPENED = (
     "join with the files and options that it was opened with, or open it anew by `recsweep tune --restart`"
 )
-"""Where Optuna's `Study.set_metric_names` keeps them."""
 
 
 class Store:
@@ -107,9 +103,9 @@ class Store:
         if self._is_to_turn(study, stored_form(definition), directions):
             self.patience.call(lambda again: self._delete(study))
             study = self.patience.call(make)
-        change = _change(study, definition)
+        change = difference(study, definition)
         if change and not restart:
-            _refuse_if_touched(study, change)
+            refuse_if_touched(study, change)
         if change or (restart and study.all_failed()):
             with store_errors(self.address):
                 if restart or any(trial.state != State.WAITING for trial in study.trials()):
@@ -144,7 +140,7 @@ class Store:
         except KeyError:
             return None
         self._require_ours(study)
-        change = _change(study, definition) if definition is not None else None
+        change = difference(study, definition) if definition is not None else None
         if change:
             raise StudyChanged(f"{change}; {_AS_IT_WAS_OPENED}")
         return study
@@ -156,10 +152,10 @@ class Store:
             StudyChanged: what was found there was made from another definition.
         """
         study = self.find_study(name)
-        change = _change(study, definition) if study is not None else None
+        change = difference(study, definition) if study is not None else None
         if study is None or change is None:
             return study
-        _refuse_if_touched(study, change)
+        refuse_if_touched(study, change)
         return None
 
     def _require_ours(self, study: Study) -> None:
@@ -345,47 +341,3 @@ def _foreign(study: Study, why: str) -> StudyForeign:
         f"the study {study.name} was not made by recsweep; {why}; it is left alone: give the sweep a new "
         "name, the study another one (--study-name), or take another store (--storage)"
     )
-
-
-def stored_form(definition: Mapping[str, Any]) -> Any:
-    """A definition as the store gives it back, without what no result depends on.
-
-    Earlier versions wrote that too.
-    """
-    plain = json.loads(canonical_json(definition))
-    if isinstance(plain.get("training"), dict):
-        plain["training"].pop("eval_batch_size", None)
-    return plain
-
-
-def _change(study: Study, definition: Mapping[str, Any]) -> str | None:
-    """How the definition that a study's trials were made from differs; None where it does not."""
-    stored, wanted = study.attributes.get("definition"), stored_form(definition)
-    if stored is None or stored_form(stored) == wanted or not study.trials():
-        return None
-    return _changed_message(study.name, stored_form(stored), wanted)
-
-
-def _refuse_if_touched(study: Study, change: str) -> None:
-    """A study takes another definition as long as nothing was found there by the one that it has."""
-    if study.touched():
-        raise StudyChanged(f"{change}; {_SET_BACK}")
-
-
-def _changed_message(name: str, stored: Any, wanted: Any) -> str:
-    changes = list(_differences(stored, wanted, ""))
-    shown = ", ".join(changes[:6]) + (f" and {len(changes) - 6} more" if len(changes) > 6 else "")
-    return f"study {name} has trials of another definition; {shown}"
-
-
-def _differences(stored: Any, wanted: Any, path: str) -> Iterator[str]:
-    if isinstance(stored, dict) and isinstance(wanted, dict):
-        for key in sorted({*stored, *wanted}):
-            yield from _differences(stored.get(key), wanted.get(key), f"{path}.{key}" if path else key)
-    elif stored != wanted:
-        yield f"{path}: {_brief(stored)} -> {_brief(wanted)}"
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:18]}…{text[-18:]}"

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
-from optuna.distributions import BaseDistribution
-from optuna.trial import TrialState, create_trial
+from optuna.trial import TrialState
 
-from recsweep.common.errors import StoreDamaged, SweepPaused
+from recsweep.common.errors import StoreDamaged
 from recsweep.common.files import to_plain
 from recsweep.common.owner import Owner
-from recsweep.study.backend import Backend, Change, Slot
+from recsweep.study.backend import Backend, Change
 from recsweep.study.database import Patience
-from recsweep.study.details import Failure, Holder, Inherited, Result
+from recsweep.study.details import Failure, Holder, Result
+from recsweep.study.distributions import in_optunas_terms
+from recsweep.study.finished import Finished
+from recsweep.study.orphans import STALE_AFTER_SECONDS, Orphans
 from recsweep.study.record import StudyRecord
 from recsweep.study.records import Step
+from recsweep.study.slots import Slot, is_duplicate, missing_slots, next_slot
 from recsweep.study.states import Reason, State
-from recsweep.study.trial import Claim, Trial, claim_of, distribution_of, for_optuna, latest, owner_alive
+from recsweep.study.trial import Claim, Trial, claim_of, inheriting, latest, owner_alive
 from recsweep.study.wholeness import check_study
 from recsweep.sweeps.space import Params, Space
 
-STALE_AFTER_SECONDS = 90.0
-"""A running trial whose process cannot be seen from here is given up after this long without a
-heartbeat. Measured by the observer's own clock, so clocks need not agree."""
-HEARTBEAT_SECONDS = 15.0
-MOST_PUT_BACKS = 10
-"""So often one process puts one slot back because the process that ran it is gone; then something else is
-wrong, and to go on would never end."""
 TEST_ATTRIBUTE = "test"
 DATA_ATTRIBUTE = "data"
 """Attribute of a study: how many users, items and samples its trials train on."""
@@ -68,15 +62,8 @@ class Study:
     def __init__(self, backend: Backend, patience: Patience, name: str, study_id: int, store: Shelf) -> None:
         self.name, self.id, self._backend, self._patience = name, study_id, backend, patience
         self.store = store
-        self._seen_beats: dict[int, tuple[int, float, int]] = {}
-        self._orphans: Counter[int] = Counter()
-        """How often this process put back a slot, because it took its process for gone."""
-        self._finished: dict[int, Trial] = {}
-        self._since = 0
-        self._latest: dict[int, Trial] = {}
-        """Of the finished trials, the one that says what a slot came to."""
-        self._results: list[Trial] | None = None
-        self._reopened: frozenset[int] = frozenset()
+        self._finished = Finished(backend, patience, study_id)
+        self._orphans = Orphans(name, patience)
 
     def hurry(self) -> None:
         """Wait no more for a store that is away."""
@@ -129,8 +116,7 @@ class Study:
         """Every trial, in the order in which they were made; waiting ones without their details."""
         waiting = self._patience.call(lambda again: self._backend.waiting(self.id))
         running = self.running()
-        self._read_finished()
-        found = {trial.id: trial for trial in (*waiting, *running, *self._finished.values())}
+        found = {trial.id: trial for trial in (*waiting, *running, *self._finished.trials())}
         return [found[id_] for id_ in sorted(found)]
 
     def running(self) -> list[Trial]:
@@ -146,39 +132,7 @@ class Study:
 
         Not to be changed: the same list is given until something new is found.
         """
-        self._read_finished()
-        latest_of = self._latest
-        # A slot that failed and was put back since (`return_slots`) has no result yet.
-        reopened = frozenset(
-            trial.slot
-            for trial in self._patience.call(lambda again: self._backend.retried(self.id))
-            if trial.slot in latest_of and latest_of[trial.slot].state == State.FAILED
-        )
-        if self._results is None or reopened != self._reopened:
-            counted = [t for slot, t in latest_of.items() if t.counted and slot not in reopened]
-            self._results, self._reopened = sorted(counted, key=lambda t: t.slot), reopened
-        return self._results
-
-    def _note(self, trial: Trial) -> None:
-        """Take a finished trial in. Mostly it is the next slot's, and the results grow by it."""
-        self._finished[trial.id] = trial
-        known = self._latest.get(trial.slot)
-        self._latest |= latest([trial] if known is None else [known, trial])
-        results = self._results
-        if results is None or (known is None and not trial.counted):
-            return
-        if known is None and (not results or results[-1].slot < trial.slot):
-            self._results = [*results, trial]
-        else:
-            self._results = None
-
-    def _read_finished(self) -> None:
-        """Read what has been finished since the last time."""
-        found, self._since = self._patience.call(
-            lambda again: self._backend.finished(self.id, self._since, self._finished)
-        )
-        for trial in found:
-            self._note(trial)
+        return self._finished.results()
 
     def touched(self) -> bool:
         """Whether a trial came to a result here, or runs. What waits or was put back has done neither."""
@@ -209,26 +163,15 @@ class Study:
             How many slots of the budget are not filled yet.
         """
         slots = self.slots()
-        if self._missing(slots, budget):
+        if missing_slots(slots, budget):
             with self._backend.exclusive(self.id):
                 # Twice: a slot that was put back between two reads looks as if it were lost.
-                missing = self._missing(self.slots(), budget)
+                missing = missing_slots(self.slots(), budget)
                 slots = self.slots()
-                again = self._missing(slots, budget)
+                again = missing_slots(slots, budget)
                 lost = [slot for number, slot in again.items() if missing.get(number) == slot]
                 self._patience.call(lambda _: self._backend.add(self.id, lost))
         return sum(not (slot in slots and slots[slot].counted) for slot in range(budget))
-
-    def _missing(self, slots: Mapping[int, Trial], budget: int) -> dict[int, Slot]:
-        missing: dict[int, Slot] = {}
-        for number in range(budget):
-            trial = slots.get(number)
-            if trial is None:
-                missing[number] = Slot(number)
-            elif trial.state == State.FAILED and not trial.counted:
-                # Its process died after closing the trial and before putting the slot back.
-                missing[number] = _next(trial)
-        return missing
 
     def open_slots(self, budget: int, *, shared: bool = False) -> int:
         """How many slots of the budget wait; `shared`: for a worker that shares its GPU."""
@@ -251,28 +194,11 @@ class Study:
             if trial is None:
                 return None
             claim = claim_of(trial)
-            if not (claim.attempt and self._is_duplicate(claim, trial.number)):
+            if not (claim.attempt and is_duplicate(trial, self.trials())):
                 return claim
             self._close(trial.id, Reason.DUPLICATE, "another trial fills the slot")
 
-    def _is_duplicate(self, claim: Claim, number: int) -> bool:
-        """Two processes that put one slot back at once make two trials; the first one counts."""
-        others = [t for t in self.trials() if t.slot == claim.slot and t.id != claim.trial_id]
-        return any(
-            trial.state.scored
-            # A retry has a higher attempt than the failure before it; a second trial has the same.
-            or (trial.number < number and not trial.state.closed)
-            or (trial.number < number and trial.counted and trial.attempt == claim.attempt)
-            for trial in others
-        )
-
-    def inherit(
-        self,
-        origin: Trial,
-        phase: str,
-        space: Space,
-        params: Params,
-    ) -> None:
+    def inherit(self, origin: Trial, phase: str, space: Space, params: Params) -> None:
         """Fill slot 0 with a trial of an earlier phase, unless it is filled.
 
         Args:
@@ -280,19 +206,7 @@ class Study:
             phase: where it was trained.
             params: of the slot.
         """
-        setup = {"params": params, "seed": origin.seed, "environment": origin.environment}
-        source = origin.inherited or Inherited(phase, origin.slot)
-        parts = {"result": origin.result.to_dict(), "inherited": source.to_dict()}
-        attributes = {"slot": 0, "setup": setup, **parts}
-        written = _in_optunas_terms(params, space)
-        template = create_trial(
-            state=TrialState.COMPLETE,
-            values=list(origin.values),
-            params={name: value for name, (_, value) in written.items()},
-            distributions={name: distribution for name, (distribution, _) in written.items()},
-            user_attrs=to_plain(attributes),
-            intermediate_values=origin.curve,
-        )
+        template = inheriting(origin, phase, space, params)
         with self._backend.exclusive(self.id):
             storage = self._backend.storage
 
@@ -309,7 +223,7 @@ class Study:
     ) -> bool:
         """Record what is about to be trained; False if the trial was closed meanwhile."""
         setup = {"params": params, "seed": seed, "environment": environment}
-        change = Change(attributes={"setup": to_plain(setup)}, params=_in_optunas_terms(params, space))
+        change = Change(attributes={"setup": to_plain(setup)}, params=in_optunas_terms(space, params))
         return self._apply(claim.trial_id, change)
 
     def report(self, claim: Claim, epoch: int, score: float) -> bool:
@@ -375,7 +289,7 @@ class Study:
         """Let slots wait again whose failures were not the fault of their trials."""
         with self._backend.exclusive(self.id):
             slots = self.slots()  # another process may have returned them already
-            lost = [_next(trial) for trial in trials if slots[trial.slot].id == trial.id]
+            lost = [next_slot(trial) for trial in trials if slots[trial.slot].id == trial.id]
             self._patience.call(lambda again: self._backend.add(self.id, lost))
 
     def put_back_owned(self, owner: Owner, message: str) -> None:
@@ -402,32 +316,10 @@ class Study:
         """
         orphans = 0
         for trial in self.running():
-            alive = owner_alive(trial)
-            if alive or (alive is None and not self._beat_is_stale(trial, stale_after)):
-                continue
-            self._require_an_end(trial)
-            orphans += self.put_back(claim_of(trial), "the process that ran the trial is gone")
+            if self._orphans.is_one(trial, stale_after):
+                self._orphans.require_an_end(trial)
+                orphans += self.put_back(claim_of(trial), "the process that ran the trial is gone")
         return orphans
-
-    def _require_an_end(self, trial: Trial) -> None:
-        self._orphans[trial.slot] += 1
-        if self._orphans[trial.slot] > MOST_PUT_BACKS:
-            last = "no process has named itself" if trial.owner is None else trial.owner.describe()
-            raise SweepPaused(
-                f"study {self.name}: trial {trial.slot} was put back {MOST_PUT_BACKS} times, as its process "
-                f"seems gone each time (last: {last}); it dies with all its group, or "
-                "lives and cannot be seen from here; see to that process, then run the same command again, "
-                "no trial is lost"
-            )
-
-    def _beat_is_stale(self, trial: Trial, stale_after: float) -> bool:
-        now, beat = time.monotonic(), -1 if trial.owner is None else trial.owner.beat
-        known = self._seen_beats.get(trial.id)
-        # While the store was away nobody could beat.
-        if known is None or known[0] != beat or known[2] != self._patience.outages:
-            self._seen_beats[trial.id] = (beat, now, self._patience.outages)
-            return False
-        return now - known[1] > stale_after
 
     # -- helpers ---------------------------------------------------------------------------------
 
@@ -447,14 +339,3 @@ class Study:
         if seconds is not None:
             attributes["result"] = {"seconds": round(seconds, 3)}
         return self._apply(trial_id, Change(attributes, state=TrialState.FAIL, then=then))
-
-
-def _next(trial: Trial) -> Slot:
-    """What waits once more for a trial's slot."""
-    return Slot(trial.slot, trial.attempt + 1, trial.crashes, trial.alone)
-
-
-def _in_optunas_terms(params: Params, space: Space) -> dict[str, tuple[BaseDistribution, Any]]:
-    return {
-        name: (distribution_of(space[name]), for_optuna(space[name], value)) for name, value in params.items()
-    }

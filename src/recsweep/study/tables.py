@@ -19,10 +19,11 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, Table, func, select
 
 from recsweep.study import statements as sql
-from recsweep.study.backend import Backend, Change, Slot
+from recsweep.study.backend import Backend, Change
 from recsweep.study.record_table import TableRecords
 from recsweep.study.records import Records
 from recsweep.study.rows import attribute_rows, light_trials, read_attributes, rows_of, whole_trials
+from recsweep.study.slots import Slot
 from recsweep.study.states import State
 from recsweep.study.trial import ENDED, Trial
 

@@ -13,9 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from recsweep.common.errors import UserError
 from recsweep.common.files import counted
+from recsweep.study.definitions import stored_form
 from recsweep.study.record import StudyRecord
 from recsweep.study.states import State
-from recsweep.study.store import Store, stored_form
+from recsweep.study.store import Store
 from recsweep.study.study import TEST_ATTRIBUTE, Study
 from recsweep.study.trial import ENDED, ENDS, Trial, from_optuna, latest, owner_alive
 

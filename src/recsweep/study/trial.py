@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from recsweep.common.files import to_plain
 from recsweep.common.owner import Owner
 from recsweep.study.details import Failure, Holder, Inherited, Result
+from recsweep.study.distributions import in_optunas_terms
 from recsweep.study.states import Reason, State
 from recsweep.study.wholeness import check_trial
-from recsweep.sweeps.space import Choice, LogUniform, Params, QUniform, RandInt
+from recsweep.sweeps.space import Params, Space
 
 _Part = TypeVar("_Part")
 
@@ -192,28 +192,29 @@ def from_attributes(
     )
 
 
+def inheriting(origin: Trial, phase: str, space: Space, params: Params) -> FrozenTrial:
+    """The trial in Optuna's terms that fills slot 0 with the result of another one.
+
+    Args:
+        phase: where that one was trained.
+        params: of the slot.
+    """
+    setup = {"params": params, "seed": origin.seed, "environment": origin.environment}
+    source = origin.inherited or Inherited(phase, origin.slot)
+    parts = {"result": origin.result.to_dict(), "inherited": source.to_dict()}
+    written = in_optunas_terms(space, params)
+    return create_trial(
+        state=TrialState.COMPLETE,
+        values=list(origin.values),
+        params={name: value for name, (_, value) in written.items()},
+        distributions={name: distribution for name, (distribution, _) in written.items()},
+        user_attrs=to_plain({"slot": 0, "setup": setup, **parts}),
+        intermediate_values=origin.curve,
+    )
+
+
 def _read(
     read: Callable[[Mapping[str, Any]], _Part], attributes: Mapping[str, Any], name: str
 ) -> _Part | None:
     found = attributes.get(name)
     return read(found) if found else None
-
-
-def distribution_of(parameter: Any) -> BaseDistribution:
-    """A parameter in Optuna's terms."""
-    if isinstance(parameter, Choice):
-        return CategoricalDistribution([for_optuna(parameter, value) for value in parameter.grid()])
-    if isinstance(parameter, RandInt):
-        return IntDistribution(parameter.min, parameter.max)
-    if isinstance(parameter, QUniform):
-        if parameter.integral:
-            return IntDistribution(int(parameter.min), int(parameter.max), step=int(parameter.q))
-        return FloatDistribution(parameter.min, parameter.max, step=parameter.q)
-    return FloatDistribution(parameter.min, parameter.max, log=isinstance(parameter, LogUniform))
-
-
-def for_optuna(parameter: Any, value: Any) -> Any:
-    """Optuna's categories are scalars; a list becomes its JSON text."""
-    if isinstance(parameter, Choice) and isinstance(value, list | tuple):
-        return json.dumps(list(value))
-    return value
