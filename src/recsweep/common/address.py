@@ -233,41 +233,48 @@ def _of_file(kind: str, dialect: str, rest: str) -> tuple[Path, bool, str]:
 
 def _of_server(dialect: str, rest: str) -> tuple[bool, str]:
     """True where there is a secret, and the masked form of a server's address. Remembers what is secret."""
-    found = _SERVER.fullmatch(rest)
-    before_host = rest.rpartition("@")[0]
-    if found is None or any("@" in (found[part] or "") for part in ("host", "port", "database")):
-        for part in re.split("[:@]", before_host):
-            remember(part)
-        raise AddressError(
-            "the part before the host is not readable; an `@`, `:` or `/` in a user or password is quoted",
-            "write %40 for `@`, %3A for `:` and %2F for `/`",
-        )
-    user, password, port = found["user"] or "", found["password"] or "", found["port"] or ""
+    found = _parts_of_server(rest)
+    user, password, database = found["user"] or "", found["password"] or "", found["database"]
     if password:
         remember(password)
     token_user = looks_like_token(user)
     if token_user:
         remember(user)
-    database = found["database"]
     shown_query, secret = _options(found["query"] or "")
+    _check_port(found["port"] or "")
+    open_database = not database or (_PLAIN.fullmatch(database) and not looks_like_token(database))
+    if not open_database:
+        remember(database)
+    host = found["host"]
+    shown = (
+        f"{dialect}://{MASK + '@' if found['user'] is not None else ''}"
+        + (host if re.fullmatch(r"[\w.,-]*|\[[0-9a-fA-F:.]*\]", host) else MASK)
+        + (f":{found['port']}" if found["port"] else "")
+        + ("" if database is None else f"/{database if open_database else MASK}")
+        + (f"?{shown_query}" if found["query"] is not None else "")
+    )
+    return bool(password) or token_user or secret or not open_database, shown
+
+
+def _parts_of_server(rest: str) -> re.Match[str]:
+    found = _SERVER.fullmatch(rest)
+    if found is not None and not any("@" in (found[part] or "") for part in ("host", "port", "database")):
+        return found
+    for part in re.split("[:@]", rest.rpartition("@")[0]):
+        remember(part)
+    raise AddressError(
+        "the part before the host is not readable; an `@`, `:` or `/` in a user or password is quoted",
+        "write %40 for `@`, %3A for `:` and %2F for `/`",
+    )
+
+
+def _check_port(port: str) -> None:
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         remember(port)  # of `user:password` without a host
         raise AddressError(
             "the port is no number from 1 to 65535",
             "write USER@HOST:PORT/DATABASE, such as me@db:5432/sweeps",
         )
-    host = found["host"]
-    open_database = not database or (_PLAIN.fullmatch(database) and not looks_like_token(database))
-    if not open_database:
-        remember(database)
-    shown = (
-        f"{dialect}://{MASK + '@' if found['user'] is not None else ''}"
-        + (host if re.fullmatch(r"[\w.,-]*|\[[0-9a-fA-F:.]*\]", host) else MASK)
-        + (f":{port}" if port else "")
-        + ("" if database is None else f"/{database if open_database else MASK}")
-        + (f"?{shown_query}" if found["query"] is not None else "")
-    )
-    return bool(password) or token_user or secret or not open_database, shown
 
 
 def _options(query: str) -> tuple[str, bool]:

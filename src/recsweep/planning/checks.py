@@ -94,18 +94,7 @@ def _check_model(model: ModelConfig, document: Document) -> None:
             raise document.error(("space", name, "values"), problem, "write all of them as one kind")
         _check_known(model, document, ("space", name), searchable)
         _check_conditions(model, document, name)
-        if name not in model.defaults:
-            published = catalog.published_defaults(model.model).get(name)
-            hint = f" (RecBole ships {published})" if published is not None else ""
-            raise document.error(
-                ("space", name), f"`{name}` has no default", f"add `{name}:` to `defaults`{hint}", at_key=True
-            )
-        if not parameter.contains(model.defaults[name]):
-            raise document.error(
-                ("defaults", name),
-                f"the default {to_plain(model.defaults[name])!r} of `{name}` lies outside its space",
-                "widen the space, so that trial number one is a point of it",
-            )
+        _check_default(model, document, name)
     for name in model.defaults:
         if name not in model.space:
             raise document.error(
@@ -118,6 +107,22 @@ def _check_model(model: ModelConfig, document: Document) -> None:
         if name in model.space:
             raise document.error(("fixed", name), f"`{name}` is searched too", "drop one", at_key=True)
         _check_known(model, document, ("fixed", name), catalog.fixable(model.model))
+
+
+def _check_default(model: ModelConfig, document: Document, name: str) -> None:
+    """Refuse a parameter without a default, or with one outside its space."""
+    if name not in model.defaults:
+        published = catalog.published_defaults(model.model).get(name)
+        hint = f" (RecBole ships {published})" if published is not None else ""
+        raise document.error(
+            ("space", name), f"`{name}` has no default", f"add `{name}:` to `defaults`{hint}", at_key=True
+        )
+    if not model.space[name].contains(model.defaults[name]):
+        raise document.error(
+            ("defaults", name),
+            f"the default {to_plain(model.defaults[name])!r} of `{name}` lies outside its space",
+            "widen the space, so that trial number one is a point of it",
+        )
 
 
 def _check_conditions(model: ModelConfig, document: Document, name: str) -> None:
@@ -174,7 +179,7 @@ def _check_precision(model: ModelConfig, document: Document, training: TrainingC
 def _check_known(
     model: ModelConfig, document: Document, place: tuple[str, str], known: frozenset[str]
 ) -> None:
-    """True where a setting of a model file is one that the model reads, and that is the model's own."""
+    """Refuse a setting of a model file that the model does not read, or that is not the model's own."""
     part, name = place
     if name in known:
         return

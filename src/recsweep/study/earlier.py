@@ -55,17 +55,7 @@ class Earlier:
         name, archived = split_archived(self.name)
         sweep, dataset, model, phase = parts_of(name, definition)
         search, names = definition.get("search", {}), _objectives(definition)
-        more = [*self.directions, *[True] * len(names)]
-        objectives = tuple(Objective(one, more[i]) for i, one in enumerate(names))
-        details = Details(
-            tuple(self.chain) or (phase,),
-            definition,
-            objectives,
-            self.inherits,
-            _apart(definition),
-            counts=self.attributes.get("data", {}),
-            test=self.attributes.get("test", {}),
-        )
+        details = self._details(definition, phase, names)
         return StudyRecord(
             self.name,
             sweep,
@@ -82,6 +72,18 @@ class Earlier:
             test_score=details.test.get("metrics", {}).get(names[0].lower()),
             slots_inherited=int(self.inherits),
             text=json.dumps(to_plain(details), separators=(",", ":")),
+        )
+
+    def _details(self, definition: Mapping[str, Any], phase: str, names: Sequence[str]) -> Details:
+        more = [*self.directions, *[True] * len(names)]
+        return Details(
+            tuple(self.chain) or (phase,),
+            definition,
+            tuple(Objective(one, more[i]) for i, one in enumerate(names)),
+            self.inherits,
+            _apart(definition),
+            counts=self.attributes.get("data", {}),
+            test=self.attributes.get("test", {}),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from recsweep.common import provenance
 from recsweep.study.description import Objective
 from recsweep.sweeps.config import (
     BUILTIN,
@@ -75,6 +76,13 @@ class Maker:
     commit: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     repository: Mapping[str, Any] | None = None
+
+    @classmethod
+    def here(cls) -> Maker:
+        """Who makes studies in this process."""
+        found = provenance.versions()
+        libraries = {name: version for name, version in found.items() if name != "recsweep"}
+        return cls(found["recsweep"], provenance.commit(), libraries, provenance.repository())
 
 
 @dataclass(frozen=True)

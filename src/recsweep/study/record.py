@@ -17,7 +17,6 @@ from typing import Any
 
 from recsweep.common.errors import StoreDamaged
 from recsweep.common.files import to_plain
-from recsweep.common.provenance import commit, repository, versions
 from recsweep.study.description import Description, Objective
 from recsweep.study.parts import (
     Apart,
@@ -262,7 +261,7 @@ class StudyRecord(Description):
         now = now_utc()
         if known is None or known.begun is None:  # nothing has run there
             begun = replace(self, begun=self.begun or now)
-            return begun.with_details(history=(Change(now.isoformat(), by, self.budget),), maker=made_by())
+            return begun.with_details(history=(Change(now.isoformat(), by, self.budget),), maker=Maker.here())
         old = known.details
         kept = {"history": old.history, "counts": old.counts, "maker": old.maker}
         going_on = replace(self, begun=known.begun, score=known.score)
@@ -326,13 +325,6 @@ def record_of(description: Description, apart: Apart) -> StudyRecord:
         slots_inherited=int(description.inherits),
         text=_text(to_plain(details)),
     )
-
-
-def made_by() -> Maker:
-    """Who makes studies here."""
-    found = versions()
-    libraries = {name: version for name, version in found.items() if name != "recsweep"}
-    return Maker(found["recsweep"], commit(), libraries, repository())
 
 
 def now_utc() -> datetime:

@@ -73,22 +73,12 @@ def train(
         config = TypedConfig(settings, device, Path(scratch))
         train_data, valid_data, _ = make_loaders(config, split)
         model = recbole.make_model(config, train_data)
-        stage = recbole.pretrains_only(model)
-        if stage is not None:
-            raise TrialError(
-                f"{config['model']} only pre-trains with train_stage: {stage}, and is never validated; "
-                "a trial needs a score; set train_stage: finetune and pre_model_path under `fixed`"
-            )
+        _require_validation(model, str(config["model"]))
         trainer = recbole.make_trainer(config, model)
         wanted = bool(settings.get(FAST, True))
         path, finish = fast.install(trainer, train_data, valid_data, wanted=wanted)
         watch = _Watch(trainer, after_epoch, bool(config["valid_metric_bigger"]))
-        try:
-            score, metrics = recbole.fit(trainer, train_data, valid_data, watch)
-        except ValueError as error:
-            if "loss is nan" in str(error):
-                raise TrialDiverged(f"the training loss is NaN in epoch {watch.epoch + 1}") from None
-            raise
+        score, metrics = _fit(trainer, train_data, valid_data, watch)
         finish()
         _require_finite(score, "validation score", watch.epoch)
         # Models that are computed rather than trained report no epoch.
@@ -105,6 +95,27 @@ def train(
             best=recbole.checkpoint(trainer, *best, watch.best_epoch - 1, plain),
             last=recbole.checkpoint(trainer, *last, watch.epoch - 1, plain),
         )
+
+
+def _require_validation(model: torch.nn.Module, name: str) -> None:
+    stage = recbole.pretrains_only(model)
+    if stage is not None:
+        raise TrialError(
+            f"{name} only pre-trains with train_stage: {stage}, and is never validated; "
+            "a trial needs a score; set train_stage: finetune and pre_model_path under `fixed`"
+        )
+
+
+def _fit(
+    trainer: Any, train_data: Any, valid_data: Any, watch: _Watch
+) -> tuple[float, dict[str, Any] | None]:
+    """What `recbole_api.model.fit` gives; a loss that is no number has an error of ours."""
+    try:
+        return recbole.fit(trainer, train_data, valid_data, watch)
+    except ValueError as error:
+        if "loss is nan" in str(error):
+            raise TrialDiverged(f"the training loss is NaN in epoch {watch.epoch + 1}") from None
+        raise
 
 
 class _Watch:
