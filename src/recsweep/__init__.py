@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from recsweep.api.found import load as load
     from recsweep.api.found_study import Best as Best
     from recsweep.api.found_study import FoundStudy as FoundStudy
+    from recsweep.api.tuning import tune as tune
     from recsweep.common.errors import InputError as InputError
     from recsweep.common.errors import RecsweepError as RecsweepError
+    from recsweep.common.errors import StudiesFailed as StudiesFailed
     from recsweep.common.errors import SweepPaused as SweepPaused
     from recsweep.common.errors import UserError as UserError
     from recsweep.sweeps.config import DatasetConfig as DatasetConfig
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 PUBLIC = {
-    "What was found": {
+    "Tune, and look at what was found": {
+        "tune": "api.tuning",
         "load": "api.found",
         "Found": "api.found",
         "FoundStudy": "api.found_study",
@@ -68,6 +71,7 @@ PUBLIC = {
         "UserError": "common.errors",
         "InputError": "common.errors",
         "SweepPaused": "common.errors",
+        "StudiesFailed": "common.errors",
     },
 }
 """The public names by what they are for, as a reader needs them, and where each one stands."""

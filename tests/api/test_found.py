@@ -12,7 +12,6 @@ from helpers.workspace import run_python
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.owner import this_process
 from recsweep.study import Result, Store
-from recsweep.study.parts import Winner
 
 STORES = Path(__file__).parents[1] / "stores"
 
@@ -64,23 +63,6 @@ def test_the_summary_has_a_row_a_study(found):
     assert (row["state"], row["trials"], row["of"], row["best"]) == ("finished", 6, 6, 0.35)
     assert str(table["begun"].dtype) == "datetime64[ns, UTC]"
     assert (table["trials"].dtype, table["test"].dtype) == ("int64", "float64")
-
-
-def test_the_summary_has_the_parameters_of_a_winner(outputs):
-    store = Store(f"sqlite:///{outputs / 'recsweep.db'}")
-    study = store.find_study("plain/toy/FPMC/full")
-    assert study is not None
-    won = Winner(0, 0, 0.2, {"learning_rate": 0.001, "embedding_size": 16})
-    record = study.record()
-    assert record is not None
-    study.change_record(lambda known: record.closed("max_evals", won).tested(won, {"ndcg@10": 0.1}))
-    store.close()
-    found = recsweep.load(outputs)
-    row = found.summary().loc["plain/toy/FPMC/full"]
-    assert (row["params.learning_rate"], row["params.embedding_size"], row["test"]) == (0.001, 16, 0.1)
-    best = found["plain/toy/FPMC"].best
-    assert best is not None
-    assert best.test == {"ndcg@10": 0.1}
 
 
 def test_the_trials_of_a_study_are_a_table_by_slot(found):

@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from helpers.phased import fill, workspace
 from helpers.workspace import Workspace, make_workspace
+from recsweep.api import sweep_run
 from recsweep.cli import cli, main, tuning
 from recsweep.common.errors import RecsweepError, StoreUnavailable, StudyPaused, UserError, disk_trouble
 from recsweep.planning.plan import StudyPlan
@@ -524,7 +525,7 @@ def test_a_run_on_one_study_ends_with_its_own_code(make, call, monkeypatch):
 def test_a_phase_whose_start_came_to_no_end_is_left_out_and_said(make, call, monkeypatch):
     two_models(make("phases: [coarse, loss], max_evals: 4"))
     ran = in_study(monkeypatch, "toy/NARM/coarse", StudyPaused("toy/NARM/coarse: x; y; z"))
-    monkeypatch.setattr(tuning, "_write_and_tell", lambda *given: None)
+    monkeypatch.setattr(sweep_run, "write_and_tell", lambda *given: None)
     monkeypatch.setattr(Supervisor, "_search", lambda *given: None)
     said = call("tune")
     assert ran == ["toy/NARM/coarse", "toy/STAMP"]

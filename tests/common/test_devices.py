@@ -119,10 +119,9 @@ def test_a_finished_sweep_is_written_again_without_a_gpu(call, tmp_path, monkeyp
     """Nothing is trained, so nothing is refused."""
     make_workspace(tmp_path)
     asked = []
-    monkeypatch.setattr("recsweep.cli.tuning.open_slots", lambda *args, **kwargs: (2, 0))
-    monkeypatch.setattr("recsweep.cli.tuning.require", asked.append)
-    monkeypatch.setattr("recsweep.cli.tuning._tune_studies", lambda *args: None)
-    monkeypatch.setattr("recsweep.cli.tuning.write_sweep", lambda seen: 0)
+    monkeypatch.setattr("recsweep.api.slots.open_slots", lambda *args, **kwargs: (2, 0))
+    monkeypatch.setattr("recsweep.api.slots.require", asked.append)
+    monkeypatch.setattr("recsweep.api.sweep_run.SweepRun._each", lambda *args: None)
     call("tune", "--config", "sweep.yaml", "--device", "cuda", "--dataset", "toy")
     assert asked == []
     call("tune", "--config", "sweep.yaml", "--device", "cuda", "--more", "2")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.workspace import Workspace, make_workspace
-from recsweep.cli.seen import results_of
+from recsweep.api.seen import results_of
 from recsweep.common.owner import this_process
 from recsweep.planning.plan import StudyPlan
 from recsweep.report.plots import draw_sweep

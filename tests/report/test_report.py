@@ -13,7 +13,7 @@ import yaml
 
 from helpers import phased
 from helpers.found import NASTY, OBJECTIVES, fill_store, result_in, result_of, some_trials, trial, workspace
-from recsweep.cli.seen import results_of
+from recsweep.api.seen import results_of
 from recsweep.planning.definition import study_settings
 from recsweep.report.results import read_result
 from recsweep.report.study_files import best_result, study_results, trials_csv, write_study

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from helpers.found import OBJECTIVES, fill_store, not_begun, result_of, some_trials, trial, workspace
-from recsweep.cli.seen import results_of
+from recsweep.api.seen import results_of
 from recsweep.report.results import with_missing
 from recsweep.report.study_files import best_result, study_results, write_study
 from recsweep.report.summary import write_summary

@@ -48,7 +48,7 @@ def load(where: str | Path | StoreAddress = "outputs") -> Found:
 
 
 class Found:
-    """The studies of a store. Get it by `load`; it closes itself, at the end of a `with` too.
+    """The studies of a store. Get it by `load` or `tune`; it closes itself, at the end of a `with` too.
 
     Args:
         store: where they are.
@@ -153,6 +153,6 @@ def _address(where: str | Path | StoreAddress) -> StoreAddress:
 
 
 def _with_winner(row: Row) -> dict[str, Any]:
-    winner = row.record.details.winner
+    winner = row.record.winner
     params = {} if winner is None else row.record.complete(winner.params)
     return {**row.plain(), **{f"params.{name}": value for name, value in params.items()}}

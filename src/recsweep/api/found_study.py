@@ -87,12 +87,13 @@ class FoundStudy:
     @property
     def best(self) -> Best | None:
         """The best trial until now, by validation; None where none has a score."""
-        winner = best(self._results(), maximize=self.record.maximize)
+        study = self._store.study_of(self.record)
+        winner = best(study.results(), maximize=self.record.maximize)
         if winner is None or winner.score is None:
             return None
-        test = dict(self.record.details.test) if self.state == FINISHED else {}
+        test = study.test_metrics(winner) if self.state == FINISHED else None
         params = self.record.complete(winner.params)
-        return Best(winner.slot, winner.score, params, dict(winner.result.metrics), test or None)
+        return Best(winner.slot, winner.score, params, dict(winner.result.metrics), test)
 
     def trials(self) -> DataFrame:
         """The trials that fill their slots, pruned and failed ones among them.

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsweep.cli.options import say_aside
-from recsweep.common.errors import InputError, UserError
+from recsweep.api.slots import RAISED, open_slots, store_of
+from recsweep.common.errors import UserError
 from recsweep.common.files import counted
 from recsweep.common.paths import is_made
 from recsweep.planning.plan import StudyPlan
 from recsweep.sweeps.engine_table import Can
 
 if TYPE_CHECKING:
-    from recsweep.study import Store, Study
-
-RAISED = "raised"
-"""Attribute of a study to which `--more` has added trials: how many, up to which slot, by which run, and
-whether they are there."""
-
-
-@contextmanager
-def store_of(plan: StudyPlan) -> Iterator[Store]:
-    """The store of a study, for a moment."""
-    from recsweep.study import Store
-
-    store = Store(plan.storage_url, tell=say_aside)
-    try:
-        yield store
-    finally:
-        store.close()
+    from recsweep.study import Study
 
 
 def announce(plans: list[StudyPlan], best_params: str | None = None) -> None:
@@ -53,41 +35,6 @@ def announce(plans: list[StudyPlan], best_params: str | None = None) -> None:
         f"{counted(len(plans), 'study')}, {counted(total, 'trial')} to run{how}{pruned}, "
         f"at most {counted(epochs, 'epoch')} each"
     )
-
-
-def open_slots(
-    plan: StudyPlan, best_params: str | None = None, *, as_opened: bool = False
-) -> tuple[int, int]:
-    """Trials that a study may train, and how many of them are still to be; makes no store.
-
-    Args:
-        as_opened: with the start that it has in the store, where it is there.
-    """
-    from recsweep.search.limits import closed
-    from recsweep.search.starts import as_begun, begin, check_files
-
-    if not is_made(plan.storage_url):
-        check_files(plan, best_params)
-        return plan.budget, plan.budget
-    with store_of(plan) as store:
-        if as_opened and store.find_study(plan.name) is not None:
-            begun = as_begun(plan, store)
-        else:
-            try:
-                begun, _ = begin(plan, store, best_params)
-            except InputError:
-                raise
-            except UserError:  # the phase before is to run first
-                return plan.budget, plan.budget
-        study = store.find_as_opened(begun.name, begun.definition)
-        trained = begun.budget - begun.inherits
-        if study is None:
-            check_files(plan)
-            return trained, trained
-        if closed(begun, study):
-            return trained, 0
-        filled = {trial.slot for trial in study.results()} | ({0} if begun.inherits else set())
-        return trained, sum(slot not in filled for slot in range(begun.budget))
 
 
 # -- more trials ----------------------------------------------------------------------------------
@@ -180,12 +127,3 @@ def _record(plan: StudyPlan, raised: dict[str, Any]) -> None:
         if study is not None:
             study.set_attribute(RAISED, raised)
             study.update_record(lambda one: one.raised(raised["to"], f"--more {raised['by']}"))
-
-
-def settle_more(plan: StudyPlan) -> None:
-    """The trials that `--more` has added to a study are there, where they are."""
-    with store_of(plan) as store:
-        study = store.find_study(plan.name)
-        raised = study.attributes.get(RAISED) if study is not None else None
-        if study is not None and raised and not raised["done"] and raised["to"] <= plan.budget:
-            study.set_attribute(RAISED, {**raised, "done": True})

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from recsweep.api.seen import write_sweep
 from recsweep.cli.declare import HELP, LOOK, command
 from recsweep.cli.options import overridden, say_aside, say_what_moved
-from recsweep.cli.seen import address_of_store, look, write_sweep
+from recsweep.cli.seen import address_of_store, look
 from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
 from recsweep.common.files import counted

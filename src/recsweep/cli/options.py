@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsweep.api.studies import Studies, no_outputs
 from recsweep.cli.declare import source
 from recsweep.cli.openly import secrets_in_the_open
-from recsweep.common.errors import InputError, UserError, disk_trouble
-from recsweep.common.escape import for_terminal
+from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import unusable
 from recsweep.common.names import checked_name
-from recsweep.planning.plan import StudyPlan, find_study, plan_sweep
-from recsweep.sweeps.documents import nearest, short_value
+from recsweep.planning.plan import find_study, plan_sweep
+from recsweep.running.progress import say_aside as say_aside
+from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.loading import Sweep, load_sweep, read_overridden, read_sweep
 from recsweep.sweeps.options import variable
 from recsweep.sweeps.overrides import OVERRIDES
 
 if TYPE_CHECKING:
     from recsweep.report.results import StudyResult
-
-
-@dataclass(frozen=True)
-class Studies:
-    """What the options of a command name."""
-
-    sweep: Sweep
-    all: list[StudyPlan]
-    """Every study of the sweep."""
-    chosen: list[StudyPlan]
-    """Those that were asked for."""
 
 
 def overridden(options: dict[str, Any], *, whole: bool = True) -> Sweep:
@@ -133,25 +123,6 @@ def say_what_moved(results: Iterable[StudyResult]) -> None:
         say_aside(f"{name}: {how}")
 
 
-def no_outputs(sweep: Sweep, trouble: str) -> InputError:
-    """An error about the folder where everything is written."""
-    shown = short_value(str(sweep.config.outputs))
-    return sweep.error(("outputs",), f"no folder {shown} can be written: {trouble}", "give another one")
-
-
-def make_outputs(sweep: Sweep) -> None:
-    """Make the folder where everything is written, before anything else is done.
-
-    Raises:
-        InputError: it cannot be made.
-        SweepPaused: the disk is full.
-    """
-    try:
-        sweep.config.outputs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_trouble(error) or no_outputs(sweep, str(error.strerror)) from None
-
-
 def as_log(text: str | None) -> Path | None:
     """The file of a log that was asked for; its folder must be there.
 
@@ -171,8 +142,3 @@ def as_log(text: str | None) -> Path | None:
 def as_path(text: str | None) -> Path | None:
     """A path that was given, or None."""
     return Path(text) if text else None
-
-
-def say_aside(text: str) -> None:
-    """A line beside what a command prints."""
-    click.echo(for_terminal(text), err=True)

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from recsweep.api.studies import make_outputs
 from recsweep.cli.declare import DATA, command
-from recsweep.cli.options import as_path, make_outputs, say_aside, studies_of
+from recsweep.cli.options import as_path, say_aside, studies_of
 from recsweep.common import scratch
 from recsweep.common.paths import Outputs
 from recsweep.planning.plan import StudyPlan, check_data

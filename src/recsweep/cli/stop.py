@@ -1,21 +1,15 @@
-"""`recsweep stop`: ask those that work on studies to stop, wherever they are; and to go on after it."""
+"""`recsweep stop`: ask those that work on studies to stop, wherever they are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsweep.cli.budgets import store_of
 from recsweep.cli.declare import RUN, argument, command
-from recsweep.cli.options import say_aside
 from recsweep.cli.stores import opened
-from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError
 from recsweep.common.files import counted
-from recsweep.common.paths import is_made
-from recsweep.planning.plan import StudyPlan
 from recsweep.sweeps.options import STORE
 
 if TYPE_CHECKING:
@@ -63,26 +57,6 @@ def _told(study: Study, running: int, *, now: bool) -> str:
     runs, whose = f"{counted(running, 'trial')} {'runs' if one else 'run'}", "its" if one else "their"
     back = f"to the end of {whose} epoch, and {whose} {'slot goes' if one else 'slots go'} back"
     return f"{runs} {back if now else f'to {whose} end'}, no other begins; {waits}"
-
-
-def go_on(plans: Iterable[StudyPlan]) -> None:
-    """Take back what was asked of these studies until now: whoever tunes or opens them wants them to go on.
-
-    What is asked from now on stands, for the study that runs and for those that are still to come.
-    """
-    from recsweep.study import take_back
-
-    of_stores: dict[StoreAddress, list[StudyPlan]] = {}
-    for plan in plans:
-        of_stores.setdefault(plan.storage_url, []).append(plan)
-    for address, several in of_stores.items():
-        if not is_made(address):
-            continue
-        with store_of(several[0]) as store:
-            for plan in several:
-                study = store.find_study(plan.name)
-                if study is not None and take_back(study):
-                    say_aside(f"{plan.label}: was stopped by `recsweep stop`, and goes on")
 
 
 COMMANDS = [stop]

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsweep.cli.budgets import announce, open_slots, settle_more, store_of, with_more
+from recsweep.api.interrupted import told_how_to_go_on
+from recsweep.api.slots import go_on, open_slots, require_device, store_of
+from recsweep.api.studies import make_outputs
+from recsweep.api.sweep_run import SweepRun, display_of, write_and_tell
+from recsweep.api.troubles import Troubles
+from recsweep.cli.budgets import announce, with_more
 from recsweep.cli.declare import RUN, command
-from recsweep.cli.interrupted import told_how_to_go_on
-from recsweep.cli.options import Studies, as_log, make_outputs, say_aside, studies_of
-from recsweep.cli.seen import seen_by, write_sweep
-from recsweep.cli.stop import go_on
-from recsweep.cli.troubles import Troubles
-from recsweep.common.devices import is_named, require
-from recsweep.common.errors import InputError, LimitReached, RecsweepError, StudyChanged, UserError
+from recsweep.cli.options import as_log, say_aside, studies_of
+from recsweep.cli.typed import typed
+from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import counted
 from recsweep.planning.plan import StudyPlan, check_data
 from recsweep.planning.remarks import remarks
-from recsweep.running.progress import Display, show_markdown
+from recsweep.running.progress import show_markdown
 from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.options import DEFINING, OF_A_STUDY, STORE, WHICH, WORKING
 
@@ -52,7 +51,7 @@ def tune(
     studies = studies_of(options)
     chosen = studies.chosen
     if not dry_run:
-        _require_device(chosen, best_params, sure=more is not None)
+        require_device(chosen, best_params, sure=more is not None)
     if more is not None:
         chosen = with_more(chosen, more, best_params, record=not dry_run)
     if dry_run:
@@ -61,138 +60,13 @@ def tune(
         check_data(studies.sweep, tell=say_aside)
         announce(chosen, best_params)
         return
-    make_outputs(studies.sweep)
-    told = remarks(studies.sweep)
-    check_data(studies.sweep, tell=told.append)
-    to_run = [_refuse_if_changed(plan, best_params, restart) for plan in chosen]
-    go_on(chosen)
-    with _display(studies, log_file, told) as display, told_how_to_go_on(chosen, studies.all):
-        troubles = Troubles(display, len(chosen))
-        _tune_studies(chosen, to_run, troubles, display, best_params, restart)
-        display.finish()
-        if not any(options[name] for name in ("dataset", "model", "phase", "study_name")):
-            write_sweep(seen_by(studies))
-            show_markdown(studies.all[0].outputs.summary("md").read_text(encoding="utf-8"))
-        troubles.raise_any()
+    whole = not any(options[name] for name in ("dataset", "model", "phase", "study_name"))
+    run = SweepRun(replace(studies, chosen=chosen), typed, best_params, restart, log_file)
+    run.tune(_show_summary if whole else None)
 
 
-def _require_device(plans: list[StudyPlan], best_params: str | None = None, *, sure: bool = False) -> None:
-    """Refuse a device that is not there where something would be trained on it, before a store is made.
-
-    Args:
-        sure: something is trained or tested, whatever the studies say.
-    """
-    device = plans[0].sweep.training.device if plans else "auto"
-    if is_named(device) and (sure or any(_has_trials_to_run(plan, best_params) for plan in plans)):
-        require(device)
-
-
-def _has_trials_to_run(plan: StudyPlan, best_params: str | None) -> bool:
-    try:
-        return open_slots(plan, best_params)[1] > 0
-    except StudyChanged:  # refused later, or begun anew
-        return True
-
-
-def _refuse_if_changed(plan: StudyPlan, best_params: str | None, restart: bool) -> int:
-    """What is known of a study before the first trial of any is refused before it.
-
-    Returns:
-        How many of its trials are to run.
-
-    Raises:
-        UserError: its trials are of another definition.
-    """
-    try:
-        return open_slots(plan, best_params)[1]
-    except StudyChanged:
-        if not restart:
-            raise
-        return plan.budget
-
-
-def _display(studies: Studies, log: Path | None = None, first: Sequence[str] = ()) -> Display:
-    """What shows a run on these studies, and writes the log that each run of the sweep continues.
-
-    Args:
-        first: its first lines.
-
-    Raises:
-        InputError: a log cannot be written.
-    """
-    display = Display(studies.all[0].outputs.tune_log, log)
-    typed = click.get_current_context().info_name
-    chosen = ", ".join(plan.label for plan in studies.chosen)
-    display.log(f"recsweep {typed} begins as process {os.getpid()}: {chosen}")
-    for line in first:
-        display.line(line)
-    return display
-
-
-def _tune_studies(
-    chosen: list[StudyPlan],
-    to_run: list[int],
-    troubles: Troubles,
-    display: Display,
-    best_params: str | None,
-    restart: bool,
-) -> None:
-    from recsweep.running.supervisor import Supervisor
-    from recsweep.search.starts import begin
-
-    with Supervisor(display) as supervisor:
-        for position, plan in enumerate(chosen, 1):
-            if best_params is None and troubles.end_before(plan):
-                continue
-            display.sweep.later = sum(to_run[position:])
-            with troubles.of(plan):
-                with store_of(plan) as store:
-                    begun, origin = begin(plan, store, best_params)
-                supervisor.run_study(begun, position, len(chosen), restart=restart, origin=origin)
-                settle_more(begun)
-                _write_and_tell(begun, display)
-
-
-def _write_and_tell(plan: StudyPlan, display: Display) -> None:
-    from recsweep.report.results import read_result
-    from recsweep.report.study_files import write_study
-    from recsweep.report.tables import parameters_text
-    from recsweep.search.begun import begun_studies
-
-    with store_of(plan) as store:
-        study = store.find_study(plan.name, plan.definition)
-        begun = next(iter(begun_studies([plan], store)), None)
-        if study is None or begun is None:
-            raise RecsweepError(f"study {plan.name} is not in the store {plan.storage_url}")
-        result = read_result(begun.record, plan.sweep.outputs, store)
-    write_study(result)
-    winner = result.winner
-    if winner is None:
-        _say_why_nothing_won(plan, result)
-        return
-    metric = plan.sweep.evaluation.metric
-    test = (result.test or {}).get(metric.lower())
-    display.line(
-        f"{plan.label}: best {metric} {winner.score:.4f} on validation"
-        + (f", {test:.4f} on test" if test is not None else "")
-        + f", trial {winner.slot} of {len(result.trials)}: {parameters_text(result.parameters)}"
-    )
-    config = plan.outputs.best_config(*plan.place)
-    display.line(f"train with it: recsweep train --config {config}")
-
-
-def _say_why_nothing_won(plan: StudyPlan, result: Any) -> None:
-    if not result.trials:
-        raise LimitReached(
-            f"{plan.label}: no trial has run; {result.ended.reason if result.ended else 'it is empty'}; "
-            "raise the limit and run the same command again"
-        )
-    reasons = {trial.failure.message if trial.failure else "" for trial in result.trials}
-    raise UserError(
-        f"{plan.label}: all {len(result.trials)} trials failed; {'; '.join(sorted(reasons)[:3])}; "
-        f"correct the cause, and pass --restart or a new sweep name; "
-        f"see {plan.outputs.trials(*plan.place)}"
-    )
+def _show_summary(file: Path) -> None:
+    show_markdown(file.read_text(encoding="utf-8"))
 
 
 @command(RUN, "recsweep evaluate --dataset ml-100k --model GRU4Rec", *_ALL)
@@ -207,19 +81,19 @@ def evaluate(**options: Any) -> None:
                 f"{plan.label}: {missing} of {budget} trials are still to run; "
                 f"the test split stays unseen until the study is closed; run `recsweep tune` first"
             )
-    _require_device(chosen, sure=True)
+    require_device(chosen, sure=True)
     from recsweep.running.supervisor import Supervisor
     from recsweep.search.starts import as_begun
 
-    going_on = told_how_to_go_on(chosen, studies.all)
-    with _display(studies) as display, going_on, Supervisor(display) as supervisor:
+    going_on = told_how_to_go_on(chosen, studies.all, typed)
+    with display_of(studies, "evaluate") as display, going_on, Supervisor(display) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):
             with troubles.of(plan):
                 with store_of(plan) as store:
                     begun = as_begun(plan, store)
                 metrics = supervisor.run_study(begun, position, len(chosen))
-                _write_and_tell(begun, display)
+                write_and_tell(begun, display)
                 for name, value in (metrics or {}).items():
                     click.echo(f"{plan.label} test {name} {value:.4f}")
         troubles.raise_any()
@@ -261,14 +135,14 @@ def worker(study: str | None, **options: Any) -> None:
         if not chosen:
             known = [plan.name for plan in studies.chosen]
             raise InputError("--study", f"the sweep has no study {study}", nearest(study, known))
-    _require_device(chosen, sure=True)
+    require_device(chosen, sure=True)
     make_outputs(studies.sweep)
     told = remarks(studies.sweep)
     check_data(studies.sweep, tell=told.append)
     from recsweep.running.supervisor import Supervisor
 
-    going_on = told_how_to_go_on(chosen, studies.all)
-    with _display(studies, first=told) as display, going_on, Supervisor(display) as supervisor:
+    going_on = told_how_to_go_on(chosen, studies.all, typed)
+    with display_of(studies, "worker", first=told) as display, going_on, Supervisor(display) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):
             with troubles.of(plan):

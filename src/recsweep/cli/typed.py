@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import click
+
 from recsweep.common.masking import mask
 
 GOAL, GIVEN, TYPED = "RECSWEEP_GOAL", "RECSWEEP_GIVEN", "RECSWEEP_TYPED"
@@ -55,3 +57,9 @@ def _program(path: str) -> list[str]:
     name = Path(path).name
     found = shutil.which(name)
     return [name if found and Path(found).resolve() == Path(path).resolve() else path]
+
+
+def typed() -> str:
+    """The command line of the command that runs."""
+    context = click.get_current_context()
+    return command_line(context.obj or ["recsweep", context.info_name or ""])

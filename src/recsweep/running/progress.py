@@ -24,7 +24,7 @@ from recsweep.common.escape import for_terminal
 from recsweep.common.masking import mask_traceback
 from recsweep.running.watch import StudyView, SweepView, WorkerView, duration, shortened
 
-__all__ = ["Display", "StudyView", "SweepView", "WorkerView", "duration", "show_markdown"]
+__all__ = ["Display", "StudyView", "SweepView", "WorkerView", "duration", "say_aside", "show_markdown"]
 
 TELL_SECONDS = 30.0
 """Between two lines on what runs, where no terminal shows it."""
@@ -51,7 +51,9 @@ class Display:
     def __init__(
         self, *logs: Path | None, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._console = Console(
+            file=stream or sys.stderr, highlight=False, soft_wrap=True, force_jupyter=False
+        )
         self._live: Live | None = None
         self._logs: list[TextIO] = []
         self.sweep = SweepView()
@@ -146,6 +148,12 @@ def _picture(study: StudyView, width: int, now: float) -> Group:
 
 def _line(text: str) -> Text:
     return Text(for_terminal(text), no_wrap=True, overflow="ellipsis")
+
+
+def say_aside(text: str) -> None:
+    """A line on the standard error stream, beside what is printed."""
+    sys.stderr.write(f"{for_terminal(text)}\n")
+    sys.stderr.flush()
 
 
 def show_markdown(text: str, stream: TextIO | None = None) -> None:

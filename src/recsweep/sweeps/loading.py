@@ -48,14 +48,15 @@ class Sweep:
 
 
 def load_sweep(
-    source: Path | str,
+    source: Path | str | SweepConfig | Sweep,
     overrides: Mapping[str, Any] | None = None,
     given_as: Mapping[str, str] | None = None,
 ) -> Sweep:
     """Read a sweep and the data set and model files beside it.
 
     Args:
-        source: a sweep file, or `FILE.py:NAME` for a `SweepConfig` or a `Sweep` that Python makes.
+        source: a sweep file, `FILE.py:NAME` for a `SweepConfig` or a `Sweep` that Python makes, or one of
+            these. The files that a bare `SweepConfig` names are sought below this folder, or its `config`.
         overrides: values by option name (`max_evals`, `models`, …; see `OVERRIDES`); None and
             empty values are ignored. Lists may be given as text: "GRU4Rec SASRec".
         given_as: what an option is called in errors, where that is not its name.
@@ -76,7 +77,7 @@ def load_sweep(
 
 
 def read_overridden(
-    source: Path | str,
+    source: Path | str | SweepConfig | Sweep,
     overrides: Mapping[str, Any] | None = None,
     given_as: Mapping[str, str] | None = None,
 ) -> Sweep:
@@ -92,12 +93,16 @@ def read_overridden(
     return _with_store(replace(made, config=config, overrides=given, given_as=names))
 
 
-def read_sweep(source: Path | str) -> Sweep:
+def read_sweep(source: Path | str | SweepConfig | Sweep) -> Sweep:
     """A sweep as it stands, without the files that it names.
 
     Raises:
         InputError: a mistake in the sweep itself.
     """
+    if isinstance(source, Sweep):
+        return _of_ones_own(source)
+    if isinstance(source, SweepConfig):
+        return _beside(source, Path("SweepConfig"))
     path, colon, name = str(source).rpartition(":")
     if colon and path.endswith(".py"):
         return _from_python(Path(path), name)
@@ -175,11 +180,27 @@ def _from_python(path: Path, name: str) -> Sweep:
     if isinstance(made, Sweep):
         return made
     if isinstance(made, SweepConfig):
-        beside = path.parent / "models"
-        folder = path.parent if beside.is_dir() else path.parent / "config"
-        return replace(make_sweep(made, folder), document=Document(folder / path.name, {}, None))
+        return _beside(made, path)
     names = [key for key, value in vars(module).items() if isinstance(value, Sweep | SweepConfig)]
     raise InputError(path, f"`{name}` is no SweepConfig, but {made!r}"[:200], nearest(name, names), 1, 1)
+
+
+def _beside(config: SweepConfig, path: Path) -> Sweep:
+    """A sweep whose models and data sets stand beside a file, or in `config` beside it."""
+    folder = path.parent if (path.parent / "models").is_dir() else path.parent / "config"
+    return replace(make_sweep(config, folder), document=Document(folder / path.name, {}, None))
+
+
+def _of_ones_own(sweep: Sweep) -> Sweep:
+    """The same sweep, to which the files that it names can be added."""
+    return replace(
+        sweep,
+        datasets=dict(sweep.datasets),
+        models=dict(sweep.models),
+        dataset_documents=dict(sweep.dataset_documents),
+        model_documents=dict(sweep.model_documents),
+        variants=dict(sweep.variants),
+    )
 
 
 def _line_of(error: Exception, path: Path) -> int:

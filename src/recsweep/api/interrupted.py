@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-import click
-
-from recsweep.cli.budgets import open_slots
-from recsweep.cli.seen import results_of
-from recsweep.cli.typed import command_line
+from recsweep.api.seen import results_of
+from recsweep.api.slots import open_slots
 from recsweep.common.errors import RecsweepError
 from recsweep.common.files import counted
 from recsweep.planning.plan import StudyPlan
@@ -19,12 +16,15 @@ _NAMED = 4
 
 
 @contextmanager
-def told_how_to_go_on(chosen: list[StudyPlan], every: list[StudyPlan]) -> Iterator[None]:
+def told_how_to_go_on(
+    chosen: list[StudyPlan], every: list[StudyPlan], again: Callable[[], str]
+) -> Iterator[None]:
     """Where Ctrl-C ends what runs within, a summary of what there is is written.
 
     Args:
         chosen: the studies of the run, as they were begun.
         every: those of the sweep, for its summary.
+        again: gives what runs them again.
 
     Raises:
         KeyboardInterrupt: with the line that is to be the last one.
@@ -32,19 +32,13 @@ def told_how_to_go_on(chosen: list[StudyPlan], every: list[StudyPlan]) -> Iterat
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(how_to_go_on(chosen, every, typed())) from None
+        raise KeyboardInterrupt(how_to_go_on(chosen, every, again())) from None
 
 
-def typed() -> str:
-    """The command line of the command that runs."""
-    context = click.get_current_context()
-    return command_line(context.obj or ["recsweep", context.info_name or ""])
-
-
-def how_to_go_on(chosen: list[StudyPlan], every: list[StudyPlan], command: str) -> str:
-    """The last line of a run that came to no end: trials done and to run, the table, the command."""
+def how_to_go_on(chosen: list[StudyPlan], every: list[StudyPlan], again: str) -> str:
+    """The last line of a run that came to no end: trials done and to run, the table, what runs them again."""
     found = [_counts(chosen), _table(every), "no trial is lost"]
-    return f"{', '.join(text for text in found if text)}; go on with: {command}"
+    return f"{', '.join(text for text in found if text)}; go on with: {again}"
 
 
 def _counts(chosen: list[StudyPlan]) -> str:

@@ -1,0 +1,132 @@
+"""How many trials studies are to run; what is known of them is refused before the first trial of any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from recsweep.common.address import StoreAddress
+from recsweep.common.devices import is_named, require
+from recsweep.common.errors import InputError, StudyChanged, UserError
+from recsweep.common.paths import is_made
+from recsweep.planning.plan import StudyPlan
+from recsweep.running.progress import say_aside
+
+if TYPE_CHECKING:
+    from recsweep.study import Store
+
+RAISED = "raised"
+"""Attribute of a study to which `--more` has added trials: how many, up to which slot, by which run, and
+whether they are there."""
+
+
+@contextmanager
+def store_of(plan: StudyPlan) -> Iterator[Store]:
+    """The store of a study, for a moment."""
+    from recsweep.study import Store
+
+    store = Store(plan.storage_url, tell=say_aside)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def open_slots(
+    plan: StudyPlan, best_params: str | None = None, *, as_opened: bool = False
+) -> tuple[int, int]:
+    """Trials that a study may train, and how many of them are still to be; makes no store.
+
+    Args:
+        as_opened: with the start that it has in the store, where it is there.
+    """
+    from recsweep.search.limits import closed
+    from recsweep.search.starts import as_begun, begin, check_files
+
+    if not is_made(plan.storage_url):
+        check_files(plan, best_params)
+        return plan.budget, plan.budget
+    with store_of(plan) as store:
+        if as_opened and store.find_study(plan.name) is not None:
+            begun = as_begun(plan, store)
+        else:
+            try:
+                begun, _ = begin(plan, store, best_params)
+            except InputError:
+                raise
+            except UserError:  # the phase before is to run first
+                return plan.budget, plan.budget
+        study = store.find_as_opened(begun.name, begun.definition)
+        trained = begun.budget - begun.inherits
+        if study is None:
+            check_files(plan)
+            return trained, trained
+        if closed(begun, study):
+            return trained, 0
+        filled = {trial.slot for trial in study.results()} | ({0} if begun.inherits else set())
+        return trained, sum(slot not in filled for slot in range(begun.budget))
+
+
+def require_device(plans: list[StudyPlan], best_params: str | None = None, *, sure: bool = False) -> None:
+    """Refuse a device that is not there where something would be trained on it, before a store is made.
+
+    Args:
+        sure: something is trained or tested, whatever the studies say.
+    """
+    device = plans[0].sweep.training.device if plans else "auto"
+    if is_named(device) and (sure or any(_has_trials_to_run(plan, best_params) for plan in plans)):
+        require(device)
+
+
+def _has_trials_to_run(plan: StudyPlan, best_params: str | None) -> bool:
+    try:
+        return open_slots(plan, best_params)[1] > 0
+    except StudyChanged:  # refused later, or begun anew
+        return True
+
+
+def refuse_if_changed(plan: StudyPlan, best_params: str | None, restart: bool) -> int:
+    """What is known of a study before the first trial of any is refused before it.
+
+    Returns:
+        How many of its trials are to run.
+
+    Raises:
+        UserError: its trials are of another definition.
+    """
+    try:
+        return open_slots(plan, best_params)[1]
+    except StudyChanged:
+        if not restart:
+            raise
+        return plan.budget
+
+
+def settle_more(plan: StudyPlan) -> None:
+    """The trials that `--more` has added to a study are there, where they are."""
+    with store_of(plan) as store:
+        study = store.find_study(plan.name)
+        raised = study.attributes.get(RAISED) if study is not None else None
+        if study is not None and raised and not raised["done"] and raised["to"] <= plan.budget:
+            study.set_attribute(RAISED, {**raised, "done": True})
+
+
+def go_on(plans: Iterable[StudyPlan]) -> None:
+    """Take back what was asked of these studies until now: whoever tunes or opens them wants them to go on.
+
+    What is asked from now on stands, for the study that runs and for those that are still to come.
+    """
+    from recsweep.study import take_back
+
+    of_stores: dict[StoreAddress, list[StudyPlan]] = {}
+    for plan in plans:
+        of_stores.setdefault(plan.storage_url, []).append(plan)
+    for address, several in of_stores.items():
+        if not is_made(address):
+            continue
+        with store_of(several[0]) as store:
+            for plan in several:
+                study = store.find_study(plan.name)
+                if study is not None and take_back(study):
+                    say_aside(f"{plan.label}: was stopped by `recsweep stop`, and goes on")
