@@ -47,8 +47,8 @@ def test_a_target_gives_what_its_command_takes_and_what_was_typed(monkeypatch):
     monkeypatch.setenv("WORKERS", "2")
     assert options_of("tune", "MODEL=FPMC") == {"config", "seed", "workers", "model"}
     assert options_of("dashboard") == {"config"}
-    assert options_of("plots") == {"config", "seed"}
-    assert options_of("plots", "WORKERS=2") == {"config", "seed", "workers"}, "to be refused with a hint"
+    assert options_of("plots") == {"config"}
+    assert options_of("plots", "WORKERS=2") == {"config", "workers"}, "to be refused with a hint"
     assert options_of("tune", "STORAGE=postgresql+psycopg://me:pw@host/db") == {"config", "seed", "workers"}
 
 

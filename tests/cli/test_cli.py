@@ -592,6 +592,16 @@ def test_the_test_split_stays_unseen_until_a_study_is_closed(make, refused):
     )
 
 
+def test_a_study_is_shown_with_the_budget_that_it_was_opened_with(make, call):
+    space = make()
+    fill_in(space.plan(), 0.1, 0.2, 0.3)
+    before = call("summarize").out
+    text = space.sweep.read_text()
+    assert "max_evals: 3" in text
+    space.sweep.write_text(text.replace("max_evals: 3", "max_evals: 9"))
+    assert call("summarize").out == before
+
+
 def test_a_summary_names_the_studies_that_are_not_there(make, call):
     narm, _ = two_models(make())
     fill_in(narm, 0.1, 0.2, 0.3)

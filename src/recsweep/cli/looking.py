@@ -15,11 +15,14 @@ from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
 from recsweep.common.files import counted
 from recsweep.running.progress import show_markdown
-from recsweep.sweeps.options import DEFINING, OF_A_STUDY, STORE, WHICH
+from recsweep.sweeps.options import OF_A_STUDY, STORE, WHICH
 from recsweep.sweeps.schema import KINDS, as_text
 
+_SWEEP = (*WHICH, "phases")
+"""Settings that say which studies a sweep has: how they were searched, the store says."""
 
-@command(LOOK, "recsweep summarize --config config/smoke.yaml", *WHICH, *DEFINING, *STORE)
+
+@command(LOOK, "recsweep summarize --config config/smoke.yaml", *_SWEEP, *STORE)
 def summarize(**options: Any) -> None:
     """Rebuild all result files and the summary table from the store."""
     for seen in look(options):
@@ -33,7 +36,7 @@ def summarize(**options: Any) -> None:
             click.echo(f"{of_all} {are} not in the store yet", err=True)
 
 
-@command(LOOK, "recsweep plots --dataset ml-100k --model GRU4Rec", *WHICH, *OF_A_STUDY, *DEFINING, *STORE)
+@command(LOOK, "recsweep plots --dataset ml-100k --model GRU4Rec", *_SWEEP, *OF_A_STUDY, *STORE)
 def plots(**options: Any) -> None:
     """Draw what the studies of a sweep found, as pages and pictures that need no network."""
     from recsweep.report.plots import draw_sweep, title_of

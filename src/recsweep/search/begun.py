@@ -42,6 +42,8 @@ def _begun(plan: StudyPlan, store: Store) -> Begun | None:
     plan, moved = _on_its_data(plan, known)
     begun = as_begun(plan, store)
     if known.content_hash == begun.content_hash:
+        if not known.is_made_again:
+            return Begun(known, moved)
         described = begun.record()
         held = known.details
         details = {"history": held.history, "maker": held.maker, "winner": held.winner, "test": held.test}

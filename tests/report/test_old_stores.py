@@ -164,7 +164,7 @@ def test_a_sweep_of_a_store_is_named_and_one_that_it_does_not_have_is_told(
     assert "other" in str(done.exception)
 
 
-@pytest.mark.parametrize("with_options", [["--epochs", "3"], ["--models", "NARM"]])
+@pytest.mark.parametrize("with_options", [["--phases", "full"], ["--models", "NARM"]])
 def test_what_changes_a_sweep_is_refused_where_none_is_named(url, with_options, space, monkeypatch):
     elsewhere(space, monkeypatch)
     done = call("summarize", "--storage", url, *with_options, code=1)
