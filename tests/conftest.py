@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +71,15 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("empty") / "recsweep.db"
     Store(f"sqlite:///{path}").close()
     return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_store: Path) -> Iterator[Store]:
+    """An empty store of the test's own, in its folder."""
+    shutil.copy(empty_store, tmp_path / "recsweep.db")
+    store = Store(f"sqlite:///{tmp_path / 'recsweep.db'}")
+    yield store
+    store.close()
 
 
 @pytest.fixture(scope="session")

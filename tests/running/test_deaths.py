@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -24,7 +23,7 @@ from recsweep.running.study_run import StudyRun
 from recsweep.running.supervisor import Supervisor
 from recsweep.running.winner_test import WinnerTest
 from recsweep.running.workers import Hired, Workers
-from recsweep.study import Failure, Reason, Result, Store
+from recsweep.study import Failure, Reason, Result
 
 
 class Scripted(Workers):
@@ -55,14 +54,6 @@ class Scripted(Workers):
 
     def close(self):
         """Nothing is left of them."""
-
-
-@pytest.fixture
-def store(tmp_path, empty_store):
-    shutil.copy(empty_store, tmp_path / "recsweep.db")
-    store = Store(f"sqlite:///{tmp_path / 'recsweep.db'}")
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 
 import pytest
 
@@ -15,15 +14,6 @@ from recsweep.running.progress import Display
 from recsweep.running.study_run import StudyRun
 from recsweep.running.supervisor import Supervisor
 from recsweep.search.starts import begin, open_study
-from recsweep.study import Store
-
-
-@pytest.fixture
-def store(tmp_path, empty_store):
-    shutil.copy(empty_store, tmp_path / "recsweep.db")
-    store = Store(f"sqlite:///{tmp_path / 'recsweep.db'}")
-    yield store
-    store.close()
 
 
 def pause(plan, study):

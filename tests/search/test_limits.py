@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import time
-
-import pytest
 
 from helpers.phased import fill, workspace
 from recsweep.common.owner import this_process
 from recsweep.search.limits import closed
 from recsweep.search.starts import begin, open_study
-from recsweep.study import Reason, Result, Store
+from recsweep.study import Reason, Result
 
 A_MOMENT = 0.02 / 60
 """Minutes; shorter than the trials that `run_for` makes."""
-
-
-@pytest.fixture
-def store(tmp_path, empty_store):
-    shutil.copy(empty_store, tmp_path / "recsweep.db")
-    store = Store(f"sqlite:///{tmp_path / 'recsweep.db'}")
-    yield store
-    store.close()
 
 
 def limit_of(plan, store):
