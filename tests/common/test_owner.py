@@ -61,7 +61,7 @@ def test_a_process_lives_on_when_the_clock_is_set(monkeypatch, sleeper, step):
     assert owner.alive() is False
 
 
-def test_an_owner_in_a_store_of_an_earlier_version_is_known_by_its_time_and_generously(sleeper):
+def test_an_owner_of_an_earlier_version_is_known_by_its_time(sleeper):
     old = this_process(sleeper.pid).to_dict()
     del old["ticks"]
     assert Owner.from_dict(old).alive() is True

@@ -173,7 +173,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 @pytest.mark.parametrize("size", ["16k", "128k", "300k", "512k", "700k", "1m"])
-def test_a_disk_that_is_full_pauses_in_one_line_and_a_larger_one_goes_on(tmp_path, disk, size):
+def test_a_full_disk_pauses_and_a_larger_one_goes_on(tmp_path, disk, size):
     folder = Folder(tmp_path)
     disk(size)
     full = folder.run("tune", *tune_options(2))

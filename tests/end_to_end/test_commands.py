@@ -67,7 +67,7 @@ def test_a_second_run_trains_nothing_and_a_larger_budget_only_the_difference(own
     assert [t.slot for t in own.trials(STUDY) if t.counted] == [0, 1, 2]
 
 
-def test_a_changed_config_is_refused_with_the_difference_and_restart_keeps_the_old_study(own: Folder) -> None:
+def test_restart_keeps_the_study_of_a_changed_config(own: Folder) -> None:
     refused = own.run("tune", *tune_options(2, epochs=2))
     assert refused.returncode == 2
     assert "training.epochs: 1 -> 2" in refused.stderr

@@ -103,7 +103,7 @@ def test_make_alone_lists_every_target_and_every_variable() -> None:
         assert f"  {target} " in done.stdout
 
 
-def test_what_the_environment_says_of_the_sweep_holds_where_a_job_reads_the_snakefile_again(
+def test_the_environments_settings_hold_in_jobs_too(
     tmp_path: Path,
 ) -> None:
     outer = tmp_path / "Snakefile"

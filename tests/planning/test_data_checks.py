@@ -46,7 +46,7 @@ def settings_of(workspace):
 # -- the models that cannot be used -----------------------------------------------------------------
 
 
-def test_the_models_that_cannot_be_searched_here_are_few_and_each_has_its_reason():
+def test_each_model_that_cannot_be_searched_has_its_reason():
     reasons = {model: reason for model in catalog.models() if (reason := unusable(model))}
     assert reasons.keys() <= NOT_HERE  # fewer where their libraries are installed
     assert {"S3Rec", "RaCT", "KSR", "GRU4RecKG"} <= reasons.keys()
@@ -224,14 +224,14 @@ def test_data_without_times_are_told_how_to_leave_them_out(tmp_path):
         check_data(workspace.load())
 
 
-def test_the_data_set_of_a_sweep_in_which_no_feature_is_read_needs_none(tmp_path):
+def test_no_features_are_needed_where_none_is_read(tmp_path):
     assert taken(make_rich(tmp_path, "SASRec", dataset=PLAIN))
 
 
 # -- nothing behind the back ------------------------------------------------------------------------
 
 
-def test_the_new_keys_of_a_data_set_are_no_part_of_a_study_that_does_not_use_them(tmp_path):
+def test_keys_of_a_data_set_that_are_not_used_define_nothing(tmp_path):
     before = make_workspace(tmp_path / "a").plan()
     unused = "path: toy\nlabel_threshold: {}\nremove_duplicates: null\nnumerical_features: []\n"
     assert make_workspace(tmp_path / "b", dataset=unused).plan().content_hash == before.content_hash
@@ -391,7 +391,7 @@ def rated(tmp_path, rating, more=""):
     return workspace
 
 
-def test_a_rating_that_is_missing_counts_as_the_mean_and_all_of_them_are_refused(tmp_path, shared_cache):
+def test_a_missing_rating_is_the_mean_all_missing_are_refused(tmp_path, shared_cache):
     """As RecBole fills it in: what is counted is what is trained on."""
     workspace = rated(tmp_path / "a", lambda n: "" if n % 3 == 0 else n % 2 * 5)
     sweep = workspace.load()

@@ -176,13 +176,13 @@ def test_the_study_stays_the_same_when_only_its_size_or_place_changes(tmp_path, 
     assert workspace.plan(**options).content_hash == workspace.plan().content_hash
 
 
-def test_the_study_stays_the_same_on_another_device_under_another_path_and_with_reordered_keys(tmp_path):
+def test_device_path_and_order_of_keys_define_nothing(tmp_path):
     before = make_workspace(tmp_path / "a").plan().content_hash
     sweep = "datasets: [toy]\nmodels: [NARM]\ntraining: {device: cpu}\nsweep: toy-sweep\n"
     assert make_workspace(tmp_path / "b", sweep=sweep).plan().content_hash == before
 
 
-def test_float32_is_no_part_of_a_study_so_that_those_from_before_the_choice_go_on(tmp_path):
+def test_float32_leaves_the_hash_of_old_studies(tmp_path):
     before = make_workspace(tmp_path / "a").plan()
     named = SWEEP + "training: {precision: float32}\nworkers: {trials_per_gpu: 3}\n"
     assert make_workspace(tmp_path / "b", sweep=named).plan().content_hash == before.content_hash
@@ -374,7 +374,7 @@ def test_a_phase_searches_its_part_and_leaves_the_rest_where_it_starts(tmp_path)
     assert "weight_decay" not in flat
 
 
-def test_a_condition_on_what_a_phase_does_not_search_is_settled_by_its_start(tmp_path):
+def test_a_start_settles_conditions_on_what_is_not_searched(tmp_path):
     plan = phased(tmp_path, "[training]").plan()
     assert dict(plan.space) == {}, "with CE there is nothing to search"
     with_bpr = dataclasses.replace(plan, start={**plan.model.defaults, "loss_type": "BPR"})
@@ -428,7 +428,7 @@ def test_an_exhaustive_phase_has_the_grid_of_its_part(tmp_path):
     assert [plan.budget for plan in phased(tmp_path).plans(algo="exhaustive")] == [4, 3]
 
 
-def test_a_start_and_a_phase_are_part_of_the_definition_and_the_rest_of_the_file_is_not(tmp_path):
+def test_a_start_and_a_phase_define_a_study(tmp_path):
     (coarse, loss) = phased(tmp_path / "a").plans()
     assert coarse.definition["phase"] == {
         "name": "coarse",
@@ -536,7 +536,7 @@ def test_a_parameter_that_does_not_exist_at_the_defaults_has_no_value_there(tmp_
     assert "hidden_size" not in plan.settings({"n_layers": 1, "learning_rate": 0.5}, 1)
 
 
-def test_a_condition_is_part_of_a_study_and_none_is_as_it_was_before_there_were_any(tmp_path):
+def test_a_condition_defines_a_study_and_none_changes_nothing(tmp_path):
     one, two = (
         make_workspace(tmp_path / w[-1], model=CONDITION % (w, "")).plan()
         for w in ("n_layers: 1", "n_layers: 2")
@@ -598,7 +598,7 @@ def test_an_unknown_objective_is_one_line_with_its_place(tmp_path):
     )
 
 
-def test_what_was_not_there_before_is_no_part_of_a_study_that_does_not_use_it(tmp_path):
+def test_new_settings_that_are_not_used_define_nothing(tmp_path):
     definition = make_workspace(tmp_path).plan().definition
     assert definition.keys() == {"dataset", "data", "model", "training", "evaluation", "search", "seed"}
     assert definition["search"].keys() == {"engine", "algo", "startup_trials"}

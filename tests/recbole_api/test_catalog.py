@@ -54,7 +54,7 @@ def test_the_settings_that_recbole_ships_for_a_model_are_hardly_ever_unknown():
     assert len(unknown) <= 12
 
 
-def test_the_learning_rate_may_be_searched_for_every_model_that_is_trained_by_a_gradient():
+def test_models_trained_by_gradients_have_a_learning_rate():
     without = {model for model in catalog.models() if "learning_rate" not in catalog.searchable(model)}
     solved = {"ADMMSLIM", "AsymKNN", "EASE", "ItemKNN", "NCEPLRec", "Pop", "Random", "SLIMElastic"}
     assert without == solved

@@ -122,7 +122,7 @@ def test_torch_still_refuses_to_run_code_from_a_checkpoint(tmp_path):
     assert not (tmp_path / "harmed").exists()
 
 
-def test_what_a_trainer_saves_is_read_back_as_weights_only_with_or_without_a_score(tmp_path):
+def test_saved_weights_are_read_back_with_or_without_a_score(tmp_path):
     from recbole.trainer import trainer
 
     class Settings:
@@ -150,7 +150,7 @@ def test_only_warnings_known_by_name_and_place_are_silenced():
         assert module.startswith(("recbole", "torch"))
 
 
-def test_torchs_slow_anomaly_mode_stays_off_though_a_model_of_recbole_switches_it_on():
+def test_torchs_anomaly_mode_stays_off():
     import recbole.model.sequential_recommender.sine
 
     assert recbole.model.sequential_recommender.sine.torch is torch

@@ -214,7 +214,7 @@ def train(settings, folder):
     return training.train(settings, make_split(TypedConfig(settings, CPU, folder)), CPU)
 
 
-def test_a_network_is_found_by_name_and_code_in_its_place_is_not_run(rich, harm, tmp_path):
+def test_code_in_place_of_a_networks_name_is_not_run(rich, harm, tmp_path):
     settings = settings_for("KD_DAGFM", rich)
     assert train({**settings, "teacher": "CrossNet"}, tmp_path).epochs == 1
     for code in (f"open({str(harm.path)!r}, 'w')", "nn.Module", "torch", "KD_DAGFM.__init__", ""):

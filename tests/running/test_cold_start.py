@@ -100,7 +100,7 @@ def of_optimizers():
     return {how: run_python(OPTIMIZERS, how).splitlines() for how in ("spared", "torch")}
 
 
-def test_a_worker_loads_only_what_its_trial_uses_and_the_rest_when_it_is_used(make_plan, tmp_path):
+def test_a_worker_loads_only_what_its_trial_uses(make_plan, tmp_path):
     plan = make_plan("FPMC", max_evals=1)
     store = Store(plan.storage_url)
     store.open_study(plan.name, plan.definition, maximize=plan.maximize).ensure_slots(plan.budget)

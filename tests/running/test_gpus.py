@@ -70,7 +70,7 @@ def test_until_the_first_trial_is_measured_one_worker_a_gpu_runs():
     assert seats(gpus) == [Seat("cuda:0", measure=True), Seat("cuda:1", measure=True)]
 
 
-def test_once_measured_a_gpu_takes_what_fits_and_the_other_one_waits_for_its_own():
+def test_a_measured_gpu_takes_what_fits():
     gpus = Gpus(2, "auto", 8)
     assert gpus.measured("cuda:0", Memory(20 * GIB, 80 * GIB, 80 * GIB)) == 3
     running = (Seat("cuda:1", measure=True),)
@@ -102,7 +102,7 @@ def test_a_number_holds_from_the_first_trial_on():
     assert seats(Gpus(2, 1, 8)) == [Seat("cuda:0"), Seat("cuda:1")]
 
 
-def test_out_of_memory_takes_one_seat_away_until_a_gpu_is_no_longer_shared():
+def test_out_of_memory_takes_one_seat_away():
     gpus = Gpus(1, 3, 4)
     gpus.out_of_memory("cuda:0")
     assert seats(gpus) == [Seat("cuda:0", shared=True)] * 2
@@ -111,7 +111,7 @@ def test_out_of_memory_takes_one_seat_away_until_a_gpu_is_no_longer_shared():
     assert seats(gpus) == [Seat("cuda:0")]
 
 
-def test_slots_that_need_a_gpu_to_themselves_wait_until_one_is_empty_and_no_other_slot_waits():
+def test_only_slots_for_a_whole_gpu_wait_for_an_empty_one():
     gpus = Gpus(2, 2, 4)
     assert Seat("cuda:0") not in seats(gpus, waiting=1, alone=1)
     busy = (Seat("cuda:0", shared=True),)

@@ -191,7 +191,7 @@ def test_a_trial_that_was_closed_meanwhile_is_dropped(run):
     assert study.ensure_slots(1) == 0
 
 
-def test_a_process_that_is_taken_for_dead_again_and_again_says_so_and_stops(run):
+def test_a_process_taken_for_dead_again_and_again_stops(run):
     given_up = []
 
     def give_up(event, study):

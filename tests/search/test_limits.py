@@ -89,7 +89,7 @@ def test_a_study_is_closed_when_its_trials_have_run_for_its_time(tmp_path, store
     assert limit_of(space.plan(timeout_minutes=60), store) is None
 
 
-def test_the_time_of_a_trial_that_still_runs_counts_and_that_of_one_put_back_does_not(tmp_path, store):
+def test_time_of_running_trials_counts_and_of_those_put_back_not(tmp_path, store):
     plan = workspace(tmp_path, f"max_evals: 20, timeout_minutes: {A_MOMENT}").plan()
     study, claim = run_for(plan, store, finish=False)
     assert limit_of(plan, store) == "search.timeout_minutes"
@@ -105,7 +105,7 @@ def two_studies(root, search="max_evals: 20", extra=""):
     return space
 
 
-def test_a_study_is_closed_when_all_trials_of_the_sweep_have_run_for_its_time(tmp_path, store):
+def test_a_sweeps_time_closes_its_studies(tmp_path, store):
     toy, two = two_studies(tmp_path, extra=f"timeout_minutes: {A_MOMENT}\n").plans()
     run_for(toy, store)
     assert (limit_of(toy, store), limit_of(two, store)) == ("timeout_minutes", "timeout_minutes")
@@ -113,7 +113,7 @@ def test_a_study_is_closed_when_all_trials_of_the_sweep_have_run_for_its_time(tm
     assert reason == "timeout_minutes=0.000333333: trials of the sweep ran for 0.0 minutes"
 
 
-def test_other_sweeps_and_archived_studies_have_no_part_in_the_time_of_a_sweep(tmp_path, store):
+def test_other_sweeps_and_archived_studies_take_no_time(tmp_path, store):
     plans = two_studies(tmp_path, extra=f"timeout_minutes: {A_MOMENT}\n").plans()
     toy, two = plans
     run_for(dataclasses.replace(toy, sweep=toy.sweep.model_copy(update={"sweep": "other"})), store)

@@ -96,7 +96,7 @@ def test_a_later_phase_starts_from_all_that_was_found_before_it(phases, store):
     assert (origin.slot, origin.score) == (2, 0.4)
 
 
-def test_what_was_inherited_and_stays_the_best_is_inherited_again_from_where_it_was_trained(phases, store):
+def test_an_inherited_best_is_inherited_again_from_its_origin(phases, store):
     coarse, loss, full = phases
     fill(coarse, store, [0.1, 0.9, 0.2], [coarse.defaults, GOOD, coarse.defaults])
     begun, origin = begin(loss, store)
@@ -107,7 +107,7 @@ def test_what_was_inherited_and_stays_the_best_is_inherited_again_from_where_it_
     assert study.results()[0].inherited == Inherited("coarse", 1)
 
 
-def test_a_value_that_does_not_exist_at_the_start_is_there_where_it_comes_to_exist(phases, store):
+def test_a_start_gives_values_to_parameters_that_exist_later(phases, store):
     """`weight_decay` has no meaning with CE; a later phase that tries BPR needs it all the same."""
     coarse, loss, _ = phases
     fill(coarse, store, [0.1, 0.3, 0.2], [coarse.defaults, GOOD, coarse.defaults])
@@ -201,7 +201,7 @@ def test_a_phase_that_would_start_elsewhere_now_is_refused_with_the_difference(p
 # -- as it stands in the store ---------------------------------------------------------------------
 
 
-def test_a_study_in_the_store_has_the_start_the_slots_and_the_definition_that_it_has_there(phases, store):
+def test_an_opened_study_is_as_the_store_has_it(phases, store):
     coarse, loss, _ = phases
     fill(coarse, store, [0.1, 0.3, 0.2], [coarse.defaults, GOOD, coarse.defaults])
     begun, origin = begin(loss, store)
@@ -219,7 +219,7 @@ def test_a_study_in_the_store_has_the_start_the_slots_and_the_definition_that_it
 # -- a file instead of the defaults ----------------------------------------------------------------
 
 
-def test_a_study_starts_from_a_file_with_defaults_for_what_it_does_not_name(tmp_path, store):
+def test_defaults_fill_what_a_starting_file_leaves_out(tmp_path, store):
     plan = workspace(tmp_path).plan()
     file = write(tmp_path / "best.json", {"hidden_size": 96.0})
     begun, origin = begin(plan, store, str(file))
@@ -321,9 +321,7 @@ def test_files_are_tried_after_the_defaults_in_their_order_and_once(tmp_path, st
     )
 
 
-def test_a_path_is_relative_to_the_sweep_file_and_of_an_option_to_the_working_folder(
-    tmp_path, store, monkeypatch
-):
+def test_paths_are_relative_to_where_they_are_written(tmp_path, store, monkeypatch):
     space = workspace(tmp_path / "config")
     sweep = space.sweep.read_text().replace("max_evals: 4", "warm_start: [a.json]")
     write(tmp_path / "config" / "a.json", {"n_layers": 2})

@@ -151,7 +151,7 @@ def test_a_clock_that_was_set_back_takes_nothing_away():
     assert seconds_run([trial(0, started=10, finished=5), trial(1, started=1)], minute(99)) == 60
 
 
-def test_a_trial_ran_as_long_as_it_says_though_the_clock_was_set_meanwhile():
+def test_a_trial_ran_as_long_as_it_measured():
     forward = trial(0, finished=1440, result=Result(seconds=90.0))
     back = trial(1, started=1441, finished=3, state="failed", result=Result(seconds=30.0))
     assert seconds_run([forward, back], minute(2000)) == 120
@@ -159,7 +159,7 @@ def test_a_trial_ran_as_long_as_it_says_though_the_clock_was_set_meanwhile():
 
 
 @pytest.mark.parametrize(("now", "seconds"), [(1440, 630), (5, 600), (-90, 600), (10.25, 615)])
-def test_a_trial_that_runs_has_run_about_as_long_as_its_last_beat_says(now, seconds):
+def test_a_running_trial_ran_as_long_as_its_beat_says(now, seconds):
     running = trial(0, state="running", owner=Holder(Owner("here", 1, None), 40, 600.0))
     assert seconds_run([running], minute(now)) == seconds
 

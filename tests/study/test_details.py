@@ -45,7 +45,7 @@ def test_what_earlier_versions_did_not_write_is_not_known():
     assert trial.inherited is None
 
 
-def test_a_trial_that_came_to_its_end_keeps_no_reason_of_an_attempt_before():
+def test_a_complete_trial_keeps_no_earlier_reason():
     assert from_attributes(1, 0, State.COMPLETE, STORED).failure is None
 
 

@@ -268,7 +268,7 @@ def test_a_study_that_was_made_before_is_the_one_of_its_plan(old: Store, sweep: 
         assert dict(record.space) == dict(begun.space)
 
 
-def test_a_study_that_was_made_before_is_described_in_the_store_when_somebody_works_on_it(old: Store) -> None:
+def test_an_old_study_is_described_when_it_is_worked_on(old: Store) -> None:
     plan = plan_sweep(load_sweep(STORES / "old" / "plain.yaml"))[0]
     before = old.find_record(plan.name)
     open_study(dataclasses.replace(plan, slots=6), old)

@@ -240,7 +240,7 @@ def test_a_kill_between_closing_a_trial_and_putting_its_slot_back_loses_nothing(
     assert study.claim(1, ME) is None
 
 
-def test_a_slot_that_is_to_have_a_gpu_to_itself_is_none_for_those_that_share_one(study):
+def test_a_slot_for_a_whole_gpu_is_not_shared(study):
     study.ensure_slots(2)
     assert study.put_back(claimed(study), "out of memory", alone=True)
     assert (study.open_slots(2), study.open_slots(2, shared=True)) == (2, 1)
@@ -305,7 +305,7 @@ def test_two_trials_of_one_slot_are_counted_once(study):
     assert study.ensure_slots(2) == 0
 
 
-def test_a_failed_result_is_not_run_again_by_a_second_trial_of_its_slot(study):
+def test_a_second_trial_of_a_failed_slot_does_not_run(study):
     study.ensure_slots(1)
     study.put_back(claimed(study), "the process that ran the trial is gone")
     add_waiting(study, Slot(0, attempt=1))
@@ -504,7 +504,7 @@ def test_a_study_whose_failures_were_given_back_takes_the_change_that_mends_it(s
     assert [trial.failure.message for trial in failed] == ["no such column"] * 2
 
 
-def test_what_no_result_depends_on_may_stand_in_the_definition_of_an_old_study(study, store):
+def test_an_old_definition_may_hold_what_no_result_needs(study, store):
     old = {**DEFINITION, "training": {"epochs": 5, "eval_batch_size": 64}}
     study.set_attribute("definition", old)
     study.ensure_slots(1)
@@ -586,7 +586,7 @@ def test_a_locked_database_is_waited_for(sqlite_store, tmp_path):
     "url",
     ["sqlite:////proc/x.db", "postgresql+psycopg://user:secret@127.0.0.1:1/sweeps"],
 )
-def test_a_store_that_cannot_be_reached_is_one_line_that_says_what_to_do(url):
+def test_a_store_out_of_reach_is_one_line(url):
     with pytest.raises(StoreUnavailable, match="no trial is lost") as caught:
         Store(url)
     assert "\n" not in str(caught.value)

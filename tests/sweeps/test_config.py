@@ -210,7 +210,7 @@ def test_a_mistake_in_how_to_search_is_one_line_with_its_place(tmp_path, extra, 
         ),
     ],
 )
-def test_a_mistake_in_the_phases_of_a_model_is_one_line_with_its_place(tmp_path, phases, message):
+def test_a_mistake_in_phases_has_its_place(tmp_path, phases, message):
     model = "defaults: {n_layers: 1}\nspace: {n_layers: {type: choice, values: [1, 2]}}\n"
     refused(
         make_workspace(tmp_path, model=f"{model}phases: {phases}\n"), f"{{root}}/models/NARM.yaml:{message}"

@@ -48,7 +48,7 @@ def refused(source, message: str, **overrides) -> None:
 # -- a sweep in Python ----------------------------------------------------------------------------
 
 
-def test_a_sweep_config_made_in_python_takes_models_and_data_sets_from_beside_it(workspace):
+def test_a_sweep_in_python_finds_files_beside_it(workspace):
     source = python(workspace, 'sweep = SweepConfig(sweep="s", models=("NARM",), datasets=("toy",), seed=7)')
     sweep = load_sweep(source)
     assert (sweep.config.sweep, sweep.config.seed, sweep.models["NARM"].model) == ("s", 7, "NARM")
@@ -169,7 +169,7 @@ def test_a_mistake_in_the_python_file_is_one_line_with_its_place(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_name_that_the_python_file_does_not_hold_is_told_with_the_nearest(workspace):
+def test_an_unknown_name_in_a_python_file_is_told(workspace):
     source = python(
         workspace, 'sweep = SweepConfig(sweep="s", models=("NARM",), datasets=("toy",))\nother = 3\n'
     )
@@ -182,7 +182,7 @@ def test_a_python_file_that_is_not_there_is_told(tmp_path):
     refused(f"{tmp_path}/no.py:sweep", f"{tmp_path}/no.py:1:1: there is no such file; give FILE.py:NAME")
 
 
-def test_a_python_file_without_a_name_is_read_as_the_yaml_that_it_is_not(workspace):
+def test_a_python_file_without_a_name_is_no_yaml(workspace):
     python(workspace, 'sweep = SweepConfig(sweep="s", models=("NARM",), datasets=("toy",))')
     with pytest.raises(InputError, match=r"my_sweep\.py:1:1: must hold keys and values"):
         load_sweep(workspace.root / "my_sweep.py")
@@ -239,7 +239,7 @@ def test_the_flags_of_overrides_give_the_same_overrides(workspace):
     assert option_flags(options) == ["--phases=coarse full", "--max-evals=3", "--transfer"]
 
 
-def test_the_address_of_the_store_is_no_argument_of_a_job_but_the_file_that_holds_it_is():
+def test_a_job_is_given_the_file_of_the_address_alone():
     assert option_flags({"storage": "postgresql+psycopg://me:pw@host/db", "seed": 3}) == ["--seed=3"]
     assert option_flags({"storage_file": "my store"}) == ["--storage-file=my store"]
 
@@ -358,7 +358,7 @@ def test_a_mistake_in_a_file_of_variants_is_one_line_with_its_place(variants, te
     refused(variants.sweep, f"{path}:{message}")
 
 
-def test_a_mistake_in_one_of_the_variants_has_its_place_in_its_own_file(variants):
+def test_a_mistake_in_a_variant_has_its_place(variants):
     (variants.root / "models" / "GRU.yaml").write_text(GRU.replace("loss_type", "los_type"))
     with pytest.raises(InputError) as caught:
         plan_sweep(variants.load())

@@ -254,7 +254,7 @@ def test_a_condition_is_judged_by_the_value_that_the_model_gets():
 
 
 @given(FINITE)
-def test_every_value_of_a_grid_has_its_number_its_rank_and_its_part_of_the_unit_interval(parameter):
+def test_a_grids_values_have_number_rank_and_part(parameter):
     for index, value in enumerate(parameter.grid()):
         assert parameter.index(value) == index
         assert repr(parameter.at(index)) == repr(value)

@@ -471,7 +471,7 @@ def test_streams_and_seeds_are_independent(p):
             assert abs(correlation(base[lag:], other[:-lag])) < 4.5, f"seed {seed}, stream {stream}, {lag}"
 
 
-def test_the_next_draw_of_the_fallback_is_another_one_and_a_seed_repeats_it():
+def test_the_fallback_draws_anew_and_repeats_by_seed():
     masks, again = Masks(SEED, None), Masks(SEED, None)
     x = torch.ones(N)
     first, second = masks.drop(x, 0.5), masks.drop(x, 0.5)
@@ -554,7 +554,7 @@ def test_only_plain_dropout_layers_are_replaced_and_the_state_stays():
 
 
 @pytest.mark.parametrize("name", ["GRU4Rec", "NARM", "SASRec"])
-def test_dropout_in_the_kernels_is_repeated_by_the_seed_and_averages_to_the_plain_gradient(kernels, name):
+def test_kernel_dropout_repeats_by_seed_and_is_unbiased(kernels, name):
     params = {**usual(name), "dropout_prob": 0.3, "dropout_probs": [0.3, 0.3]}
     params |= {"hidden_dropout_prob": 0.3, "attn_dropout_prob": 0.3}
     model = make_model(name, 30, 40, 12, **params)

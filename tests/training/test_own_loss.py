@@ -129,7 +129,7 @@ def test_a_trimmed_model_really_gets_short_parts(folder, model, small_parts, mon
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize(("model", "loss"), [("SRGNN", "CE"), ("SRGNN", "BPR"), ("CORE", "CE")])
-def test_a_batch_that_was_sorted_and_placed_for_a_gpu_has_the_same_gradients(folder, model, loss):
+def test_a_batch_sorted_for_a_gpu_has_the_same_gradients(folder, model, loss):
     settings = settings_of(folder, model, {**CASES[model], "loss_type": loss})
     with recbole.clean_globals():
         config = TypedConfig(settings, CPU, folder / "scratch")

@@ -50,7 +50,7 @@ def test_it_trains_on_the_data_that_it_was_found_on(best):
     assert begin() == config
 
 
-def test_what_may_not_be_meant_in_the_data_is_said_though_the_split_is_known(best, tmp_path, monkeypatch):
+def test_remarks_on_data_are_said_of_a_cached_split_too(best, tmp_path, monkeypatch):
     space, path, *_ = best
     monkeypatch.undo()
     space.write_rows(*ROWS, "4 \t1\t500")
@@ -90,7 +90,7 @@ def test_other_data_are_refused_with_both_hashes_the_file_and_a_way_on(best):
     assert begin()["dataset"] == "toy"
 
 
-def test_a_file_that_is_gone_is_said_and_a_file_that_is_new_is_not(best):
+def test_a_file_that_is_gone_is_said_a_new_one_is_not(best):
     space, path, begin, refuse = best
     (space.inter.parent / "toy.item").write_text("item_id:token\n1\n")
     begin()

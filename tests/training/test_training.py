@@ -356,7 +356,7 @@ def test_a_device_with_a_number_is_taken_as_it_is(monkeypatch):
     assert resolve_device("auto") == torch.device("cuda")
 
 
-def test_the_gpu_of_a_mac_is_taken_where_there_is_one_and_refused_where_not(monkeypatch):
+def test_a_macs_gpu_is_taken_or_refused(monkeypatch):
     from recsweep.common.errors import UserError
 
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
@@ -366,7 +366,7 @@ def test_the_gpu_of_a_mac_is_taken_where_there_is_one_and_refused_where_not(monk
     assert resolve_device("mps") == torch.device("mps")
 
 
-def test_a_gpu_that_is_not_there_is_refused_and_auto_takes_what_there_is():
+def test_auto_takes_a_device_that_is_there():
     from recsweep.common.errors import UserError
 
     assert resolve_device("cpu") == CPU
