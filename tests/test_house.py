@@ -15,6 +15,8 @@ from helpers.workspace import run_python
 SOURCE = Path(recsweep.__file__).parent
 TESTS = Path(__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
+LONGEST = 350
+"""Lines of a file."""
 
 # A file imports only from lines above its own; inside a package freely, as long as there is no cycle.
 ORDER = [
@@ -159,6 +161,16 @@ def test_no_file_swallows_every_error_or_validates_by_assert(path):
 @pytest.mark.parametrize("path", [path for path in FILES if path.read_text().strip()], ids=ids)
 def test_every_file_says_what_it_is(path):
     assert ast.get_docstring(tree(path))
+
+
+@pytest.mark.parametrize("path", FILES, ids=ids)
+def test_a_file_is_read_in_one_sitting(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    excused = "lines, as " in (ast.get_docstring(tree(path)) or "")
+    assert lines <= LONGEST or excused, (
+        f"{ids(path)} has {lines} lines, more than {LONGEST}: move a concept to a file of its own, or say "
+        "in its docstring why not: `These are many lines, as …`"
+    )
 
 
 def test_the_parent_of_the_workers_holds_no_torch():

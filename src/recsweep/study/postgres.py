@@ -184,32 +184,26 @@ class Postgres(Tables):
 
 def _bound(change: Change) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The parts of a change that hold something, and the values of their parameters."""
-    values: dict[str, Any] = {}
-    parts: list[str] = []
-    if change.attributes:
-        parts.append("attributes")
-        values |= {
+    distributions = [distribution for distribution, _ in change.params.values()]
+    columns: dict[str, dict[str, list[Any]]] = {
+        "attributes": {
             "keys": list(change.attributes),
-            "texts": [json.dumps(v) for v in change.attributes.values()],
-        }
-    if change.params:
-        parts.append("params")
-        distributions = [distribution for distribution, _ in change.params.values()]
-        values |= {
+            "texts": [json.dumps(value) for value in change.attributes.values()],
+        },
+        "params": {
             "names": list(change.params),
             "internals": [float(d.to_internal_repr(value)) for d, value in change.params.values()],
             "distributions": [distribution_to_json(distribution) for distribution in distributions],
-        }
-    if change.scores:
-        parts.append("scores")
-        values |= {
+        },
+        "scores": {
             "steps": list(change.scores),
             "scores": [score if math.isfinite(score) else None for score in change.scores.values()],
             "kinds": [score_type(score).name for score in change.scores.values()],
-        }
-    if change.values:
-        parts.append("values")
-        values["objectives"] = [float(value) for value in change.values]
+        },
+        "values": {"objectives": [float(value) for value in change.values]},
+    }
+    parts = [part for part, held in columns.items() if any(held.values())]
+    values: dict[str, Any] = {name: column for part in parts for name, column in columns[part].items()}
     if change.state is not None:
         parts.append("state")
         values["state"] = change.state.name
