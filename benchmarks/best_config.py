@@ -48,7 +48,7 @@ def tuned(plan: StudyPlan, config: Path) -> dict[str, float]:
     run_timed(
         [sys.executable, "-m", "recsweep", "tune", "--config", str(config)], config.parent, dict(os.environ)
     )
-    found = load_document(plan.outputs.best_result(*plan.place)).data
+    found = load_document(plan.outputs.best_result(*plan.folder_names)).data
     test = {
         f"test {name}": round(float(value), 4) for name, value in found["test"].items()
     }  # as RecBole does
@@ -59,7 +59,7 @@ def trained_by_recbole(plan: StudyPlan, python: Path, folder: Path) -> dict[str,
     """The same of RecBole's `run_recbole` on `best_config.yaml`."""
     folder.mkdir(parents=True)
     result = folder / "result.json"
-    best = plan.outputs.best_config(*plan.place)
+    best = plan.outputs.best_config(*plan.folder_names)
     command = [str(python), str(HERE / "recbole_config_arm.py"), str(best.resolve()), str(result)]
     run_timed(command, folder, {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "PYTHONPATH": ""})
     found = json.loads(result.read_text(encoding="utf-8"))

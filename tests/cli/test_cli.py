@@ -628,7 +628,7 @@ def test_what_was_found_is_shown_although_the_data_are_no_longer_there(make, cal
     fill_in(plan, 0.1, 0.3, 0.2)
     before = call("summarize")
     names = ("best_result.yaml", "trials.csv", "study_results.json")
-    files = {name: (plan.outputs.study(*plan.place) / name).read_bytes() for name in names}
+    files = {name: (plan.outputs.study(*plan.folder_names) / name).read_bytes() for name in names}
     if how == "gone":
         shutil.rmtree(space.inter.parent)
     else:
@@ -636,7 +636,7 @@ def test_what_was_found_is_shown_although_the_data_are_no_longer_there(make, cal
     after = call("summarize")
     assert (after.code, after.out) == (0, before.out)
     assert after.err == f"{said}what is shown was found on what was there when it was tuned\n"
-    assert {name: (plan.outputs.study(*plan.place) / name).read_bytes() for name in names} == files
+    assert {name: (plan.outputs.study(*plan.folder_names) / name).read_bytes() for name in names} == files
     drawn = call("plots")
     assert (drawn.code, drawn.err) == (0, after.err)
     assert call("tune").code == 2, "to train is another matter"

@@ -115,7 +115,7 @@ def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def page_of(plan: StudyPlan, name: str) -> Path:
-    return plan.outputs.plots(*plan.place) / f"{name}.html"
+    return plan.outputs.plots(*plan.folder_names) / f"{name}.html"
 
 
 def marks_and_legend(seen: Seen, plan: StudyPlan, name: str) -> tuple[int, list[str]]:

@@ -350,7 +350,7 @@ def test_each_phase_is_a_study_of_its_own_after_the_one_before(tmp_path):
     assert [plan.label for plan in (coarse, full)] == ["toy/NARM/coarse", "toy/NARM/full"]
     assert [plan.previous for plan in (coarse, loss, full)] == [None, "coarse", "loss"]
     assert [plan.is_last for plan in (coarse, loss, full)] == [False, False, True]
-    assert [plan.place[2] for plan in (coarse, loss, full)] == ["coarse", "loss", None]
+    assert [plan.folder_names[2] for plan in (coarse, loss, full)] == ["coarse", "loss", None]
     assert len({plan.content_hash for plan in (coarse, loss, full)}) == 3
     assert len({plan.trial_seed(0) for plan in (coarse, loss, full)}) == 3
 

@@ -82,7 +82,7 @@ def named(chart: Chart, name: str) -> Points | Bars:
 def drawn(result) -> dict[str, str]:
     """Every page of a study, by the name of its picture."""
     write_study_plots(result)
-    folder = result.outputs.plots(*result.record.place)
+    folder = result.outputs.plots(*result.record.folder_names)
     return {page.stem: page.read_text(encoding="utf-8") for page in folder.glob("*.html")}
 
 
@@ -297,7 +297,7 @@ def test_every_picture_is_a_small_page_and_a_png_and_all_share_one_script(result
     pages = drawn(result)
     assert set(pages) == ALL
     root = result.outputs.all_plots
-    folder = result.outputs.plots(*result.record.place)
+    folder = result.outputs.plots(*result.record.folder_names)
     assert [path.name for path in root.rglob("*.js")] == ["plotly.min.js"]
     for name, text in pages.items():
         assert len(text) < 200_000, name
@@ -341,7 +341,7 @@ def test_a_closing_script_tag_in_a_value_stays_a_value(plan, quick):
 
 def test_a_picture_that_is_no_longer_true_is_removed(plan, quick):
     write_study_plots(result_of(plan, some_trials()))
-    picture = plan.outputs.plots(*plan.place) / "importance.png"
+    picture = plan.outputs.plots(*plan.folder_names) / "importance.png"
     assert picture.is_file()
     write_study_plots(result_of(plan, [trial(0, 0.1)]))
     assert not picture.exists()
@@ -412,9 +412,9 @@ def test_drawing_one_study_keeps_the_others_in_the_gallery(tmp_path, quick):
     for plan in plans:
         fill_store(plan, some_trials())
     draw_all(plans, plans[:1])
-    before = plans[0].outputs.plots(*plans[0].place).joinpath("history.png").stat().st_mtime_ns
+    before = plans[0].outputs.plots(*plans[0].folder_names).joinpath("history.png").stat().st_mtime_ns
     gallery = draw_all(plans, plans[1:])
-    assert plans[0].outputs.plots(*plans[0].place).joinpath("history.png").stat().st_mtime_ns == before
+    assert plans[0].outputs.plots(*plans[0].folder_names).joinpath("history.png").stat().st_mtime_ns == before
     for plan in plans:
         assert f'<section id="{plan.label}">' in gallery.read_text()
 
@@ -455,7 +455,7 @@ def test_a_study_of_another_name_is_shown_beside_that_of_its_model(tmp_path, qui
     assert done.exit_code == 0, done.output
     text = plan.outputs.all_plots.joinpath("index.html").read_text()
     assert re.findall("<h2>(.*?)</h2>", text) == ["toy/NARM", "toy/NARM (mine)"]
-    assert plan.outputs.plots(*plan.place) != named.outputs.plots(*named.place)
+    assert plan.outputs.plots(*plan.folder_names) != named.outputs.plots(*named.folder_names)
 
 
 def test_a_study_that_is_not_finished_or_not_begun_is_said_to_be_so(tmp_path, quick):

@@ -179,7 +179,7 @@ def test_study_results_holds_every_trial_with_all_that_the_store_knows(filled):
     result = filled(scores=(0.1, None, 0.2), test={"ndcg@10": 0.7654321012345})
     write_study(result)
     record = result.record
-    text = result.outputs.study_results(*record.place).read_text()
+    text = result.outputs.study_results(*record.folder_names).read_text()
     content = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert (content["study"], content["best_trial"]) == (record.name, 2)
     assert content["objectives"] == [{"name": "NDCG@10", "better": "more"}]
@@ -214,17 +214,17 @@ def test_several_objectives_have_columns_a_front_and_values_of_the_winner(tmp_pa
     fill_store(plan, [*complete, trial(3, None, "failed")])
     result = stored(plan)
     write_study(result)
-    rows = rows_of(plan.outputs.trials(*plan.place).read_text())
+    rows = rows_of(plan.outputs.trials(*plan.folder_names).read_text())
     assert [(row["score"], row["training_seconds"]) for row in rows] == [
         ("0.1", "5.0"),
         ("0.12", "20.0"),
         ("0.2", "9.0"),
         ("", ""),
     ]
-    front = rows_of(plan.outputs.pareto("csv", *plan.place).read_text())
+    front = rows_of(plan.outputs.pareto("csv", *plan.folder_names).read_text())
     assert [row["trial"] for row in front] == ["2", "0"]
-    assert "| 2 | 0.2 | 9 |" in plan.outputs.pareto("md", *plan.place).read_text()
-    assert json.loads(plan.outputs.study_results(*plan.place).read_text())["pareto_front"] == [2, 0]
+    assert "| 2 | 0.2 | 9 |" in plan.outputs.pareto("md", *plan.folder_names).read_text()
+    assert json.loads(plan.outputs.study_results(*plan.folder_names).read_text())["pareto_front"] == [2, 0]
     assert best_result(result)["objectives"] == {"NDCG@10": 0.2, "training_seconds": 9.0}
     assert best_result(result)["trial"] == 2, "the first objective decides"
 

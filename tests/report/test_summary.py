@@ -77,7 +77,7 @@ def test_an_unfinished_study_is_said_to_be_unfinished_in_every_view(plans):
 def test_the_files_of_an_unfinished_study_say_so(plans):
     for result, said in ((full(plans[0], trials=13), True), (full(plans[0]), False)):
         write_study(result)
-        header = plans[0].outputs.best_config(*plans[0].place).read_text().splitlines()[0]
+        header = plans[0].outputs.best_config(*plans[0].folder_names).read_text().splitlines()[0]
         assert ("toy/NARM in 13 of 18 trials, not finished" in header) is said
 
 
@@ -225,7 +225,7 @@ def test_a_front_of_an_unfinished_study_says_so(tmp_path):
     plan = workspace(tmp_path, budget=6, objectives=OBJECTIVES).plan()
     trials = [trial(slot, 0.1, values=(0.1 + slot, 5.0)) for slot in range(4)]
     write_study(result_of(plan, trials))
-    text = plan.outputs.pareto("md", *plan.place).read_text()
+    text = plan.outputs.pareto("md", *plan.folder_names).read_text()
     assert "1 of 4 complete trials of toy/NARM in 4 of 6 trials, not finished: no other one betters" in text
 
 

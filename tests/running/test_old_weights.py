@@ -16,7 +16,7 @@ def restarted(tmp_path):
     plan = workspace(tmp_path).plan()
     store = Store(plan.storage_url)
     fill(plan, store, [0.1], study=open_study(plan, store))
-    weights = plan.outputs.trial_checkpoints(*plan.place[:2], 0, plan.place[2])
+    weights = plan.outputs.trial_checkpoints(*plan.folder_names[:2], 0, plan.folder_names[2])
     weights.mkdir(parents=True)
     (weights / "best.pth").write_text("old")
     changed = dataclasses.replace(plan, sweep=plan.sweep.model_copy(update={"seed": plan.seed + 1}))

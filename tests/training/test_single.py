@@ -18,7 +18,7 @@ def best(tmp_path, monkeypatch):
     space = workspace(tmp_path)
     plan = space.plan()
     write_study(result_of(plan, [trial(0, 0.3)]))
-    path = plan.outputs.best_config(*plan.place)
+    path = plan.outputs.best_config(*plan.folder_names)
     given = []
 
     class Trains(Exception):

@@ -133,7 +133,7 @@ def write_and_tell(plan: StudyPlan, display: Display) -> None:
         + (f", {test:.4f} on test" if test is not None else "")
         + f", trial {winner.slot} of {len(result.trials)}: {parameters_text(result.parameters)}"
     )
-    config = plan.outputs.best_config(*plan.place)
+    config = plan.outputs.best_config(*plan.folder_names)
     display.line(f"train with it: recsweep train --config {config}")
 
 
@@ -147,5 +147,5 @@ def _say_why_nothing_won(plan: StudyPlan, result: StudyResult) -> None:
     raise UserError(
         f"{plan.label}: all {len(result.trials)} trials failed; {'; '.join(sorted(reasons)[:3])}; "
         f"correct the cause, and pass --restart or a new sweep name; "
-        f"see {plan.outputs.trials(*plan.place)}"
+        f"see {plan.outputs.trials(*plan.folder_names)}"
     )

@@ -69,7 +69,7 @@ class Troubles:
         if isinstance(error, StudyStopped):
             self._say(line)  # a wish, and no failure to be looked into
             return
-        kept = keep_traceback(plan.outputs.trouble(*plan.place), error, {"study": plan.name})
+        kept = keep_traceback(plan.outputs.trouble(*plan.folder_names), error, {"study": plan.name})
         # Of trials that failed, their own traceback says why.
         self._say(f"{line}; traceback in {kept}" if kept and "traceback in" not in line else line)
 

@@ -51,7 +51,7 @@ def draw_sweep(
 def write_study_plots(result: StudyResult) -> None:
     """Write the pages and the PNGs of one study."""
     record, outputs = result.record, result.outputs
-    folder, root = outputs.plots(*record.place), outputs.all_plots
+    folder, root = outputs.plots(*record.folder_names), outputs.all_plots
     up = "../" * len(folder.relative_to(root).parts)
     write_text(root / SCRIPT, script())
     drawn = charts(result)
@@ -126,7 +126,7 @@ def _compared(root: Path, dataset: str, entries: Sequence[Entry]) -> list[Shown]
 
 def _section(root: Path, result: StudyResult) -> Section:
     record, summary = result.record, study_summary(result)
-    folder = result.outputs.plots(*record.place)
+    folder = result.outputs.plots(*record.folder_names)
     link = "/".join(quote(part) for part in folder.relative_to(root).parts)
     several = len(record.objectives) > 1
     pictures = [

@@ -30,7 +30,7 @@ def write_study(result: StudyResult) -> None:
     Where there are several objectives, pareto.csv and pareto.md too.
     """
     record, winner = result.record, result.winner
-    outputs, names = result.outputs, record.place
+    outputs, names = result.outputs, record.folder_names
     write_text(outputs.trials(*names), trials_csv(record, result.trials))
     write_json(outputs.study_results(*names), study_results(result))
     if len(record.objectives) > 1:

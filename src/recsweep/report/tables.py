@@ -42,8 +42,8 @@ def summed(results: list[StudyResult]) -> list[StudyResult]:
     last = [result for result in results if result.record.is_last]
 
     def before(one: StudyResult) -> tuple[StudyResult, ...]:
-        own = one.record.place[:2]
-        return tuple(other for other in results if other.record.place[:2] == own and other is not one)
+        own = one.record.folder_names[:2]
+        return tuple(other for other in results if other.record.folder_names[:2] == own and other is not one)
 
     return [replace(one, before=before(one)) for one in last]
 

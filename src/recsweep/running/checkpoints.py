@@ -20,7 +20,7 @@ def keep_if_best(run: StudyRun, claim: Claim, trained: training.Trained) -> None
     if best is None or best.id != claim.trial_id:
         return
     outputs = run.plan.outputs
-    dataset, model, phase = run.plan.place
+    dataset, model, phase = run.plan.folder_names
     try:
         stored = training.save_checkpoints(
             outputs.trial_checkpoints(dataset, model, claim.slot, phase), trained

@@ -56,7 +56,7 @@ def evaluate_winner(run: StudyRun, device: torch.device) -> dict[str, float]:
 
 
 def _restore(plan: StudyPlan, trial: Trial, settings: dict[str, Any]) -> dict[str, Any] | None:
-    dataset, model, phase = plan.place
+    dataset, model, phase = plan.folder_names
     slot, outputs = trial.slot, plan.outputs
     if trial.inherited:  # its weights are where it was trained, under the study's own name
         slot, phase = trial.inherited.slot, trial.inherited.phase

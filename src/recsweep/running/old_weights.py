@@ -14,7 +14,7 @@ def keep_apart(run: StudyRun) -> None:
     Asked whenever a study is opened: a kill between archiving and moving is made good by the next run, as
     long as no trial has come to a score, and before that nothing of the predecessor's is replaced.
     """
-    found = list(run.plan.outputs.checkpoints(*run.plan.place).glob("trial-*"))
+    found = list(run.plan.outputs.checkpoints(*run.plan.folder_names).glob("trial-*"))
     # Looked at in this order: weights come after the score, so these are none of this study's.
     if not found or any(trial.score is not None for trial in run.own_results()):
         return
@@ -25,7 +25,7 @@ def keep_apart(run: StudyRun) -> None:
 
 
 def _move(run: StudyRun, found: list[Path], stamp: str) -> None:
-    apart = run.plan.outputs.archived_checkpoints(*run.plan.place, stamp=stamp)
+    apart = run.plan.outputs.archived_checkpoints(*run.plan.folder_names, stamp=stamp)
     try:
         apart.mkdir(parents=True, exist_ok=True)
         for folder in found:

@@ -179,7 +179,7 @@ class TrialRun:
     def _keep_traceback(self, error: Exception) -> str:
         """The name of the file that now holds a failure as Python tells it; empty where there is none."""
         plan, claim = self._run.plan, self._claim
-        dataset, model, phase = plan.place
+        dataset, model, phase = plan.folder_names
         path = plan.outputs.trial_traceback(dataset, model, claim.slot, claim.attempt, phase)
         about = {"study": plan.name, "trial": claim.slot, "parameters": self._params}
         return str(keep_traceback(path, error, {**about, **self._bench.environment}) or "")

@@ -139,8 +139,8 @@ class Description:
         return None if self.is_last else self.phase
 
     @property
-    def place(self) -> tuple[str, str, str | None]:
-        """Where the study's files are: what the names of `paths.Outputs` are made of."""
+    def folder_names(self) -> tuple[str, str, str | None]:
+        """Data set, model and phase of the folders of the study's files, as `paths.Outputs` asks for them."""
         return self.dataset_name, self.model_name, self.folder_phase
 
     def outputs_below(self, root: Path) -> Outputs:
