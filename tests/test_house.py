@@ -198,3 +198,14 @@ def test_tests_share_what_they_share_in_helpers():
     for path in TESTS.rglob("test_*.py"):
         found = {name for name in imported(path) if name.startswith("test_")}
         assert not found, f"{path.relative_to(TESTS)} imports {sorted(found)}; move it to tests/helpers"
+
+
+def test_a_docstring_says_what_is_returned():
+    first = ('"""What ', '"""Whether ')
+    found = [
+        f"{path.relative_to(SOURCE)}:{number}: {line.strip()}"
+        for path in FILES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if any(word in line for word in first)
+    ]
+    assert found == [], "name the thing, or say `True where`"

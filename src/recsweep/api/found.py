@@ -72,7 +72,7 @@ class Found:
         return f"<Found {self._store.address}{only}: {len(self)} studies>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the summary."""
+        """HTML for a notebook: the summary."""
         return str(self.summary().to_html(notebook=True))
 
     def __len__(self) -> int:

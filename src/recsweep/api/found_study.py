@@ -56,7 +56,7 @@ class FoundStudy:
         return f"<FoundStudy {self.name}: {row.state}, {row.trained} of {row.budget} trials>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the facts of `recsweep show`."""
+        """HTML for a notebook: the facts of `recsweep show`."""
         cells = (
             f"<tr><th>{for_html(name)}</th><td style='text-align: left; white-space: pre-wrap'>"
             f"{for_html(_text(value))}</td></tr>"

@@ -1,4 +1,4 @@
-"""What is said and left where a run on some studies is stopped: how far it is, and how to go on."""
+"""The last words of a run on some studies that is stopped: how far it is, and how to go on."""
 
 from __future__ import annotations
 

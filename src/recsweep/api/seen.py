@@ -81,7 +81,7 @@ def seen_by(studies: Studies) -> Seen:
 
 
 def results_of(plans: Sequence[StudyPlan]) -> list[StudyResult]:
-    """What is in the store of these studies of a sweep. Makes no store where there is none."""
+    """The results in the store of these studies of a sweep. Makes no store where there is none."""
     if not plans or not is_made(plans[0].storage_url):
         return []
     from recsweep.report.results import read_result

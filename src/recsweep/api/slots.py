@@ -87,7 +87,7 @@ def _has_trials_to_run(plan: StudyPlan, best_params: str | None) -> bool:
 
 
 def refuse_if_changed(plan: StudyPlan, best_params: str | None, restart: bool) -> int:
-    """What is known of a study before the first trial of any is refused before it.
+    """Refuse what is known to be wrong with a study before the first trial of any.
 
     Returns:
         How many of its trials are to run.

@@ -86,7 +86,7 @@ class SweepRun:
 
 
 def display_of(studies: Studies, name: str, log: Path | None = None, first: Sequence[str] = ()) -> Display:
-    """What shows a run on these studies, and writes the log that each run of the sweep continues.
+    """The display of a run on these studies; it writes the log that each run of the sweep continues.
 
     Args:
         name: of the command.

@@ -48,14 +48,14 @@ class _Asked:
     begun: StudyPlan
     study: Study | None
     before: dict[str, Any]
-    """What an earlier `--more` left in the study."""
+    """The trials that an earlier `--more` left in the study."""
     slots: int
     """It has, or is to have."""
     complete: bool
 
     @property
     def pending(self) -> bool:
-        """Whether the trials of an earlier `--more` are not all there."""
+        """True where the trials of an earlier `--more` are not all there."""
         return bool(self.before) and not self.before["done"] and self.before["to"] >= self.begun.budget
 
 

@@ -41,7 +41,7 @@ def overridden(options: dict[str, Any], *, whole: bool = True) -> Sweep:
 
 
 def given_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What is set over a sweep, and what those that the environment gives are called there."""
+    """The settings over a sweep, and what those that the environment gives are called there."""
     overrides = {name: options[name] for name in OVERRIDES if name in options}
     sources = {name: source_of(name) for name in overrides}
     both = {"storage", "storage_file"}

@@ -1,4 +1,4 @@
-"""What a command looks at: the studies of a sweep by its file, or those of a store by the store alone."""
+"""The sweeps that a command looks at: studies by a sweep file, or those of a store by the store alone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def address_of_store(options: dict[str, Any]) -> StoreAddress:
 
 
 def stands_alone(options: dict[str, Any]) -> bool:
-    """Whether a store was named, and no sweep file: the default one counts where it is there."""
+    """True where a store was named, and no sweep file: the default one counts where it is there."""
     if not (options.get("storage") or options.get("storage_file")):
         return False
     if source_of("config") != "default":
@@ -73,7 +73,7 @@ def stands_alone(options: dict[str, Any]) -> bool:
 
 
 def _names_a_sweep(text: str) -> bool:
-    """Whether `--sweep` was given a sweep's name, and not a file."""
+    """True where `--sweep` was given a sweep's name, and not a file."""
     return is_name(text) and Path(text).suffix not in (".yaml", ".yml") and not Path(text).exists()
 
 
@@ -81,7 +81,7 @@ def _names_a_sweep(text: str) -> bool:
 
 
 def _in_spite(options: dict[str, Any]) -> Seen | None:
-    """What the store has of a sweep whose files cannot be read any more; None where that is nothing."""
+    """The studies in the store of a sweep whose files cannot be read any more; None where that is nothing."""
     try:
         config = overridden(options, whole=False).config
     except InputError:

@@ -46,7 +46,7 @@ def stop(study: str | None, now: bool, **options: Any) -> None:
 
 
 def _told(study: Study, running: int, *, now: bool) -> str:
-    """What becomes of a study."""
+    """The words on what becomes of a study."""
     waiting = study.open_slots(_ANY_SLOT)
     if not running and not waiting:
         return "no trial runs and none waits, there is nothing to stop"

@@ -88,7 +88,7 @@ def _nearer(options: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _typed(name: str) -> bool:
-    """Whether an option stands on the command line, and not in the environment."""
+    """True where an option stands on the command line, and not in the environment."""
     return source(click.get_current_context(silent=True), name) == "commandline"
 
 

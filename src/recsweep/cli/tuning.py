@@ -174,7 +174,7 @@ def _opened(plan: StudyPlan, store: Store, *, alone: bool) -> StudyPlan | None:
 
 
 def _has_slots(name: str, store: Store) -> bool:
-    """Whether a study was opened: it is there a moment before its slots are."""
+    """True where a study was opened: it is there a moment before its slots are."""
     study = store.find_study(name)
     return study is not None and any(not trial.inherited for trial in study.trials())
 

@@ -123,7 +123,7 @@ def named(records: Sequence[StudyRecord], name: str) -> StudyRecord:
 
 
 def is_part(name: str, study: str) -> bool:
-    """Whether a study's name has another one as a part, by whole words: `smoke/ml-100k`, `GRU4Rec/full`."""
+    """True where a study's name has another one as a part, by whole words: `smoke/ml-100k`."""
     return f"/{name.strip('/')}/" in f"/{study}/"
 
 

@@ -62,7 +62,7 @@ class Entry:
 
     @property
     def metric(self) -> str:
-        """What the search went by."""
+        """The metric that the search went by."""
         return self.result.record.objectives[0].name
 
     @property
@@ -81,7 +81,7 @@ class Entry:
 
     @property
     def closed(self) -> bool:
-        """Whether the search is over: only then is there a score on test."""
+        """True where the search is over: only then is there a score on test."""
         return self.result.state == FINISHED
 
     @property

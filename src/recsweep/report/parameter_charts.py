@@ -1,4 +1,4 @@
-"""What the parameters of a study did to its score."""
+"""Charts of the parameters of a study and its score."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def _height(parameter: Parameter, value: Any) -> float:
 
 
 def _marks(parameter: Parameter) -> list[tuple[float, str]]:
-    """What stands beside an axis of parallel coordinates."""
+    """The ticks beside an axis of parallel coordinates."""
     if isinstance(parameter, Choice):
         values = list(parameter.grid())
         every = max(1, -(-len(values) // 12))

@@ -1,4 +1,4 @@
-"""What a study has found so far, read from the store alone."""
+"""The results of a study so far, read from the store alone."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FINISHED, NOT_FINISHED, NOT_BEGUN = "finished", "not finished", "not begun"
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a study has found so far."""
+    """The results of a study so far."""
 
     record: StudyRecord
-    """What the study is, with the slots that it has."""
+    """The study's record, with the slots that it has."""
     root: Path
     """The folder of all outputs, where its files are."""
     trials: list[Trial]
@@ -34,7 +34,7 @@ class StudyResult:
     before: tuple[StudyResult, ...] = ()
     """The earlier phases of the model, where they are to be counted too."""
     runs: bool = False
-    """Whether a trial runs at this moment."""
+    """True where a trial runs at this moment."""
     moved: str = ""
     """How the files of today are no longer those of the study; empty: they are, or nobody has asked."""
 
@@ -112,7 +112,7 @@ class StudyResult:
 
 
 def read_result(record: StudyRecord, root: Path, store: Store) -> StudyResult:
-    """What a study has found, as the store has it; and what ended it.
+    """The results of a study, as the store has them; and what ended it.
 
     Args:
         root: the folder of all outputs.

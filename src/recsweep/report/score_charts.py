@@ -1,4 +1,4 @@
-"""What the trials of a study came to: by number, by epoch, by objective, by worker."""
+"""Charts of the scores of a study: by number, by epoch, by objective, by worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands below the summary: whether it is fair, what its marks mean, what the data are."""
+"""The notes below the summary: whether it is fair, what its marks mean, what the data are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NEAR_EDGE = 0.02
 
 
 def footnotes(results: Sequence[StudyResult]) -> list[str]:
-    """Whether the comparison is fair: equal budgets, or where they differ, and what is still to run."""
+    """Lines on fairness: equal budgets, or where they differ, and what is still to run."""
     if not any(result.trials or result.runs for result in results):
         return ["No study of the sweep is in the store yet."]
     notes = list(budgets(results))
@@ -44,7 +44,7 @@ def endings(results: Sequence[StudyResult]) -> Iterator[str]:
 
 
 def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
-    """Whether the models had equal budgets, which studies are not finished, and which not begun."""
+    """Lines on budgets that are not equal, on studies not finished, and on those not begun."""
     finished = all(result.all_state == FINISHED for result in results)
     counts = {name_of(result): result.all_trained if finished else result.all_budget for result in results}
     if len(set(counts.values())) > 1:
@@ -63,7 +63,7 @@ def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
 
 
 def legend(best_on_test: str) -> str:
-    """What the marks of a table mean.
+    """The meaning of a table's marks.
 
     Args:
         best_on_test: the mark, in the words of the table.
@@ -157,7 +157,7 @@ def split_of(record: StudyRecord) -> str:
 
 
 def filters_of(record: StudyRecord) -> str:
-    """What is kept of a data set, by the keys of its file; `none` where all is."""
+    """The filters of a data set, by the keys of its file; `none` where all is kept."""
     usual, found = DatasetConfig.model_fields, []
     for name, value in record.dataset.model_dump().items():
         if name in NO_FILTERS or value == usual[name].get_default(call_default_factory=True):

@@ -189,7 +189,7 @@ def _closed_table(summary: str, table: Table, label: str) -> str:
 
 
 def _legend(entries: Sequence[Entry]) -> str:
-    """What is drawn how; each one can be hidden in all pictures of its data set."""
+    """The legend: a name and how it is drawn; each one can be hidden in all pictures of its data set."""
     items = []
     for entry in drawn(entries)[0]:
         dashes, colour = _DASHES[entry.look.line], _text(entry.look.colour)

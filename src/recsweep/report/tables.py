@@ -34,7 +34,7 @@ class Row:
     trial: str
     parameters: str
     leads: bool
-    """Whether it is the best of its data set on validation."""
+    """True where it is the best of its data set on validation."""
 
 
 def summed(results: list[StudyResult]) -> list[StudyResult]:

@@ -46,7 +46,7 @@ def span(trial: Trial) -> tuple[datetime, datetime] | None:
 
 
 def about(result: StudyResult, trial: Trial, *, params: bool = True) -> str:
-    """What a page says of a trial when it is pointed at."""
+    """The words of a page on a trial that is pointed at."""
     lines = [f"trial {trial.slot}, {trial.state}"]
     if trial.inherited:
         lines.append(f"taken over from {trial.inherited.phase}, trial {trial.inherited.slot}")
@@ -69,7 +69,7 @@ def best_of(result: StudyResult, trials: Sequence[Trial]) -> list[Trial]:
 
 
 def shown(chosen: Sequence[Trial], trials: Sequence[Trial]) -> str:
-    """What a caption says of lines that were left out."""
+    """The words of a caption on lines that were left out."""
     if len(chosen) == len(trials):
         return ""
     return f"The best {len(chosen)} of {len(trials)} trials are drawn."
@@ -86,7 +86,7 @@ def finite(value: float | None) -> float | None:
 
 
 def has_score(trial: Trial) -> bool:
-    """Whether a trial has a score that can be drawn."""
+    """True where a trial has a score that can be drawn."""
     return finite(trial.score) is not None
 
 

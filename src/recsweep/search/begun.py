@@ -1,4 +1,4 @@
-"""What the store has of the studies of a sweep, as its files are today; and how a study came to its end."""
+"""The studies of a sweep that are in the store, as its files are today; and how a study came to its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a study has come to its end: the limits that it was given, asked of the store."""
+"""The question whether a study has come to its end: the limits that it was given, asked of the store."""
 
 from __future__ import annotations
 

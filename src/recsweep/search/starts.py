@@ -147,7 +147,7 @@ def known_good(plan: StudyPlan, study: Study) -> tuple[Params, ...]:
 
 
 def settled_starts(plan: StudyPlan, study: Study) -> tuple[Params, ...]:
-    """What `known_good` settled, for a worker."""
+    """The points that `known_good` settled, for a worker."""
     settled = study.attributes.get(STARTS)
     return plan.known_good if settled is None else tuple(spaces.cast(plan.space, p) for p in settled)
 

@@ -1,4 +1,4 @@
-"""What a study asks of the store: a handful of steps, each of which happens wholly or not at all.
+"""The steps that a study asks of the store: a handful of steps, each of which happens wholly or not at all.
 
 There are two kinds of stores. A database (`sqlite.py`, `postgres.py`) is asked in its own language, one
 transaction a step. Everything else that Optuna can write to (`generic.py`: its journal file, other databases)
@@ -25,7 +25,7 @@ from recsweep.study.trial import Trial
 
 @dataclass(frozen=True)
 class Change:
-    """What is written to one trial in one step.
+    """The values that are written to one trial in one step.
 
     Attributes:
         params: distribution and value of each parameter, in Optuna's terms.

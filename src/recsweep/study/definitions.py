@@ -1,4 +1,4 @@
-"""What a study was made from, as the store has it, and how that differs from what is wanted now."""
+"""The definition that a study was made from, as its store has it, and how it differs from today's."""
 
 from __future__ import annotations
 

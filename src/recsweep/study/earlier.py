@@ -26,7 +26,7 @@ BUILTIN_FILES = "ml-100k"
 
 @dataclass(frozen=True)
 class Earlier:
-    """What a store has of a study without a record.
+    """The facts that a store has of a study without a record.
 
     Attributes:
         attributes: those of `ATTRIBUTES` that it has.
@@ -91,7 +91,7 @@ _WHOLE = (None, WHOLE, WITH_MODEL)
 
 
 def _apart(definition: Mapping[str, Any]) -> Apart:
-    """What is known besides: the name of the data's folder is that of their files."""
+    """The settings that are known besides: the name of the data's folder is that of their files."""
     own = definition.get("phase", {})
     phases = {own["name"]: own["searched"]} if own.get("name") not in _WHOLE else {}
     files = definition.get("data", {})

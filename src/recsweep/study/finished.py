@@ -11,7 +11,7 @@ from recsweep.study.trial import Trial, latest
 
 
 class Finished:
-    """What of a study is finished; what a question costs depends on what is new.
+    """The finished trials of a study; what a question costs depends on what is new.
 
     Args:
         backend: the store.

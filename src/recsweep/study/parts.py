@@ -22,7 +22,7 @@ from recsweep.sweeps.remade import remade
 
 @dataclass(frozen=True)
 class Apart:
-    """What belongs to a study, and no result depends on.
+    """The parts of a study that no result depends on.
 
     Attributes:
         path: of the data set, as its file names it.
@@ -45,7 +45,7 @@ class Apart:
 
     @property
     def limits(self) -> tuple[float | None, ...]:
-        """What ends the study beside its budget."""
+        """The limits that end the study beside its budget."""
         return self.no_improvement_after, self.timeout_minutes, self.sweep_timeout_minutes
 
 
@@ -56,7 +56,7 @@ class Change:
     at: str
     """When, as ISO 8601 writes it."""
     by: str
-    """What set it: `config`, which is the sweep with its options, or `--more`."""
+    """The source that set it: `config`, which is the sweep with its options, or `--more`."""
     to: int
 
 
@@ -98,7 +98,7 @@ class Winner:
 
 @dataclass(frozen=True)
 class Details:
-    """What a record holds beside its columns.
+    """The parts of a record beside its columns.
 
     Attributes:
         chain: the phases of the model in the sweep, in order.
@@ -166,7 +166,7 @@ def training_config(definition: Mapping[str, Any], apart: Apart) -> TrainingConf
 
 
 def evaluation_config(definition: Mapping[str, Any]) -> EvaluationConfig:
-    """What is measured in a study."""
+    """The measures of a study."""
     return remade(EvaluationConfig, definition["evaluation"])
 
 
@@ -178,5 +178,5 @@ def search_config(definition: Mapping[str, Any], apart: Apart) -> SearchConfig:
 
 
 def pruning_config(definition: Mapping[str, Any]) -> PruningConfig:
-    """What stops the trials of a study early."""
+    """The rule that stops trials of a study early."""
     return remade(PruningConfig, definition.get("pruning", {}))

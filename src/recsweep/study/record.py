@@ -127,7 +127,7 @@ class StudyRecord(Description):
 
     @cached_property
     def details(self) -> Details:
-        """What stands beside the columns, read when it is first asked for.
+        """The parts beside the columns, read when they are first asked for.
 
         Raises:
             StoreDamaged: it is nothing that recsweep writes.
@@ -188,12 +188,12 @@ class StudyRecord(Description):
 
     @property
     def knows_its_data(self) -> bool:
-        """Whether it says where the data are, and not only what their files are called."""
+        """True where it says where the data are, and not only what their files are called."""
         return self.data_folder is None or self.data_folder.is_absolute()
 
     @property
     def is_made_again(self) -> bool:
-        """Whether it was made of what an earlier version of recsweep left in the store."""
+        """True where it was made of what an earlier version of recsweep left in the store."""
         return self.details.apart.max_evals is None
 
     @property
@@ -239,7 +239,7 @@ class StudyRecord(Description):
 
     @property
     def test(self) -> Mapping[str, float]:
-        """What the winner came to on the test split; empty until it was evaluated."""
+        """The metrics of the winner on the test split; empty until it was evaluated."""
         known = self.details.test
         won = self.winner is None or known.get("trial_id") == self.winner.trial_id
         return dict(known.get("metrics", {})) if won else {}

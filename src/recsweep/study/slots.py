@@ -21,7 +21,7 @@ class Slot:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What is written with the trial. What is as it mostly is, is left out."""
+        """Values that are written with the trial, but for those that are as they mostly are."""
         attributes: dict[str, Any] = {"slot": self.slot}
         if self.attempt or self.crashes or self.alone:
             attributes |= {"attempt": self.attempt, "crashes": self.crashes}

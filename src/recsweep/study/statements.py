@@ -26,7 +26,7 @@ INDEXES = {
         "CREATE INDEX recsweep_retries ON trial_user_attributes (trial_id) WHERE key = 'attempt'"
     ),
 }
-"""What makes the cost of a claim independent of the number of trials. Optuna does not mind them."""
+"""Indexes that make the cost of a claim independent of the number of trials. Optuna does not mind them."""
 
 _WRITTEN = {
     ATTRIBUTES: (("trial_id", "key"), ("value_json",)),

@@ -169,7 +169,7 @@ class Store:
         return self.patience.call(lambda again: self.optuna_storage.get_n_trials(study.id))
 
     def _is_to_turn(self, study: Study, definition: Any, wanted: Sequence[StudyDirection]) -> bool:
-        """Whether a study of ours, empty so far, was opened to go another way.
+        """True where a study of ours, empty so far, was opened to go another way.
 
         Raises:
             StudyForeign: it goes another way than its definition says.
@@ -218,7 +218,7 @@ class Store:
         phase: str | None = None,
         archived: bool = False,
     ) -> list[StudyRecord]:
-        """What the store says of its studies, in the order in which they were made.
+        """The records of the store's studies, in the order in which they were made.
 
         One question to the store, however many studies there are. Those that another program made are not
         among them.
@@ -249,7 +249,7 @@ class Store:
         archived: bool = False,
         brief: bool = False,
     ) -> list[tuple[StudyRecord, Tally]]:
-        """What `records` gives, with how many trials each study has.
+        """The records as `records` gives them, with how many trials each study has.
 
         A handful of questions to the store, however many studies there are.
 
@@ -272,7 +272,7 @@ class Store:
         return tally_trials(trials, maximize=directions[0] == StudyDirection.MAXIMIZE)
 
     def find_record(self, name: str) -> StudyRecord | None:
-        """What the store says of the study of that name; None where there is none of ours."""
+        """The record of the study of that name; None where there is none of ours."""
         try:
             study = self.patience.call(lambda again: self._study(name))
         except KeyError:

@@ -73,7 +73,7 @@ class Study:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What is kept with the study.
+        """The value that is kept with the study.
 
         Raises:
             StoreDamaged: some of it is not what recsweep writes.
@@ -96,7 +96,7 @@ class Study:
             self.update_record(lambda record: told(record, plain))
 
     def record(self) -> StudyRecord | None:
-        """What the study is, as it says itself; None where it was removed, or is none of ours."""
+        """The record of the study itself; None where it was removed, or is none of ours."""
         return self._patience.call(lambda again: self._backend.records.one(self.id))
 
     def change_record(self, step: Step) -> StudyRecord | None:
@@ -135,7 +135,7 @@ class Study:
         return self._finished.results()
 
     def touched(self) -> bool:
-        """Whether a trial came to a result here, or runs. What waits or was put back has done neither."""
+        """True where a trial came to a result here, or runs. What waits or was put back has done neither."""
         if any(not trial.inherited for trial in self.results()):
             return True
         return bool(self.at_work())
@@ -145,12 +145,12 @@ class Study:
         return [trial for trial in self.running() if owner_alive(trial) is not False]
 
     def all_failed(self) -> bool:
-        """Whether there are results and none of them is a success."""
+        """True where there are results and none of them is a success."""
         results = self.results()
         return bool(results) and all(trial.state == State.FAILED for trial in results)
 
     def test_metrics(self, winner: Trial) -> dict[str, float] | None:
-        """What the winner came to on the test split, or None if it has not been evaluated."""
+        """The metrics of the winner on the test split, or None if it has not been evaluated."""
         stored = self.attributes.get(TEST_ATTRIBUTE)
         return dict(stored["metrics"]) if stored and stored.get("trial_id") == winner.id else None
 

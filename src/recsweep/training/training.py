@@ -109,7 +109,7 @@ def _require_validation(model: torch.nn.Module, name: str) -> None:
 def _fit(
     trainer: Any, train_data: Any, valid_data: Any, watch: _Watch
 ) -> tuple[float, dict[str, Any] | None]:
-    """What `recbole_api.model.fit` gives; a loss that is no number has an error of ours."""
+    """The result of `recbole_api.model.fit`; a loss that is no number has an error of ours."""
     try:
         return recbole.fit(trainer, train_data, valid_data, watch)
     except ValueError as error:
