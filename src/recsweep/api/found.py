@@ -82,7 +82,7 @@ class Found:
         return iter(self.studies)
 
     def __getitem__(self, name: str) -> FoundStudy:
-        """The study of that name, or the one whose name ends so: `ml-100k/GRU4Rec`.
+        """The study of that name, or the one whose name ends so: `ml-100k/GRU4Rec/full`.
 
         Raises:
             InputError: there is none, or there are several.

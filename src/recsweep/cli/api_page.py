@@ -20,8 +20,9 @@ _HEAD = """\
 # The Python API
 
 What `import recsweep` offers. A name is imported when it is first used. How to choose the values of a sweep,
-a data set or a model is said in [the settings](../../config/README.md), whose keys have the same names. An
-example is [a sweep in Python](../../config/README.md#a-sweep-in-python).
+a data set or a model is said in [the settings](../../config/README.md), whose keys have the same names.
+Examples are [the notebook](../notebook.ipynb) and
+[a sweep in Python](../../config/README.md#a-sweep-in-python).
 
 This page is made from docstrings: `make docs`.
 """
