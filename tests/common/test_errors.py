@@ -49,6 +49,7 @@ def test_a_failed_trial_is_neither_the_users_fault_nor_a_pause():
         errors.TrialDiverged,
         errors.TrialPruned,
         errors.TrialStopped,
+        errors.TrialInterrupted,
     }
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from helpers.light_worker import Job, problems, start
 from helpers.postgres import Postgres, running_postgres
-from running import Folder, kill_group, read_until, tune_options, wait_for
+from running import Folder, kill_group, read_until, taken, tune_options, wait_for
 
 WORKERS = 8
 LIMIT_SECONDS = 120.0
@@ -180,7 +180,7 @@ def store_options(postgres: Postgres) -> tuple[str, ...]:
 
 def test_workers_fill_a_study_that_was_only_opened_and_tune_closes_it(folder: Folder, postgres: Postgres):
     options = (*tune_options(6, epochs=2), *store_options(postgres))
-    opened_study = folder.run("open", *options)
+    opened_study = folder.run("open", *taken("open", options))
     assert opened_study.returncode == 0, opened_study.stderr
     assert opened_study.stdout == f"{STUDY}: 6 of 6 trials to run\n"
     helpers = [folder.start("worker", *options, "--study", STUDY) for _ in range(2)]

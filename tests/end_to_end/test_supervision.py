@@ -89,15 +89,15 @@ def test_ctrl_c_puts_the_trial_back_and_says_how_to_go_on(folder: Folder) -> Non
 
 
 def test_a_trial_that_hangs_is_ended_and_the_next_ones_run(folder: Folder) -> None:
-    folder.edit("smoke.yaml", workers__trial_timeout_minutes=0.1)
-    process = folder.start("tune", *tune_options(3, epochs=8))
+    folder.edit("smoke.yaml", workers__trial_timeout_minutes=0.25)
+    process = folder.start("tune", *tune_options(3, epochs=4))
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
     os.kill(worker_pids(process.pid)[0], signal.SIGSTOP)
     said = process.communicate(timeout=240)[0]
     assert process.returncode == 0, said
     hung, *others = sorted(folder.trials(STUDY), key=lambda trial: trial.slot)
-    assert hung.failure == Failure(Reason.TIMEOUT, "took longer than trial_timeout_minutes=0.1")
+    assert hung.failure == Failure(Reason.TIMEOUT, "took longer than trial_timeout_minutes=0.25")
     assert [(trial.slot, trial.state) for trial in others] == [(1, "complete"), (2, "complete")]
 
 
