@@ -20,8 +20,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from recsweep.api.slots import settle_more
-from recsweep.cli.budgets import with_more
+from recsweep.cli.budgets import settle_more, with_more
 from recsweep.cli.tuning import _write_summary
 from recsweep.common.owner import this_process
 from recsweep.planning.plan import StudyPlan, plan_sweep
