@@ -118,7 +118,17 @@ def plans_of_all_kinds() -> list[StudyPlan]:
 def test_a_record_says_all_that_its_plan_says(plan: StudyPlan) -> None:
     record = StudyRecord.from_json(plan.record().to_json())
     for name in (
-        *("name", "own_name", "label", "previous", "is_last", "place", "chain", "objectives", "directions"),
+        *(
+            "name",
+            "own_name",
+            "label",
+            "previous",
+            "is_last",
+            "folder_names",
+            "chain",
+            "objectives",
+            "directions",
+        ),
         *("budget", "space", "defaults", "known_good", "content_hash", "definition", "seed"),
         *("evaluation", "pruning", "dataset", "data_folder", "hashes", "sweep_timeout_minutes"),
     ):
