@@ -138,7 +138,7 @@ def files_of(*place, names=RESULT_FILES):
 
 
 def results_of(study, names=RESULT_FILES):
-    return files_of(*study.place, names=names)
+    return files_of(*study.folder_names, names=names)
 
 
 def needs(wildcards):

@@ -27,7 +27,7 @@ class Hired:
 class Workers(ABC):
     """Any number of workers, each known by a number that is the caller's choice.
 
-    The contract, to which `tests/running/workers_contract.py` holds every implementation:
+    The contract, to which `tests/helpers/workers_contract.py` holds every implementation:
 
     - Threads. One thread calls, and it is never called back. `start` and `send` do not wait for the
       worker; `events` waits as long as it is told, `kill` and `stop` a few seconds at most.
