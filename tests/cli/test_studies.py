@@ -238,3 +238,19 @@ def names_in(url: str) -> list[str]:
         return [record.study for record in store.records()]
     finally:
         store.close()
+
+
+def test_the_store_of_a_sweep_file_is_found_however_the_file_names_it(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(STORES / "old.db", tmp_path / "mine.db")
+    (tmp_path / "address").write_text("sqlite:///mine.db\n")
+    (tmp_path / "address").chmod(0o600)
+    sweep = "sweep: s\nmodels: [NARM]\ndatasets: [toy]\n"
+    for line in ("storage_file: address\n", "storage: sqlite:///mine.db\n"):
+        (tmp_path / "sweep.yaml").write_text(sweep + line)
+        monkeypatch.setattr(sys, "argv", ["recsweep", "ls", "of-mine", "--csv", "--config", "sweep.yaml"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert (ended.value.code or 0) == 0, said.err
+        assert said.out.splitlines()[1].startswith("of-mine,finished")

@@ -10,7 +10,8 @@ import click
 from recsweep.api.seen import write_sweep
 from recsweep.cli.declare import HELP, LOOK, command
 from recsweep.cli.options import overridden, say_aside, say_what_moved
-from recsweep.cli.seen import address_of_store, look
+from recsweep.cli.seen import look
+from recsweep.cli.stores import address_of
 from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
 from recsweep.common.files import counted
@@ -54,7 +55,7 @@ def dashboard(host: str, port: int, **options: Any) -> None:
     """Serve Optuna's dashboard on the store of a sweep, until Ctrl-C."""
     from recsweep.report.dashboard import serve
 
-    serve(address_of_store(options), host, port, click.echo, say_aside)
+    serve(address_of(options), host, port, click.echo, say_aside)
 
 
 @command(HELP, "recsweep doctor > report.txt", *WHICH, *STORE)

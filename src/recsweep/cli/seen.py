@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsweep.api.seen import Seen, seen_by
-from recsweep.cli.openly import IN_THE_OPEN
 from recsweep.cli.options import (
-    given_options,
     overridden,
     say_aside,
     source_of,
     studies_of,
 )
-from recsweep.common.address import AddressError, StoreAddress, read_address
+from recsweep.cli.stores import address_of
+from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.names import is_name
 from recsweep.common.paths import Outputs, is_made
 from recsweep.sweeps.documents import nearest
-from recsweep.sweeps.overrides import OVERRIDES, given_of
+from recsweep.sweeps.overrides import OVERRIDES
 
 if TYPE_CHECKING:
     from recsweep.study import StudyRecord
@@ -48,18 +47,6 @@ def look(options: dict[str, Any]) -> list[Seen]:
             raise
         say_aside(f"{error}; what is shown is what the store has")
         return [seen]
-
-
-def address_of_store(options: dict[str, Any]) -> StoreAddress:
-    """The address of the store that a command looks at.
-
-    Raises:
-        InputError: a mistake in the sweep's files or the options.
-    """
-    if stands_alone(options):
-        return _address(options, _root(options))
-    config = overridden(options).config
-    return config.storage or Outputs(config.outputs, config.sweep).storage_url
 
 
 def stands_alone(options: dict[str, Any]) -> bool:
@@ -123,25 +110,10 @@ def _address(options: dict[str, Any], root: Path) -> StoreAddress:
         InputError: it is none.
         UserError: there is no store.
     """
-    overrides, names = given_options({name: options.get(name) for name in _OF_A_STORE})
-    given = given_of(overrides, names)
-    if "storage" in given:
-        address: StoreAddress = given["storage"]
-        if address.secret and source_of("storage") == "commandline":
-            say_aside(f"recsweep: {IN_THE_OPEN}")
-    else:
-        address = _read_from(Path(given["storage_file"]).expanduser())
-    address = address.below(root)
+    address = address_of(options).below(root)
     if not is_made(address):
         raise UserError(f"there is no store {address} yet; run `recsweep tune` first, or name another one")
     return address
-
-
-def _read_from(file: Path) -> StoreAddress:
-    try:
-        return read_address(file)
-    except AddressError as error:
-        raise InputError("--storage-file", error.problem, error.fix) from None
 
 
 def _sweeps(address: StoreAddress, root: Path, sweep: str | None) -> list[Seen]:

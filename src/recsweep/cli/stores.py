@@ -14,12 +14,13 @@ import click
 
 from recsweep.cli.declare import source
 from recsweep.cli.openly import IN_THE_OPEN
-from recsweep.cli.options import say_aside
+from recsweep.cli.options import overridden, say_aside
 from recsweep.common.address import AddressError, StoreAddress, read_address
 from recsweep.common.errors import InputError
 from recsweep.common.files import to_plain
+from recsweep.common.names import is_name
 from recsweep.common.paths import Outputs, is_made
-from recsweep.sweeps.loading import read_sweep
+from recsweep.sweeps.options import STORE
 
 if TYPE_CHECKING:
     from recsweep.study import Store
@@ -68,13 +69,17 @@ def address_of(options: Mapping[str, Any]) -> StoreAddress:
             return read_address(Path(file).expanduser())
     except AddressError as error:
         raise InputError("--storage" if url else "--storage-file", error.problem, error.fix) from None
-    outputs = options.get("outputs")
-    if Path(str(options["config"])).is_file() or _typed("config"):
-        config = read_sweep(options["config"]).config
-        if config.storage is not None:
-            return config.storage
-        outputs = outputs or config.outputs
-    return Outputs(Path(outputs or "outputs"), "any").storage_url
+    if _names_a_file(str(options["config"])):
+        config = overridden({name: options.get(name) for name in ("config", *STORE)}, whole=False).config
+        own = config.storage
+        return Outputs(config.outputs, config.sweep).storage_url if own is None else own.below(config.outputs)
+    return Outputs(Path(options.get("outputs") or "outputs"), "any").storage_url
+
+
+def _names_a_file(text: str) -> bool:
+    """True where the sweep's file is there, or was asked for; of a store, `--sweep` may be a mere name."""
+    path = Path(text.rpartition(":")[0] if ".py:" in text else text)
+    return path.is_file() or (_typed("config") and not is_name(text))
 
 
 def _nearer(options: Mapping[str, Any]) -> tuple[str | None, str | None]:
