@@ -205,8 +205,9 @@ lint: setup ## style, types and the pipeline's form
 # Some 150 processes are started: where nothing keeps bytecode, each of them would compile recsweep again.
 test test-long attack: export PYTHONDONTWRITEBYTECODE :=
 
+# One process more than there are cores: many tests wait for processes of their own.
 test: lint ## lint, then all tests that take seconds, on all cores
-	@python -m pytest --numprocesses logical --dist loadfile
+	@python -m pytest --numprocesses $$(( $$(nproc 2>/dev/null || echo 2) + 1 )) --dist loadfile
 
 test-long: setup ## the tests that take minutes
 	@python -m pytest -m long

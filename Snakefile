@@ -315,7 +315,7 @@ rule summarize_sweep:
 
 onstart:
     from recsweep.cli import announce
-    from recsweep.cli.stop import go_on
+    from recsweep.api.slots import go_on
 
     try:
         announce(list(STUDIES.values()))
@@ -329,7 +329,7 @@ onstart:
 
 onerror:
     import atexit
-    from recsweep.cli.interrupted import how_to_go_on
+    from recsweep.api.interrupted import how_to_go_on
 
     all_studies = list(STUDIES.values())
     going_on = how_to_go_on(all_studies, all_studies, command_line(sys.argv))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -209,3 +211,13 @@ def test_a_docstring_says_what_is_returned():
         if any(word in line for word in first)
     ]
     assert found == [], "name the thing, or say `True where`"
+
+
+def test_what_the_pipeline_imports_is_there():
+    """Rules and handlers import when they run; nothing else reads the Snakefile as Python."""
+    text = (TESTS.parent / "Snakefile").read_text(encoding="utf-8")
+    found = re.findall(r"^ *from (recsweep[\w.]*) import (?:\(([^)]*)\)|(.+))$", text, flags=re.MULTILINE)
+    wanted = [(module, name.strip()) for module, *names in found for name in "".join(names).split(",")]
+    assert len(wanted) > 8
+    for module, name in wanted:
+        assert not name or hasattr(import_module(module), name), f"Snakefile: {module} has no {name}"

@@ -59,21 +59,22 @@ def address_of(options: Mapping[str, Any]) -> StoreAddress:
         InputError: it is no address of a store, or there are two.
     """
     url, file = _nearer(options)
+    root = Path(options.get("outputs") or "outputs")
     try:
-        if url:
-            address = StoreAddress.of(url)
-            if address.secret and _typed("storage"):
+        if url or file:
+            address = StoreAddress.of(url) if url else read_address(Path(str(file)).expanduser())
+            if url and address.secret and _typed("storage"):
                 say_aside(f"recsweep: {IN_THE_OPEN}")
+            address = address.below(root)
+            address.check_place()
             return address
-        if file:
-            return read_address(Path(file).expanduser())
     except AddressError as error:
         raise InputError("--storage" if url else "--storage-file", error.problem, error.fix) from None
     if _names_a_file(str(options["config"])):
         config = overridden({name: options.get(name) for name in ("config", *STORE)}, whole=False).config
         own = config.storage
         return Outputs(config.outputs, config.sweep).storage_url if own is None else own.below(config.outputs)
-    return Outputs(Path(options.get("outputs") or "outputs"), "any").storage_url
+    return Outputs(root, "any").storage_url
 
 
 def _names_a_file(text: str) -> bool:
