@@ -11,7 +11,7 @@ import click
 
 from recsweep.cli.declare import KEEP, command
 from recsweep.cli.stores import as_csv, as_json, opened, opened_at
-from recsweep.cli.studies import PLACE, matches
+from recsweep.cli.studies import PLACE, is_pattern, matches
 from recsweep.common.address import AddressError, StoreAddress
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.escape import for_terminal
@@ -185,8 +185,9 @@ def _chosen(store: Store, names: Sequence[str]) -> list[StudyRecord]:
     records = store.records(archived=True)
     found: dict[str, StudyRecord] = {}
     for name in names:
-        pattern = any(sign in name for sign in "*?[")
-        meant = [one for one in records if (matches(one.study, name) if pattern else one.study == name)]
+        meant = [
+            one for one in records if (matches(one.study, name) if is_pattern(name) else one.study == name)
+        ]
         if not meant:
             raise InputError("STUDY", f"the store has no study {name}", _near(name, store))
         found |= {record.study: record for record in meant}

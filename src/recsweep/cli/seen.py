@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from recsweep.cli.options import (
     source_of,
     studies_of,
 )
-from recsweep.cli.stores import address_of
+from recsweep.cli.stores import address_of, opened_at
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.names import is_name
@@ -89,7 +88,7 @@ def _of_store(options: dict[str, Any]) -> list[Seen]:
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"{flag} changes a sweep, and none was named; give its file with --config")
     root = _root(options)
-    address = _address(options, root)
+    address = _address(options)
     wanted = None if source_of("config") == "default" else str(options["config"])
     if found := _sweeps(address, root, wanted):
         return [_narrowed(seen, options) for seen in found]
@@ -103,14 +102,14 @@ def _root(options: dict[str, Any]) -> Path:
     return Path(options["outputs"]) if options.get("outputs") else DEFAULT_OUTPUTS
 
 
-def _address(options: dict[str, Any], root: Path) -> StoreAddress:
+def _address(options: dict[str, Any]) -> StoreAddress:
     """The address of the store that the options name.
 
     Raises:
         InputError: it is none.
         UserError: there is no store.
     """
-    address = address_of(options).below(root)
+    address = address_of(options)
     if not is_made(address):
         raise UserError(f"there is no store {address} yet; run `recsweep tune` first, or name another one")
     return address
@@ -119,9 +118,8 @@ def _address(options: dict[str, Any], root: Path) -> StoreAddress:
 def _sweeps(address: StoreAddress, root: Path, sweep: str | None) -> list[Seen]:
     """Every sweep of a store; one where it is named."""
     from recsweep.report.results import read_result
-    from recsweep.study import Store
 
-    with closing(Store(address, tell=say_aside)) as store:
+    with opened_at(address) as store:
         by_sweep: dict[str, list[StudyRecord]] = {}
         for record in store.records(sweep=sweep):
             by_sweep.setdefault(record.sweep_name, []).append(record)

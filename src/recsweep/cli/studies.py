@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
 from recsweep.running.progress import show_markdown
 from recsweep.sweeps.options import STORE
+
+if TYPE_CHECKING:
+    from recsweep.looking.listing import Row
 
 PLACE = ("config", *STORE)
 PARTS = ("dataset", "model", "phase")
@@ -61,9 +64,14 @@ def ls(names: tuple[str, ...], archived: bool, json: bool, csv: bool, **options:
         show_markdown(markdown([row.shown() for row in rows], ("trials", "best", "test")))
 
 
+def is_pattern(name: str) -> bool:
+    """True where a name stands for any number of studies."""
+    return any(sign in name for sign in "*?[")
+
+
 def matches(study: str, name: str) -> bool:
     """True where a study is meant by a part of its name, or by a pattern."""
-    if any(sign in name for sign in "*?["):
+    if is_pattern(name):
         return fnmatchcase(study, name)
     from recsweep.looking.listing import is_part
 
@@ -84,12 +92,11 @@ def show(name: str, json: bool, csv: bool, **options: Any) -> None:
     With --json also its definition and every trial, with --csv the trials as a table.
     """
     from recsweep.looking import details
-    from recsweep.looking.listing import Row, named
+    from recsweep.looking.listing import listed
     from recsweep.study import standing
 
     with opened(options) as store:
-        record = named(store.records(archived=True), name)
-        row = next(Row(one, tally) for one, tally in _tallied_of(store, record))
+        row = _row_of(listed(store.tallied(archived=True)), name)
         study = store.study_of(row.record)
         trials, flag = study.results(), standing(study)
     if json:
@@ -102,17 +109,6 @@ def show(name: str, json: bool, csv: bool, **options: Any) -> None:
         facts, _, table = details.text(row, trials).partition("\n\n")
         click.echo("\n".join(map(for_terminal, facts.split("\n"))))
         show_markdown(table)
-
-
-def _tallied_of(store: Any, record: Any) -> list[Any]:
-    found = store.tallied(
-        sweep=record.sweep_name,
-        dataset=record.dataset_name,
-        model=record.model_name,
-        phase=record.phase,
-        archived=True,
-    )
-    return [pair for pair in found if pair[0].study == record.study]
 
 
 @command(LOOK, "recsweep status --watch 10", *PLACE, "watch", "json", "csv", arguments=[names_argument()])
@@ -148,7 +144,7 @@ def compare(names: tuple[str, ...], json: bool, csv: bool, **options: Any) -> No
     STUDY is as in `ls`; each name may mean several.
     """
     from recsweep.looking import comparison
-    from recsweep.looking.listing import Row, listed
+    from recsweep.looking.listing import listed
 
     with opened(options) as store:
         every = listed(store.tallied(archived=True))
@@ -167,19 +163,26 @@ def compare(names: tuple[str, ...], json: bool, csv: bool, **options: Any) -> No
             show_markdown(comparison.shown(rows))
 
 
-def _meant(rows: Sequence[Any], name: str) -> list[Any]:
+def _meant(rows: Sequence[Row], name: str) -> list[Row]:
     """The studies that a name means; archived ones by their whole name alone.
 
     Raises:
         InputError: none.
     """
+    found = [row for row in rows if matches(row.record.study, name) and row.record.archived is None]
+    return found or [_row_of(rows, name)]
+
+
+def _row_of(rows: Sequence[Row], name: str) -> Row:
+    """The one study that a name means.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
     from recsweep.looking.listing import named
 
-    found = [row for row in rows if matches(row.record.study, name) and row.record.archived is None]
-    if found:
-        return found
-    record = named([row.record for row in rows], name)
-    return [row for row in rows if row.record.study == record.study]
+    study = named([row.record for row in rows], name).study
+    return next(row for row in rows if row.record.study == study)
 
 
 COMMANDS = [ls, show, status, compare]

@@ -20,11 +20,10 @@ from optuna.trial import TrialState, create_trial
 from recsweep.study.backend import Backend, Change
 from recsweep.study.records import AttributeRecords
 from recsweep.study.slots import Slot
-from recsweep.study.trial import BID, ENDED, Trial, from_optuna
+from recsweep.study.trial import BID, CLOSED, ENDED, Trial, from_optuna
 
 # What Optuna raises for a trial that was closed, or whose study was restarted.
 _GONE = (UpdateFinishedTrialError, KeyError)
-_CLOSED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class Generic(Backend):
@@ -91,7 +90,7 @@ class Generic(Backend):
 
     def _ended(self, study_id: int) -> int:
         """How many trials have ended. Two that end at the same moment may find the same."""
-        closed = self.storage.get_all_trials(study_id, deepcopy=False, states=_CLOSED)
+        closed = self.storage.get_all_trials(study_id, deepcopy=False, states=CLOSED)
         return max((int(trial.user_attrs.get(ENDED, 0)) for trial in closed), default=0)
 
     def add(self, study_id: int, slots: Sequence[Slot]) -> None:

@@ -10,15 +10,14 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import Table, and_, bindparam, select, update
 
+from recsweep.study.trial import CLOSED, OPEN
+
 TRIALS: Table = models.TrialModel.__table__
 ATTRIBUTES: Table = models.TrialUserAttributeModel.__table__
 PARAMS: Table = models.TrialParamModel.__table__
 VALUES: Table = models.TrialValueModel.__table__
 SCORES: Table = models.TrialIntermediateValueModel.__table__
 STUDIES: Table = models.StudyModel.__table__
-
-CLOSED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 INDEXES = {
     "recsweep_states": "CREATE INDEX recsweep_states ON trials (study_id, state, trial_id)",

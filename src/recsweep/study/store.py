@@ -228,7 +228,7 @@ class Store:
                 itself is called in the store (`--study-name`).
             archived: also those that made room for a study of another definition.
         """
-        parts = {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}
+        parts = _columns(sweep, dataset, model, phase)
         return [record for _, record in self._described(archived, parts)]
 
     def _described(
@@ -256,7 +256,7 @@ class Store:
         Args:
             brief: for a list: the records may come without their details.
         """
-        parts = {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}
+        parts = _columns(sweep, dataset, model, phase)
         described = self._described(archived, parts, brief=brief)
         tallies = self.patience.call(lambda again: self._backend.records.tallies())
         return [
@@ -299,7 +299,7 @@ class Store:
         phase: str | None = None,
     ) -> list[Study]:
         """The studies that `records` describes, without archived ones."""
-        parts = {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}
+        parts = _columns(sweep, dataset, model, phase)
         return [self._kept(record.study, study_id) for study_id, record in self._described(False, parts)]
 
     def at_work(self) -> list[Study]:
@@ -341,3 +341,10 @@ def _foreign(study: Study, why: str) -> StudyForeign:
         f"the study {study.name} was not made by recsweep; {why}; it is left alone: give the sweep a new "
         "name, the study another one (--study-name), or take another store (--storage)"
     )
+
+
+def _columns(
+    sweep: str | None, dataset: str | None, model: str | None, phase: str | None
+) -> dict[str, str | None]:
+    """The columns of a record that hold the parts of a study's name."""
+    return {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}

@@ -25,7 +25,7 @@ from recsweep.study.records import Records
 from recsweep.study.rows import attribute_rows, light_trials, read_attributes, rows_of, whole_trials
 from recsweep.study.slots import Slot
 from recsweep.study.states import State
-from recsweep.study.trial import ENDED, Trial
+from recsweep.study.trial import CLOSED, ENDED, OPEN, Trial
 
 
 class Tables(Backend):
@@ -60,7 +60,7 @@ class Tables(Backend):
             row = connection.execute(self._locking(sql.STATE), {"id": trial_id}).first()
             if row is None:
                 return False
-            if row.state in sql.CLOSED:
+            if row.state in CLOSED:
                 stored = read_attributes(connection, [trial_id])[trial_id]
                 return again and row.state == change.state and change.is_written(stored)
             self._write(connection, trial_id, change)
@@ -118,7 +118,7 @@ class Tables(Backend):
 
     def retried(self, study_id: int) -> list[Trial]:
         with self._reading.connect() as connection:
-            return self._retries(connection, study_id, sql.OPEN)
+            return self._retries(connection, study_id, OPEN)
 
     def running(self, study_id: int) -> list[Trial]:
         with self._reading.connect() as connection:

@@ -14,13 +14,12 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Table, func, select
 
 from recsweep.study.states import Reason
-from recsweep.study.trial import best, from_optuna, latest
+from recsweep.study.trial import OPEN, best, from_optuna, latest
 
 _TRIALS: Table = models.TrialModel.__table__
 _ATTRIBUTES: Table = models.TrialUserAttributeModel.__table__
 _VALUES: Table = models.TrialValueModel.__table__
 _DIRECTIONS: Table = models.StudyDirectionModel.__table__
-_OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def _again(connection: Connection) -> set[int]:
     joined = _TRIALS.join(_ATTRIBUTES, _TRIALS.c.trial_id == _ATTRIBUTES.c.trial_id)
     query = select(_TRIALS.c.study_id.distinct()).select_from(joined)
     return set(
-        connection.execute(query.where(_ATTRIBUTES.c.key == "attempt", _TRIALS.c.state.in_(_OPEN))).scalars()
+        connection.execute(query.where(_ATTRIBUTES.c.key == "attempt", _TRIALS.c.state.in_(OPEN))).scalars()
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from recsweep.common.errors import UserError
 from recsweep.common.files import counted
@@ -18,11 +18,10 @@ from recsweep.study.record import StudyRecord
 from recsweep.study.states import State
 from recsweep.study.store import Store
 from recsweep.study.study import TEST_ATTRIBUTE, Study
-from recsweep.study.trial import ENDED, ENDS, Trial, from_optuna, latest, owner_alive
+from recsweep.study.trial import CLOSED, ENDED, ENDS, Trial, from_optuna, latest, owner_alive
 
 _RECORD = "record"
 """Attribute in which a journal keeps what a table keeps elsewhere."""
-_CLOSED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def _add_trials(
     added = known = left = 0
     for frozen in source.optuna_storage.get_all_trials(theirs.id, deepcopy=False):
         trial = from_optuna(frozen)
-        if frozen.state not in _CLOSED or not (whole or trial.counted):
+        if frozen.state not in CLOSED or not (whole or trial.counted):
             continue
         if (same := here.get(_identity(trial))) is not None:
             ids[trial.id], known = same, known + 1

@@ -128,6 +128,11 @@ STATES = {
     TrialState.FAIL: State.FAILED,
 }
 
+OPEN = (TrialState.WAITING, TrialState.RUNNING)
+"""Optuna's states of a trial that is not over."""
+CLOSED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+"""Optuna's states of a trial that is over."""
+
 
 def owner_alive(trial: Trial) -> bool | None:
     """True where the process that runs a trial lives; None where that cannot be told from here."""
