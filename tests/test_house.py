@@ -34,6 +34,7 @@ ORDER = [
     "report",
     "looking",
     "api",
+    "service",
     "cli",
     "__main__",
 ]
@@ -53,8 +54,10 @@ IMPORTERS = {
     "click": {"cli"},
     "rich": {"running/progress"},
     "yaml": {"common/files", "common/yaml_loader", "sweeps/documents", "recbole_api"},
-    "pydantic": {"sweeps"},
+    "pydantic": {"sweeps", "service"},
     "pandas": {"recbole_api", "api/frames"},
+    "fastapi": {"service"},
+    "uvicorn": {"service"},
     "ray": set(),
 }
 

@@ -142,7 +142,7 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
 def explain(error: Any, model: type[BaseModel], data: Any) -> tuple[str, str]:
     """Problem and fix of one pydantic error, in the words of the config file that holds `data`."""
     location, kind = error["loc"], error["type"]
-    key = ".".join(_written(location, data, missing=kind == "missing")) or "the file"
+    key = ".".join(written(location, data, missing=kind == "missing")) or "the file"
     if kind == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         ours = hints.ours(str(location[-1]))
@@ -204,8 +204,8 @@ def _count(kind: str, context: Any) -> tuple[str, str]:
 
 def _stands(location: Location, data: Any) -> bool:
     """True where the last part of a location is a key of the file, no member of a union."""
-    written = _written(location, data, missing=False)
-    return bool(written) and written[-1] == str(location[-1])
+    parts = written(location, data, missing=False)
+    return bool(parts) and parts[-1] == str(location[-1])
 
 
 _TYPES = ("choice", "uniform", "loguniform", "quniform", "randint")
@@ -231,7 +231,7 @@ _RULES = {
 _UNIONS = {"int": _NUMBER, "bool": "a number, a string, true, false, null, or a list of these"}
 
 
-def _written(location: Location, data: Any, *, missing: bool) -> list[str]:
+def written(location: Location, data: Any, *, missing: bool) -> list[str]:
     """The parts of a pydantic location that stand in the file: no tags and members of unions."""
     parts: list[str] = []
     for part in location:

@@ -1,0 +1,1 @@
+"""Tuning as a service: jobs that are made, watched and stopped over HTTP."""
