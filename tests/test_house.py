@@ -48,6 +48,7 @@ IMPORTERS = {
     "plotly": {"report/figures"},
     "matplotlib": {"report/pictures"},
     "sqlalchemy": {"study"},
+    "alembic": {"study"},
     "cmaes": {"search/engines/cmaes_"},
     "scipy": {"recbole_api", "search/engines/sobol", "search/pruning_rules"},
     "pynvml": {"running/cooldown"},

@@ -1,0 +1,1 @@
+"""One file a version. They are never changed once they were released."""
