@@ -1,4 +1,4 @@
-"""What happened in a job, in order: rows that a stream of events is read from, and read again."""
+"""The events of jobs, in order: rows that a stream is read from, and read again."""
 
 from __future__ import annotations
 
