@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from recsweep.common.errors import InputError, UserError
-from recsweep.common.escape import for_html, for_latex, for_markdown, for_terminal
+from recsweep.common.escape import cells_for_markdown, for_html, for_latex, for_markdown, for_terminal
 from recsweep.report.tables import parameters_text
 from recsweep.running.progress import Display
 
@@ -38,6 +38,12 @@ def test_a_cell_of_markdown_holds_neither_marks_nor_another_cell(text):
     assert len(re.split(r"(?<!\\)\|", cell)) == 1
     assert not re.search(r"(?<!\\)[`*\[\]<>&]", cell)
     assert "\n" not in cell
+
+
+@pytest.mark.parametrize("text", [*NASTY, "_", "a_", "ml_100k", "plain"])
+def test_a_row_of_cells_is_escaped_as_each_of_them(text):
+    assert cells_for_markdown(["b", text, "_c"]) == [for_markdown(one) for one in ("b", text, "_c")]
+    assert cells_for_markdown(["b", text, "c"]) == [for_markdown(one) for one in ("b", text, "c")]
 
 
 def test_names_of_parameters_stay_readable_in_markdown():

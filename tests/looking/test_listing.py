@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
 
 import pytest
+from optuna.study._frozen import FrozenStudy
+from sqlalchemy import Engine, event
 
-from helpers.many import TRIALS, many_studies
+from helpers.many import TRIALS, many_in_a_journal, many_studies
 from recsweep.cli.studies import matches
 from recsweep.common.errors import InputError
 from recsweep.looking.listing import listed, named
 from recsweep.study import Store
+from recsweep.study.journal import WholeJournal
 from recsweep.study.record import now_utc
 
 
@@ -32,6 +39,65 @@ def test_a_name_means_the_study_that_ends_so(record):
 def test_a_part_of_a_name_is_whole_words(name):
     assert matches("smoke/ml/FPMC/full", name)
     assert not matches("smoke-2/ml-2/FPMC-2/full-2", name)
+
+
+@contextmanager
+def _questions(url: str) -> Iterator[list[Any]]:
+    """What a store is asked meanwhile: SQL statements, or readings of a journal's file."""
+    asked: list[Any] = []
+    if url.startswith("journal"):
+        read = WholeJournal.read_logs
+        with patch.object(WholeJournal, "read_logs", lambda *args: asked.append(args) or read(*args)):
+            yield asked
+    else:
+
+        def note(*args: Any) -> None:
+            asked.append(args[2])
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            yield asked
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_the_number_of_studies_does_not_change_how_often_a_store_is_asked(tmp_path, record, kind):
+    counts = {}
+    for size in (3, 300):
+        if kind == "journal":
+            url = f"journal:///{tmp_path / f'{size}.journal'}"
+            many_in_a_journal(tmp_path / f"{size}.journal", record, size)
+        else:
+            url = f"sqlite:///{tmp_path / f'{size}.db'}"
+            many_studies(url, record, size)
+        store = Store(url)
+        with _questions(url) as asked:
+            rows = listed(store.tallied(brief=True))
+        assert len(rows) == size
+        counts[size] = len(asked)
+        store.close()
+    assert counts[3] == counts[300] <= 8
+
+
+def test_a_journal_of_many_studies_is_read_once_and_compares_no_names(tmp_path, record):
+    many_in_a_journal(tmp_path / "many.journal", record, 4000)
+    compared = []
+
+    class Study(FrozenStudy):
+        @property
+        def study_name(self):
+            compared.append(1)
+            return self._name
+
+        @study_name.setter
+        def study_name(self, name):
+            self._name = name
+
+    with patch("optuna.storages.journal._storage.FrozenStudy", Study):
+        store = Store(f"journal:///{tmp_path / 'many.journal'}")
+    assert len(compared) < 3 * 4000
+    store.close()
 
 
 def test_many_studies_are_listed_by_a_few_questions(tmp_path, record, monkeypatch):

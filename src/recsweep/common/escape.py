@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 
 # A star or an underscore inside a word marks nothing in Markdown: `learning_rate` stays readable.
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -41,6 +42,14 @@ def for_terminal(value: object) -> str:
 def for_markdown(value: object) -> str:
     """Text in a cell of a Markdown table or in a line: nothing in it is a mark, a tag or another cell."""
     return _MARKDOWN.sub(lambda found: f"\\{found[0]}", for_terminal(value))
+
+
+def cells_for_markdown(cells: Sequence[str]) -> list[str]:
+    """Each cell as `for_markdown` gives it; a row in which nothing is to be escaped costs one look."""
+    together = " ".join(cells)
+    if together.isprintable() and _MARKDOWN.search(together) is None:
+        return list(cells)
+    return [for_markdown(cell) for cell in cells]
 
 
 def for_latex(value: object) -> str:

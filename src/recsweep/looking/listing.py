@@ -134,7 +134,7 @@ def score_text(score: float | None) -> str:
 
 def time_text(time: datetime | None) -> str:
     """A time for people, of this place."""
-    return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M")
+    return "" if time is None else time.astimezone().isoformat(" ", "minutes")[:16]
 
 
 def _iso(time: datetime | None) -> str | None:
@@ -147,7 +147,7 @@ def markdown(rows: Sequence[Mapping[str, str]], right: Iterable[str] = ()) -> st
     Args:
         right: columns that are set to the right.
     """
-    from recsweep.common.escape import for_markdown
+    from recsweep.common.escape import cells_for_markdown
 
     if not rows:
         return ""
@@ -155,6 +155,6 @@ def markdown(rows: Sequence[Mapping[str, str]], right: Iterable[str] = ()) -> st
     lines = [
         "| " + " | ".join(names) + " |",
         "|" + "|".join("---:" if name in to_right else "---" for name in names) + "|",
-        *("| " + " | ".join(for_markdown(row[name]) for name in names) + " |" for row in rows),
+        *("| " + " | ".join(cells_for_markdown([row[name] for name in names])) + " |" for row in rows),
     ]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
-from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages import RDBStorage
 
 from recsweep.common.address import FORMS, AddressError, StoreAddress
 from recsweep.common.errors import InputError, StoreUnavailable, UserError
@@ -21,6 +21,7 @@ from recsweep.common.masking import mask
 from recsweep.study.backend import Backend
 from recsweep.study.generic import Generic
 from recsweep.study.journal import WholeJournal
+from recsweep.study.journal_storage import QuickJournal
 from recsweep.study.locks import schema_lock
 from recsweep.study.postgres import Postgres
 from recsweep.study.record_table import add_table
@@ -47,7 +48,7 @@ def open_backend(address: StoreAddress, tell: Callable[[str], None] | None = Non
         if address.file is not None:
             address.file.parent.mkdir(parents=True, exist_ok=True)
         if address.kind == "journal" and address.file is not None:
-            return Generic(JournalStorage(WholeJournal(address.file, tell)), f"{address.file}.slots")
+            return Generic(QuickJournal(WholeJournal(address.file, tell)), f"{address.file}.slots")
         storage = _open_database(address)
     except AddressError as error:
         raise InputError("storage", error.problem, error.fix) from None

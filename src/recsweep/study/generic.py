@@ -18,6 +18,7 @@ from optuna.storages.journal import JournalFileSymlinkLock
 from optuna.trial import TrialState, create_trial
 
 from recsweep.study.backend import Backend, Change
+from recsweep.study.journal_storage import everything
 from recsweep.study.records import AttributeRecords
 from recsweep.study.slots import Slot
 from recsweep.study.trial import BID, CLOSED, ENDED, Trial, from_optuna
@@ -120,8 +121,11 @@ class Generic(Backend):
         return self._all(study_id, TrialState.RUNNING)
 
     def at_work(self) -> list[int]:
-        ids = [study._study_id for study in self.storage.get_all_studies()]
-        return [study_id for study_id in ids if self.running(study_id)]
+        return [
+            study._study_id
+            for study, trials in everything(self.storage)
+            if any(trial.state == TrialState.RUNNING for trial in trials)
+        ]
 
     def finished(self, study_id: int, since: int, known: Container[int]) -> tuple[list[Trial], int]:
         trials = self.storage.get_all_trials(study_id, deepcopy=False)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,10 @@ class StudyRecord(Description):
             StoreDamaged: it is none, or of a later version.
         """
         _require_version(row)
-        values = {name: row[name] for name in COLUMNS}
+        values = dict(zip(COLUMNS, _COLUMNS_OF(row), strict=True))
         for name in _TIMES:
-            values[name] = datetime.fromisoformat(values[name]) if values[name] else None
+            if (text := values[name]) is not None:
+                values[name] = datetime.fromisoformat(text) if text else None
         record = cls.__new__(cls)  # thousands are listed: frozen, each attribute would be set on its own
         vars(record).update(values, text=row.get("details", ""))
         return record
@@ -303,6 +305,7 @@ class StudyRecord(Description):
 
 COLUMNS = tuple(one.name for one in fields(StudyRecord) if one.name != "text")
 """The names of what a record is listed and found by."""
+_COLUMNS_OF = itemgetter(*COLUMNS)
 _TIMES = ("begun", "ended", "archived")
 
 

@@ -114,9 +114,11 @@ class TableRecords(Records):
             rows = connection.execute(query).all()
             before = dict(_earlier(connection, [(row[0], row[1]) for row in rows if row.version is None]))
         made = dict(with_chains(list(before.items())))
+        names = () if not rows else rows[0]._fields
+        version = names.index("version") if rows else 0
         for row in rows:
-            if row.version is not None:
-                yield row[0], StudyRecord.from_row(row._asdict())
+            if row[version] is not None:
+                yield row[0], StudyRecord.from_row(dict(zip(names, row, strict=True)))
             elif (record := made.get(row[0])) is not None:
                 if all(getattr(record, name) == value for name, value in parts.items()):
                     yield row[0], record

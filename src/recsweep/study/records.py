@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
 
 from recsweep.study.earlier import ATTRIBUTES, Earlier, split_archived
+from recsweep.study.journal_storage import everything
 from recsweep.study.record import StudyRecord
 from recsweep.study.tally import Tally, tally_storage
 
@@ -77,19 +79,26 @@ class AttributeRecords(Records):
     def find(self, *, brief: bool = False, **parts: str) -> Iterator[tuple[int, StudyRecord]]:
         kept: dict[int, StudyRecord] = {}
         before: list[tuple[int, Earlier]] = []
-        for study in self._storage.get_all_studies():
+        for study, trials in everything(self._storage):
             row = study.user_attrs.get(RECORD)
             if row is None:
-                before.append((study._study_id, self._earlier(study._study_id, study.study_name)))
+                earlier = _earlier(study.study_name, study.user_attrs, study.directions, trials)
+                before.append((study._study_id, earlier))
             else:
                 kept[study._study_id] = _own(study.study_name, row)
-        everything = {**kept, **dict(with_chains(before))}
-        for study_id in sorted(everything):
-            if all(getattr(everything[study_id], name) == value for name, value in parts.items()):
-                yield study_id, everything[study_id]
+        found = {**kept, **dict(with_chains(before))}
+        for study_id in sorted(found):
+            if all(getattr(found[study_id], name) == value for name, value in parts.items()):
+                yield study_id, found[study_id]
 
     def one(self, study_id: int) -> StudyRecord | None:
-        return dict(self.find()).get(study_id)
+        try:
+            row = self._storage.get_study_user_attrs(study_id).get(RECORD)
+            if row is not None:
+                return _own(self._storage.get_study_name_from_id(study_id), row)
+        except KeyError:
+            return None
+        return dict(self.find()).get(study_id)  # with the phases that its model has
 
     def change(self, study_id: int, step: Step) -> StudyRecord | None:
         with self._lock(study_id):
@@ -97,11 +106,15 @@ class AttributeRecords(Records):
                 name = self._storage.get_study_name_from_id(study_id)
             except KeyError:
                 return None
-            row = self._storage.get_study_user_attrs(study_id).get(RECORD)
+            attributes = self._storage.get_study_user_attrs(study_id)
+            row = attributes.get(RECORD)
             if row is not None:
                 known: StudyRecord | None = _own(name, row)
             else:
-                known = dict(with_chains([(study_id, self._earlier(study_id, name))])).get(study_id)
+                directions = self._storage.get_study_directions(study_id)
+                trials = self._storage.get_all_trials(study_id, deepcopy=False)
+                earlier = _earlier(name, attributes, directions, trials)
+                known = dict(with_chains([(study_id, earlier)])).get(study_id)
             new = step(known)
             if new is not None and (row is None or new != known):
                 self._storage.set_study_user_attr(study_id, RECORD, new.to_row())
@@ -110,19 +123,22 @@ class AttributeRecords(Records):
     def tallies(self) -> dict[int, Tally]:
         return tally_storage(self._storage)
 
-    def _earlier(self, study_id: int, name: str) -> Earlier:
-        attributes = self._storage.get_study_user_attrs(study_id)
-        directions = self._storage.get_study_directions(study_id)
-        trials = self._storage.get_all_trials(study_id, deepcopy=False)
-        started = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
-        return Earlier(
-            name,
-            {key: attributes[key] for key in ATTRIBUTES if key in attributes},
-            [direction == StudyDirection.MAXIMIZE for direction in directions],
-            len({trial.user_attrs.get("slot", trial.number) for trial in trials}),
-            any("inherited" in trial.user_attrs for trial in trials),
-            min(started).astimezone() if started else None,
-        )
+
+def _earlier(
+    name: str,
+    attributes: Mapping[str, Any],
+    directions: Sequence[StudyDirection],
+    trials: Sequence[FrozenTrial],
+) -> Earlier:
+    started = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
+    return Earlier(
+        name,
+        {key: attributes[key] for key in ATTRIBUTES if key in attributes},
+        [direction == StudyDirection.MAXIMIZE for direction in directions],
+        len({trial.user_attrs.get("slot", trial.number) for trial in trials}),
+        any("inherited" in trial.user_attrs for trial in trials),
+        min(started).astimezone() if started else None,
+    )
 
 
 def _own(name: str, row: Mapping[str, Any]) -> StudyRecord:

@@ -13,6 +13,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from recsweep.common.address import AddressError, StoreAddress
+from recsweep.common.collector import held
 from recsweep.common.errors import InputError, StudyChanged, StudyForeign, UserError
 from recsweep.study.database import Patience, open_backend, store_errors
 from recsweep.study.definitions import difference, refuse_if_touched, stored_form
@@ -256,14 +257,12 @@ class Store:
         Args:
             brief: for a list: the records may come without their details.
         """
-        parts = _columns(sweep, dataset, model, phase)
-        described = self._described(archived, parts, brief=brief)
-        tallies = self.patience.call(lambda again: self._backend.records.tallies())
-        return [
-            (record, self._exact(study_id) if tally.again else tally)
-            for study_id, record in described
-            for tally in [tallies.get(study_id, Tally())]
-        ]
+        parts, none = _columns(sweep, dataset, model, phase), Tally()
+        with held():
+            described = self._described(archived, parts, brief=brief)
+            tallies = self.patience.call(lambda again: self._backend.records.tallies())
+            found = [(study_id, record, tallies.get(study_id, none)) for study_id, record in described]
+            return [(record, self._exact(one) if tally.again else tally) for one, record, tally in found]
 
     def _exact(self, study_id: int) -> Tally:
         storage = self.optuna_storage

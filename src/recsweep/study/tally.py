@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, String, Table, and_, func, select, type_coerce
 
+from recsweep.study.journal_storage import everything
 from recsweep.study.states import Reason
 from recsweep.study.trial import OPEN, best, from_optuna, latest
 
@@ -22,8 +23,7 @@ _VALUES: Table = models.TrialValueModel.__table__
 _DIRECTIONS: Table = models.StudyDirectionModel.__table__
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(NamedTuple):
     """The trials of one study, counted.
 
     Attributes:
@@ -48,7 +48,10 @@ class Tally:
 
 def tally_trials(trials: Iterable[FrozenTrial], *, maximize: bool) -> Tally:
     """The trials of one study counted one by one: exact, whatever happened to its slots."""
-    own = [from_optuna(trial) for trial in trials]
+    frozen = list(trials)
+    if not any(trial.state == TrialState.FAIL or "attempt" in trial.user_attrs for trial in frozen):
+        return _tally_plain(frozen, maximize=maximize)
+    own = [from_optuna(trial) for trial in frozen]
     slots = latest(own)
     counted = [trial for trial in slots.values() if trial.counted]
     winner = best(counted, maximize=maximize)
@@ -64,26 +67,46 @@ def tally_trials(trials: Iterable[FrozenTrial], *, maximize: bool) -> Tally:
     )
 
 
+def _tally_plain(trials: Sequence[FrozenTrial], *, maximize: bool) -> Tally:
+    """The same where each slot had one trial, and none failed: nothing else of them need be read."""
+    values: dict[TrialState, list[float]] = {}
+    counts = Counter(trial.state for trial in trials)
+    for trial in trials:
+        if trial.values:
+            values.setdefault(trial.state, []).append(trial.values[0])
+    scores = values.get(TrialState.COMPLETE) or values.get(TrialState.PRUNED)
+    return Tally(
+        counts[TrialState.COMPLETE],
+        counts[TrialState.PRUNED],
+        0,
+        counts[TrialState.RUNNING],
+        counts[TrialState.WAITING],
+        None if not scores else max(scores) if maximize else min(scores),
+    )
+
+
 def tally_storage(storage: BaseStorage) -> dict[int, Tally]:
     """The tallies of a storage that is asked through Optuna, by the ids of its studies."""
-    found = {}
-    for study in storage.get_all_studies():
-        trials = storage.get_all_trials(study._study_id, deepcopy=False)
-        more = study.directions[0] == StudyDirection.MAXIMIZE
-        found[study._study_id] = tally_trials(trials, maximize=more)
-    return found
+    return {
+        study._study_id: tally_trials(trials, maximize=study.directions[0] == StudyDirection.MAXIMIZE)
+        for study, trials in everything(storage)
+    }
 
 
 def tally_tables(connection: Connection) -> dict[int, Tally]:
-    """The tallies of a database in four queries, by the ids of its studies that have trials."""
+    """The tallies of a database in two queries, by the ids of its studies that have trials.
+
+    Two more where trials failed: not every failure is a result.
+    """
+    more = dict(connection.execute(_DIRECTION).tuples().all())
     counts: dict[int, dict[str, int]] = {}
-    query = select(_TRIALS.c.study_id, _TRIALS.c.state, func.count()).group_by(
-        _TRIALS.c.study_id, _TRIALS.c.state
-    )
-    for study_id, state, number in connection.execute(query):
-        counts.setdefault(study_id, {})[state.name] = number
-    put_back, failed = _put_back(connection), {one for one, row in counts.items() if "FAIL" in row}
-    again, scores = _again(connection) & failed, _best(connection)
+    scores: dict[int, tuple[bool, float | None]] = {}
+    for study_id, state, number, most, least in connection.execute(_COUNTS):
+        counts.setdefault(study_id, {})[state] = number
+        if most is not None and not scores.get(study_id, (False, None))[0]:
+            scores[study_id] = state == "COMPLETE", most if more.get(study_id) == "MAXIMIZE" else least
+    failed = {study_id for study_id, row in counts.items() if "FAIL" in row}
+    put_back, again = (_put_back(connection), _again(connection) & failed) if failed else ({}, set())
     return {
         study_id: Tally(
             row.get("COMPLETE", 0),
@@ -91,11 +114,26 @@ def tally_tables(connection: Connection) -> dict[int, Tally]:
             row.get("FAIL", 0) - put_back.get(study_id, 0),
             row.get("RUNNING", 0),
             row.get("WAITING", 0),
-            scores.get(study_id),
+            scores.get(study_id, (False, None))[1],
             study_id in again,
         )
         for study_id, row in counts.items()
     }
+
+
+# States and directions as the text that they are: of thousands, Optuna's enums take as long as the query.
+_STATE = type_coerce(_TRIALS.c.state, String)
+_DIRECTION = select(_DIRECTIONS.c.study_id, type_coerce(_DIRECTIONS.c.direction, String)).where(
+    _DIRECTIONS.c.objective == 0
+)
+_COUNTS = (
+    select(_TRIALS.c.study_id, _STATE, func.count(), func.max(_VALUES.c.value), func.min(_VALUES.c.value))
+    .select_from(
+        _TRIALS.outerjoin(_VALUES, and_(_VALUES.c.trial_id == _TRIALS.c.trial_id, _VALUES.c.objective == 0))
+    )
+    .group_by(_TRIALS.c.study_id, _TRIALS.c.state)
+)
+"""Of each study and state: how many trials, the greatest and the least value of the first objective."""
 
 
 def _put_back(connection: Connection) -> dict[int, int]:
@@ -123,22 +161,3 @@ def _again(connection: Connection) -> set[int]:
     return set(
         connection.execute(query.where(_ATTRIBUTES.c.key == "attempt", _TRIALS.c.state.in_(OPEN))).scalars()
     )
-
-
-def _best(connection: Connection) -> dict[int, float]:
-    """The best value of the first objective; of complete trials before pruned ones."""
-    joined = _TRIALS.join(_VALUES, _TRIALS.c.trial_id == _VALUES.c.trial_id).join(
-        _DIRECTIONS, (_DIRECTIONS.c.study_id == _TRIALS.c.study_id) & (_DIRECTIONS.c.objective == 0)
-    )
-    value = _VALUES.c.value
-    query = (
-        select(_TRIALS.c.study_id, _TRIALS.c.state, _DIRECTIONS.c.direction, func.max(value), func.min(value))
-        .select_from(joined)
-        .where(_VALUES.c.objective == 0)
-        .group_by(_TRIALS.c.study_id, _TRIALS.c.state, _DIRECTIONS.c.direction)
-    )
-    found: dict[int, float] = {}
-    rows = sorted(connection.execute(query), key=lambda row: bool(row[1] == TrialState.COMPLETE))
-    for study_id, _, direction, most, least in rows:
-        found[study_id] = most if direction == StudyDirection.MAXIMIZE else least
-    return found
