@@ -326,7 +326,7 @@ def test_the_readme_has_every_variable_of_make_and_every_command():
         for name in re.findall("[A-Z_]+", first)
     }
     assert told == set(makefile(r"^#v ([A-Z_]+)"))
-    (listed,) = re.findall(r"`recsweep ((?:\w+ \| )+\w+)`", readme)
+    (listed,) = re.findall(r"`recsweep ((?:[\w-]+ \| )+[\w-]+)`", readme)
     assert set(listed.split(" | ")) == set(cli.commands)
 
 

@@ -1,0 +1,87 @@
+"""The events of a job's trials, made of what the store holds: so none is missed, and none told twice.
+
+Whoever runs the job looks at its trials as they stand, and tells what was not told before. What a kill
+swallowed is told by whoever looks next, for the store still holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from recsweep.common.files import to_plain
+from recsweep.service.jobs import Job, Jobs, NewEvent, sweep_name
+from recsweep.study import State, Trial
+from recsweep.study.record import StudyRecord
+
+STARTED, EPOCH, ENDED, BACK = "trial.started", "trial.epoch", "trial.ended", "trial.back"
+
+
+class Teller:
+    """Tells of the trials of one job.
+
+    Args:
+        job: as it was claimed.
+    """
+
+    def __init__(self, jobs: Jobs, job: Job) -> None:
+        self._jobs, self._job = jobs, job
+        self._told = jobs.told(job.id)
+        self._over: set[int] = set()
+        """Trials of which all is told."""
+
+    def look(self) -> int:
+        """Tell what is new; how many events that are."""
+        new = [event for record in self._studies() for event in self._new(record)]
+        if new:
+            self._jobs.add_events(self._job.id, new)
+            self._told.update(event.mark for event in new if event.mark is not None)
+        return len(new)
+
+    def _studies(self) -> list[StudyRecord]:
+        return self._jobs.store.records(sweep=sweep_name(self._job.id))
+
+    def _new(self, record: StudyRecord) -> Iterator[NewEvent]:
+        study = self._jobs.store.find_study(record.study)
+        if study is None:
+            return
+        about = {"dataset": record.dataset_name, "model": record.model_name, "phase": record.phase}
+        for trial in _in_order(trial for trial in study.trials() if trial.id not in self._over):
+            yield from (event for event in _events(trial, about) if event.mark not in self._told)
+            if trial.state.closed:
+                self._over.add(trial.id)
+
+
+def _in_order(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials that began, those that ended first: so that what is told of one study is in its order."""
+    begun = [trial for trial in trials if trial.state is not State.WAITING and not trial.inherited]
+    return sorted(begun, key=lambda t: (not t.state.closed, t.ended or 0, t.id))
+
+
+def _events(trial: Trial, about: dict[str, Any]) -> Iterator[NewEvent]:
+    named = {**about, "slot": trial.slot, "attempt": trial.attempt}
+    if not trial.params and not trial.state.closed:
+        return  # claimed, and nothing decided
+    yield NewEvent(STARTED, {**named, "params": to_plain(trial.params)}, f"{trial.id}.started")
+    for epoch, score in sorted(trial.curve.items()):
+        yield NewEvent(EPOCH, {**named, "epoch": epoch, "score": _finite(score)}, f"{trial.id}.{epoch}")
+    if trial.state.closed:
+        yield NewEvent(ENDED if trial.counted else BACK, _end(trial, named), f"{trial.id}.ended")
+
+
+def _end(trial: Trial, named: dict[str, Any]) -> dict[str, Any]:
+    result, failure = trial.result, trial.failure
+    return {
+        **named,
+        "state": str(trial.state),
+        "score": None if trial.score is None else _finite(trial.score),
+        "metrics": {name: _finite(value) for name, value in result.metrics.items()},
+        "epochs": result.epochs,
+        "seconds": result.seconds,
+        "reason": failure.message if failure is not None else None,
+    }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no other numbers."""
+    return value if abs(value) < float("inf") else None
