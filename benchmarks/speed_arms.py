@@ -16,7 +16,7 @@ import speed_figures as figures
 from recsweep.common.files import to_plain, write_json
 from recsweep.planning.plan import StudyPlan
 from recsweep.recbole_api.settings import TIME_ORDER
-from recsweep.running.local_workers import worker_environment
+from recsweep.running.templates import worker_environment
 from speed_cases import LEAST_BATCHES, LONGEST_SECONDS, SEED, Case, make_plan
 from speed_figures import Figures
 from speed_process import Launch, run_together

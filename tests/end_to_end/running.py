@@ -114,11 +114,16 @@ def read_until(process: subprocess.Popen[str], wanted: str) -> list[str]:
 
 
 def worker_pids(parent: int) -> list[int]:
-    """The spawned workers of a supervisor."""
+    """The workers of a supervisor, which its template has forked."""
+    return [child.pid for template in templates(parent) for child in template.children()]
+
+
+def templates(parent: int) -> list[psutil.Process]:
+    """What the workers of a supervisor are forked from."""
     return [
-        child.pid
+        child
         for child in psutil.Process(parent).children()
-        if any("spawn_main" in word for word in child.cmdline())
+        if any("template.main" in word for word in child.cmdline())
     ]
 
 

@@ -16,7 +16,7 @@ from recsweep.sweeps.loading import Sweep
 
 _VARIABLES = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
-    *("RECSWEEP_NATIVE", "RECSWEEP_GEMM"),
+    *("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_TEMPLATE"),
 )
 _SLOWER = "training takes the slower Python path"
 Finding = tuple[str, str, bool]

@@ -5,16 +5,13 @@ torch is imported only after its settings are made, and never in the parent, whi
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
-import signal
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from multiprocessing.connection import Connection
@@ -37,14 +34,14 @@ if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_c
 
 def child_main(pipe: Connection, parent: Owner, log: str, threads: int, temporary: str) -> None:
     """A worker process from its first line to its last. Imports torch only after its settings."""
-    _die_with(parent.pid)
     leave_to_parent()
     _redirect(log)
     with breaking_told(pipe, log), scratch.used(Path(temporary)):
         inbox = Inbox(pipe)
         with _without_collections():
             worker = _make_worker(pipe, inbox, replace(parent, worker=os.getpid()), threads)
-        serve(inbox, worker)
+        with closing(worker):
+            serve(inbox, worker)
 
 
 @contextmanager
@@ -176,20 +173,6 @@ def _redirect(log: str) -> None:
     for stream in (1, 2):
         os.dup2(handle, stream)
     os.close(handle)
-
-
-def _die_with(parent: int) -> None:
-    """End when the parent ends, however it ended."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def error_of(broken: Broken) -> Exception:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.running.child import child_main
 from recsweep.running.commands import Command, Stop
 from recsweep.running.events import Died, Event
+from recsweep.running.processes import Process, start
 from recsweep.running.workers import Hired, Workers
 from recsweep.sweeps.config import WorkersConfig
 from recsweep.sweeps.overrides import cores
@@ -34,12 +32,12 @@ MOST_THREADS = 4096
 class _Child:
     """One worker process."""
 
-    process: SpawnProcess
+    process: Process
     pipe: Connection
 
 
 class LocalWorkers(Workers):
-    """Processes started by `spawn`, so that the parent holds no torch, and an out-of-memory kill finds one.
+    """Processes of this machine, so that the parent holds no torch, and an out-of-memory kill finds one.
 
     Args:
         main: what a process runs, with the arguments of `child.child_main`.
@@ -54,15 +52,11 @@ class LocalWorkers(Workers):
         log = plan.outputs.worker_log(plan.dataset_name, plan.model_name, number)
         log.parent.mkdir(parents=True, exist_ok=True)
         threads = threads_of(plan.sweep.workers)
-        ours, theirs = get_context("spawn").Pipe()
         self._scratch = plan.outputs.scratch
         scratch.clear(self._scratch)
         scratch.clear(plan.outputs.cache, PREPARING)
-        arguments = (theirs, this_process(), str(log), threads, str(self._scratch.resolve()))
-        process = get_context("spawn").Process(target=self._main, args=arguments, daemon=True)
-        with _without_main_module(), _environment(worker_environment(threads)):
-            process.start()
-        theirs.close()
+        arguments = (this_process(), str(log), threads, str(self._scratch.resolve()))
+        process, ours = start(self._main, arguments, threads)
         self._children[number] = _Child(process, ours)
         return Hired(number, replace(this_process(), worker=process.pid), log)
 
@@ -121,8 +115,10 @@ def _told(pipe: Connection) -> Iterator[Event]:
 
 
 def death_of(code: int | None) -> str:
-    """How a process ended, in words."""
-    if code is not None and code < 0:
+    """How a process ended, in words. None: it was not told, as the template ended that would have."""
+    if code is None:
+        return "ended with the process that it was forked from"
+    if code < 0:
         name = signal.Signals(-code).name
         hint = " (the kernel kills so when memory runs out)" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
@@ -146,53 +142,3 @@ def threads_of(workers: WorkersConfig) -> int:
             "OMP_NUM_THREADS", f"must be a whole number from 1, but got {given!r}", "correct or unset it"
         )
     return int(first)
-
-
-def worker_environment(threads: int) -> dict[str, str]:
-    """The environment that a worker's libraries read when loaded; what the user has set stays as it is.
-
-    None of it changes a result. Threads are counted out, so that workers do not fight for cores.
-    OpenMP's idle threads spin for a millisecond by default; where another process wants the core,
-    that slows small models many times, and this much less spinning costs a few per cent. The
-    allocator keeps what it has got: large tensors come and go with every batch, and pages that are
-    given back have to be cleared again.
-    """
-    count = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    defaults = {
-        "GOMP_SPINCOUNT": "10000",
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": str(32 << 30),
-    }
-    own = {name: value for name, value in defaults.items() if name not in os.environ}
-    return {**count, **own, "TQDM_DISABLE": "1"}
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables for a process that is started meanwhile, and put the old ones back."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _without_main_module() -> Iterator[None]:
-    """A spawned process would import the parent's main script again; our workers need none of it."""
-    main = sys.modules["__main__"]
-    spec, path = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-    main.__spec__ = None
-    if path is not None:
-        del main.__file__
-    try:
-        yield
-    finally:
-        main.__spec__ = spec
-        if path is not None:
-            main.__file__ = path

@@ -106,6 +106,11 @@ class Worker:
             self._stores[url] = Store(url, patience, self._say, wait_to_open=True)
         return self._stores[url]
 
+    def close(self) -> None:
+        """Give back the connections to the stores."""
+        for store in self._stores.values():
+            store.close()
+
     def prepared(self, plan: StudyPlan, device: torch.device, params: Params | None = None) -> Prepared:
         """The study's data, kept from one study to the next where it is the same.
 

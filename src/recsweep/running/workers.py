@@ -30,7 +30,8 @@ class Workers(ABC):
     The contract, to which `tests/helpers/workers_contract.py` holds every implementation:
 
     - Threads. One thread calls, and it is never called back. `start` and `send` do not wait for the
-      worker; `events` waits as long as it is told, `kill` and `stop` a few seconds at most.
+      worker (the first `start` may, for seconds, for what workers are made from); `events` waits as long
+      as it is told, `kill` and `stop` a few seconds at most.
     - Order. A worker carries its commands out one after the other, in the order in which they were sent.
       `Stop` alone is heeded while another command is carried out: at the next claim, or at the end of
       the epoch. The events of one worker come in the order in which it told them, each once. A command

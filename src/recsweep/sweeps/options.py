@@ -33,7 +33,7 @@ MAKE_ONLY = {
     "PYTHON": "the Python (3.11 or newer) that .venv is made with",
 }
 """Variables of the Makefile that are no settings of ours."""
-KNOWN_VARIABLES = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM")
+KNOWN_VARIABLES = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_TEMPLATE")
 """Variables of the environment beside options."""
 BETWEEN_US = ("RECSWEEP_CORES",)
 """Variables that make hands to Snakemake beside settings."""
