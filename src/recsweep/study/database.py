@@ -31,6 +31,8 @@ from recsweep.study.wholeness import check_sqlite, damaged, is_damage, other_sch
 
 LOCK_TIMEOUT_SECONDS = 60
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_fitting: set[str] = set()
+"""Revisions of tables that were found to be of this Optuna; one, as a rule."""
 _T = TypeVar("_T")
 
 
@@ -68,14 +70,27 @@ def _open_database(address: StoreAddress) -> RDBStorage:
         arguments = {"pool_pre_ping": False}
     with warnings.catch_warnings(), schema_lock(address):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        storage = RDBStorage(address.reveal(), engine_kwargs=arguments, skip_compatibility_check=True)
         try:
-            storage = RDBStorage(address.reveal(), engine_kwargs=arguments)
+            _check_schema(storage)
         except RuntimeError as error:
             raise other_schema(address, str(error)) from None
         if is_sqlite:
             _tune_sqlite(storage.engine)
         _add_indexes(storage.engine)
     return storage
+
+
+def _check_schema(storage: RDBStorage) -> None:
+    """See that the tables are of this Optuna, which would read its ten migrations for each store anew.
+
+    Raises:
+        RuntimeError: they are of another one.
+    """
+    revision = storage.get_current_version()
+    if revision not in _fitting:
+        storage._version_manager.check_table_schema_compatibility()
+        _fitting.add(revision)
 
 
 def _tune_sqlite(engine: sqlalchemy.engine.Engine) -> None:
