@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from helpers.postgres import Postgres, running_postgres
 from helpers.spreading import LongestFirst, longest_first
+from helpers.tables import copied_tables
 from recsweep.common import masking
 from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.study import Store
@@ -71,6 +72,13 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("empty") / "recsweep.db"
     Store(f"sqlite:///{path}").close()
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _copied_tables(empty_store: Path) -> Iterator[None]:
+    """The tables of every SQLite store that a test makes in this process."""
+    with copied_tables(empty_store):
+        yield
 
 
 @pytest.fixture

@@ -38,17 +38,24 @@ class Said:
 Call = Callable[..., Said]
 
 
+@pytest.fixture(scope="module")
+def filled(postgres, tmp_path_factory) -> str:
+    """The name of a database with the studies, to be copied: to bring them there takes seconds."""
+    path = tmp_path_factory.mktemp("filled") / "source.db"
+    shutil.copy(STORES / "old.db", path)
+    url = postgres.new_url()
+    source, target = Store(f"sqlite:///{path}"), Store(url)
+    list(merge(source, target, source.records(archived=True)))
+    source.close()
+    target.close()
+    return postgres.name_of(url)
+
+
 @pytest.fixture(params=["sqlite", "journal", "postgresql"])
 def url(request, tmp_path):
     """A store with eight studies and an archived one, of each kind."""
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").new_url()
-        shutil.copy(STORES / "old.db", tmp_path / "source.db")
-        source, target = Store(f"sqlite:///{tmp_path / 'source.db'}"), Store(url)
-        list(merge(source, target, source.records(archived=True)))
-        source.close()
-        target.close()
-        return url
+        return request.getfixturevalue("postgres").new_url(request.getfixturevalue("filled"))
     suffix = "db" if request.param == "sqlite" else "journal"
     shutil.copy(STORES / f"old.{suffix}", tmp_path / f"store.{suffix}")
     return f"{request.param}:///{tmp_path / f'store.{suffix}'}"

@@ -77,6 +77,11 @@ class Postgres:
         """SQLAlchemy's URL of a database."""
         return str(self._server.get_uri(database=database, driver="psycopg"))
 
+    @staticmethod
+    def name_of(url: str) -> str:
+        """The name of the database at a URL."""
+        return url.partition("?")[0].rpartition("/")[2]
+
     def new_url(self, template: str | None = None) -> str:
         """A fresh database, or a copy of one that nobody is connected to."""
         name = f"sweeps_{next(_ALL)}"
@@ -87,7 +92,7 @@ class Postgres:
 
     def guarded(self, password: str) -> Guarded:
         """A fresh database, and a user of its own whom the server asks for a password."""
-        database = self.new_url().split("?")[0].rsplit("/", 1)[1]
+        database = self.name_of(self.new_url())
         user = f"tuner_{next(_ALL)}"
         with psycopg.connect(self.address, autocommit=True) as connection:
             made = psycopg.sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}")
