@@ -16,7 +16,7 @@ SMOKE_CONFIG := config/smoke.yaml
 # Made by `make docs` from the settings in src/recsweep/sweeps/options.py.
 # >>> lists
 SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_PER_STUDY STORAGE STORAGE_FILE OUTPUTS
-OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE CORES
+OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE JOB_WORKERS MAX_RUNNING_JOBS CORES
 key_TUNABLE_MODELS := models
 key_DATASETS := datasets
 key_ENGINE := engine
@@ -45,12 +45,15 @@ key_PHASE := phase
 key_STUDY_NAME := study_name
 key_BEST_PARAMS := best_params
 key_MORE := more
+key_JOB_WORKERS := job_workers
+key_MAX_RUNNING_JOBS := max_running_jobs
 takes_tune := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE
 takes_open := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS
 takes_worker := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
 takes_evaluate := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
 takes_stop := STORAGE STORAGE_FILE OUTPUTS CONFIG
-takes_job-worker := STORAGE STORAGE_FILE OUTPUTS CONFIG
+takes_serve := STORAGE STORAGE_FILE OUTPUTS CONFIG JOB_WORKERS MAX_RUNNING_JOBS
+takes_job-worker := STORAGE STORAGE_FILE OUTPUTS CONFIG MAX_RUNNING_JOBS
 takes_ls := STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE
 takes_show := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_status := STORAGE STORAGE_FILE OUTPUTS CONFIG
@@ -104,7 +107,7 @@ near := $(shell "$(PYTHON)" -c 'import difflib, sys; name, *known = sys.argv[1:]
 $(error recsweep: $(unknown) is no variable of this Makefile; $(near))
 endif
 
-.PHONY: help setup lock tune-all tune-smoke tune worker plots dashboard summarize evaluate doctor dry-run
+.PHONY: help setup lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-scaling bench-pruning bench-search bench-kills bench-best-config clean
 
@@ -147,6 +150,8 @@ help: ## this help
 #v STUDY_NAME Name of the one study in the store, instead of its own
 #v BEST_PARAMS Start from the parameters of a file; of a pattern, the newest
 #v MORE Add N trials to a study that is complete
+#v JOB_WORKERS Job workers that it starts beside it; 0: they are started elsewhere, by recsweep job-worker; default 1
+#v MAX_RUNNING_JOBS Jobs that run at once, over all job workers of the store; not given: one a job worker
 #v CORES Snakemake's cores; 1 runs study after study, each on the whole machine
 #v PYTHON the Python (3.11 or newer) that .venv is made with
 # <<<
@@ -185,6 +190,9 @@ plots: setup ## draw every study: pages and pictures in outputs/plots/<sweep>
 
 dashboard: setup ## Optuna's dashboard on the store, on http://127.0.0.1:8080
 	@recsweep dashboard $(call options,dashboard)
+
+serve: setup ## tuning jobs over HTTP, on http://127.0.0.1:8000; prints where the token is
+	@recsweep serve $(call options,serve)
 
 dry-run: setup ## say how many trials tune-all would run
 	@recsweep tune --dry-run $(call options,tune)

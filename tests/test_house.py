@@ -58,6 +58,7 @@ IMPORTERS = {
     "pydantic": {"sweeps", "service"},
     "pandas": {"recbole_api", "api/frames"},
     "fastapi": {"service"},
+    "starlette": {"service"},
     "uvicorn": {"service"},
     "ray": set(),
 }

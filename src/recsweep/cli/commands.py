@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from recsweep import __version__
-from recsweep.cli import job_worker, keeping, looking, single, stop, studies, tuning
+from recsweep.cli import job_worker, keeping, looking, serving, single, stop, studies, tuning
 from recsweep.cli.budgets import announce
 from recsweep.cli.declare import WIDTH, Command, Commands, Option
 from recsweep.cli.openly import OPEN, secrets_in_the_open
@@ -122,6 +122,7 @@ def cli() -> None:
 for _command in (
     *tuning.COMMANDS,
     *stop.COMMANDS,
+    *serving.COMMANDS,
     *job_worker.COMMANDS,
     *studies.COMMANDS,
     *looking.COMMANDS,

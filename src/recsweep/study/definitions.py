@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from recsweep.common.errors import StudyChanged
+from recsweep.common.errors import StudyChanged, StudyForeign
 from recsweep.common.files import canonical_json
 from recsweep.study.study import Study
 
@@ -64,3 +64,11 @@ def _differences(stored: Any, wanted: Any, path: str) -> Iterator[str]:
 def _brief(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:18]}…{text[-18:]}"
+
+
+def foreign(study: Study, why: str) -> StudyForeign:
+    """The refusal of a study that another program made."""
+    return StudyForeign(
+        f"the study {study.name} was not made by recsweep; {why}; it is left alone: give the sweep a new "
+        "name, the study another one (--study-name), or take another store (--storage)"
+    )

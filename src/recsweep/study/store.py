@@ -16,7 +16,7 @@ from recsweep.common.address import AddressError, StoreAddress
 from recsweep.common.collector import held
 from recsweep.common.errors import InputError, StudyChanged, StudyForeign, UserError
 from recsweep.study.database import Patience, open_backend, store_errors
-from recsweep.study.definitions import difference, refuse_if_touched, stored_form
+from recsweep.study.definitions import difference, foreign, refuse_if_touched, stored_form
 from recsweep.study.record import StudyRecord
 from recsweep.study.states import State
 from recsweep.study.study import Study
@@ -164,7 +164,7 @@ class Store:
         if "definition" in study.attributes or not (trials := self._count(study)):
             return
         if "definition" not in study.attributes:  # which may have come just before the trials did
-            raise _foreign(study, f"it has {trials} trial{'s' if trials > 1 else ''} and no definition")
+            raise foreign(study, f"it has {trials} trial{'s' if trials > 1 else ''} and no definition")
 
     def _count(self, study: Study) -> int:
         return self.patience.call(lambda again: self.optuna_storage.get_n_trials(study.id))
@@ -181,7 +181,7 @@ class Store:
             return list(stored) != list(wanted) and not self._count(study)
         if known is None or self._count(study):
             ways = "/".join(direction.name.lower() for direction in stored)
-            raise _foreign(study, f"its objectives are to {ways}, and not what the sweep searches for")
+            raise foreign(study, f"its objectives are to {ways}, and not what the sweep searches for")
         return True
 
     def delete(self, study: Study) -> None:
@@ -207,6 +207,11 @@ class Store:
         if known is None or known.id != study_id:
             known = self._known[name] = Study(self._backend, self.patience, name, study_id, self)
         return known
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Keep no longer what was read of these studies; the next question reads it again."""
+        for name in names:
+            self._known.pop(name, None)
 
     # -- what is there ---------------------------------------------------------------------------
 
@@ -333,13 +338,6 @@ class Store:
         record = study.record()
         if record is not None:
             self._study(archive).change_record(lambda known: record.put_away(archive))
-
-
-def _foreign(study: Study, why: str) -> StudyForeign:
-    return StudyForeign(
-        f"the study {study.name} was not made by recsweep; {why}; it is left alone: give the sweep a new "
-        "name, the study another one (--study-name), or take another store (--storage)"
-    )
 
 
 def _columns(

@@ -33,10 +33,13 @@ MAKE_ONLY = {
     "PYTHON": "the Python (3.11 or newer) that .venv is made with",
 }
 """Variables of the Makefile that are no settings of ours."""
-KNOWN_VARIABLES = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_TEMPLATE")
+KNOWN_VARIABLES = (
+    *("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_TEMPLATE"),
+    *("RECSWEEP_TOKEN", "RECSWEEP_READ_TOKEN"),
+)
 """Variables of the environment beside options."""
-BETWEEN_US = ("RECSWEEP_CORES",)
-"""Variables that make hands to Snakemake beside settings."""
+BETWEEN_US = ("RECSWEEP_CORES", "RECSWEEP_SERVED_BY")
+"""Variables that one of our processes hands to another beside settings."""
 
 
 def variable(option: str) -> str:
