@@ -15,7 +15,7 @@ SMOKE_CONFIG := config/smoke.yaml
 
 # Made by `make docs` from the settings in src/recsweep/sweeps/options.py.
 # >>> lists
-SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_PER_STUDY STORAGE STORAGE_FILE OUTPUTS
+SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON WORKERS_PER_STUDY STORAGE STORAGE_FILE OUTPUTS
 OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE JOB_WORKERS MAX_RUNNING_JOBS CORES
 key_TUNABLE_MODELS := models
 key_DATASETS := datasets
@@ -35,6 +35,7 @@ key_SWEEP_TIMEOUT_MINUTES := sweep_timeout_minutes
 key_DEVICE := device
 key_COOLDOWN := cooldown
 key_WORKERS := workers
+key_WORKERS_ON := workers_on
 key_WORKERS_PER_STUDY := workers_per_study
 key_STORAGE := storage
 key_STORAGE_FILE := storage_file
@@ -47,10 +48,10 @@ key_BEST_PARAMS := best_params
 key_MORE := more
 key_JOB_WORKERS := job_workers
 key_MAX_RUNNING_JOBS := max_running_jobs
-takes_tune := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE
+takes_tune := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE
 takes_open := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS
-takes_worker := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
-takes_evaluate := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
+takes_worker := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
+takes_evaluate := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
 takes_stop := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_serve := STORAGE STORAGE_FILE OUTPUTS CONFIG JOB_WORKERS MAX_RUNNING_JOBS
 takes_job-worker := STORAGE STORAGE_FILE OUTPUTS CONFIG MAX_RUNNING_JOBS
@@ -107,7 +108,7 @@ near := $(shell "$(PYTHON)" -c 'import difflib, sys; name, *known = sys.argv[1:]
 $(error recsweep: $(unknown) is no variable of this Makefile; $(near))
 endif
 
-.PHONY: help setup lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
+.PHONY: help setup setup-ray test-ray lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-scaling bench-pruning bench-search bench-kills bench-best-config clean
 
@@ -139,6 +140,7 @@ help: ## this help
 #v DEVICE Where trials are trained (auto is CUDA where there is one); auto, cpu, cuda, mps
 #v COOLDOWN Rest between the trials of a study; not given: 60 where a GPU is used, else none
 #v WORKERS Worker processes of a study; -1: one a core
+#v WORKERS_ON Where workers run; processes, ray
 #v WORKERS_PER_STUDY Jobs that Snakemake starts for each study, each a recsweep worker; 0: one job does all
 #v STORAGE The store: sqlite:///FILE, postgresql+psycopg://… or journal:///FILE; not given: SQLite in the output folder. With a password in it, give it as RECSWEEP_STORAGE
 #v STORAGE_FILE A file that holds the address of the store; only its owner may read it
@@ -167,7 +169,13 @@ setup: ## install everything into .venv (the other targets do so by themselves)
 	}
 	@$(VENV)/bin/python -m recsweep.training.fast.build
 
-lock: ## rebuild envs/requirements.lock from the .in files
+setup-ray: setup ## install Ray into .venv: for ENGINE=ray and WORKERS_ON=ray
+	@cmp -s envs/ray.lock $(VENV)/installed-ray.lock || { \
+		$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement envs/ray.lock; \
+		cp envs/ray.lock $(VENV)/installed-ray.lock; \
+	}
+
+lock: ## rebuild envs/requirements.lock and envs/ray.lock from the .in files
 	@"$(PYTHON)" -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
 	@bash envs/lock.sh "$(CURDIR)/.venv-lock/bin/uv"
 
@@ -224,6 +232,9 @@ test-long: setup ## the tests that take minutes
 attack: setup ## what was done to break it, once more: kills, signals, clocks, disks, stores; some 30 minutes
 	@python -m pytest -m "" tests/end_to_end/test_attack.py tests/end_to_end/test_marked_password.py \
 		tests/study/test_wholeness.py tests/datasets/test_prepare.py tests/recbole_api/test_stored.py tests/recbole_api/test_safety.py tests/common/test_masking.py
+
+test-ray: setup-ray ## the tests that need Ray, one after the other
+	@python -m pytest -m "" --dist no -k ray tests
 
 docs: setup ## make the tables of the pages, the lists above and the schemas anew, from the settings
 	@python -m recsweep.cli.reference

@@ -60,7 +60,7 @@ IMPORTERS = {
     "fastapi": {"service"},
     "starlette": {"service"},
     "uvicorn": {"service"},
-    "ray": set(),
+    "ray": {"running/ray_link"},
 }
 
 

@@ -54,7 +54,7 @@ def thread_main(pipe: Connection) -> None:
     _live(pipe, is_process=False)
 
 
-def process_main(pipe: Connection, *_: Any) -> None:
+def process_main(pipe: Connection, *_: Any, **__: Any) -> None:
     """A hand's life in a process, with the arguments of `child.child_main`."""
     _live(pipe, is_process=True)
 

@@ -26,6 +26,7 @@ OTHER = {
     "device": "cpu",
     "cooldown": 7,
     "workers": 7,
+    "workers_on": "ray",
     "workers_per_study": 7,
     "storage": "sqlite:///other.db",
     "storage_file": "address",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from recsweep.common.devices import is_named, require
 from recsweep.common.errors import InputError, StudyChanged, UserError
 from recsweep.common.paths import is_made
 from recsweep.planning.plan import StudyPlan
+from recsweep.running import ray_link
 from recsweep.running.progress import say_aside
 
 if TYPE_CHECKING:
@@ -77,6 +78,17 @@ def require_device(plans: list[StudyPlan], best_params: str | None = None, *, su
     device = plans[0].sweep.training.device if plans else "auto"
     if is_named(device) and (sure or any(_has_trials_to_run(plan, best_params) for plan in plans)):
         require(device)
+
+
+def require_ray(plans: Sequence[StudyPlan]) -> None:
+    """Refuse what needs Ray where Ray cannot be used, before anything is opened for it.
+
+    Raises:
+        UserError: it is not installed, or the store is none for a cluster.
+    """
+    for plan in plans[:1]:
+        if plan.sweep.workers.on == "ray":
+            ray_link.require("workers.on: ray", plan.storage_url)
 
 
 def _has_trials_to_run(plan: StudyPlan, best_params: str | None) -> bool:

@@ -69,10 +69,11 @@ class SweepRun:
 
     def _each(self, to_run: list[int], troubles: Troubles, display: Display) -> None:
         chosen = self.studies.chosen
+        from recsweep.running.hire import workers_of
         from recsweep.running.supervisor import Supervisor
         from recsweep.search.starts import begin
 
-        with Supervisor(display) as supervisor:
+        with Supervisor(display, workers_of(self.studies.sweep.config.workers)) as supervisor:
             for position, plan in enumerate(chosen, 1):
                 if self.best_params is None and troubles.end_before(plan):
                     continue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsweep.api.interrupted import told_how_to_go_on
-from recsweep.api.slots import go_on, open_slots, require_device, store_of
+from recsweep.api.slots import go_on, open_slots, require_device, require_ray, store_of
 from recsweep.api.studies import make_outputs
 from recsweep.api.sweep_run import SweepRun, display_of, write_and_tell
 from recsweep.api.troubles import Troubles
@@ -50,6 +50,7 @@ def tune(
     log_file = as_log(log)
     studies = studies_of(options)
     chosen = studies.chosen
+    require_ray(chosen)
     if not dry_run:
         require_device(chosen, best_params, sure=more is not None)
     if more is not None:
@@ -81,12 +82,15 @@ def evaluate(**options: Any) -> None:
                 f"{plan.label}: {missing} of {budget} trials are still to run; "
                 f"the test split stays unseen until the study is closed; run `recsweep tune` first"
             )
+    require_ray(chosen)
     require_device(chosen, sure=True)
+    from recsweep.running.hire import workers_of
     from recsweep.running.supervisor import Supervisor
     from recsweep.search.starts import as_begun
 
     going_on = told_how_to_go_on(chosen, studies.all, typed)
-    with display_of(studies, "evaluate") as display, going_on, Supervisor(display) as supervisor:
+    workers = workers_of(studies.sweep.config.workers)
+    with display_of(studies, "evaluate") as display, going_on, Supervisor(display, workers) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):
             with troubles.of(plan):
@@ -135,14 +139,17 @@ def worker(study: str | None, **options: Any) -> None:
         if not chosen:
             known = [plan.name for plan in studies.chosen]
             raise InputError("--study", f"the sweep has no study {study}", nearest(study, known))
+    require_ray(chosen)
     require_device(chosen, sure=True)
     make_outputs(studies.sweep)
     told = remarks(studies.sweep)
     check_data(studies.sweep, tell=told.append)
+    from recsweep.running.hire import workers_of
     from recsweep.running.supervisor import Supervisor
 
     going_on = told_how_to_go_on(chosen, studies.all, typed)
-    with display_of(studies, "worker", first=told) as display, going_on, Supervisor(display) as supervisor:
+    shown, workers = display_of(studies, "worker", first=told), workers_of(studies.sweep.config.workers)
+    with shown as display, going_on, Supervisor(display, workers) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):
             with troubles.of(plan):

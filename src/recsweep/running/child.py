@@ -32,14 +32,20 @@ if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_c
     from recsweep.running.worker import Worker
 
 
-def child_main(pipe: Connection, parent: Owner, log: str, threads: int, temporary: str) -> None:
-    """A worker process from its first line to its last. Imports torch only after its settings."""
+def child_main(
+    pipe: Connection, parent: Owner, log: str, threads: int, temporary: str, owner: Owner | None = None
+) -> None:
+    """A worker process from its first line to its last. Imports torch only after its settings.
+
+    Args:
+        owner: who answers for its trials, where that is not the process that started it.
+    """
     leave_to_parent()
     _redirect(log)
     with breaking_told(pipe, log), scratch.used(Path(temporary)):
         inbox = Inbox(pipe)
         with _without_collections():
-            worker = _make_worker(pipe, inbox, replace(parent, worker=os.getpid()), threads)
+            worker = _make_worker(pipe, inbox, owner or replace(parent, worker=os.getpid()), threads)
         with closing(worker):
             serve(inbox, worker)
 

@@ -196,6 +196,13 @@ class WorkersConfig(Frozen):
 
     count: Whole = Field(1, ge=1, le=256)
     """Processes that train at once."""
+    on: Literal["processes", "ray"] = "processes"
+    """Where they run: processes of this machine, or Ray: the cluster of RAY_ADDRESS, else one of this run's
+    own on this machine."""
+    cpus: Real | None = Field(None, gt=0, le=4096)
+    """Ray: cores that each worker takes. None: as many as it has threads."""
+    gpus: Real = Field(0.0, ge=0, le=64)
+    """Ray: GPUs that each worker takes; below 1 a share of one, which so many workers train on."""
     threads: Whole | None = Field(None, ge=1, le=4096)
     """Threads of each worker. None: the cores, divided among the workers."""
     trials_per_gpu: int | Literal["auto"] = "auto"

@@ -166,6 +166,14 @@ SWEEP_SETTINGS = (
         aliases=("n-jobs",),
     ),
     Setting(
+        "workers_on",
+        "Where workers run.",
+        RUNNING,
+        "workers.on",
+        "WORKERS_ON",
+        more="How, and on which cluster, says [Ray](how-to/ray.md)",
+    ),
+    Setting(
         "workers_per_study",
         "Jobs that Snakemake starts for each study, each a `recsweep worker`; 0: one job does all.",
         RUNNING,
