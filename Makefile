@@ -110,7 +110,7 @@ endif
 
 .PHONY: help setup setup-ray test-ray lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack lint format docs bench bench-tuner bench-equality bench-overhead
-.PHONY: bench-scaling bench-pruning bench-search bench-kills bench-best-config clean
+.PHONY: bench-scaling bench-service-pages bench-pruning bench-search bench-kills bench-best-config clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -258,6 +258,9 @@ bench-equality: setup ## the fast paths against RecBole on all of ml-100k: losse
 
 bench-overhead: setup ## milliseconds a trial outside training
 	@python benchmarks/overhead.py
+
+bench-service-pages: setup ## the service's pages over 10,000 jobs and 1,000,000 trials in PostgreSQL
+	@python benchmarks/service_pages.py --write
 
 bench-scaling: setup ## 1 to 32 workers on one study, and the store's cost with 10,000 trials in it
 	@python benchmarks/scaling.py

@@ -111,3 +111,19 @@ def test_a_deleted_job_takes_its_studies_with_it(jobs: Jobs, job: Job, plan: Stu
     assert jobs.store.names() == [plan.name]
     jobs.delete(job.id)
     assert jobs.store.names() == []
+
+
+def test_progress_counts_the_trials_of_the_job_alone(
+    jobs: Jobs, job: Job, plan: StudyPlan, study: Study
+) -> None:
+    other = jobs.create({}, "another", ["FPMC"], ["ml-100k-small"], trials=7)
+    for score in (0.1, 0.3):
+        study.finish(begin(study, plan), score, Result({}, 1, 1, 0.5))
+    study.put_back(begin(study, plan), "stopped")
+    begin(study, plan)
+    found = jobs.progress([job, other])
+    own = found[job.id]
+    assert (own.done, own.total, own.running, own.failed, own.best) == (2, 3, 1, 0, 0.3)
+    assert own.metric == "NDCG@10"
+    assert (found[other.id].done, found[other.id].total, found[other.id].best) == (0, 7, None)
+    assert jobs.progress([]) == {}

@@ -16,10 +16,21 @@ from recsweep.common.files import content_hash, to_plain
 from recsweep.service.states import ACTIONS, JobStatus, WrongTransition
 from recsweep.study import Store
 from recsweep.study.job_events import JobEvent, JobEvents, NewEvent
+from recsweep.study.job_progress import JobProgress, progress_of, studies_of
 from recsweep.study.job_rows import JobRows
 from recsweep.study.job_table import MOST_OF_A_KEY
 
-__all__ = ["Job", "JobEvent", "Jobs", "KeyTaken", "NewEvent", "NoSuchJob", "new_id", "sweep_name"]
+__all__ = [
+    "Job",
+    "JobEvent",
+    "JobProgress",
+    "Jobs",
+    "KeyTaken",
+    "NewEvent",
+    "NoSuchJob",
+    "new_id",
+    "sweep_name",
+]
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's, of 5 bits each: none is taken for another, and texts sort as their numbers do."""
@@ -225,6 +236,16 @@ class Jobs:
         rows = self._call(lambda again: ask(limit + 1, after, status and status.value, model, dataset))
         jobs = [Job.from_row(row) for row in rows[:limit]]
         return jobs, jobs[-1].id if len(rows) > limit else None
+
+    def progress(self, jobs: Sequence[Job]) -> dict[str, JobProgress]:
+        """How far jobs are, by their ids: a few questions to the store for all of them.
+
+        Trials are counted, not looked at one by one: where a slot that failed is run once more, its failure
+        counts until that has ended.
+        """
+        names = {sweep_name(job.id): job for job in jobs}
+        found = self._call(lambda again: studies_of(self.rows, list(names)))
+        return {job.id: progress_of(found.get(name, ()), job.trials) for name, job in names.items()}
 
     def counts(self) -> dict[JobStatus, int]:
         """How many jobs are in each state."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, String, Table, and_, func, select, type_coerce
+from sqlalchemy import Connection, String, Table, and_, func, null, select, type_coerce
 
 from recsweep.study.journal_storage import everything
 from recsweep.study.states import Reason
@@ -93,20 +93,29 @@ def tally_storage(storage: BaseStorage) -> dict[int, Tally]:
     }
 
 
-def tally_tables(connection: Connection) -> dict[int, Tally]:
+def tally_tables(
+    connection: Connection, ids: Collection[int] | None = None, *, scores: bool = True
+) -> dict[int, Tally]:
     """The tallies of a database in two queries, by the ids of its studies that have trials.
 
     Two more where trials failed: not every failure is a result.
+
+    Args:
+        ids: of the studies that are asked for; all by default. What others have is not looked at.
+        scores: look for the best; else trials are counted by an index alone.
     """
-    more = dict(connection.execute(_DIRECTION).tuples().all())
+    among = _among(_TRIALS, ids)
+    more = dict(connection.execute(_DIRECTION.where(*_among(_DIRECTIONS, ids))).tuples().all())
     counts: dict[int, dict[str, int]] = {}
-    scores: dict[int, tuple[bool, float | None]] = {}
-    for study_id, state, number, most, least in connection.execute(_COUNTS):
+    best_of: dict[int, tuple[bool, float | None]] = {}
+    for study_id, state, number, most, least in connection.execute(
+        (_COUNTS if scores else _STATES).where(*among)
+    ):
         counts.setdefault(study_id, {})[state] = number
-        if most is not None and not scores.get(study_id, (False, None))[0]:
-            scores[study_id] = state == "COMPLETE", most if more.get(study_id) == "MAXIMIZE" else least
+        if most is not None and not best_of.get(study_id, (False, None))[0]:
+            best_of[study_id] = state == "COMPLETE", most if more.get(study_id) == "MAXIMIZE" else least
     failed = {study_id for study_id, row in counts.items() if "FAIL" in row}
-    put_back, again = (_put_back(connection), _again(connection) & failed) if failed else ({}, set())
+    put_back, again = (_put_back(connection, among), _again(connection, among)) if failed else ({}, set())
     return {
         study_id: Tally(
             row.get("COMPLETE", 0),
@@ -114,8 +123,8 @@ def tally_tables(connection: Connection) -> dict[int, Tally]:
             row.get("FAIL", 0) - put_back.get(study_id, 0),
             row.get("RUNNING", 0),
             row.get("WAITING", 0),
-            scores.get(study_id, (False, None))[1],
-            study_id in again,
+            best_of.get(study_id, (False, None))[1],
+            study_id in again and study_id in failed,
         )
         for study_id, row in counts.items()
     }
@@ -134,15 +143,23 @@ _COUNTS = (
     .group_by(_TRIALS.c.study_id, _TRIALS.c.state)
 )
 """Of each study and state: how many trials, the greatest and the least value of the first objective."""
+_STATES = select(_TRIALS.c.study_id, _STATE, func.count(), null(), null()).group_by(
+    _TRIALS.c.study_id, _TRIALS.c.state
+)
+"""The same without the values."""
 
 
-def _put_back(connection: Connection) -> dict[int, int]:
+def _among(table: Table, ids: Collection[int] | None) -> tuple[Any, ...]:
+    return () if ids is None else (table.c.study_id.in_(ids),)
+
+
+def _put_back(connection: Connection, among: Sequence[Any]) -> dict[int, int]:
     """How many closed trials of each study say nothing: their slots were given back."""
     joined = _TRIALS.join(_ATTRIBUTES, _TRIALS.c.trial_id == _ATTRIBUTES.c.trial_id)
     query = select(_TRIALS.c.study_id, _ATTRIBUTES.c.value_json).select_from(joined)
     found: dict[int, int] = {}
     for study_id, text in connection.execute(
-        query.where(_TRIALS.c.state == TrialState.FAIL, _ATTRIBUTES.c.key == "failure")
+        query.where(*among, _TRIALS.c.state == TrialState.FAIL, _ATTRIBUTES.c.key == "failure")
     ):
         if not _is_result(json.loads(text)):
             found[study_id] = found.get(study_id, 0) + 1
@@ -154,10 +171,9 @@ def _is_result(failure: Any) -> bool:
     return kind is None or Reason(kind).is_result
 
 
-def _again(connection: Connection) -> set[int]:
+def _again(connection: Connection, among: Sequence[Any]) -> set[int]:
     """Studies with a slot that waits or runs for another time."""
     joined = _TRIALS.join(_ATTRIBUTES, _TRIALS.c.trial_id == _ATTRIBUTES.c.trial_id)
     query = select(_TRIALS.c.study_id.distinct()).select_from(joined)
-    return set(
-        connection.execute(query.where(_ATTRIBUTES.c.key == "attempt", _TRIALS.c.state.in_(OPEN))).scalars()
-    )
+    query = query.where(*among, _ATTRIBUTES.c.key == "attempt", _TRIALS.c.state.in_(OPEN))
+    return set(connection.execute(query).scalars())
