@@ -109,7 +109,7 @@ $(error recsweep: $(unknown) is no variable of this Makefile; $(near))
 endif
 
 .PHONY: help setup setup-ray test-ray lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
-.PHONY: test test-long attack lint format docs bench bench-tuner bench-equality bench-overhead
+.PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-scaling bench-service-pages bench-pruning bench-search bench-kills bench-best-config clean
 
 help: ## this help
@@ -220,7 +220,7 @@ lint: setup ## style, types and the pipeline's form
 		wait $$types; exit $$rest
 
 # Some 150 processes are started: where nothing keeps bytecode, each of them would compile recsweep again.
-test test-long attack: export PYTHONDONTWRITEBYTECODE :=
+test test-long attack attack-service: export PYTHONDONTWRITEBYTECODE :=
 
 # One process more than there are cores: many tests wait for processes of their own.
 test: lint ## lint, then all tests that take seconds, on all cores
@@ -235,6 +235,9 @@ attack: setup ## what was done to break it, once more: kills, signals, clocks, d
 
 test-ray: setup-ray ## the tests that need Ray, one after the other
 	@python -m pytest -m "" --dist no -k ray tests
+
+attack-service: setup ## kill job workers, runners and trials at random, 50 times; cancel a running job 20 times
+	@python -m pytest -m "" -s tests/end_to_end/test_service_kills.py
 
 docs: setup ## make the tables of the pages, the lists above and the schemas anew, from the settings
 	@python -m recsweep.cli.reference
