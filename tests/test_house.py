@@ -35,6 +35,7 @@ ORDER = [
     "looking",
     "api",
     "service",
+    "client",
     "cli",
     "__main__",
 ]
@@ -61,6 +62,8 @@ IMPORTERS = {
     "starlette": {"service"},
     "uvicorn": {"service"},
     "ray": {"running/ray_link"},
+    "httpx": {"client"},
+    "jinja2": {"service"},
 }
 
 

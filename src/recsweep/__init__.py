@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from recsweep.api.found_study import Best as Best
     from recsweep.api.found_study import FoundStudy as FoundStudy
     from recsweep.api.tuning import tune as tune
+    from recsweep.client import Client as Client
+    from recsweep.client import Event as Event
+    from recsweep.client import ServiceError as ServiceError
     from recsweep.common.errors import InputError as InputError
     from recsweep.common.errors import RecsweepError as RecsweepError
     from recsweep.common.errors import StudiesFailed as StudiesFailed
@@ -44,6 +47,11 @@ PUBLIC = {
         "Found": "api.found",
         "FoundStudy": "api.found_study",
         "Best": "api.found_study",
+    },
+    "A service, over HTTP": {
+        "Client": "client",
+        "Event": "service.event_stream",
+        "ServiceError": "service.service_error",
     },
     "A sweep": {
         "make_sweep": "sweeps.loading",
@@ -79,10 +87,12 @@ _HOMES = {name: home for names in PUBLIC.values() for name, home in names.items(
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in (*_HOMES, "client"):
         raise AttributeError(f"module `recsweep` has no `{name}`; it has {', '.join(_HOMES)}")
     from importlib import import_module
 
+    if name == "client":
+        return import_module("recsweep.client")
     return getattr(import_module(f"recsweep.{_HOMES[name]}"), name)
 
 

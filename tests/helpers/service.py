@@ -1,20 +1,31 @@
-"""The service without a network: an app in this process with a store of its own, asked over ASGI."""
+"""The service with a store of its own in this process: asked over ASGI without a network, or served."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 
+from recsweep.common.owner import this_process
+from recsweep.search.starts import open_study
 from recsweep.service.app import make_app
 from recsweep.service.auth import Tokens
-from recsweep.service.jobs import Jobs
+from recsweep.service.claims import Claims
+from recsweep.service.jobs import Job, Jobs
+from recsweep.service.planned import plan
+from recsweep.service.request import request_of
 from recsweep.service.service import Service
+from recsweep.service.telling import Teller
+from recsweep.study import Result, Study
 
 CONFIG = Path(__file__).parent.parent.parent / "config"
 JOB: dict[str, Any] = {
@@ -83,3 +94,49 @@ def running_app(folder: Path, empty: Path, **settings: Any) -> Iterator[Client]:
         yield Client(Service(jobs, Tokens(WRITE, (READ,)), CONFIG, folder, **settings))
     finally:
         jobs.close()
+
+
+@contextmanager
+def served(client: Client) -> Iterator[str]:
+    """The app on an address of this machine, by uvicorn in a thread."""
+    bound = socket.create_server(("127.0.0.1", 0))
+    quick = {"log_config": None, "access_log": False, "lifespan": "off", "ws": "none"}
+    server = uvicorn.Server(uvicorn.Config(client.app, timeout_graceful_shutdown=1, **quick))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.005)
+    try:
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        client.service.closing.set()
+        server.should_exit = True
+        thread.join(timeout=10)
+        bound.close()
+
+
+def claimed(client: Client, job_id: str) -> Job:
+    """A job that was started and claimed, as by a job worker that is this process."""
+    client.service.jobs.start(job_id)
+    found = Claims(client.service.jobs, this_process()).claim()
+    assert found is not None
+    assert found.id == job_id
+    return found
+
+
+def with_trials(client: Client, job: Job, scores: list[float | None]) -> Study:
+    """The first study of a job, with a trial of two validations for each score; None: one that runs."""
+    (first, *_) = plan(request_of(dict(job.request)), job.id, client.service.config)
+    study = open_study(first, client.service.jobs.store)
+    study.ensure_slots(first.budget)
+    for number, score in enumerate(scores):
+        claim = study.claim(first.budget, this_process())
+        assert claim is not None
+        params = {**first.defaults, "learning_rate": 1e-4 * (number + 1)}
+        study.start(claim, params, first.space, number, {})
+        study.report(claim, 1, (score or 0.1) / 2)
+        if score is not None:
+            study.report(claim, 2, score)
+            study.finish(claim, score, Result({"ndcg@10": score}, 2, 2, 0.5))
+    Teller(client.service.jobs, job).look()
+    return study

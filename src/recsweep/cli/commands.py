@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from recsweep import __version__
-from recsweep.cli import job_worker, keeping, looking, serving, single, stop, studies, tuning
+from recsweep.cli import job_worker, jobs, keeping, looking, serving, single, stop, studies, tuning
 from recsweep.cli.budgets import announce
 from recsweep.cli.declare import WIDTH, Command, Commands, Option
 from recsweep.cli.openly import OPEN, secrets_in_the_open
@@ -124,6 +124,7 @@ for _command in (
     *stop.COMMANDS,
     *serving.COMMANDS,
     *job_worker.COMMANDS,
+    *jobs.COMMANDS,
     *studies.COMMANDS,
     *looking.COMMANDS,
     *keeping.COMMANDS,

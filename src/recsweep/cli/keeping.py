@@ -46,7 +46,7 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None
             click.echo(f"{record.study}: {counted(trials, 'trial')}")
         if dry_run:
             return
-        _confirm(f"remove {counted(len(chosen), 'study')} for good?", yes)
+        confirm(f"remove {counted(len(chosen), 'study')} for good?", yes)
         for record in chosen:
             remove(store, record)
             click.echo(f"{record.study} is removed")
@@ -198,7 +198,7 @@ def _near(name: str, store: Store) -> str:
     return nearest(name, [record.study for record in store.records(archived=True)])
 
 
-def _confirm(question: str, yes: bool) -> None:
+def confirm(question: str, yes: bool) -> None:
     """Ask, where somebody can answer.
 
     Raises:
