@@ -109,6 +109,13 @@ near := $(shell "$(PYTHON)" -c 'import difflib, sys; name, *known = sys.argv[1:]
 $(error recsweep: $(unknown) is no variable of this Makefile; $(near))
 endif
 
+# Snakemake is what CORES is for.
+ifneq ($(if $(value CORES),$(call typed_here,CORES)),)
+ifeq ($(filter tune-all tune-smoke,$(MAKECMDGOALS)),)
+$(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)),help) does not run; drop it, or give WORKERS)
+endif
+endif
+
 .PHONY: help setup setup-ray test-ray lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-scaling bench-service-pages bench-pruning bench-search bench-kills bench-best-config clean

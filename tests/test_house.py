@@ -19,6 +19,8 @@ TESTS = Path(__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 LONGEST = 350
 """Lines of a file."""
+LONGEST_BODY = 30
+"""Lines of a function, without its head and its docstring."""
 
 # A file imports only from lines above its own; inside a package freely, as long as there is no cycle.
 ORDER = [
@@ -181,6 +183,20 @@ def test_a_file_is_read_in_one_sitting(path):
         f"{ids(path)} has {lines} lines, more than {LONGEST}: move a concept to a file of its own, or say "
         "in its docstring why not: `These are many lines, as …`"
     )
+
+
+def test_a_function_is_read_at_a_glance():
+    long = []
+    for path in FILES:
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            said = ast.get_docstring(node)
+            body = node.body[1:] if said is not None else node.body
+            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            if lines > LONGEST_BODY and "long, as " not in (said or ""):
+                long.append(f"{ids(path)}:{node.lineno}: {node.name} has {lines} lines")
+    assert long == [], "split it, or say in its docstring why not: `It is long, as …`"
 
 
 def test_the_parent_of_the_workers_holds_no_torch():

@@ -35,6 +35,15 @@ def test_a_variable_that_is_read_is_not(given):
     assert make(given).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("goals", "code"), [(["tune"], 2), (["plots"], 2), (["tune-all"], 0), (["tune-smoke"], 0)]
+)
+def test_cores_are_for_snakemake_alone(goals, code):
+    said = subprocess.run(["make", "-n", *goals, "CORES=2"], cwd=ROOT, capture_output=True, text=True)
+    assert said.returncode == code
+    assert ("CORES is for Snakemake" in said.stderr) == bool(code)
+
+
 def options_of(target, *words):
     """The options that a target gives to its command."""
     said = subprocess.run(["make", "-n", target, *words], cwd=ROOT, capture_output=True, text=True)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -178,6 +179,49 @@ def test_a_merge_can_be_repeated_and_doubles_nothing(call, url, tmp_path):
         for one in (url, target)
     )
     assert merged == source
+
+
+def test_a_merge_that_was_ended_in_its_middle_keeps_the_order_of_the_ends(call, url, tmp_path):
+    source = Store(url)
+    study = source.find_study("plain/toy/FPMC/full")
+    study.ensure_slots(6)
+    for _ in range(4):
+        claim = study.claim(6, this_process())
+        study.start(claim, {}, {}, 7, {})
+        study.finish(claim, 0.5, Result())
+    target = Store(f"sqlite:///{tmp_path / 'other.db'}")
+    made, make = [], target.optuna_storage.create_new_trial
+
+    def dies(*args):
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        made.append(args)
+        return make(*args)
+
+    records = [source.find_record(study.name)]
+    with patch.object(target.optuna_storage, "create_new_trial", dies), pytest.raises(KeyboardInterrupt):
+        list(merge(source, target, records))
+    list(merge(source, target, records))
+    ends = [
+        [(trial.slot, trial.ended) for trial in one.find_study(study.name).results()]
+        for one in (source, target)
+    ]
+    assert ends[0] == ends[1]
+    assert target.find_study(study.name).attributes["trials_ended"] == 4
+    source.close()
+    target.close()
+
+
+def test_weights_go_with_a_name_and_are_told_of_where_they_stay(call, url, tmp_path):
+    folder = tmp_path / "empty/outputs/checkpoints/plain/toy/FPMC"
+    (folder / "trial-1").mkdir(parents=True)
+    assert call("mv", "plain/toy/FPMC/full", "mine").code == 0
+    assert not (folder / "trial-1").exists()
+    (weights,) = (tmp_path / "empty/outputs/checkpoints").rglob("trial-1")
+    assert weights.parent.name == "study-mine"
+    told = call("rm", "mine", "--yes")
+    assert f"its weights are still in {weights.parent.relative_to(tmp_path / 'empty')}" in told.out
+    assert weights.is_dir()
 
 
 def test_slots_that_are_filled_on_both_sides_keep_their_own_result(call, url, tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsweep.cli.declare import KEEP, command
-from recsweep.cli.stores import as_csv, as_json, opened, opened_at
+from recsweep.cli.stores import as_csv, as_json, opened, opened_at, output_folders
 from recsweep.cli.studies import PLACE, is_pattern, matches
 from recsweep.common.address import AddressError, StoreAddress
 from recsweep.common.errors import InputError, UserError
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     arguments=[click.Argument(["names"], nargs=-1, required=True, metavar="STUDY...")],
 )
 def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None:
-    """Remove studies with all their trials from the store, after a question. Result files stay.
+    """Remove studies with all their trials from the store, after a question. Result files and weights stay.
 
     STUDY is a whole name, or a pattern with `*`.
     """
+    from recsweep.looking.weights import weights_of
     from recsweep.study.transfer import remove
 
+    roots = output_folders(options)
     with opened(options) as store:
         chosen = _chosen(store, names)
         for record in chosen:
@@ -50,6 +52,8 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None
         for record in chosen:
             remove(store, record)
             click.echo(f"{record.study} is removed")
+            for folder in weights_of(record, roots):
+                click.echo(f"its weights are still in {folder}; remove them, too, where nobody needs them")
 
 
 @command(
@@ -60,6 +64,7 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None
 )
 def mv(name: str, new: str, **options: Any) -> None:
     """Give a study another name in the store, as `--study-name` does; its sweep then begins anew."""
+    from recsweep.looking.weights import take_along
     from recsweep.study.transfer import rename
 
     for part in new.split("/"):
@@ -70,6 +75,9 @@ def mv(name: str, new: str, **options: Any) -> None:
     with opened(options) as store:
         (record,) = _chosen(store, [name])
         rename(store, record, new)
+        renamed = store.find_record(new)
+    if renamed is not None:
+        take_along(record, renamed, output_folders(options))
     click.echo(f"{record.study} is {new} now")
 
 

@@ -24,6 +24,7 @@ from recsweep.sweeps.options import STORE
 
 if TYPE_CHECKING:
     from recsweep.study import Store
+    from recsweep.sweeps.config import SweepConfig
 
 
 @contextmanager
@@ -71,10 +72,25 @@ def address_of(options: Mapping[str, Any]) -> StoreAddress:
     except AddressError as error:
         raise InputError("--storage" if url else "--storage-file", error.problem, error.fix) from None
     if _names_a_file(str(options["config"])):
-        config = overridden({name: options.get(name) for name in ("config", *STORE)}, whole=False).config
+        config = _of_file(options)
         own = config.storage
         return Outputs(config.outputs, config.sweep).storage_url if own is None else own.below(config.outputs)
     return Outputs(root, "any").storage_url
+
+
+def output_folders(options: Mapping[str, Any]) -> list[Path]:
+    """The folders in which outputs of studies may be: those that are named, and the store's own."""
+    folders = [Path(options.get("outputs") or "outputs")]
+    if _names_a_file(str(options["config"])):
+        folders.append(_of_file(options).outputs)
+    if (file := address_of(options).file) is not None:
+        folders.append(file.parent)
+    return list({folder.resolve(): folder for folder in reversed(folders)}.values())
+
+
+def _of_file(options: Mapping[str, Any]) -> SweepConfig:
+    """The sweep's file, with what the options set over it."""
+    return overridden({name: options.get(name) for name in ("config", *STORE)}, whole=False).config
 
 
 def _names_a_file(text: str) -> bool:

@@ -55,7 +55,7 @@ class Row:
             return FINISHED
         if self.tally.running:
             return RUNNING
-        return NOT_FINISHED if self.trained else NOT_BEGUN
+        return NOT_FINISHED if self.trained or self.tally.given_back else NOT_BEGUN
 
     @property
     def best(self) -> float | None:

@@ -135,25 +135,25 @@ def parallel(result: StudyResult) -> Chart:
     low, high = min(scores), max(scores)
     scale = Scale(metric, low, high) if maximize else Scale(metric, high, low)
     unit = Scale(metric, low, high)
-    lines: list[Points | Bars] = []
     ordered = sorted(chosen, key=lambda trial: scale.at(trial.score or 0.0))
-    for trial in ordered:
-        strength = scale.at(trial.score or 0.0)
-        heights = [_height(result.record.space[name], trial.params.get(name)) for name in names]
-        best = trial is result.winner
-        lines.append(
-            Points(
-                tuple(range(len(names) + 1)),
-                (unit.at(trial.score or 0.0), *heights),
-                (about(result, trial),) * (len(names) + 1),
-                colour=shade(strength),
-                line="solid",
-                width=3.5 if best else 1.2,
-                opacity=1.0 if best else 0.35 + 0.5 * strength,
-            )
-        )
+    lines: list[Points | Bars] = [_line(result, trial, names, scale, unit) for trial in ordered]
     panel = _parallel_panel(result, names, lines, (low, high), chosen)
     return Chart("parallel", (panel,), scale=scale, remark=shown(chosen, trials))
+
+
+def _line(result: StudyResult, trial: Trial, names: list[str], scale: Scale, unit: Scale) -> Points:
+    """A trial as a line through its score and its parameters, the better the stronger."""
+    strength, best = scale.at(trial.score or 0.0), trial is result.winner
+    heights = [_height(result.record.space[name], trial.params.get(name)) for name in names]
+    return Points(
+        tuple(range(len(names) + 1)),
+        (unit.at(trial.score or 0.0), *heights),
+        (about(result, trial),) * (len(names) + 1),
+        colour=shade(strength),
+        line="solid",
+        width=3.5 if best else 1.2,
+        opacity=1.0 if best else 0.35 + 0.5 * strength,
+    )
 
 
 def _parallel_panel(

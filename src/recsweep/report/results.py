@@ -9,7 +9,7 @@ from pathlib import Path
 from recsweep.common.paths import Outputs
 from recsweep.search.limits import closed
 from recsweep.search.stopping import Ended
-from recsweep.study import State, Store, StudyRecord, Trial, best
+from recsweep.study import State, Store, Study, StudyRecord, Trial, best
 from recsweep.study.earlier import in_order_of
 from recsweep.sweeps.space import Params
 
@@ -35,6 +35,8 @@ class StudyResult:
     """The earlier phases of the model, where they are to be counted too."""
     runs: bool = False
     """True where a trial runs at this moment."""
+    given_back: int = 0
+    """Slots that failed for a reason that is no result, and have none yet."""
     moved: str = ""
     """How the files of today are no longer those of the study; empty: they are, or nobody has asked."""
 
@@ -53,7 +55,7 @@ class StudyResult:
         """`finished`, `not finished` or `not begun`."""
         if self.ended is not None or len(self.trials) >= self.record.budget:
             return FINISHED
-        return NOT_FINISHED if self.trained or self.runs else NOT_BEGUN
+        return NOT_FINISHED if self.trained or self.runs or self.given_back else NOT_BEGUN
 
     @property
     def parameters(self) -> Params:
@@ -123,7 +125,13 @@ def read_result(record: StudyRecord, root: Path, store: Store) -> StudyResult:
     winner = best(trials, maximize=record.maximize)
     ended = closed(record, study)
     test = study.test_metrics(winner) if winner else None
-    return StudyResult(record, root, trials, winner, test, ended, runs=bool(study.running()))
+    runs, back = bool(study.running()), _given_back(study, trials)
+    return StudyResult(record, root, trials, winner, test, ended, runs=runs, given_back=back)
+
+
+def _given_back(study: Study, counted: list[Trial]) -> int:
+    filled = {trial.slot for trial in counted}
+    return len({trial.slot for trial in study.trials() if trial.state == State.FAILED} - filled)
 
 
 def _as_it_stands(record: StudyRecord, trials: list[Trial]) -> StudyRecord:

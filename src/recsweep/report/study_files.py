@@ -60,8 +60,7 @@ def best_result(result: StudyResult) -> dict[str, Any]:
     record, winner = result.record, result.winner
     if winner is None:
         raise ValueError(f"study {record.name} has no winner")
-    environment: Mapping[str, Any] = winner.environment
-    pruning = record.pruning
+    own, every = winner.result.seconds, round(result.seconds, 3)
     plain: dict[str, Any] = to_plain(
         {
             "sweep": record.sweep_name,
@@ -80,30 +79,37 @@ def best_result(result: StudyResult) -> dict[str, Any]:
             "state": result.state,
             "budget": _counts(result),
             **({"inherited": winner.inherited} if winner.inherited else {}),
-            "search": {
-                "engine": record.search.engine,
-                "algo": record.search.algo,
-                **({"phase": record.phase, "searched": list(record.space)} if record.phase != WHOLE else {}),
-                **({"pruner": pruning.pruner} if pruning.pruner != "none" else {}),
-                "sweep_seed": record.seed,
-            },
+            "search": _search(record),
             "content": {"study": record.content_hash, "data": dict(record.hashes)},
-            "environment": {
-                "versions": environment.get("versions", {}),
-                "commit": environment.get("commit"),
-                "repository": environment.get("repository"),
-                "hardware": environment.get("hardware", {}),
-                "device": environment.get("device"),
-                "threads": environment.get("threads"),
-                "trained_by": winner.result.path,
-            },
-            "durations": {
-                "best_trial_seconds": winner.result.seconds,
-                "all_trials_seconds": round(result.seconds, 3),
-            },
+            "environment": _environment(winner),
+            "durations": {"best_trial_seconds": own, "all_trials_seconds": every},
         }
     )
     return plain
+
+
+def _search(record: StudyRecord) -> dict[str, Any]:
+    pruner = record.pruning.pruner
+    return {
+        "engine": record.search.engine,
+        "algo": record.search.algo,
+        **({"phase": record.phase, "searched": list(record.space)} if record.phase != WHOLE else {}),
+        **({"pruner": pruner} if pruner != "none" else {}),
+        "sweep_seed": record.seed,
+    }
+
+
+def _environment(winner: Trial) -> dict[str, Any]:
+    known: Mapping[str, Any] = winner.environment
+    return {
+        "versions": known.get("versions", {}),
+        "commit": known.get("commit"),
+        "repository": known.get("repository"),
+        "hardware": known.get("hardware", {}),
+        "device": known.get("device"),
+        "threads": known.get("threads"),
+        "trained_by": winner.result.path,
+    }
 
 
 def study_results(result: StudyResult) -> dict[str, Any]:
@@ -200,43 +206,22 @@ def trials_csv(record: StudyRecord, trials: list[Trial]) -> str:
     parameters = list(record.space)
     further = [objective.name for objective in record.objectives[1:]]
     metrics = sorted({name for trial in trials for name in trial.result.metrics})
+    last = ("seed", "attempt", "best_epoch", "epochs", "seconds", "reason")
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        [
-            "trial",
-            "state",
-            "score",
-            *further,
-            *parameters,
-            *metrics,
-            "seed",
-            "attempt",
-            "best_epoch",
-            "epochs",
-            "seconds",
-            "reason",
-        ]
-    )
+    writer.writerow(["trial", "state", "score", *further, *parameters, *metrics, *last])
     for trial in trials:
         found = trial.result.metrics
-        writer.writerow(
-            [
-                trial.slot,
-                trial.state,
-                cell(trial.score),
-                *(cell(value) for value in _further(trial, len(further))),
-                *(cell(trial.params.get(name)) for name in parameters),
-                *(cell(found.get(name)) for name in metrics),
-                cell(trial.seed),
-                trial.attempt,
-                cell(trial.result.best_epoch),
-                cell(_epochs(trial)),
-                cell(trial.result.seconds),
-                reason(trial),
-            ]
-        )
+        first = (trial.slot, trial.state, cell(trial.score), *map(cell, _further(trial, len(further))))
+        searched = (cell(trial.params.get(name)) for name in parameters)
+        writer.writerow([*first, *searched, *(cell(found.get(name)) for name in metrics), *_last(trial)])
     return buffer.getvalue()
+
+
+def _last(trial: Trial) -> tuple[Any, ...]:
+    result = trial.result
+    best, seconds = cell(result.best_epoch), cell(result.seconds)
+    return cell(trial.seed), trial.attempt, best, cell(_epochs(trial)), seconds, reason(trial)
 
 
 def _further(trial: Trial, count: int) -> list[float | None]:

@@ -25,14 +25,16 @@ _NEAR_EDGE = 0.02
 
 def footnotes(results: Sequence[StudyResult]) -> list[str]:
     """Lines on fairness: equal budgets, or where they differ, and what is still to run."""
-    if not any(result.trials or result.runs for result in results):
+    if not any(result.trials or result.runs or result.given_back for result in results):
         return ["No study of the sweep is in the store yet."]
     notes = list(budgets(results))
     failed = {name_of(result): result.all_failed for result in results}
     pruned = {name_of(result): result.all_pruned for result in results}
-    for title, numbers in (("Failed", failed), ("Pruned", pruned)):
+    back = {name_of(one): sum(each.given_back for each in (*one.before, one)) for one in results}
+    told = ("Failed trials", failed), ("Pruned trials", pruned), ("Failed and to be run again", back)
+    for title, numbers in told:
         found = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
-        notes += [f"{title} trials: {found}."] if found else []
+        notes += [f"{title}: {found}."] if found else []
     return [*notes, *endings(results)]
 
 
@@ -134,7 +136,11 @@ def _data_line(name: str, results: list[StudyResult]) -> str:
 
 
 def data_of(result: StudyResult) -> Mapping[str, Any]:
-    """Users and items of a study's data: as its workers saw them, else as `recsweep prepare` wrote."""
+    """Users and items of a study's data, as its workers saw them.
+
+    Of a study that no worker has opened yet the store has none. Then the file will do that `recsweep prepare`
+    made of the very same data, told by their hashes.
+    """
     if result.record.details.counts:
         return result.record.details.counts
     record = result.record

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from recsweep.planning.plan import StudyPlan
 from recsweep.search.starts import as_begun
 from recsweep.search.stopping import Ended
 from recsweep.study import Store, Study, StudyRecord, best
+from recsweep.study.definitions import stored_form
+from recsweep.study.description import Description
 from recsweep.study.parts import Winner
 
+_BY_OPTIONS = ("search", "training", "pruning", "seed")
 CHANGED, GONE, OTHERWISE = "has changed", "is not there", "is searched otherwise now"
 
 
@@ -50,7 +54,16 @@ def _begun(plan: StudyPlan, store: Store) -> Begun | None:
         times = {"begun": known.begun, "ended": known.ended, "ended_by": known.ended_by, "score": known.score}
         told = described.with_details(counts=held.counts, **details)
         return Begun(replace(told, **times), moved)  # type: ignore[arg-type]
-    return Begun(known, OTHERWISE) if study.touched() else None
+    otherwise = _of_files(known) != _of_files(begun)
+    return Begun(known, OTHERWISE if otherwise else moved) if study.touched() else None
+
+
+def _of_files(study: Description) -> dict[str, Any]:
+    """The parts of a definition that files alone decide.
+
+    The others are set by options of `tune` too, which nobody who looks has to give again: they moved nothing.
+    """
+    return {key: part for key, part in stored_form(study.definition).items() if key not in _BY_OPTIONS}
 
 
 def _on_its_data(plan: StudyPlan, known: StudyRecord) -> tuple[StudyPlan, str]:

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, String, Table, and_, func, null, select, type_coerce
 
 from recsweep.study.journal_storage import everything
-from recsweep.study.states import Reason
+from recsweep.study.states import Reason, State
 from recsweep.study.trial import OPEN, best, from_optuna, latest
 
 _TRIALS: Table = models.TrialModel.__table__
@@ -29,6 +29,7 @@ class Tally(NamedTuple):
     Attributes:
         failed: for a reason that is a result; trials that were put back are not among them.
         best: the best score in the first objective; of the pruned trials where none is complete.
+        given_back: trials that failed for a reason that is no result.
         again: a slot that had failed waits or runs once more, so that its failure may not count.
     """
 
@@ -39,6 +40,7 @@ class Tally(NamedTuple):
     waiting: int = 0
     best: float | None = None
     again: bool = False
+    given_back: int = 0
 
     @property
     def filled(self) -> int:
@@ -64,6 +66,7 @@ def tally_trials(trials: Iterable[FrozenTrial], *, maximize: bool) -> Tally:
         still.count("running"),
         still.count("waiting"),
         None if winner is None else winner.score,
+        given_back=sum(trial.state == State.FAILED and not trial.counted for trial in own),
     )
 
 
@@ -125,6 +128,7 @@ def tally_tables(
             row.get("WAITING", 0),
             best_of.get(study_id, (False, None))[1],
             study_id in again and study_id in failed,
+            put_back.get(study_id, 0),
         )
         for study_id, row in counts.items()
     }

@@ -20,6 +20,7 @@ from recsweep.study.store import Store
 from recsweep.study.study import TEST_ATTRIBUTE, Study
 from recsweep.study.trial import CLOSED, ENDED, ENDS, Trial, from_optuna, latest, owner_alive
 
+_OPEN = (State.WAITING, State.RUNNING)
 _RECORD = "record"
 """Attribute in which a journal keeps what a table keeps elsewhere."""
 
@@ -88,10 +89,26 @@ def _bring(source: Store, target: Store, record: StudyRecord, new: str | None) -
     theirs = source.study_of(record)
     own = target.study_of(record) if new is None else _study_here(theirs, source, target, record, new)
     with own.exclusive():
-        outcome, ids = _add_trials(source, target, theirs, own, whole=new is not None)
+        whole = new is not None or _is_a_copy(own, theirs)
+        if whole:
+            _count_ends(theirs, own)
+        outcome, ids = _add_trials(source, target, theirs, own, whole=whole)
     if outcome.added:
         _describe(theirs, own, replace(record, study=own.name), ids)
     return outcome
+
+
+def _is_a_copy(own: Study, theirs: Study) -> bool:
+    """True where all that is here was brought from there: a merge was ended in its middle, or is repeated."""
+    there = {_identity(trial) for trial in theirs.trials()}
+    return all(trial.state not in _OPEN and _identity(trial) in there for trial in own.trials())
+
+
+def _count_ends(theirs: Study, own: Study) -> None:
+    """Let trials that end here from now on come after those that ended there; a journal keeps no count."""
+    most = max((trial.ended for trial in theirs.trials() if trial.ended is not None), default=0)
+    if most > int(own.attributes.get(ENDS, 0)):
+        own.set_attribute(ENDS, most)
 
 
 def _study_here(theirs: Study, source: Store, target: Store, record: StudyRecord, name: str) -> Study:
@@ -105,9 +122,6 @@ def _study_here(theirs: Study, source: Store, target: Store, record: StudyRecord
             target.optuna_storage.set_study_user_attr(study_id, key, value)
     for key, value in source.optuna_storage.get_study_system_attrs(theirs.id).items():
         target.optuna_storage.set_study_system_attr(study_id, key, value)
-    places = [trial.ended for trial in theirs.trials() if trial.ended is not None]
-    if places:  # a journal keeps no count
-        target.optuna_storage.set_study_user_attr(study_id, ENDS, max(places))
     here = replace(record, study=name)
     study = target.study_of(here)
     study.change_record(lambda known: here)
