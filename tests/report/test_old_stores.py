@@ -197,6 +197,14 @@ def test_what_was_found_can_be_read_when_a_model_file_is_edited_or_gone(
     assert written(space.root) == before
 
 
+def test_options_of_tune_need_not_be_given_again_to_look(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(space.root)
+    assert "searched otherwise" not in call("summarize", "--config", "sweep.yaml").stderr
+    sweep = space.root / "sweep.yaml"
+    sweep.write_text(sweep.read_text() + "\nseed: 77\n")
+    assert "searched otherwise" not in call("summarize", "--config", "sweep.yaml").stderr
+
+
 def test_a_record_follows_its_study_to_its_end(space: Workspace, monkeypatch: pytest.MonkeyPatch):
     from recsweep.search.begun import tell_the_end
     from recsweep.search.limits import closed

@@ -49,6 +49,14 @@ def table_row(text, name):
     return next(line for line in text.splitlines() if re.search(rf"[|& {{*]{name}\b.*(\||\\\\)$", line))
 
 
+def test_a_study_whose_first_trials_failed_and_were_given_back_has_begun(plans):
+    failed = dataclasses.replace(not_begun(plans[0]), given_back=2)
+    assert failed.state == "not finished"
+    notes = footnotes([failed, not_begun(plans[1])])
+    assert "Failed and to be run again: toy/NARM 2." in notes
+    assert not any("in the store yet" in note for note in notes)
+
+
 def test_an_unfinished_study_is_said_to_be_unfinished_in_every_view(plans):
     results = ranked([full(plans[0], trials=13), not_begun(plans[1])])
     markdown, latex = summary_markdown(results), summary_latex(results)
