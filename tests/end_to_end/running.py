@@ -15,11 +15,13 @@ from pathlib import Path
 import psutil
 import yaml
 
+from helpers import warm
 from recsweep.cli import cli
 from recsweep.study import Store, Trial
 
 ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 240.0
+Process = subprocess.Popen[str] | warm.Running
 
 
 @dataclass
@@ -57,8 +59,10 @@ class Folder:
         config = [] if "--config" in options else ["--config", "config/smoke.yaml"]
         return [sys.executable, "-m", "recsweep", name, *config, *options]
 
-    def run(self, name: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """A command to its end."""
+    def run(self, name: str, *options: str, fresh: bool = False) -> subprocess.CompletedProcess[str]:
+        """A command to its end; `fresh`: by an interpreter of its own, as users start it."""
+        if not fresh and warm.POSSIBLE:
+            return warm.run(self.command(name, *options)[3:], self.path, LIMIT_SECONDS)
         return subprocess.run(
             self.command(name, *options),
             cwd=self.path,
@@ -68,8 +72,10 @@ class Folder:
             stdin=subprocess.DEVNULL,
         )
 
-    def start(self, name: str, *options: str) -> subprocess.Popen[str]:
+    def start(self, name: str, *options: str, fresh: bool = False) -> Process:
         """A command in a process group of its own, its lines readable as they come."""
+        if not fresh and warm.POSSIBLE:
+            return warm.start(self.command(name, *options)[3:], self.path)
         return subprocess.Popen(
             self.command(name, *options),
             cwd=self.path,
@@ -102,7 +108,7 @@ def taken(command: str, options: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for pair in pairs if pair[0] in flags for word in pair)
 
 
-def read_until(process: subprocess.Popen[str], wanted: str) -> list[str]:
+def read_until(process: Process, wanted: str) -> list[str]:
     """Lines up to the first one that holds `wanted`."""
     lines: list[str] = []
     assert process.stdout is not None
@@ -120,11 +126,12 @@ def worker_pids(parent: int) -> list[int]:
 
 def templates(parent: int) -> list[psutil.Process]:
     """What the workers of a supervisor are forked from."""
-    return [
+    own = [
         child
         for child in psutil.Process(parent).children()
         if any("template.main" in word for word in child.cmdline())
     ]
+    return own or [one for one in psutil.process_iter() if one.name() == warm.template_of(parent)]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -134,7 +141,7 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.05)
 
 
-def kill_group(process: subprocess.Popen[str]) -> None:
+def kill_group(process: Process) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

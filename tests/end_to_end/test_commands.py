@@ -19,7 +19,7 @@ RESULTS = "results/smoke/ml-100k-small/FPMC"
 def tuned(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Folder:
     """A folder in which one study of two trials was tuned. Tests copy it or only read."""
     folder = Folder(tmp_path_factory.mktemp("tuned")).sharing(cache)
-    done = folder.run("tune", *tune_options(2))
+    done = folder.run("tune", *tune_options(2), fresh=True)
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -28,7 +28,7 @@ def folder(folder: Folder) -> Folder:
 
 
 def test_a_dead_worker_is_replaced_and_its_trial_runs_again(folder: Folder) -> None:
-    process = folder.start("tune", *tune_options(3, epochs=8))
+    process = folder.start("tune", *tune_options(3, epochs=8), fresh=True)
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
     os.kill(worker_pids(process.pid)[0], signal.SIGKILL)
@@ -59,7 +59,7 @@ def test_a_trial_that_kills_its_worker_counts_as_crashed(folder: Folder) -> None
 
 
 def test_nothing_is_left_running_when_the_parent_is_killed(folder: Folder) -> None:
-    process = folder.start("tune", *tune_options(2, epochs=80), "--workers", "2")
+    process = folder.start("tune", *tune_options(2, epochs=80), "--workers", "2", fresh=True)
     read_until(process, "worker")
     workers = worker_pids(process.pid)
     assert len(workers) == 2
@@ -69,7 +69,7 @@ def test_nothing_is_left_running_when_the_parent_is_killed(folder: Folder) -> No
 
 
 def test_ctrl_c_puts_the_trial_back_and_says_how_to_go_on(folder: Folder) -> None:
-    process = folder.start("tune", *tune_options(2, epochs=80))
+    process = folder.start("tune", *tune_options(2, epochs=80), fresh=True)
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
     workers = worker_pids(process.pid)
@@ -208,7 +208,7 @@ def _has_running_epoch(folder: Folder) -> bool:
 
 
 def test_the_parent_holds_no_torch(folder: Folder) -> None:
-    process = folder.start("tune", *tune_options(1, epochs=80))
+    process = folder.start("tune", *tune_options(1, epochs=80), fresh=True)
     read_until(process, "worker 1 on cpu")
     maps = Path(f"/proc/{process.pid}/maps")
     if not maps.exists():
