@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Folder:
 @pytest.mark.parametrize("name", [*ASK, *FORCE])
 def test_whatever_ends_the_parent_leaves_no_process_and_no_trial_behind(folder: Folder, name: str) -> None:
     options = tune_options(2, epochs=8)
-    process = folder.start("tune", *options)
+    process = folder.start("tune", *options, fresh=True)
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: any(t.state == "running" and t.curve for t in folder.trials(STUDY)), 60, "an epoch")
     workers = worker_pids(process.pid)
@@ -82,7 +82,7 @@ def test_whatever_ends_the_parent_leaves_no_process_and_no_trial_behind(folder: 
         assert not any(trial.state == "running" for trial in folder.trials(STUDY))
     else:
         assert process.returncode == -getattr(signal, name)
-    done = folder.run("tune", *options)
+    done = folder.run("tune", *options, fresh=True)
     assert done.returncode == 0, done.stderr
     trials = folder.trials(STUDY)
     assert sorted(trial.slot for trial in trials if trial.counted) == [0, 1]
@@ -176,7 +176,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 def test_a_full_disk_pauses_and_a_larger_one_goes_on(tmp_path, disk, size):
     folder = Folder(tmp_path)
     disk(size)
-    full = folder.run("tune", *tune_options(2))
+    full = folder.run("tune", *tune_options(2), fresh=True)
     said = full.stdout + full.stderr
     assert "Traceback" not in said
     assert full.returncode in (0, 3), said
@@ -184,7 +184,7 @@ def test_a_full_disk_pauses_and_a_larger_one_goes_on(tmp_path, disk, size):
         (line,) = [line for line in said.splitlines() if line.startswith("recsweep:")]
         assert any(words in line for words in ("free some", "disk")), line
     disk("64m")
-    done = folder.run("tune", *tune_options(2))
+    done = folder.run("tune", *tune_options(2), fresh=True)
     assert done.returncode == 0, done.stderr
     trials = folder.trials(STUDY)
     assert sorted(trial.slot for trial in trials if trial.counted) == [0, 1]

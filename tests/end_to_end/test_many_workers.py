@@ -197,7 +197,7 @@ def test_workers_fill_a_study_that_was_only_opened_and_tune_closes_it(folder: Fo
 def test_a_worker_takes_over_the_trial_of_a_sweep_that_was_killed(folder: Folder, postgres: Postgres):
     folder.edit("smoke.yaml", training__fast=False)
     options = (*tune_options(3, epochs=8), *store_options(postgres))
-    sweep = folder.start("tune", *options)
+    sweep = folder.start("tune", *options, fresh=True)
     read_until(sweep, "worker 1 on cpu")
     helper = folder.start("worker", *options)
     read_until(helper, "worker 1 on cpu")

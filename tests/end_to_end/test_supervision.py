@@ -189,7 +189,7 @@ def test_a_worker_joins_a_dead_sweep_and_leaves(folder: Folder) -> None:
     refused = folder.run("worker", *tune_options(4))
     assert refused.returncode == 2
     assert "a worker joins a sweep that was opened" in refused.stderr
-    process = folder.start("tune", *tune_options(4, epochs=8))
+    process = folder.start("tune", *tune_options(4, epochs=8), fresh=True)
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
     kill_group(process)
