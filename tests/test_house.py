@@ -65,7 +65,7 @@ IMPORTERS = {
     "uvicorn": {"service"},
     "ray": {"running/ray_link"},
     "httpx": {"client"},
-    "jinja2": {"service"},
+    "jinja2": {"service/pages"},
 }
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,17 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
+from helpers.browser import launched
 from helpers.contrast import contrast
 from helpers.found import NASTY, OBJECTIVES, drawn, fill_store, some_trials, trial, workspace
 from recsweep.planning.plan import StudyPlan
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--no-first-run"),
-)
 MARKS = (".point path", "path.point", "path.js-line")  # bars, marks, lines
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PICTURES = ("history", "importance", "parallel", "slices", "curves", "pareto", "timeline")
@@ -33,16 +27,8 @@ PICTURES = ("history", "importance", "parallel", "slices", "curves", "pareto", "
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for the module. Its event loop ends with it, before other tests want their own."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        told = f"no browser to look at the pages with: none of {', '.join(BROWSERS)} is on the path"
-        if os.environ.get("CI"):
-            pytest.fail(f"{told}; .ci/run installs one")
-        pytest.skip(told)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @dataclass

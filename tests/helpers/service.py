@@ -115,6 +115,15 @@ def served(client: Client) -> Iterator[str]:
         bound.close()
 
 
+def added(client: Client, **changes: Any) -> str:
+    """A job that was put into the store without a request; its id."""
+    asked = request_of(job(**changes))
+    made = client.service.jobs.create(
+        asked.plain(), asked.name, asked.all_models, asked.all_datasets, trials=asked.num_samples
+    )
+    return made.id
+
+
 def claimed(client: Client, job_id: str) -> Job:
     """A job that was started and claimed, as by a job worker that is this process."""
     client.service.jobs.start(job_id)

@@ -23,7 +23,7 @@ _COLUMNS = 3
 
 def importance(result: StudyResult) -> Chart:
     """How much each parameter decides, by objective."""
-    if why := _nothing_to_weigh(result):
+    if why := nothing_to_weigh(result):
         return Chart("importance", missing=why)
     panels = []
     for position, objective in enumerate(result.record.objectives):
@@ -43,7 +43,8 @@ def importance(result: StudyResult) -> Chart:
     return Chart("importance", tuple(panels))
 
 
-def _nothing_to_weigh(result: StudyResult) -> str:
+def nothing_to_weigh(result: StudyResult) -> str:
+    """Why the importance of parameters cannot be said yet; empty where it can."""
     complete = measured(result.trials, result.record.objectives)
     if len(complete) < 2:
         return f"Importance needs two complete trials or more; there {are(len(complete))} so far."

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from recsweep import __version__
 from recsweep.service import (
+    pages,
     routes_artifacts,
     routes_catalog,
     routes_events,
@@ -47,6 +48,7 @@ def make_app(service: Service) -> FastAPI:
     add_handlers(app)
     app.include_router(routes_health.health)
     app.include_router(routes_health.numbers)
+    app.include_router(pages.router)
     parts = (routes_jobs, routes_trials, routes_artifacts, routes_events, routes_catalog)
     for part in parts:
         app.include_router(part.router, prefix=PREFIX)

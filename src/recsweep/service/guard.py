@@ -60,6 +60,26 @@ def _of_cookie(request: Request, service: Service) -> tuple[Role, str] | None:
     return role, f"session {hash(cookie)}"
 
 
+def role_of_page(request: Request, service: Service) -> Role | None:
+    """The role of who opens a page; None for somebody who has to show a token first."""
+    cookie = request.cookies.get(SESSION)
+    return service.tokens.role_of_session(cookie) if cookie else None
+
+
+def session_for(request: Request, service: Service, token: str) -> str:
+    """The value of the cookie of somebody who shows a token.
+
+    Raises:
+        Trouble: it is none of ours, or comes from another site.
+    """
+    if not same_origin(request):
+        raise Trouble(HTTPStatus.FORBIDDEN, "the request comes from another site", "use its page", "Origin")
+    role = service.tokens.role_of(token)
+    if role is None:
+        raise _unknown(request, service)
+    return service.tokens.session(role)
+
+
 def same_origin(request: Request) -> bool:
     """True where a request comes from a page of ours."""
     origin = request.headers.get("origin")
