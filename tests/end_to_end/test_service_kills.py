@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from recsweep.service.jobs import Job, Jobs, sweep_name
+from recsweep.study import Reason
 from running import Folder, wait_for
 
 pytestmark = [pytest.mark.attack, pytest.mark.long]
@@ -123,6 +124,9 @@ def problems(jobs: Jobs, job: Job, trials: int) -> list[str]:
         counted = Counter(trial.slot for trial in study.trials() if trial.counted)
         if counted != Counter(range(trials)):
             found.append(f"the slots of {study.name} are filled so: {counted}")
+        blamed = [t.failure for t in study.trials() if t.counted and t.failure is not None]
+        if wrong := [failure for failure in blamed if failure.kind != Reason.CRASH]:
+            found.append(f"trials of {study.name} are blamed for a kill: {wrong}")
         if left := [trial.slot for trial in study.trials() if not trial.state.closed]:
             found.append(f"trials of {study.name} are left: {left}")
     events = jobs.events(job.id, limit=100_000)

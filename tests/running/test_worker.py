@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import types
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -272,3 +273,13 @@ def test_a_worker_evaluates_the_winner_of_a_closed_study(run):
 def test_two_runs_of_one_study_end_with_the_same_results(run, tmp_path):
     first, second = (run(budget=3, outputs=tmp_path / name)[2].results() for name in ("a", "b"))
     assert [(t.params, t.seed, t.score) for t in first] == [(t.params, t.seed, t.score) for t in second]
+
+
+def test_a_worker_whose_supervisor_is_gone_ends_and_blames_no_trial(monkeypatch):
+    """What raised in a trial would else be the trial's failure, and a result."""
+    codes: list[int] = []
+    monkeypatch.setattr(child.os, "_exit", codes.append)
+    ours, theirs = Pipe()
+    ours.close()
+    child._tell(theirs, EpochDone(0, 1, 0.5))
+    assert codes == [1]

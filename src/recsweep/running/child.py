@@ -170,7 +170,10 @@ def _tell(pipe: Connection, event: Event) -> None:
         with suppress(OSError):  # a full disk: what it is to do with a trial is decided elsewhere
             sys.stdout.write(f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
             sys.stdout.flush()
-    pipe.send(event)
+    try:
+        pipe.send(event)
+    except OSError:  # the supervisor is gone, by no fault of the trial: whoever comes next puts it back
+        os._exit(1)
 
 
 def _redirect(log: str) -> None:
