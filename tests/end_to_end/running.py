@@ -120,8 +120,12 @@ def read_until(process: Process, wanted: str) -> list[str]:
 
 
 def worker_pids(parent: int) -> list[int]:
-    """The workers of a supervisor, which its template has forked."""
-    return [child.pid for template in templates(parent) for child in template.children()]
+    """The workers of a supervisor: forked from its template, or started afresh where there is none."""
+    return [child.pid for template in templates(parent) for child in template.children()] or [
+        child.pid
+        for child in psutil.Process(parent).children()
+        if any("spawn_main" in word for word in child.cmdline())
+    ]
 
 
 def templates(parent: int) -> list[psutil.Process]:

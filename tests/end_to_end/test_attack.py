@@ -21,7 +21,7 @@ import pytest
 
 from recsweep.common.interrupts import STOPPED
 from recsweep.study import Store
-from running import Folder, read_until, tune_options, wait_for, worker_pids
+from running import Folder, read_until, templates, tune_options, wait_for, worker_pids
 
 pytestmark = [pytest.mark.attack, pytest.mark.long]
 
@@ -68,7 +68,7 @@ def test_whatever_ends_the_parent_leaves_no_process_and_no_trial_behind(folder: 
     process = folder.start("tune", *options, fresh=True)
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: any(t.state == "running" and t.curve for t in folder.trials(STUDY)), 60, "an epoch")
-    workers = worker_pids(process.pid)
+    workers = [*worker_pids(process.pid), *(template.pid for template in templates(process.pid))]
     if name in ASK:  # as a terminal does: to all of the group
         os.killpg(process.pid, getattr(signal, name))
     else:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from recsweep.study import Failure, Reason
-from running import Folder, kill_group, read_until, tune_options, wait_for, worker_pids
+from running import Folder, kill_group, read_until, templates, tune_options, wait_for, worker_pids
 
 STUDY = "smoke/ml-100k-small/FPMC/full"
 
@@ -63,9 +63,11 @@ def test_nothing_is_left_running_when_the_parent_is_killed(folder: Folder) -> No
     read_until(process, "worker")
     workers = worker_pids(process.pid)
     assert len(workers) == 2
+    left = [*workers, *(template.pid for template in templates(process.pid))]
+    assert len(left) == (3 if sys.platform == "linux" else 2)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not any(map(psutil.pid_exists, workers)), 10, "the end of the workers")
+    wait_for(lambda: not any(map(psutil.pid_exists, left)), 10, "the end of the workers")
 
 
 def test_ctrl_c_puts_the_trial_back_and_says_how_to_go_on(folder: Folder) -> None:

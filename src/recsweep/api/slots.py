@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from recsweep.common.address import StoreAddress
@@ -89,6 +89,20 @@ def require_ray(plans: Sequence[StudyPlan]) -> None:
     for plan in plans[:1]:
         if plan.sweep.workers.on == "ray":
             ray_link.require("workers.on: ray", plan.storage_url)
+
+
+def prepare_workers(plans: Sequence[StudyPlan], best_params: str | None = None) -> None:
+    """Start what workers are forked from where a trial is to run, so that it imports while data are checked.
+
+    What is wrong with a study is told later, in its turn.
+    """
+    if any(plan.sweep.workers.on == "ray" for plan in plans[:1]):
+        return
+    with suppress(UserError):
+        if any(_has_trials_to_run(plan, best_params) for plan in plans):
+            from recsweep.running.templates import TEMPLATES
+
+            TEMPLATES.get()
 
 
 def _has_trials_to_run(plan: StudyPlan, best_params: str | None) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from recsweep.api.interrupted import told_how_to_go_on
 from recsweep.api.seen import seen_by, write_sweep
-from recsweep.api.slots import go_on, refuse_if_changed, settle_more, store_of
+from recsweep.api.slots import go_on, prepare_workers, refuse_if_changed, settle_more, store_of
 from recsweep.api.studies import Studies, make_outputs
 from recsweep.api.troubles import Troubles
 from recsweep.common.errors import LimitReached, RecsweepError, UserError
@@ -53,6 +53,7 @@ class SweepRun:
         """
         chosen, every = self.studies.chosen, self.studies.all
         make_outputs(self.studies.sweep)
+        prepare_workers(chosen, self.best_params)
         told = remarks(self.studies.sweep)
         check_data(self.studies.sweep, tell=told.append)
         to_run = [refuse_if_changed(plan, self.best_params, self.restart) for plan in chosen]

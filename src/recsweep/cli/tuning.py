@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsweep.api.interrupted import told_how_to_go_on
-from recsweep.api.slots import go_on, open_slots, require_device, require_ray, store_of
+from recsweep.api.slots import go_on, open_slots, prepare_workers, require_device, require_ray, store_of
 from recsweep.api.studies import make_outputs
 from recsweep.api.sweep_run import SweepRun, display_of, write_and_tell
 from recsweep.api.troubles import Troubles
@@ -142,6 +142,7 @@ def worker(study: str | None, **options: Any) -> None:
     require_ray(chosen)
     require_device(chosen, sure=True)
     make_outputs(studies.sweep)
+    prepare_workers(chosen)
     told = remarks(studies.sweep)
     check_data(studies.sweep, tell=told.append)
     from recsweep.running.hire import workers_of
