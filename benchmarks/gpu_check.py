@@ -23,7 +23,7 @@ import torch
 
 from recsweep.common.devices import resolve_device
 from recsweep.common.errors import RecsweepError
-from recsweep.datasets.check import DataFiles, read_files
+from recsweep.datasets.files import DataFiles, read_files
 from recsweep.datasets.prepare import prepare
 from recsweep.recbole_api import catalog
 from recsweep.training import training

@@ -36,7 +36,7 @@ def main() -> None:
 
 def load_split(task: dict[str, Any]) -> Any:
     """The prepared split of a task, from the cache where it is there."""
-    from recsweep.datasets.check import DataFiles
+    from recsweep.datasets.files import DataFiles
     from recsweep.datasets.prepare import prepare
 
     files = DataFiles(Path(task["folder"]), task["hashes"], task["builtin"])

@@ -5,7 +5,8 @@ import pytest
 from helpers.workspace import HEADER, ROWS, make_workspace
 from recsweep.common.errors import InputError
 from recsweep.common.files import file_hash
-from recsweep.datasets.check import check_dataset, find_files
+from recsweep.datasets.check import check_dataset
+from recsweep.datasets.files import find_files
 from recsweep.datasets.header import read_header
 
 

@@ -13,7 +13,8 @@ from recbole.utils import KGDataLoaderState
 from helpers.rich import COLUMNS, DRAWN, RICH, make_rich
 from helpers.workspace import make_workspace
 from recsweep.common.errors import InputError, UserError
-from recsweep.datasets.check import check_dataset, find_files
+from recsweep.datasets.check import check_dataset
+from recsweep.datasets.files import find_files
 from recsweep.datasets.prepare import prepare
 from recsweep.planning.plan import check_data, plan_sweep
 from recsweep.recbole_api import catalog, source

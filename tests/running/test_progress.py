@@ -6,7 +6,8 @@ import re
 import pytest
 
 from recsweep.common.errors import InputError, UserError
-from recsweep.running.progress import Display, StudyView, SweepView, WorkerView, duration, show_markdown
+from recsweep.running.aside import show_markdown
+from recsweep.running.progress import Display, StudyView, SweepView, WorkerView, duration
 from recsweep.running.watch import changed_text
 
 

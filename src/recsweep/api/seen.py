@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from recsweep.api.studies import Studies
 from recsweep.common.paths import Outputs, is_made
 from recsweep.planning.plan import StudyPlan
-from recsweep.running.progress import say_aside
+from recsweep.running.aside import say_aside
 
 if TYPE_CHECKING:
     from recsweep.report.results import StudyResult

@@ -12,7 +12,7 @@ from recsweep.common.errors import InputError, StudyChanged, UserError
 from recsweep.common.paths import is_made
 from recsweep.planning.plan import StudyPlan
 from recsweep.running import ray_link
-from recsweep.running.progress import say_aside
+from recsweep.running.aside import say_aside
 
 if TYPE_CHECKING:
     from recsweep.study import Store

@@ -16,10 +16,10 @@ from recsweep.api.troubles import Troubles
 from recsweep.common.errors import LimitReached, RecsweepError, UserError
 from recsweep.planning.plan import StudyPlan, check_data
 from recsweep.planning.remarks import remarks
-from recsweep.running.progress import Display
 
 if TYPE_CHECKING:
     from recsweep.report.results import StudyResult
+    from recsweep.running.progress import Display
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ def display_of(studies: Studies, name: str, log: Path | None = None, first: Sequ
     Raises:
         InputError: a log cannot be written.
     """
+    from recsweep.running.progress import Display
+
     display = Display(studies.all[0].outputs.tune_log, log)
     chosen = ", ".join(plan.label for plan in studies.chosen)
     display.log(f"recsweep {name} begins as process {os.getpid()}: {chosen}")

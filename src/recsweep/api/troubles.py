@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from recsweep.common.errors import (
     EXIT_BUG,
@@ -18,7 +19,9 @@ from recsweep.common.errors import (
 )
 from recsweep.common.tracebacks import keep_traceback
 from recsweep.planning.plan import StudyPlan
-from recsweep.running.progress import Display
+
+if TYPE_CHECKING:
+    from recsweep.running.progress import Display
 
 
 class Troubles:

@@ -15,7 +15,7 @@ from recsweep.cli.stores import address_of
 from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
 from recsweep.common.files import counted
-from recsweep.running.progress import show_markdown
+from recsweep.running.aside import show_markdown
 from recsweep.sweeps.options import OF_A_STUDY, STORE, WHICH
 from recsweep.sweeps.schema import KINDS, as_text
 

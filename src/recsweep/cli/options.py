@@ -16,7 +16,7 @@ from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import unusable
 from recsweep.common.names import checked_name
 from recsweep.planning.plan import find_study, plan_sweep
-from recsweep.running.progress import say_aside as say_aside
+from recsweep.running.aside import say_aside as say_aside
 from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.loading import Sweep, load_sweep, read_overridden, read_sweep
 from recsweep.sweeps.options import variable

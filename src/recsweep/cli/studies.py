@@ -14,7 +14,7 @@ from recsweep.cli.options import say_aside
 from recsweep.cli.stores import as_csv, as_json, opened
 from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
-from recsweep.running.progress import show_markdown
+from recsweep.running.aside import show_markdown
 from recsweep.sweeps.options import STORE
 
 if TYPE_CHECKING:

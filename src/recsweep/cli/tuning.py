@@ -22,7 +22,7 @@ from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import counted
 from recsweep.planning.plan import StudyPlan, check_data
 from recsweep.planning.remarks import remarks
-from recsweep.running.progress import show_markdown
+from recsweep.running.aside import show_markdown
 from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.options import DEFINING, OF_A_STUDY, STORE, WHICH, WORKING
 

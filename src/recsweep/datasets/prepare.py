@@ -27,7 +27,8 @@ from recsweep.common.provenance import versions
 from recsweep.common.scratch import PREPARING, own_name
 from recsweep.datasets import count
 from recsweep.datasets.arrays import read_arrays, write_arrays
-from recsweep.datasets.check import DataFiles, look_at
+from recsweep.datasets.check import look_at
+from recsweep.datasets.files import DataFiles
 from recsweep.datasets.tables import Reading, Tables
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split, data_key

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from recsweep.common.errors import InputError
-from recsweep.datasets.check import Checked, DataFiles
+from recsweep.datasets.files import DataFiles
 from recsweep.datasets.header import read_header
 from recsweep.planning.checks import single_models
 from recsweep.planning.setting_checks import possible
@@ -17,6 +18,9 @@ from recsweep.recbole_api.settings import columns, gives_labels
 from recsweep.sweeps.config import DatasetConfig, ModelConfig
 from recsweep.sweeps.documents import Document, nearest
 from recsweep.sweeps.loading import Sweep
+
+if TYPE_CHECKING:
+    from recsweep.datasets.check import Checked
 
 _DRAW = "`train_neg_sample_args: {distribution: uniform, sample_num: 1}`"
 

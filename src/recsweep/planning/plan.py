@@ -11,8 +11,7 @@ from typing import Any
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.paths import Outputs
-from recsweep.datasets.check import DataFiles, check_dataset, find_files
-from recsweep.datasets.feasible import Models, check_split
+from recsweep.datasets.files import DataFiles, find_files
 from recsweep.planning.checks import check_sweep, single_models
 from recsweep.planning.data_checks import check_labels, check_needs
 from recsweep.planning.definition import defined, study_settings
@@ -214,6 +213,9 @@ def check_data(sweep: Sweep, tell: Callable[[str], None] = lambda remark: None) 
     Raises:
         InputError: bad data, or a split, a cut-off or a filter that cannot work with them.
     """
+    from recsweep.datasets.check import check_dataset  # with NumPy, which nothing else of a plan needs
+    from recsweep.datasets.feasible import Models, check_split
+
     kept: dict[str, int] = {}
     models = Models.of({model.model: catalog.models()[model.model] for _, model in single_models(sweep)})
     for name, dataset in sweep.datasets.items():

@@ -24,7 +24,7 @@ from recsweep.common.escape import for_terminal
 from recsweep.common.masking import mask_traceback
 from recsweep.running.watch import StudyView, SweepView, WorkerView, duration, shortened
 
-__all__ = ["Display", "StudyView", "SweepView", "WorkerView", "duration", "say_aside", "show_markdown"]
+__all__ = ["Display", "StudyView", "SweepView", "WorkerView", "draw_markdown", "duration"]
 
 TELL_SECONDS = 30.0
 """Between two lines on what runs, where no terminal shows it."""
@@ -150,18 +150,8 @@ def _line(text: str) -> Text:
     return Text(for_terminal(text), no_wrap=True, overflow="ellipsis")
 
 
-def say_aside(text: str) -> None:
-    """A line on the standard error stream, beside what is printed."""
-    sys.stderr.write(f"{for_terminal(text)}\n")
-    sys.stderr.flush()
-
-
-def show_markdown(text: str, stream: TextIO | None = None) -> None:
-    """Markdown with tables: drawn on a terminal, as it is elsewhere."""
-    out = stream or sys.stdout
-    if not out.isatty():
-        out.write(f"{text}\n")
-        return
+def draw_markdown(text: str, out: TextIO) -> None:
+    """Markdown with tables, drawn on a terminal."""
     console, rows = Console(file=out, highlight=False), list[list[str]]()
     for line in [*text.splitlines(), ""]:
         if line.startswith("|"):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from recsweep.common.files import content_hash
 from recsweep.common.scratch import PREPARING, own_name
-from recsweep.datasets.check import DataFiles
+from recsweep.datasets.files import DataFiles
 from recsweep.planning.plan import StudyPlan
 
 Fetch = Callable[[], Mapping[str, bytes]]

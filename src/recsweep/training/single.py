@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recsweep.common.devices import resolve_device
-from recsweep.datasets.check import DataFiles, read_files
+from recsweep.datasets.files import DataFiles, read_files
 from recsweep.datasets.prepare import prepare, remarks
 from recsweep.planning.setting_checks import check_flat
 from recsweep.recbole_api import catalog
