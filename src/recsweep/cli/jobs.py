@@ -19,7 +19,7 @@ from recsweep.cli.options import say_aside, source_of
 from recsweep.cli.stores import as_csv, as_json
 from recsweep.common.errors import InputError, SweepPaused, UserError
 from recsweep.common.escape import for_terminal
-from recsweep.running.progress import show_markdown
+from recsweep.running.aside import show_markdown
 from recsweep.sweeps.documents import load_document
 from recsweep.sweeps.setting import THIS, Setting
 
