@@ -14,13 +14,12 @@ from recsweep.running.commands import Evaluate, Search, Stop
 from recsweep.running.events import Broken, Died, EpochDone, Evaluated, Event, Idle, Note, Started
 from recsweep.running.workers import Workers
 
-LIMIT_SECONDS = 30.0
-
 
 class WorkersContract:
     """Its `workers` fixture gives workers that do as `helpers.light_hand.Hand`."""
 
     plan: StudyPlan
+    limit_seconds = 30.0
 
     @pytest.fixture(autouse=True)
     def _a_plan(self, make_plan):
@@ -29,13 +28,13 @@ class WorkersContract:
     def heard(self, workers: Workers, until: Callable[[int, Event], bool]) -> list[tuple[int, Event]]:
         """Events up to the first one that fits; epochs are left out."""
         found: list[tuple[int, Event]] = []
-        deadline = time.monotonic() + LIMIT_SECONDS
+        deadline = time.monotonic() + self.limit_seconds
         while time.monotonic() < deadline:
             for number, event in workers.events(1.0):
                 found += [] if isinstance(event, EpochDone) else [(number, event)]
                 if until(number, event):
                     return found
-        raise AssertionError(f"it was not told within {LIMIT_SECONDS} s; told: {found}")
+        raise AssertionError(f"it was not told within {self.limit_seconds} s; told: {found}")
 
     def told(self, workers: Workers, kind: type) -> list[Event]:
         return [event for _, event in self.heard(workers, lambda _, event: isinstance(event, kind))]

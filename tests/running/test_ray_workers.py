@@ -38,6 +38,8 @@ def link(tmp_path_factory):
 
 @needs_ray
 class TestRayWorkers(WorkersContract):
+    limit_seconds = 120.0
+
     @pytest.fixture
     def workers(self, link):
         workers = RayWorkers(process_main, link)

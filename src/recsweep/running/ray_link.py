@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import ipaddress
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -32,6 +33,8 @@ ADDRESS = "RAY_ADDRESS"
 _OBJECTS_BYTES = 128 << 20
 """Memory of our own Ray for objects: what goes through it are commands and events."""
 _LINK = "recsweep-ray-"
+_STARTS = 3
+"""Ray gives up a start after half a minute, however busy the machine is."""
 
 
 def trouble() -> str | None:
@@ -150,24 +153,28 @@ class Link:
             ) from error
 
     def _start(self, ray: Any, near: Path, cpus: float) -> None:
-        self._places = folder, link = _folder(near)
-        try:
-            ray.init(
-                address="local",
-                num_cpus=max(1, round(cpus + 0.5)),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="CRITICAL",
-                configure_logging=False,
-                object_store_memory=_OBJECTS_BYTES,
-                _temp_dir=str(link),
-            )
-        except Exception as error:
-            self.close()
-            raise SweepPaused(
-                f"Ray cannot be started on this machine: {_line(error)}; see that there is memory and room "
-                f"in {folder}, then run the same command again, no trial is lost"
-            ) from error
+        for left in reversed(range(_STARTS)):
+            self._places = folder, link = _folder(near)
+            try:
+                ray.init(
+                    address="local",
+                    num_cpus=max(1, math.ceil(cpus)),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level="CRITICAL",
+                    configure_logging=False,
+                    object_store_memory=_OBJECTS_BYTES,
+                    _temp_dir=str(link),
+                )
+                return
+            except Exception as error:  # of many kinds; the most common is that a busy machine is too slow
+                self.close()
+                if not left:
+                    raise SweepPaused(
+                        f"Ray cannot be started on this machine: {_line(error)}; see that there is memory "
+                        f"and room in {folder.parent}, then run the same command again, no trial is lost"
+                    ) from error
+                self._ours = True
 
     def close(self) -> None:
         """Leave the cluster, or end our own Ray and remove what it wrote."""
