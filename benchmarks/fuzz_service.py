@@ -1,0 +1,61 @@
+"""Requests made of the OpenAPI document, to a real server: no 5xx, nothing outside it, auth everywhere.
+
+    python benchmarks/fuzz_service.py [--examples N] [--fuzzer .venv-fuzz/bin/schemathesis]
+
+Schemathesis is no part of recsweep: it stands in a venv of its own (`envs/fuzz.lock`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+
+from service_process import ROOT, TOKEN, served
+
+CHECKS = (
+    *("not_a_server_error", "status_code_conformance", "content_type_conformance"),
+    *("response_schema_conformance", "response_headers_conformance", "ignored_auth"),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--examples", type=int, default=650, help="requests made for each route, at most")
+    parser.add_argument("--fuzzer", default=str(ROOT / ".venv-fuzz/bin/schemathesis"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        wide = ("--requests-per-minute=10000000", "--job-workers=0", "--max-queued-jobs=1000000")
+        with served(Path(folder), *wide) as server:
+            request = urllib.request.Request(f"{server.url}/openapi.json", headers=server.headers)
+            document = Path(folder) / "openapi.json"
+            with urllib.request.urlopen(request) as answer:
+                document.write_bytes(answer.read())
+            print(f"{len(json.loads(document.read_text())['paths'])} paths at {server.url}", flush=True)
+            ran = subprocess.run(
+                [
+                    *(options.fuzzer, "run", str(document), "--url", server.url, "--no-color"),
+                    *("-H", f"Authorization: Bearer {TOKEN}", "--checks", ",".join(CHECKS)),
+                    *("--phases", "examples,coverage,fuzzing", "--max-examples", str(options.examples)),
+                    *("--seed", "1", "--workers", "4", "--request-timeout", "20"),
+                    *("--warnings", "off", "--suppress-health-check", "all", "--continue-on-failure"),
+                ],
+                capture_output=True,
+                text=True,
+                cwd=folder,
+            )
+            alive = server.process.poll() is None
+    print(ran.stdout.replace(TOKEN, "***"))
+    print(ran.stderr[-2000:], file=sys.stderr)
+    cases = re.search(r"(\d[\d,]*) generated", ran.stdout)
+    print(f"cases: {cases[1] if cases else '?'}; the server lives: {alive}")
+    return ran.returncode or (0 if alive else 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
