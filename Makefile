@@ -118,7 +118,7 @@ endif
 
 .PHONY: help setup setup-ray test-ray lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
-.PHONY: bench-scaling bench-service-pages bench-pruning bench-search bench-kills bench-best-config clean
+.PHONY: bench-scaling bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-service fuzz-service clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -286,5 +286,15 @@ bench-search: setup ## what each engine and algo finds: FPMC's recorded grid, an
 bench-kills: setup ## 20 kills in a sweep of 30 trials, against an undisturbed one
 	@python benchmarks/kills.py
 
+bench-service: setup ## 50 clients that poll and 50 streams of events against a real server, for 60 seconds
+	@python benchmarks/service_load.py
+
+fuzz-service: setup ## 10,000 requests made of the OpenAPI document against a real server (makes .venv-fuzz)
+	@cmp -s envs/fuzz.lock .venv-fuzz/installed.lock || { \
+		rm -rf .venv-fuzz && "$(PYTHON)" -m venv .venv-fuzz && \
+		.venv-fuzz/bin/python -m pip install --quiet --no-deps --requirement envs/fuzz.lock && \
+		cp envs/fuzz.lock .venv-fuzz/installed.lock; }
+	@python benchmarks/fuzz_service.py
+
 clean: ## remove what set-up and tests made; never the outputs
-	@rm -rf $(VENV) .venv-lock .venv-recbole .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-lock .venv-recbole .venv-fuzz .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""50 clients that poll a job and 50 streams of its events, for a minute: errors, seconds, and what trials pay.
+"""50 clients that poll a job and 50 streams of its events, for a minute: errors, seconds, cost.
 
     python benchmarks/service_load.py [--seconds 60] [--trials 30]
 

@@ -18,6 +18,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 } > requirements.lock
 rm requirements.new
 digest=$(sha256sum requirements.lock | cut -c1-16)
+"$uv" pip compile fuzz.in --universal --python-version 3.11 --upgrade \
+  --no-header --no-emit-index-url --annotation-style line --quiet --output-file fuzz.new
+{ echo "# Made by \`make lock\` from fuzz.in; do not edit."; cat fuzz.new; } > fuzz.lock
+rm fuzz.new
+
 sed -i "s/^# lock: .*/# lock: $digest/" recsweep.post-deploy.sh
 
 # Ray, in the versions of the lock above: what it needs besides, and nothing that the lock has already.

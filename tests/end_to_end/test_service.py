@@ -76,6 +76,7 @@ def test_the_commands_of_the_readme_work(tmp_path: Path):
         assert server.returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_server_leaves_nobody_behind(tmp_path: Path, number: signal.Signals):
     with serving(tmp_path, "--job-workers", "1") as (server, address):
@@ -87,10 +88,11 @@ def test_a_server_leaves_nobody_behind(tmp_path: Path, number: signal.Signals):
         assert found
         assert httpx.get(f"{address}/readyz").status_code == 200
         if number is signal.SIGTERM:  # one that dies is started again
-            found[0].kill()
+            dead = found[0]
+            dead.kill()
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
-                found = [one for one in psutil.Process(server.pid).children() if one.pid != found[0].pid]
+                found = [one for one in psutil.Process(server.pid).children() if one != dead]
                 if found:
                     break
                 time.sleep(0.1)
