@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +121,27 @@ def test_events_are_heard_as_they_happen_and_taken_up_where_they_broke_off(app: 
     assert last is not None
     assert [one.n for one in client.events(made.id, after=last - 1)] == [last, None]
     assert list(client.events(made.id, after=last)) == [Event("end")]
+
+
+def test_a_stream_that_was_silent_for_long_is_taken_up_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsweep.client._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(client, "_patience", 0.05)
+    asked = []
+
+    def stream(job_id: str, after: int, opened: list[float]) -> Iterator[Event]:
+        asked.append(after)
+        opened.append(time.monotonic())
+        if len(asked) == 1:
+            yield Event("job", n=1)
+            time.sleep(0.1)  # a long epoch
+            raise ServiceError("it broke off")
+        yield Event("end")
+
+    monkeypatch.setattr(client, "_stream", stream)
+    assert [one.kind for one in client.events("x")] == ["job", "end"]
+    assert asked == [0, 1]
 
 
 def test_a_stream_is_read_as_it_is_written() -> None:

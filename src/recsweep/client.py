@@ -11,7 +11,7 @@ The only importer of httpx.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableSequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -114,15 +114,10 @@ class Client:
         """
         from recsweep.service.answers import JobAnswer
 
-        headers = {} if key is None else {"Idempotency-Key": key}
-        return self._told(JobAnswer, "POST", "jobs", json=dict(job), headers=headers)
+        return self._told(JobAnswer, "POST", "jobs", json=dict(job), headers=_given({"Idempotency-Key": key}))
 
     def validate(self, job: Mapping[str, Any]) -> Plan:
-        """The studies and trials that a job would have. Nothing is made.
-
-        Raises:
-            ServiceError: something in it is wrong; `mistakes` has each field.
-        """
+        """The studies and trials that a job would have, or the error of `create`. Nothing is made."""
         from recsweep.service.answers import Plan
 
         return self._told(Plan, "POST", "validate", json=dict(job))
@@ -208,15 +203,19 @@ class Client:
         """
         heard, pause = time.monotonic(), _PAUSE_SECONDS
         while True:
-            error = ServiceError("the stream of events broke off")
+            error, opened = ServiceError("the stream of events broke off"), list[float]()
             try:
-                for event in self._stream(job_id, after):
-                    heard, pause, after = time.monotonic(), _PAUSE_SECONDS, event.n or after
+                for event in self._stream(job_id, after, opened):
+                    pause, after = _PAUSE_SECONDS, event.n or after
                     yield event
                     if event.kind == END:
                         return
             except ServiceError as refused:
                 error = refused
+            if (
+                opened and time.monotonic() - opened[0] > pause
+            ):  # it was heard until now: an epoch may be long
+                heard = time.monotonic()
             self._bear(error, heard)
             time.sleep(error.retry_after or pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -258,8 +257,7 @@ class Client:
             path: as `artifacts` has it.
             target: a file, which is replaced; or a folder, in which it keeps its name.
         """
-        to = Path(target)
-        to = to / Path(path).name if to.is_dir() else to
+        to = Path(target, Path(path).name) if Path(target).is_dir() else Path(target)
         asked = f"{_path('jobs', job_id, 'artifacts')}/{quote(path)}"
         with self._answer("GET", asked) as answer, atomic_path(to) as draft, draft.open("wb") as file:
             for block in answer.iter_bytes():
@@ -293,9 +291,10 @@ class Client:
         with self._answer(method, path, **more) as answer:
             return answer.read()
 
-    def _stream(self, job_id: str, after: int) -> Iterator[Event]:
+    def _stream(self, job_id: str, after: int, opened: MutableSequence[float]) -> Iterator[Event]:
         headers, path = {"Last-Event-ID": str(after)}, _path("jobs", job_id, "events")
         with self._answer("GET", path, headers=headers, timeout=_QUIET_SECONDS) as answer:
+            opened.append(time.monotonic())
             if answer.status_code == HTTPStatus.NO_CONTENT:  # it is over, and all was heard
                 yield Event(END)
             yield from events_in(answer.iter_lines())
@@ -333,13 +332,12 @@ def _checked(url: str) -> tuple[str, bool]:
     if not host or not known or "@" in parts.netloc or parts.query or parts.fragment:
         raise InputError("url", "is no address of a service", f"write it as {URL}")
     path = parts.path.rstrip("/").removesuffix(_PREFIX)
-    local = host in ("127.0.0.1", "::1", "localhost")
-    return f"{parts.scheme}://{parts.netloc}{path}", local
+    return f"{parts.scheme}://{parts.netloc}{path}", host in ("127.0.0.1", "::1", "localhost")
 
 
 def _away(url: str, lost: Exception) -> ServiceError:
-    told = f"{url} does not answer ({str(lost) or type(lost).__name__})"
-    return ServiceError(told, fix="start it by `recsweep serve`, or give its address")
+    fix = "start it by `recsweep serve`, or give its address"
+    return ServiceError(f"{url} does not answer ({str(lost) or type(lost).__name__})", fix=fix)
 
 
 def _path(*parts: str) -> str:

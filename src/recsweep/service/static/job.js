@@ -33,6 +33,7 @@ function showBest(job) {
 }
 
 const keyOf = trial => `${trial.study} ${trial.slot}`;
+const partsOf = (told, slot) => JSON.stringify([told.dataset, told.model, told.phase, slot]);
 
 function showTrials(job) {
   const several = job.studies.length > 1;
@@ -62,12 +63,14 @@ function showHistory(job) {
 }
 
 function showCurves(job) {
-  const known = job.trials.filter(trial => curves.has(keyOf(trial)));
+  const studies = new Map(job.studies.map(study => [study.study, study]));
+  const curveOf = trial => curves.get(partsOf(studies.get(trial.study), trial.slot));
+  const known = job.trials.filter(curveOf);
   const best = new Set(job.studies.filter(study => study.best).map(study => `${study.study} ${study.best.slot}`));
   const first = known.filter(trial => best.has(keyOf(trial)) || trial.state === "running");
   const shown = [...first, ...known.filter(trial => !first.includes(trial)).reverse()].slice(0, CURVES);
   const series = shown.map(trial => ({
-    points: [...curves.get(keyOf(trial))].filter(point => point[1] !== null).sort((a, b) => a[0] - b[0]),
+    points: [...curveOf(trial)].filter(point => point[1] !== null).sort((a, b) => a[0] - b[0]),
     kind: trial.state === "running" ? "now" : best.has(keyOf(trial)) ? "best" : "",
   })).filter(one => one.points.length);
   if (!series.length) return missing(by("curves"), "No epoch was validated yet.");
@@ -135,10 +138,13 @@ function listen() {
   stream.onopen = () => { clearInterval(polling); polling = 0; soon(); };
   const hear = event => { heard = Number(event.lastEventId) || heard; soon(); };
   for (const kind of ["job", "trial.started", "trial.ended", "trial.back"]) stream.addEventListener(kind, hear);
+  stream.addEventListener("trial.started", event => {  // its slot begins anew
+    const told = JSON.parse(event.data);
+    curves.delete(partsOf(told, told.slot));
+  });
   stream.addEventListener("trial.epoch", event => {
     const told = JSON.parse(event.data);
-    const study = [told.dataset, told.model, ...(told.phase && told.phase !== "full" ? [told.phase] : [])].join("/");
-    const key = `${study} ${told.slot}`;
+    const key = partsOf(told, told.slot);
     if (!curves.has(key)) curves.set(key, new Map());
     curves.get(key).set(told.epoch, told.score);
     hear(event);
