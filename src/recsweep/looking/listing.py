@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsweep.common.errors import InputError
 from recsweep.study.record import StudyRecord
-from recsweep.study.tally import Tally
 from recsweep.sweeps.documents import nearest
+
+if TYPE_CHECKING:
+    from recsweep.study.tally import Tally
 
 FINISHED, RUNNING, NOT_FINISHED, NOT_BEGUN, ARCHIVED = (
     "finished",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsweep.common.escape import for_terminal
-from recsweep.study import Trial
+
+if TYPE_CHECKING:
+    from recsweep.study import Trial
 
 
 def cell(value: Any) -> Any:
