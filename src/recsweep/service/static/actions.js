@@ -10,7 +10,7 @@ export function buttons(id, done) {
       await (action === "delete" ? ask("DELETE", `jobs/${id}`) : ask("POST", `jobs/${id}/${action}`));
       if (action === "delete") return location.assign("/");
     } catch (refused) {
-      put(by("live"), refused.message);
+      put(by("message"), refused.message);
     }
     await done(action);
     // The button that was pressed may be gone: the focus stays with its neighbours.
@@ -30,11 +30,11 @@ export function buttons(id, done) {
 async function copy(source, what) {
   try {
     await navigator.clipboard.writeText(source.textContent);
-    put(by("live"), `Copied as ${what}.`);
+    put(by("message"), `Copied as ${what}.`);
   } catch {  // no secure context, or not allowed: it is marked instead, for Ctrl-C
     source.closest("details").open = true;
     getSelection().selectAllChildren(source);
     source.focus();
-    put(by("live"), "It is marked; copy it with Ctrl-C.");
+    put(by("message"), "It is marked; copy it with Ctrl-C.");
   }
 }
