@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
 import random
@@ -262,6 +263,16 @@ def test_the_given_settings_are_not_changed(tmp_path):
     before = repr(settings)
     TypedConfig(settings, cpu(), tmp_path)
     assert repr(settings) == before
+
+
+def test_recboles_defaults_are_parsed_once_and_spoilt_by_none(tmp_path, monkeypatch):
+    settings = settings_with(make_tiny(tmp_path))
+    first = TypedConfig(settings, cpu(), tmp_path)
+    before = copy.deepcopy(first.internal_config_dict)
+    first.internal_config_dict["eval_args"]["order"] = first.internal_config_dict["epochs"] = "spoilt"
+    monkeypatch.setattr(yaml, "load", lambda *given, **more: pytest.fail("they were parsed already"))
+    second = TypedConfig(settings, cpu(), tmp_path)
+    assert second.internal_config_dict == before
 
 
 # -- what RecBole is handed -------------------------------------------------------------------------

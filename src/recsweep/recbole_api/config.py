@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from recsweep.common.yaml_loader import FloatLoader
 from recsweep.recbole_api import compat
@@ -53,6 +55,12 @@ class TypedConfig(Config):  # type: ignore[misc]  # RecBole has no types
     def _build_yaml_loader(self) -> type:
         return FloatLoader
 
+    def _update_internal_config_dict(self, file: str) -> dict[str, Any] | None:
+        # RecBole parses its own four files anew for every trial.
+        defaults = copy.deepcopy(_defaults(file))
+        self.internal_config_dict.update(defaults or {})
+        return defaults
+
     def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
         return config_dict  # RecBole: eval() of every string
 
@@ -69,3 +77,10 @@ class TypedConfig(Config):  # type: ignore[misc]  # RecBole has no types
             # RecBole scales losses wherever CUDA is there, even when it trains on the CPU: in bfloat16,
             # which needs no scaling.
             self.final_config_dict["enable_scaler"] = False
+
+
+@cache
+def _defaults(file: str) -> dict[str, Any] | None:
+    """A file of defaults that RecBole came with; it does not change while a process lives."""
+    found: dict[str, Any] | None = yaml.load(Path(file).read_text("utf-8"), FloatLoader)  # noqa: S506 - safe
+    return found
