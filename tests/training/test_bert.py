@@ -47,7 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_interactions(tmp_path_factory.mktemp("bert") / "toy")
+    return write_interactions(tmp_path_factory.mktemp("bert") / "toy", users=60)
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,13 @@ UNDETERMINED = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_interactions(tmp_path_factory.mktemp("sequences") / "toy")
+    return write_interactions(tmp_path_factory.mktemp("sequences") / "toy", users=60)
+
+
+@pytest.fixture(scope="module")
+def more_users(tmp_path_factory):
+    """Of whom most parts are of training, the fewer of validation."""
+    return write_interactions(tmp_path_factory.mktemp("more") / "toy")
 
 
 @pytest.fixture
@@ -114,14 +120,14 @@ def test_other_settings_of_a_model_too(folder, model, changes):
 
 
 @pytest.mark.parametrize("model", [name for name, recipe in ALLOWED.items() if recipe.trim])
-def test_a_trimmed_model_really_gets_short_parts(folder, model, small_parts, monkeypatch):
+def test_a_trimmed_model_really_gets_short_parts(more_users, model, small_parts, monkeypatch):
     widths = []
     original = own_loss.interaction
     monkeypatch.setattr(
         own_loss, "interaction", lambda f: (widths.append(f["item_id_list"].shape), original(f))[1]
     )
-    settings = settings_of(folder, model, {**CASES[model], "epochs": 1})
-    run(settings, split_of(settings, folder), TORCH, folder)
+    settings = settings_of(more_users, model, {**CASES[model], "epochs": 1})
+    run(settings, split_of(settings, more_users), TORCH, more_users)
     assert min(width for _, width in widths) == 1
     assert max(width for _, width in widths) == 12
     assert all(rows * width <= 256 or rows == 1 for rows, width in widths[: len(widths) // 2])
