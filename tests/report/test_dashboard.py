@@ -9,13 +9,20 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from helpers.found import fill_store, some_trials, workspace
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import UserError
-from recsweep.report.dashboard import serve
+
+
+def serve(*given: Any) -> None:
+    """Imported where it is needed: scikit-learn comes with it."""
+    from recsweep.report import dashboard
+
+    dashboard.serve(*given)
 
 
 def start(sweep: Path, *options: str) -> subprocess.Popen[str]:

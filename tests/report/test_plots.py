@@ -56,6 +56,20 @@ def quick(monkeypatch):
 
 
 @pytest.fixture
+def hollow(quick, monkeypatch):
+    """Where the figures on the pages do not matter either."""
+    monkeypatch.setattr("recsweep.report.plots.figure_json", lambda chart: "{}")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A study, and all of its files: drawn once, as a user draws them."""
+    result = result_of(workspace(tmp_path_factory.mktemp("whole")).plan(), some_trials())
+    write_study_plots(result)
+    return result
+
+
+@pytest.fixture
 def several(tmp_path):
     """A study with two objectives."""
     return workspace(tmp_path, objectives=OBJECTIVES).plan()
@@ -82,6 +96,11 @@ def named(chart: Chart, name: str) -> Points | Bars:
 def drawn(result) -> dict[str, str]:
     """Every page of a study, by the name of its picture."""
     write_study_plots(result)
+    return pages_of(result)
+
+
+def pages_of(result) -> dict[str, str]:
+    """The same of a study that is drawn already."""
     folder = result.outputs.plots(*result.record.folder_names)
     return {page.stem: page.read_text(encoding="utf-8") for page in folder.glob("*.html")}
 
@@ -232,6 +251,9 @@ STUDIES = {
 }
 PAINTED = {"one", "no number", "a second long"}  # the others differ for a page alone
 
+SEEN: dict[bool, list[Chart]] = {True: [], False: []}
+"""Charts of this test, of studies that are painted and of others: equal ones are drawn once."""
+
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_has_every_picture_or_a_sentence_that_says_why_not(plan, tmp_path, name):
@@ -241,6 +263,9 @@ def test_every_study_has_every_picture_or_a_sentence_that_says_why_not(plan, tmp
             assert re.fullmatch(r"[A-Z].*\.", chart.missing)
             assert not chart.panels
             continue
+        if chart in SEEN[name in PAINTED]:
+            continue
+        SEEN[name in PAINTED].append(chart)
         figure_json(chart)
         if name in PAINTED:
             write_picture(chart, "title", tmp_path / "picture.png")
@@ -293,11 +318,11 @@ space:
 # -- files ----------------------------------------------------------------------------------------
 
 
-def test_every_picture_is_a_small_page_and_a_png_and_all_share_one_script(result):
-    pages = drawn(result)
+def test_every_picture_is_a_small_page_and_a_png_and_all_share_one_script(whole):
+    pages = pages_of(whole)
     assert set(pages) == ALL
-    root = result.outputs.all_plots
-    folder = result.outputs.plots(*result.record.folder_names)
+    root = whole.outputs.all_plots
+    folder = whole.outputs.plots(*whole.record.folder_names)
     assert [path.name for path in root.rglob("*.js")] == ["plotly.min.js"]
     for name, text in pages.items():
         assert len(text) < 200_000, name
@@ -310,9 +335,9 @@ def test_every_picture_is_a_small_page_and_a_png_and_all_share_one_script(result
         assert height >= 300
 
 
-def test_nothing_on_a_page_comes_from_the_network(result, quick):
-    gallery = draw_sweep(result.outputs, [result], [result], ())
-    for text in (*drawn(result).values(), gallery.read_text()):
+def test_nothing_on_a_page_comes_from_the_network(whole, quick):
+    gallery = draw_sweep(whole.outputs, [whole], [whole], ())
+    for text in (*pages_of(whole).values(), gallery.read_text()):
         assert not re.search(r"https?:|//[a-z]", text.replace("</", "<"))
         for link in re.findall(r'(?:src|href)="([^"#]*)"', text):
             assert not link.startswith("/"), link
@@ -350,15 +375,15 @@ def test_a_picture_that_is_no_longer_true_is_removed(plan, quick):
     assert "<script" not in page
 
 
-def test_the_same_trials_give_the_same_files_byte_for_byte(result):
-    def written():
-        write_study_plots(result)
-        files = sorted(result.outputs.all_plots.rglob("*.*"))
-        return {path: path.read_bytes() for path in files if path.name != "plotly.min.js"}
+def test_the_same_trials_give_the_same_files_byte_for_byte(whole, result):
+    def written(one):
+        folder = one.outputs.plots(*one.record.folder_names)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    first = written()
+    write_study_plots(result)
+    first = written(whole)
     assert len(first) == 3 * len(ALL), "a page, a picture and its thumbnail"
-    assert written() == first
+    assert written(result) == first, "in another folder too"
 
 
 def test_several_objectives_have_their_front_among_the_pictures(several, quick):
@@ -367,12 +392,12 @@ def test_several_objectives_have_their_front_among_the_pictures(several, quick):
     assert "complete trials are on the front" in pages["pareto"]
 
 
-def test_every_picture_has_a_caption_and_words_for_those_who_do_not_see_it(plan, result, quick):
-    pages = drawn(result)
-    gallery = draw_sweep(result.outputs, [result_of(plan, [])], [], ())
+def test_every_picture_has_a_caption_and_words_for_those_who_do_not_see_it(plan, whole):
+    pages = pages_of(whole)
+    gallery = draw_sweep(plan.outputs, [result_of(plan, [])], [], ())
     for kind in KINDS:
         if kind.name in pages:
-            alt = f"{kind.title} of toy/NARM. {len(result.trials)} of 12 trials"
+            alt = f"{kind.title} of toy/NARM. {len(whole.trials)} of 12 trials"
             assert f'aria-label="{alt}' in pages[kind.name]
             assert html.escape(kind.caption) in pages[kind.name]
     assert "No study of the sweep is in the store yet." in gallery.read_text()
@@ -405,7 +430,7 @@ def test_the_command_draws_what_is_in_the_store_and_names_what_is_not(tmp_path, 
     assert "7654321012345" not in pages, "the test split is for the winner's tables"
 
 
-def test_drawing_one_study_keeps_the_others_in_the_gallery(tmp_path, quick):
+def test_drawing_one_study_keeps_the_others_in_the_gallery(tmp_path, hollow):
     space = workspace(tmp_path)
     (space.root / "models" / "Other.yaml").write_text(space.model.read_text())
     plans = space.plans(models="NARM Other")
@@ -419,7 +444,7 @@ def test_drawing_one_study_keeps_the_others_in_the_gallery(tmp_path, quick):
         assert f'<section id="{plan.label}">' in gallery.read_text()
 
 
-def test_without_a_store_there_is_an_empty_gallery_and_no_store_is_made(tmp_path, quick):
+def test_without_a_store_there_is_an_empty_gallery_and_no_store_is_made(tmp_path, hollow):
     space = workspace(tmp_path)
     done = run("--config", str(space.sweep))
     assert done.exit_code == 0
@@ -444,7 +469,7 @@ def test_a_figure_keeps_the_colours_of_the_page(result):
     assert "color" not in layout.get("font", {})
 
 
-def test_a_study_of_another_name_is_shown_beside_that_of_its_model(tmp_path, quick):
+def test_a_study_of_another_name_is_shown_beside_that_of_its_model(tmp_path, hollow):
     space = workspace(tmp_path)
     plan = space.plan()
     named = dataclasses.replace(plan, study_name="mine")
@@ -458,7 +483,7 @@ def test_a_study_of_another_name_is_shown_beside_that_of_its_model(tmp_path, qui
     assert plan.outputs.plots(*plan.folder_names) != named.outputs.plots(*named.folder_names)
 
 
-def test_a_study_that_is_not_finished_or_not_begun_is_said_to_be_so(tmp_path, quick):
+def test_a_study_that_is_not_finished_or_not_begun_is_said_to_be_so(tmp_path, hollow):
     space = workspace(tmp_path)
     (space.root / "models" / "Other.yaml").write_text(space.model.read_text())
     fill_store(space.plan(), some_trials()[:3])
