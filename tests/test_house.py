@@ -245,3 +245,9 @@ def test_what_the_pipeline_imports_is_there():
     assert len(wanted) > 8
     for module, name in wanted:
         assert not name or hasattr(import_module(module), name), f"Snakefile: {module} has no {name}"
+
+
+def test_no_two_test_files_have_one_name():
+    """Outside packages pytest imports them by it, and refuses the second one."""
+    files = sorted(path.name for path in TESTS.rglob("test_*.py"))
+    assert sorted({*files}) == files

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from recsweep.api.found_study import FoundStudy as FoundStudy
     from recsweep.api.tuning import tune as tune
     from recsweep.client import Client as Client
-    from recsweep.client import Event as Event
-    from recsweep.client import ServiceError as ServiceError
     from recsweep.common.errors import InputError as InputError
     from recsweep.common.errors import RecsweepError as RecsweepError
     from recsweep.common.errors import StudiesFailed as StudiesFailed
     from recsweep.common.errors import SweepPaused as SweepPaused
     from recsweep.common.errors import UserError as UserError
+    from recsweep.service.event_stream import Event as Event
+    from recsweep.service.service_error import ServiceError as ServiceError
     from recsweep.sweeps.config import DatasetConfig as DatasetConfig
     from recsweep.sweeps.config import ModelConfig as ModelConfig
     from recsweep.sweeps.config import SplitConfig as SplitConfig
