@@ -12,7 +12,6 @@ from helpers.workspace import Workspace, make_workspace
 from recsweep.api.seen import results_of
 from recsweep.common.owner import this_process
 from recsweep.planning.plan import StudyPlan
-from recsweep.report.plots import draw_sweep
 from recsweep.report.results import StudyResult, read_result, with_missing
 from recsweep.study import Failure, Holder, Reason, Result, State, Store, Trial, best
 
@@ -98,6 +97,8 @@ def result_in(plan: StudyPlan, store: Store) -> StudyResult:
 
 def drawn(plans: Sequence[StudyPlan], chosen: Sequence[StudyPlan]) -> Path:
     """The gallery of a sweep, with the pictures of the chosen studies drawn."""
+    from recsweep.report.plots import draw_sweep  # with matplotlib, which few who import this file need
+
     found = results_of(plans)
     everything = with_missing(found, [plan.record() for plan in plans], plans[0].sweep.outputs)
     return draw_sweep(plans[0].outputs, everything, found, {plan.name for plan in chosen})

@@ -10,6 +10,7 @@ import re
 import struct
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,8 +25,7 @@ from recsweep.report import chart as charting
 from recsweep.report.chart import Bars, Chart, Points, Scale, shade
 from recsweep.report.figures import figure, figure_json
 from recsweep.report.parameter_charts import importance, importances, parallel, slices
-from recsweep.report.pictures import write_picture
-from recsweep.report.plots import draw_sweep, write_study_plots
+from recsweep.report.results import StudyResult
 from recsweep.report.score_charts import history, learning_curves, pareto, timeline
 from recsweep.report.study_charts import KINDS, charts
 from recsweep.report.trial_marks import MOST_LINES
@@ -39,6 +39,27 @@ defaults: {n_layers: 1}
 space:
   n_layers: {type: choice, values: [1, 2]}
 """
+
+
+# Matplotlib is imported by who runs these tests, not by every process that collects them.
+
+
+def write_picture(*given: Any) -> None:
+    from recsweep.report import pictures
+
+    pictures.write_picture(*given)
+
+
+def write_study_plots(result: StudyResult) -> None:
+    from recsweep.report import plots
+
+    plots.write_study_plots(result)
+
+
+def draw_sweep(*given: Any) -> Path:
+    from recsweep.report import plots
+
+    return plots.draw_sweep(*given)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from helpers.found import NASTY, not_begun, result_of, some_trials, trial, works
 from recsweep.report.chart import Bars, Points
 from recsweep.report.comparison import LOOKS, MOST_MODELS, Entry, Look, compared, matrix, ranks, steps
 from recsweep.report.figures import figure
-from recsweep.report.plots import write_sweep
 from recsweep.report.results import StudyResult
 from recsweep.report.sweep_charts import distributions, over_seconds, over_trials
 from recsweep.report.sweep_page import main_table, metric_table, overview, sweep_page
@@ -243,6 +242,8 @@ def test_the_page_and_its_pictures_are_files_that_need_no_network(results, monke
     monkeypatch.setattr(
         "recsweep.report.plots.write_picture", lambda chart, title, path: path.write_text(title)
     )
+    from recsweep.report.plots import write_sweep  # with matplotlib
+
     page = write_sweep(results[0].outputs, results, [])
     text = page.read_text(encoding="utf-8")
     assert not re.search(r"https?:|//[a-z]", text.replace("</", "<"))

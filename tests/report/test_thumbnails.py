@@ -9,7 +9,6 @@ import pytest
 from helpers.found import result_of, some_trials, workspace
 from recsweep.report.chart import Axis, Bars, Chart, Panel
 from recsweep.report.parameter_charts import parallel, slices
-from recsweep.report.pictures import write_thumbnail
 from recsweep.report.thumbnails import MOST_PANELS, MOST_ROWS, MOST_TICKS, small
 
 
@@ -34,6 +33,8 @@ def test_few_panels_and_words_are_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize("draw", [slices, parallel])
 def test_a_thumbnail_is_a_small_file(tmp_path: Path, draw: object) -> None:
     assert callable(draw)
+    from recsweep.report.pictures import write_thumbnail  # with matplotlib
+
     write_thumbnail(draw(result_of(workspace(tmp_path).plan(), some_trials())), tmp_path / "small.png")
     assert (tmp_path / "small.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "small.png").stat().st_size < 80_000
