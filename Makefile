@@ -118,7 +118,7 @@ endif
 
 .PHONY: help setup setup-ray test-ray lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
-.PHONY: bench-scaling bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-service fuzz-service clean
+.PHONY: bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-service fuzz-service clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -272,6 +272,9 @@ bench-overhead: setup ## milliseconds a trial outside training
 
 bench-service-pages: setup ## the service's pages over 10,000 jobs and 1,000,000 trials in PostgreSQL
 	@python benchmarks/service_pages.py --write
+
+bench-listing: setup ## recsweep ls over 10,000 studies, on each kind of store
+	@python benchmarks/listing.py --write
 
 bench-scaling: setup ## 1 to 32 workers on one study, and the store's cost with 10,000 trials in it
 	@python benchmarks/scaling.py

@@ -32,6 +32,17 @@ def write_section(name: str, text: str, path: Path = RESULTS) -> None:
     write_text(path, page if count else f"{page.rstrip()}\n\n{section}\n")
 
 
+def own_lines() -> list[str]:
+    """Markdown: the machine and the versions here, where no other environment is compared."""
+    machine = hardware()
+    ours = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "snakemake")
+    return [
+        f"- Machine: {machine['cores']} cores, {machine['processor']}, {machine['memory_gib']} GiB, "
+        f"{machine['system']}.",
+        f"- {ours}.",
+    ]
+
+
 def machine_lines(recbole_python: Path) -> list[str]:
     """Markdown: the machine and the versions in both environments."""
     machine = hardware()

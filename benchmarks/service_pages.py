@@ -34,14 +34,13 @@ sys.path.insert(0, str(ROOT / "tests"))
 from helpers.light_worker import DEFAULTS, ENVIRONMENT, SPACE  # noqa: E402
 from helpers.postgres import Postgres, running_postgres  # noqa: E402
 from recsweep.common.owner import this_process  # noqa: E402
-from recsweep.common.provenance import hardware, versions  # noqa: E402
 from recsweep.planning.plan import plan_sweep  # noqa: E402
 from recsweep.search.starts import open_study  # noqa: E402
 from recsweep.service.jobs import Job, Jobs, new_id, sweep_name  # noqa: E402
 from recsweep.service.states import JobStatus  # noqa: E402
 from recsweep.study import Result  # noqa: E402
 from recsweep.sweeps.loading import load_sweep  # noqa: E402
-from results import command, write_section  # noqa: E402
+from results import command, own_lines, write_section  # noqa: E402
 
 TARGET = 0.050
 MODELS, DATASETS = ("FPMC", "GRU4Rec", "SASRec", "NARM"), ("ml-100k", "ml-100k-small", "another")
@@ -250,8 +249,6 @@ def report(
     measured: dict[str, list[tuple[float, float]]], arguments: argparse.Namespace, filled: float
 ) -> str:
     """The section of RESULTS.md."""
-    machine = hardware()
-    ours = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "snakemake")
     lines = [
         "## Pages of the service over a full store",
         "",
@@ -261,9 +258,7 @@ def report(
         f"- {arguments.jobs:,} jobs of {arguments.trials} trials, {arguments.jobs * arguments.trials:,} in "
         f"all, in PostgreSQL on the same machine, filled in {filled:.0f} s; each question "
         f"{arguments.asked} times. Load of the machine meanwhile: {os.getloadavg()[0]:.1f}.",
-        f"- Machine: {machine['cores']} cores, {machine['processor']}, {machine['memory_gib']} GiB, "
-        f"{machine['system']}.",
-        f"- {ours}.",
+        *own_lines(),
         "",
         "| question | ms: median | p95 | of processors: median | p95 | target ms | |",
         "|---|---:|---:|---:|---:|---:|---|",
