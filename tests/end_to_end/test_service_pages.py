@@ -99,6 +99,20 @@ def test_a_token_makes_a_session_that_no_script_reads(browser: Browser, url: str
     context.close()
 
 
+def test_a_form_sends_nothing_before_its_script_is_there(browser: Browser, url: str) -> None:
+    context = browser.new_context(base_url=url, java_script_enabled=False)
+    asked: list[str] = []
+    page = context.new_page()
+    page.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
+    page.goto("/login")
+    page.get_by_label("Token").fill(WRITE)
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(200)
+    expect(page.get_by_role("button", name="Log in")).to_be_disabled()
+    assert [line for line in asked if "/static/" not in line] == [f"GET {url}/login"]
+    context.close()
+
+
 def test_a_job_is_made_by_keyboard_alone_with_its_mistakes_at_their_fields(page: Page, app: Client) -> None:
     page.goto("/new")
     page.locator("form[data-ready=yes]").wait_for()

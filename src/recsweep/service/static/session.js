@@ -34,3 +34,6 @@ document.getElementById("logout")?.addEventListener("click", async () => {
   await ask("POST", "/logout");
   location.assign("/login");
 });
+
+// Until now a click was heard by nobody, and a form sent as it stands would have put its fields into an address.
+for (const control of document.querySelectorAll("[data-waits]")) control.disabled = false;
