@@ -237,7 +237,7 @@ test: lint ## lint, then all tests that take seconds, on all cores
 test-long: setup ## the tests that take minutes
 	@python -m pytest -m long
 
-attack: setup ## what was done to break it, once more: kills, signals, clocks, disks, stores; some 30 minutes
+attack: setup ## what was done to break it, once more: kills, signals, clocks, disks, stores; some 15 minutes
 	@python -m pytest -m "" tests/end_to_end/test_attack.py tests/end_to_end/test_marked_password.py \
 		tests/study/test_wholeness.py tests/datasets/test_prepare.py tests/recbole_api/test_stored.py tests/recbole_api/test_safety.py tests/common/test_masking.py
 
