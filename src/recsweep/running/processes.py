@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from recsweep.common.files import umask
 from recsweep.common.owner import Owner, this_process
+from recsweep.common.surroundings import variables
 from recsweep.running.template import Start, die_with
 from recsweep.running.templates import TEMPLATES, worker_environment
 
@@ -73,7 +74,7 @@ def _start(threads: int) -> Start:
 def _spawn(main: Callable[..., None], pipe: Connection, arguments: tuple[Any, ...], threads: int) -> Process:
     parts = (pipe, main, arguments)
     process = get_context("spawn").Process(target=_spawned, args=(this_process(), *parts), daemon=True)
-    with _without_main_module(), _environment(worker_environment(threads)):
+    with _without_main_module(), variables(worker_environment(threads)):
         process.start()
     return process
 
@@ -82,21 +83,6 @@ def _spawned(parent: Owner, pipe: Connection, main: Callable[..., None], argumen
     """The life of a worker that was started afresh."""
     die_with(parent.pid, parent)
     main(pipe, *arguments)
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables for a process that is started meanwhile, and put the old ones back."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

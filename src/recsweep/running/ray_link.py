@@ -25,6 +25,7 @@ from typing import Any
 from recsweep.common import scratch
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError, SweepPaused, UserError
+from recsweep.common.surroundings import variables
 
 RAY_VERSION = "2.60.0"
 """As in envs/ray.lock, which a test holds against it."""
@@ -114,7 +115,7 @@ class Link:
         if self.ray is not None:
             return self.ray
         address = cluster()
-        with _signals_kept(), _environment(_environment_of(address)):
+        with _signals_kept(), variables(_environment_of(address)):
             import ray
 
             logging.getLogger("ray").setLevel(logging.CRITICAL)
@@ -226,21 +227,6 @@ def _environment_of(address: str | None) -> Mapping[str, str]:
     if "RAY_AUTH_MODE" not in os.environ:
         own |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token}
     return asked | own
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for what is started meanwhile, and put the old ones back."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -7,7 +7,6 @@ thread; it ends with its parent, and the kernel ends its workers with it.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import os
@@ -16,7 +15,6 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +25,7 @@ from typing import NoReturn
 from recsweep.common.interrupts import leave_to_parent
 from recsweep.common.masking import mask_traceback
 from recsweep.common.owner import Owner
+from recsweep.common.surroundings import end_with
 
 _NEEDED = (
     "recsweep.running.worker",
@@ -175,16 +174,7 @@ def _live(pipe: Connection, template: int) -> NoReturn:
 
 def die_with(starter: int, owner: Owner) -> None:
     """End when the process that started this one ends, or the one that answers for it, however they ended."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-    def watch() -> None:
-        while os.getppid() == starter and owner.alive() is not False:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with(starter, lambda: os._exit(1), unless=lambda: owner.alive() is False)
 
 
 def _draw_anew() -> None:

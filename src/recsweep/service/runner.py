@@ -6,13 +6,10 @@ worker is gone it goes too, and its trial workers with it.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,12 +20,12 @@ from recsweep.common.address import StoreAddress
 from recsweep.common.errors import EXIT_PAUSED, RecsweepError, disk_trouble
 from recsweep.common.interrupts import as_interrupt
 from recsweep.common.masking import mask, mask_traceback
+from recsweep.common.surroundings import end_with
 from recsweep.service.states import JobStatus
 
 JOBS_FOLDER, LOG = "jobs", "job.log"
 _LONGEST = 2000
 """Characters of a message that is kept with a job."""
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def main() -> None:
     where, job_id, told = sys.stdin.read().splitlines()
     pipe, parent = map(int, told.split())
     os.set_inheritable(pipe, False)
-    _die_with(parent)
+    end_with(parent, lambda: os.killpg(0, signal.SIGKILL))  # the trial workers end with this process
     outcome = outcome_of(lambda: run(Where.from_json(where), job_id))
     with suppress(OSError):  # nobody listens any more
         os.write(pipe, outcome.to_json().encode())
@@ -140,16 +137,3 @@ def _made(where: Where, job_id: str) -> Path:
     with suppress(FileExistsError):
         (folder / "cache").symlink_to(Path("..", "..", "cache"), target_is_directory=True)
     return folder
-
-
-def _die_with(parent: int) -> None:
-    """End when the job worker ends, however it ended: the trial workers end with this process."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()

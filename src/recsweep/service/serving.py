@@ -8,12 +8,10 @@ import socket
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
-from recsweep.common.address import StoreAddress
 from recsweep.common.errors import UserError
 from recsweep.common.files import counted
 from recsweep.common.masking import mask
@@ -22,6 +20,7 @@ from recsweep.service.auth import TOKEN, Tokens, is_local, require_safe, tokens_
 from recsweep.service.job_processes import JobProcesses
 from recsweep.service.jobs import Jobs
 from recsweep.service.limits import Limits
+from recsweep.service.runner import Where
 from recsweep.service.service import Service
 
 Tell = Callable[[str], None]
@@ -33,19 +32,13 @@ _BACKLOG = 512
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a service has what it needs.
+class Place(Where):
+    """The places of a service that starts job workers beside it.
 
     Attributes:
-        store: of jobs and trials.
-        outputs: the folder in which each job has one.
-        config: the folder of `models/` and `datasets/`.
         max_running_jobs: over all job workers.
     """
 
-    store: StoreAddress
-    outputs: Path
-    config: Path
     max_running_jobs: int | None = None
 
     def command(self) -> list[str]:
