@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 import recsweep
@@ -243,6 +244,27 @@ def test_a_job_is_watched_to_its_end(app: App, client: Client, say, status: JobS
     shown = say("show", made.id)
     assert "best of ml-100k/SASRec: 0.3 (trial 1): learning_rate 0.0002" in shown.out
     assert say("show", made.id, "--csv").out.count("\n") == 3
+
+
+def test_jobs_are_offered_while_a_command_is_typed(client: Client, url: str, monkeypatch) -> None:
+    waiting, running = (client.create(job(name=name, model="GRU4Rec", search_space=None)).id for name in "ab")
+    client.start(running)
+
+    def offered(action: str, typed: str, address: str = url) -> dict[str, str | None]:
+        words = ["jobs", "--url", address, action]
+        found = ShellComplete(cli, {}, "recsweep", "_X").get_completions(words, typed)
+        return {one.value: one.help for one in found}
+
+    monkeypatch.setenv("RECSWEEP_TOKEN", WRITE)
+    assert offered("show", running)[running] == "b, queued"
+    assert {waiting, running} <= offered("watch", "").keys()
+    assert waiting in offered("start", "")
+    assert running not in offered("start", ""), "it is started already"
+    assert [one for one in (waiting, running) if one in offered("cancel", "")] == [running]
+    assert offered("ls", "") == {}
+    assert offered("show", "", "http://127.0.0.1:1") == {}, "nobody answers there, and nobody is told"
+    monkeypatch.delenv("RECSWEEP_TOKEN")
+    assert offered("show", "", "http://127.0.0.1:1") == {}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from helpers.bad_jobs import WRONG
 from helpers.service import NOBODY, Client, job, running_app
-from recsweep.service.auth import SESSION, Role
+from recsweep.service.auth import SESSION, Role, tokens_of
 
 RAW: list[tuple[str, bytes]] = [
     ("body", b""),
@@ -83,6 +83,29 @@ def test_bad_headers_are_told(client: Client):
     made = client.make()
     for last in ("-1", "one", "9" * 40):
         refused(client("GET", f"jobs/{made}/events", headers={"Last-Event-ID": last}), "Last-Event-ID")
+
+
+def test_an_old_token_is_no_token(tmp_path: Path, client: Client):
+    """Its file is removed, and the next start makes another one: what was made of the old one ends too."""
+    first = tokens_of(tmp_path, {})
+    client.service.tokens = first
+    session = {"Cookie": f"{SESSION}={first.session(Role.WRITE)}"}
+    assert client("GET", "jobs", token=first.write).status_code == 200
+    assert client("GET", "jobs", token=None, headers=session).status_code == 200
+    assert first.file is not None
+    first.file.unlink()
+    client.service.tokens = tokens_of(tmp_path, {})
+    refused(client("GET", "jobs", token=first.write), "Authorization")
+    refused(client("GET", "jobs", token=None, headers=session), "Authorization")
+
+
+def test_a_jobs_id_is_its_own(client: Client):
+    """Nobody chooses one, and a key that was used makes no second job."""
+    made = client.make()
+    refused(client("POST", "jobs", json=job(id=made)), "id")
+    key = {"Idempotency-Key": made}
+    assert client("POST", "jobs", json=job(), headers=key).status_code == 201
+    refused(client("POST", "jobs", json=job(seed=7), headers=key), "Idempotency-Key")
 
 
 def test_an_answer_quotes_nothing_as_html(client: Client):

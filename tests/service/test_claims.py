@@ -118,9 +118,10 @@ def test_a_job_that_was_cancelled_meanwhile_ends_as_cancelled(jobs: Jobs) -> Non
     assert job is not None
     jobs.cancel(job.id)
     assert claims.status(job) == "cancelling"
-    assert claims.end(job, JobStatus.COMPLETED) == "cancelled"
+    assert claims.end(job, JobStatus.PAUSED, "stopped by `recsweep stop`") == "cancelled"
     ended = jobs.get(job.id)
     assert (ended.status, ended.owner, ended.claim) == ("cancelled", None, None)
+    assert ended.error is None, "it was asked for, and is no failure"
 
 
 def test_a_job_that_goes_back_is_the_first_in_the_queue(jobs: Jobs) -> None:

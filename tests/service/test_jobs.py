@@ -86,6 +86,13 @@ def test_wishes_lead_through_the_states(jobs: Jobs) -> None:
     assert [event.n for event in jobs.events(job.id)] == [1, 2, 3, 4, 5]
 
 
+def test_a_job_that_was_paused_and_is_cancelled_tells_of_no_trouble(jobs: Jobs) -> None:
+    job = jobs.start(make(jobs).id)
+    jobs.rows.move(job.id, ("queued",), "paused", values={"error": "the store is away"})
+    assert jobs.get(job.id).error == "the store is away"
+    assert (jobs.cancel(job.id).status, jobs.get(job.id).error) == ("cancelled", None)
+
+
 @pytest.mark.parametrize(
     ("wish", "allowed"), [("resume", ["start", "delete"]), ("cancel", ["start", "delete"])]
 )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from collections import defaultdict
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 
 from helpers.service import NOBODY, READ, WRITE, Client, added, job, running_app
 
@@ -81,6 +86,62 @@ def test_what_is_copied_can_be_typed_as_it_stands(app: Client) -> None:
     assert "it&#39;&#34;&#39;&#34;&#39;s $(one) `job`" in text, "in quotes for a shell, escaped for a page"
     assert "Bearer $RECSWEEP_TOKEN" in text
     assert WRITE not in text
+
+
+NASTY = {
+    "script": "</pre></textarea><script>alert(1)</script>",
+    "attribute": '" autofocus onfocus="alert(1)',
+    "template": "{{ 7 * 7 }}{% include 'base.html' %}",
+    "lines": "one\ntwo\r\nSet-Cookie: a=b\u2028three",
+    "SQL": "'; DROP TABLE tuning_jobs; --",
+    "shell": "'; reboot #$(reboot) `reboot` $HOME \\ !! |&",
+    "path": "../../etc/passwd",
+    "terminal": "\x1b[2J\x07",
+    "direction": "\u202egnp.exe",
+    "long": "x" * 1000,
+}
+
+
+@pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)
+def test_what_a_user_wrote_is_shown_and_is_nothing_else(app: Client, text: str) -> None:
+    """By whatever way it came into the store: requests refuse most of these."""
+    asked = job(name=text) | {"engine": "optuna", "metric_name": text}
+    made = app.service.jobs.create(asked, text, [text], [text])
+    answer = app("GET", f"/jobs/{made.id}", token=None, headers=cookie(app, WRITE))
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    scripts = answer.text.count("<script")
+    assert scripts == app("GET", "/new", token=None, headers=cookie(app, WRITE)).text.count("<script")
+    read = Reads()
+    read.feed(answer.text)
+    assert " ".join(text.split()) in " ".join(read.of["h1"].split())
+    assert yaml.safe_load(read.of["yaml"]) == asked
+    words = shlex.split(read.of["curl"])
+    assert json.loads(words[words.index("-d") + 1]) == asked
+    assert words[:3] == ["curl", "-X", "POST"]
+    assert app("GET", f"jobs/{made.id}").json()["name"] == text
+    assert app("GET", "jobs").status_code == 200
+
+
+class Reads(HTMLParser):
+    """The texts of a page's elements, as a browser has them: by id, or by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of: defaultdict[str, str] = defaultdict(str)
+        self._open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert not any(name.startswith("on") for name, _ in attrs)
+        if tag not in ("meta", "link", "input", "br"):
+            self._open.append(dict(attrs).get("id") or tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.of[self._open[-1]] += data
 
 
 def test_importance_is_asked_for_with_a_token(app: Client) -> None:

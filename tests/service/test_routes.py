@@ -316,6 +316,8 @@ def test_files_are_handed_out_from_the_jobs_folder_only(client: Client, job_id: 
     (folder / "ring").symlink_to("ring")
     (folder / "secret.txt").symlink_to(tmp_path / "secret")
     (folder / "inside.txt").symlink_to("mine.txt")
+    (folder / "scratch").mkdir()
+    (folder / "scratch" / "half.pth").write_text("no")
     listed = client("GET", f"jobs/{job_id}/artifacts").json()["artifacts"]
     assert [(one["path"], one["bytes"]) for one in listed] == [("mine.txt", 3)]
     got = client("GET", f"jobs/{job_id}/artifacts/mine.txt")
@@ -331,11 +333,29 @@ def test_files_are_handed_out_from_the_jobs_folder_only(client: Client, job_id: 
         "%00",
         "",
         "out",
+        "scratch/half.pth",
     )
     for path in (*escapes, "/etc/passwd", "%2Fetc%2Fpasswd", "x" * 300, "..%2f" * 40 + "etc/passwd"):
         answer = client("GET", f"jobs/{job_id}/artifacts/{path}")
         assert answer.status_code in (404, 422), path
         assert answer.text != "no"
+
+
+def test_weights_are_told_from_results(client: Client, job_id: str):
+    files = {
+        "checkpoints/job/ml-100k/SASRec/trial-0/model.pth": "weights",
+        "job.log": "log",
+        "notes.txt": "other",
+        "results/job/ml-100k/SASRec/best_params.json": "result",
+    }
+    for name in files:
+        path = client.service.folder(job_id) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    listed = client("GET", f"jobs/{job_id}/artifacts").json()["artifacts"]
+    assert {one["path"]: one["kind"] for one in listed} == files
+    for name in files:
+        assert client("GET", f"jobs/{job_id}/artifacts/{name}").text == name
 
 
 def test_a_removed_job_leaves_nothing(client: Client, job_id: str):

@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from recsweep.cli.declare import RUN, command
 from recsweep.cli.job_texts import as_table, facts_of, line_of, one_line
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from recsweep.client import Client
 
 TOKEN, READ_TOKEN = "RECSWEEP_TOKEN", "RECSWEEP_READ_TOKEN"
+_MOST_OFFERED = 100
+_HASTE = {"timeout_seconds": 1.0, "patience_seconds": 0.0}
+"""Nobody who has pressed the Tab key waits for a service that is away."""
 _LOCAL = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 _URL = Setting(
     "url",
@@ -79,7 +84,12 @@ _ONLY = {
             type=click.Choice(["ls", "show", "create", "start", "cancel", "resume", "rm", "watch"]),
             metavar="ACTION",
         ),
-        click.Argument(["target"], required=False, metavar="[JOB|FILE]"),
+        click.Argument(
+            ["target"],
+            required=False,
+            metavar="[JOB|FILE]",
+            shell_complete=lambda context, _, typed: _offered(context.params, typed),
+        ),
     ],
 )
 def jobs(action: str, target: str | None, **options: Any) -> None:
@@ -112,12 +122,32 @@ def _check(action: str, target: str | None, options: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _client(options: Mapping[str, Any]) -> Iterator[Client]:
+def _client(options: Mapping[str, Any], **patience: float) -> Iterator[Client]:
     from recsweep.client import Client
 
     url = str(options["url"])
-    with Client(url, _token(url, options)) as client:
+    with Client(url, _token(url, options), **patience) as client:
         yield client
+
+
+def _offered(options: Mapping[str, Any], typed: str) -> list[CompletionItem]:
+    """Offers of the shell for JOB or FILE: of the newest jobs those of which that can be asked now."""
+    action = options.get("action")
+    if action == "create":
+        return [CompletionItem(typed, type="file")]
+    if action not in _OF_ONE:
+        return []
+    wish = {"rm": "delete"}.get(str(action), action)
+    try:
+        with _client({**options, "url": options.get("url") or _URL.default}, **_HASTE) as client:
+            page = islice(client.list(page=_MOST_OFFERED), _MOST_OFFERED)
+            return [
+                CompletionItem(one.id, help=f"{one.name}, {one.status}")
+                for one in page
+                if one.id.startswith(typed) and (wish in one.allowed or wish in ("show", "watch"))
+            ]
+    except Exception:  # no service, no token: a half-typed command is nobody's mistake yet
+        return []
 
 
 def _token(url: str, options: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -136,10 +137,21 @@ class TrialPage(Answer):
     next: str | None
 
 
+class Kind(StrEnum):
+    """The use of a file of a job."""
+
+    RESULT = "result"
+    WEIGHTS = "weights"
+    """A model that was trained: large, and made again by `recsweep train`."""
+    LOG = "log"
+    OTHER = "other"
+
+
 class Artifact(Answer):
     """A file of a job."""
 
     path: str
+    kind: Kind = Field(description="`weights` are large: who wants the results alone leaves them out.")
     bytes: int
     modified: datetime
 

@@ -155,5 +155,5 @@ class JobWorker:
                     study.put_back_orphans()
         teller.look()
         ended = self._claims.end(job, outcome.status, outcome.error, deaths=deaths)
-        why = f": {outcome.error}" if outcome.error else ""
+        why = f": {outcome.error}" if outcome.error and ended is not JobStatus.CANCELLED else ""
         self._tell(f"job {job.id} is {ended}{why}" if ended else f"job {job.id} is another job worker's")

@@ -283,7 +283,7 @@ class Jobs:
         idle = ACTIONS["cancel"] - {JobStatus.RUNNING}
         ended = [JobStatus.CANCELLING, JobStatus.CANCELLED]
         while True:  # it may go from one to the other meanwhile
-            if self._move(job_id, idle, ended, {"ended": True}):
+            if self._move(job_id, idle, ended, {"ended": True, "error": None}):
                 return self.get(job_id)
             if self._move(job_id, frozenset({JobStatus.RUNNING}), [JobStatus.CANCELLING], {}):
                 return self.get(job_id)

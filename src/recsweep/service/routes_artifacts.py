@@ -14,21 +14,25 @@ from fastapi import APIRouter
 from fastapi import Path as PathParameter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from recsweep.service.answers import Artifacts
+from recsweep.service.answers import Artifacts, Kind
 from recsweep.service.asked import JobId
 from recsweep.service.guard import Reader
 from recsweep.service.problems import Trouble, errors
+from recsweep.service.runner import LOG
 from recsweep.service.service import TheService
 
 router = APIRouter(tags=["artifacts"], dependencies=[Reader])
 MOST_LISTED = 5_000
 _BLOCK = 1 << 16
+_KINDS = {"results": Kind.RESULT, "checkpoints": Kind.WEIGHTS, "logs": Kind.LOG, LOG: Kind.LOG}
+_PASSING = ("cache", "scratch")
+"""Folders of a job that hold no file of its own: splits that all jobs share, and what is being written."""
 _FilePath = Annotated[str, PathParameter(max_length=1_000, description="As the list has it.")]
 
 
 @router.get("/jobs/{job_id}/artifacts", response_model=Artifacts, responses=errors(404, 422))
 def list_artifacts(service: TheService, job_id: JobId) -> Response:
-    """The files of a job."""
+    """The files of a job: results, the weights of its winners, logs."""
     service.jobs.get(job_id)
     found: list[dict[str, Any]] = []
     for path, name in _files(service.folder(job_id)):
@@ -36,14 +40,15 @@ def list_artifacts(service: TheService, job_id: JobId) -> Response:
             return JSONResponse({"artifacts": found, "complete": False})
         known = path.stat()
         modified = datetime.fromtimestamp(known.st_mtime, UTC).isoformat(timespec="seconds")
-        found.append({"path": name, "bytes": known.st_size, "modified": modified})
+        kind = _KINDS.get(name.partition("/")[0], Kind.OTHER)
+        found.append({"path": name, "kind": kind, "bytes": known.st_size, "modified": modified})
     return JSONResponse({"artifacts": found, "complete": True})
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
     """Its files by name; links are not followed."""
     for root, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if Path(root) != folder or name not in _PASSING)
         for name in sorted(names):
             path = Path(root) / name
             shown = path.relative_to(folder).as_posix()
@@ -77,7 +82,8 @@ def _opened(folder: Path, path: str) -> int:
     root = folder.resolve()
     try:
         real = (root / path).resolve(strict=True)
-        if real.is_relative_to(root) and real != root:
+        within = real.relative_to(root).parts if real.is_relative_to(root) else ()
+        if within and within[0] not in _PASSING:
             handle = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             if stat.S_ISREG(os.fstat(handle).st_mode):
                 return handle

@@ -114,11 +114,14 @@ class _Server(uvicorn.Server):
 
 def _say_where(bound: socket.socket, host: str, tokens: Tokens, job_workers: int, tell: Tell) -> None:
     name = f"[{host}]" if ":" in host else host
-    tell(f"recsweep serves on http://{name}:{bound.getsockname()[1]}{PREFIX} (Ctrl-C ends it)")
+    address = f"http://{name}:{bound.getsockname()[1]}"
+    tell(f"recsweep serves: open {address}/ in a browser (Ctrl-C ends it)")
     if tokens.file is None:
         tell(f"the token is that of {TOKEN}")
     else:
-        tell(f'the token is in {tokens.file}: curl -H "Authorization: Bearer $(cat {tokens.file})" …')
+        tell(f"the token is in {tokens.file}, which only you can read")
+    bearer = f"$(cat {tokens.file})" if tokens.file else f"${TOKEN}"
+    tell(f'for programs: curl -H "Authorization: Bearer {bearer}" {address}{PREFIX}/jobs')
     told = counted(job_workers, "job worker")
     tell(
         f"{told} beside it" if job_workers else "no job worker beside it: start some by `recsweep job-worker`"

@@ -95,14 +95,16 @@ class JobClaims:
     def end(self, job_id: str, claim: str, status: str, values: Mapping[str, Any]) -> str | None:
         """Let go of a job, which is in a state from now on; None where it is not under this claim any more.
 
-        A job that was cancelled meanwhile ends as cancelled, whatever it came to.
+        A job that was cancelled meanwhile ends as cancelled, whatever it came to: that is no error.
 
         Returns:
             The state that it is in.
         """
         free = {**values, "owner": None, "claim": None}
         for source, target in ((RUNNING, status), (CANCELLING, CANCELLED)):
-            ends = {"ended": True} if target != QUEUED else {}
+            ends: dict[str, Any] = {"ended": True} if target != QUEUED else {}
+            if target == CANCELLED:
+                ends["error"] = None
             if self._rows.move(job_id, (source,), target, claim=claim, values={**free, **ends}):
                 return target
         return None
