@@ -68,7 +68,7 @@ def test_searches_with_too_little_to_find_are_left_out(published):
     assert parted.best == -0.3
 
 
-def test_random_order_is_expected_to_find_the_best_as_soon_as_counting_says(published):
+def test_random_order_finds_the_best_as_soon_as_counting_says(published):
     whole, parted = bench.read_published(published)
     # 5 trials left, 2 of them best: the first of these is expected at 6 / 3
     assert whole.random_order(whole.points[0]) == 1 + 2

@@ -106,7 +106,7 @@ def test_a_mistake_has_its_field_its_value_and_a_fix(client: Client) -> None:
     assert caught.value.allowed == ["start", "delete"]
 
 
-def test_events_are_heard_as_they_happen_and_taken_up_where_they_broke_off(app: App, client: Client) -> None:
+def test_events_are_heard_at_once_and_taken_up_after_a_break(app: App, client: Client) -> None:
     made = client.create(job(name="heard"))
     stream = client.events(made.id)
     assert next(stream).kind == "job", "before it is over"
@@ -283,7 +283,7 @@ def test_mistakes_of_a_command(say, words: tuple[str, ...], told: str) -> None:
     assert (said.code, told in said.err) == (2, True), said.err
 
 
-def test_the_token_comes_from_the_servers_file_and_goes_to_this_machine_alone(
+def test_the_servers_token_is_read_and_sent_to_this_machine_alone(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RECSWEEP_TOKEN", raising=False)

@@ -272,7 +272,7 @@ def test_every_value_of_an_option_with_few_is_named(option):
         assert {value for value in literals(annotation) if f"`{value}`" not in values} == set()
 
 
-def test_the_defaults_that_the_page_of_commands_shows_are_read_from_the_models():
+def test_defaults_on_the_page_of_commands_are_those_of_the_models():
     field, model, name = field_of("max_evals")
     assert (model.__name__, name, field.default) == ("SearchConfig", "max_evals", 20)
     told = option_rows(command_text("tune"))

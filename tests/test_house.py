@@ -21,6 +21,8 @@ LONGEST = 350
 """Lines of a file."""
 LONGEST_BODY = 30
 """Lines of a function, without its head and its docstring."""
+LONGEST_NAME = 12
+"""Words of a test's name, `test` not counted."""
 
 # A file imports only from lines above its own; inside a package freely, as long as there is no cycle.
 ORDER = [
@@ -251,3 +253,14 @@ def test_no_two_test_files_have_one_name():
     """Outside packages pytest imports them by it, and refuses the second one."""
     files = sorted(path.name for path in TESTS.rglob("test_*.py"))
     assert sorted({*files}) == files
+
+
+def test_names_of_tests_are_short():
+    long = [
+        f"{path.relative_to(TESTS)}:{node.lineno}: {node.name}"
+        for path in TESTS.rglob("*.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_") and len(node.name.split("_")) - 1 > LONGEST_NAME
+    ]
+    assert long == [], f"say it in at most {LONGEST_NAME} words; a docstring has room for the rest"

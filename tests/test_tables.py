@@ -16,7 +16,7 @@ def schema(path):
         return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
-def test_a_new_store_is_a_copy_and_has_the_tables_of_one_that_recsweep_makes(tmp_path):
+def test_a_copied_store_has_the_tables_of_a_new_one(tmp_path):
     Store(f"sqlite:///{tmp_path}/copied.db").close()
     made = tmp_path / "made.db"
     made.touch()  # empty: recsweep makes the tables

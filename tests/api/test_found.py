@@ -124,7 +124,7 @@ def test_an_empty_store_gives_empty_tables(empty_store, tmp_path):
     assert len(found.summary()) == 0
 
 
-def test_a_name_or_a_sweep_that_is_not_there_is_refused_with_the_nearest(found):
+def test_an_unknown_name_or_sweep_is_refused_with_the_nearest(found):
     with pytest.raises(InputError, match="did you mean `of-mine`"):
         found["of-min"]
     with pytest.raises(InputError, match="no sweep phasd; did you mean `phased`"):

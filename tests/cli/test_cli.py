@@ -158,7 +158,7 @@ def test_a_dry_run_knows_what_a_limit_has_ended(make, call):
     )
 
 
-def test_a_phase_that_the_sweep_does_not_list_is_searched_alone_with_the_whole_budget(make, call):
+def test_a_phase_that_is_not_listed_is_searched_with_the_whole_budget(make, call):
     make("max_evals: 9")
     assert call("tune", "--dry-run", "--phase", "loss").lines[0] == "toy/NARM: 9 of 9 trials to run"
 
@@ -191,7 +191,7 @@ def test_more_is_refused_while_trials_are_to_run(make, refused):
     assert refused("tune", "--dry-run", "--more", "4") == wanted
 
 
-def test_more_is_refused_again_when_it_was_interrupted_and_says_how_to_go_on(make, refused, call):
+def test_an_interrupted_more_is_refused_again_and_says_how_to_go_on(make, refused, call):
     space = make()
     fill_in(space.plan(), 0.1, 0.2, 0.3)
     fill_in(dataclasses.replace(space.plan(), slots=7), 0.1)
@@ -299,7 +299,7 @@ def test_a_phase_that_no_study_has_is_refused_with_the_nearest(make, refused):
     assert refused("tune", "--phase", "coarze").endswith("did you mean `coarse`?")
 
 
-def test_a_model_without_the_phase_is_refused_with_the_place_of_its_file(make, refused, tmp_path):
+def test_a_model_without_the_phase_is_refused_in_its_file(make, refused, tmp_path):
     make()
     assert refused("tune", "--phase", "training") == (
         f"{tmp_path}/models/NARM.yaml:8:3: NARM has none of the phases training; "
@@ -365,7 +365,7 @@ def test_a_worker_of_several_studies_leaves_out_what_is_not_open_yet(make, call)
     ]
 
 
-def test_a_worker_joins_a_study_with_the_start_that_it_was_opened_with(make, call, tmp_path):
+def test_a_worker_joins_a_study_with_the_start_of_its_opening(make, call, tmp_path):
     """It is not told of the file, and may be on a machine that does not have it."""
     space = make()
     (tmp_path / "best.json").write_text(json.dumps({"n_layers": 2}))
@@ -485,7 +485,7 @@ def in_study(monkeypatch, label: str, error: Exception) -> list[str]:
         (AssertionError("a bug"), "AssertionError: a bug"),
     ],
 )
-def test_what_goes_wrong_in_one_study_is_kept_and_the_next_one_runs(make, call, monkeypatch, error, line):
+def test_trouble_in_one_study_is_kept_and_the_next_one_runs(make, call, monkeypatch, error, line):
     narm, stamp = two_models(make())
     fill_in(stamp, 0.1, 0.2, 0.3)
     error.add_note("In the worker:\nTraceback of the worker")
@@ -522,7 +522,7 @@ def test_a_run_on_one_study_ends_with_its_own_code(make, call, monkeypatch):
         assert narm.outputs.trouble("toy", "NARM").is_file() == (code == 1), "a line of ours says all"
 
 
-def test_a_phase_whose_start_came_to_no_end_is_left_out_and_said(make, call, monkeypatch):
+def test_a_phase_without_a_start_is_left_out_and_said(make, call, monkeypatch):
     two_models(make("phases: [coarse, loss], max_evals: 4"))
     ran = in_study(monkeypatch, "toy/NARM/coarse", StudyPaused("toy/NARM/coarse: x; y; z"))
     monkeypatch.setattr(sweep_run, "write_and_tell", lambda *given: None)
@@ -554,7 +554,7 @@ def test_a_study_in_which_every_trial_failed_says_why(make, call, tmp_path):
     )
 
 
-def test_phases_are_told_one_after_the_other_and_only_the_last_is_tested(make, call, tmp_path):
+def test_phases_are_told_in_order_and_the_last_is_tested(make, call, tmp_path):
     coarse, loss = make("phases: [coarse, loss], max_evals: 5").plans()
     fill_in(coarse, 0.1, 0.3, 0.2, tested=False)
     fill_in(loss, 0.1, 0.2)
@@ -569,7 +569,7 @@ def test_phases_are_told_one_after_the_other_and_only_the_last_is_tested(make, c
     assert "Every model had the same budget: 5 trials." in said.out
 
 
-def test_the_winner_of_a_study_from_a_file_is_evaluated_without_the_file(make, call, tmp_path):
+def test_a_winner_started_from_a_file_is_evaluated_without_it(make, call, tmp_path):
     space = make()
     (tmp_path / "best.json").write_text(json.dumps({"n_layers": 2}))
     store = Store(space.plan().storage_url)
@@ -642,7 +642,7 @@ def test_what_was_found_is_shown_although_the_data_are_no_longer_there(make, cal
     assert call("tune").code == 2, "to train is another matter"
 
 
-def test_the_dry_run_of_an_opened_study_takes_another_config_and_a_worker_does_not(make, call, refused):
+def test_a_dry_run_takes_another_config_and_a_worker_does_not(make, call, refused):
     make()
     assert call("open").code == 0
     assert call("tune", "--dry-run", "--epochs", "3").lines[0] == "toy/NARM: 3 of 3 trials to run"
@@ -662,7 +662,7 @@ def test_a_mistake_in_an_option_is_one_line_of_every_command(make, refused, comm
 
 
 @pytest.mark.parametrize("command", ["tune", "open", "worker", "plots", "summarize", "prepare", "evaluate"])
-def test_a_sweep_file_that_is_not_there_is_one_line_of_every_command(make, call, tmp_path, command):
+def test_a_missing_sweep_file_is_one_line_of_every_command(make, call, tmp_path, command):
     make()
     said = call(command, config=tmp_path / "sweeep.yaml")
     assert said.code == 2
@@ -715,7 +715,7 @@ def test_what_only_looks_makes_no_store(make, call, tmp_path, kind):
 
 
 @pytest.mark.parametrize("command", ["tune", "open", "worker", "summarize", "evaluate", "plots", "dashboard"])
-def test_a_store_in_a_folder_that_is_missing_is_refused_and_not_made(make, refused, tmp_path, command):
+def test_a_store_in_a_missing_folder_is_refused_and_not_made(make, refused, tmp_path, command):
     make(store=False)
     said = refused(command, "--storage", f"sqlite:///{tmp_path}/elsewhere/own.store")
     assert said == (
@@ -780,6 +780,6 @@ def prepared_without_work(*arguments):
 
 
 @pytest.mark.parametrize("command", ["tune", "open", "worker", "prepare"])
-def test_a_cut_off_above_the_items_is_refused_by_every_command_that_reads_data(make, refused, command):
+def test_every_command_that_reads_data_refuses_a_cut_off_above_the_items(make, refused, command):
     make().write_rows(*(f"{user}\t{user + n}\t{n}" for user in range(3) for n in range(5)))
     assert "the cut-off 10 is above the 7 items of toy; use 7 or less, or more items" in refused(command)

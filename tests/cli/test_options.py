@@ -94,7 +94,7 @@ def test_snakemake_takes_the_same_variables(tmp_path, monkeypatch):
         from_environment()
 
 
-def test_a_variable_that_nothing_reads_is_said_with_the_one_that_may_be_meant(run):
+def test_an_unread_variable_is_said_with_the_one_that_is_meant(run):
     code, out, err = run("tune", "--dry-run", MAX_EVLAS="7", TUNABLE_MODELS="NARM", NATIVE="1")
     assert (code, out.splitlines()[0]) == (0, "toy/NARM: 20 of 20 trials to run")
     assert err.splitlines() == [
@@ -177,7 +177,7 @@ def test_help_groups_commands_by_what_people_do_and_cuts_none(monkeypatch):
 
 
 @pytest.mark.parametrize("name", cli.commands)
-def test_help_of_a_command_has_its_options_whole_with_defaults_choices_and_an_example(monkeypatch, name):
+def test_help_has_whole_options_with_defaults_choices_and_an_example(monkeypatch, name):
     flat = " ".join(shown(monkeypatch, name).split())
     assert f"Example: recsweep {name}" in flat
     for option in (one for one in cli.commands[name].params if isinstance(one, Option)):
@@ -219,7 +219,7 @@ def test_a_password_typed_at_make_is_warned_of(run):
 
 
 @pytest.mark.parametrize(("mode", "said"), [(0o644, True), (0o640, True), (0o600, False)])
-def test_a_password_in_a_sweep_file_that_others_can_read_is_warned_of(run, tmp_path, mode, said):
+def test_a_password_in_a_readable_sweep_file_is_warned_of(run, tmp_path, mode, said):
     sweep = tmp_path / "sweep.yaml"
     sweep.write_text(sweep.read_text() + f"storage: {URL}\n")
     sweep.chmod(mode)
@@ -274,7 +274,7 @@ def test_a_bugs_traceback_holds_no_secret(run, monkeypatch):
         ("", {"count": 100_000 // 400}, 1),
     ],
 )
-def test_a_worker_has_as_many_threads_as_the_config_or_the_user_says(monkeypatch, given, settings, threads):
+def test_threads_of_a_worker_are_those_of_config_or_user(monkeypatch, given, settings, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", given)
     assert local_workers.threads_of(WorkersConfig(**settings)) == threads
 

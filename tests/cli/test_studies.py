@@ -181,7 +181,7 @@ def test_a_merge_can_be_repeated_and_doubles_nothing(call, url, tmp_path):
     assert merged == source
 
 
-def test_a_merge_that_was_ended_in_its_middle_keeps_the_order_of_the_ends(call, url, tmp_path):
+def test_an_interrupted_merge_keeps_the_order_of_the_ends(call, url, tmp_path):
     source = Store(url)
     study = source.find_study("plain/toy/FPMC/full")
     study.ensure_slots(6)
@@ -291,7 +291,7 @@ def names_in(url: str) -> list[str]:
         store.close()
 
 
-def test_the_store_of_a_sweep_file_is_found_however_the_file_names_it(monkeypatch, capsys, tmp_path):
+def test_the_store_is_found_however_a_sweep_file_names_it(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     shutil.copy(STORES / "old.db", tmp_path / "mine.db")
     (tmp_path / "address").write_text("sqlite:///mine.db\n")

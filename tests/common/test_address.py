@@ -116,7 +116,7 @@ def test_what_is_no_text_is_no_address():
 
 
 @pytest.mark.parametrize("scheme", ["sqlite", "journal"])
-def test_a_place_where_no_store_can_be_is_refused_and_left_as_it_is(tmp_path, scheme):
+def test_an_address_without_room_for_a_store_is_refused_and_left_alone(tmp_path, scheme):
     (tmp_path / "folder").mkdir()
     for name, problem in [("folder", "no file"), ("none/x.db", "no folder")]:
         address = StoreAddress(f"{scheme}:///{tmp_path / name}")

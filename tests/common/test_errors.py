@@ -53,7 +53,7 @@ def test_a_failed_trial_is_neither_the_users_fault_nor_a_pause():
     }
 
 
-def test_the_tree_at_the_top_of_the_file_names_every_error_under_its_parent():
+def test_the_tree_at_the_top_names_every_error_under_its_parent():
     tree = [line for line in (errors.__doc__ or "").splitlines() if re.search(r"[├└]──|^Recsweep", line)]
     parents: dict[int, str] = {}
     drawn = {}

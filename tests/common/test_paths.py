@@ -27,7 +27,7 @@ def test_outputs_have_the_names_that_the_documentation_promises():
     )
 
 
-def test_default_store_is_sqlite_in_the_output_folder_and_is_shared_by_its_sweeps():
+def test_the_sweeps_of_an_output_folder_share_its_sqlite_store():
     assert OUT.storage_url.reveal() == "sqlite:///outputs/recsweep.db"
     assert Outputs(Path("/data/out"), "mine").storage_url.reveal() == "sqlite:////data/out/recsweep.db"
     other = replace(OUT, sweep="other")

@@ -37,7 +37,7 @@ def test_a_library_that_is_not_installed_is_said_to_be_so(monkeypatch):
     assert provenance.versions.__wrapped__()["no-such-library"] == "not installed"
 
 
-def test_the_users_repository_stands_apart_by_name_with_its_commit_and_its_changes(tmp_path, repository_here):
+def test_the_users_repository_stands_apart_with_its_commit_and_changes(tmp_path, repository_here):
     git("init", "-q")
     (tmp_path / "a.txt").write_text("1")
     git("add", "a.txt")

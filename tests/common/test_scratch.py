@@ -67,7 +67,7 @@ def test_a_number_that_another_process_has_now_keeps_nothing(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == [scratch.own_name()]
 
 
-def test_what_others_have_there_stays_and_what_is_of_another_machine_for_a_week(tmp_path):
+def test_scratch_of_others_stays_and_another_machines_for_a_week(tmp_path):
     for name in ("notes", "0123456789abcdef-1-2", "fedcba9876543210-1-2"):
         (tmp_path / name).mkdir()
     week_ago = time.time() - 8 * 86400
@@ -90,7 +90,7 @@ def test_what_was_about_to_become_an_entry_of_the_cache_goes_too(tmp_path):
     assert names == [f".preparing-{scratch.own_name()}-x", "0123"]
 
 
-def test_where_none_can_be_made_temporary_files_lie_where_the_system_puts_them(tmp_path):
+def test_without_a_scratch_folder_temporary_files_lie_in_the_systems(tmp_path):
     (tmp_path / "scratch").write_text("a file")
     before = tempfile.gettempdir()
     with scratch.used(tmp_path / "scratch"):

@@ -212,7 +212,7 @@ def test_columns_must_hold_what_a_split_is_made_by(tmp_path, columns, message):
     refused(workspace, place if message else missing)
 
 
-def test_windows_line_ends_blank_lines_and_a_missing_last_line_end_do_no_harm(tmp_path):
+def test_windows_line_ends_blank_lines_and_no_last_newline_are_read(tmp_path):
     workspace = make_workspace(tmp_path)
     workspace.inter.write_bytes(f"{HEADER}\r\n1\t2\t3\r\n\r\n1\t3\t4".encode())
     assert check_data(workspace.load()) == {"toy": 2}

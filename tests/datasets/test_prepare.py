@@ -200,7 +200,7 @@ def not_theirs(remove, foreign: Path):
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
-def test_in_a_cache_that_is_not_ours_the_split_is_used_without_being_kept(tmp_path, monkeypatch, code):
+def test_a_split_is_used_unkept_where_the_cache_is_not_ours(tmp_path, monkeypatch, code):
     plan = make_tiny(tmp_path)
 
     def refused(*args, **kwargs):

@@ -145,7 +145,7 @@ def test_an_exhaustive_search_visits_every_point_of_the_grid_once(folder: Folder
     assert '"embedding_size": 32,' in tried[-1] or '"embedding_size": 32,' in tried[1]
 
 
-def test_prepare_says_what_is_in_the_data_and_doctor_that_all_is_well(tuned: Folder) -> None:
+def test_prepare_describes_the_data_and_doctor_says_all_is_well(tuned: Folder) -> None:
     done = tuned.run("prepare", "--models", "FPMC GRU4Rec")
     assert done.returncode == 0, done.stderr
     assert "found in the cache" in done.stdout
@@ -192,7 +192,7 @@ def test_bad_data_is_refused_with_its_place_before_the_first_trial(tmp_path: Pat
     )
 
 
-def test_a_general_model_on_a_random_split_of_a_folder_of_ones_own(tmp_path: Path) -> None:
+def test_a_general_model_on_a_random_split_of_own_data(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     data = tmp_path / "shop"
     data.mkdir()

@@ -10,12 +10,12 @@ import pytest
 CONFIG = Path(__file__).parents[2] / "config" / "smoke.yaml"
 
 
-def test_a_sweep_killed_three_times_ends_with_the_summary_of_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_sweep_killed_three_times_ends_with_the_usual_summary(tmp_path: Path) -> None:
     _compare(tmp_path, trials=6, epochs=8, kills=3)
 
 
 @pytest.mark.long
-def test_a_sweep_killed_twenty_times_ends_with_the_summary_of_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_sweep_killed_twenty_times_ends_with_the_usual_summary(tmp_path: Path) -> None:
     _compare(tmp_path, trials=30, epochs=4, kills=20)
 
 

@@ -136,7 +136,7 @@ def test_snakemake_tells_nothing_of_a_plan_or_of_a_rule_that_fails(
 
 
 @pytest.mark.long
-def test_an_address_on_snakemakes_own_command_line_is_warned_of_and_goes_no_further(
+def test_an_address_on_snakemakes_command_line_is_warned_of_and_stays_there(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     guarded = postgres.guarded("another-51d1")

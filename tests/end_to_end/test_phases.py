@@ -50,7 +50,7 @@ def test_phases_run_from_one_command_and_the_last_is_never_worse(folder: Folder)
     assert_a_chain(folder.outputs)
 
 
-def test_each_phase_is_a_job_of_snakemake_that_waits_for_the_one_before(tmp_path: Path) -> None:
+def test_phases_are_jobs_of_snakemake_one_after_the_other(tmp_path: Path) -> None:
     settings = ("sweep_file=config/smoke.yaml", "max_evals=3", "models=GRU4Rec", f"outputs={tmp_path}")
     phases = f"phases={' '.join(PHASES)}"
     done = subprocess.run(

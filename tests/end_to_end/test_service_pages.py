@@ -113,7 +113,7 @@ def test_a_form_sends_nothing_before_its_script_is_there(browser: Browser, url: 
     context.close()
 
 
-def test_a_job_is_made_by_keyboard_alone_with_its_mistakes_at_their_fields(page: Page, app: Client) -> None:
+def test_a_job_is_made_by_keyboard_with_mistakes_at_their_fields(page: Page, app: Client) -> None:
     page.goto("/new")
     page.locator("form[data-ready=yes]").wait_for()
     page.keyboard.press("Tab")

@@ -283,7 +283,7 @@ class EngineContract:
         assert state is not None
         assert sorted(state.params2result.values()) == [0.0, 0.1, 0.2, 0.3, 0.4]
 
-    def test_a_small_discrete_space_is_not_sampled_twice_where_it_can_be_helped(self, algo):
+    def test_a_small_discrete_space_is_hardly_sampled_twice(self, algo):
         session, _ = self.searched(grid(algo), lambda slot, params: params["width"] * slot % 7, 6)
         assert len({canonical_json(params) for params in session.params}) == 6
 
@@ -298,7 +298,7 @@ class EngineContract:
         assert first.params[0] == second.params[0]
         assert first.params[1] != second.params[1]
 
-    def test_a_search_that_was_killed_goes_on_as_if_nothing_had_been(self, algo):
+    def test_a_killed_search_goes_on_undisturbed(self, algo):
         self.check_kills(self.mixed(algo), smooth)
 
     def check_kills(self, search: Search, objective: Objective, slots: int = 12) -> None:
@@ -380,7 +380,7 @@ class EngineContract:
         assert state is not None
         assert state.best_params == max(session.history(), key=lambda o: o.score).params
 
-    def test_a_killed_search_of_a_conditional_space_goes_on_as_if_nothing_had_been(self, algo):
+    def test_a_killed_search_of_a_conditional_space_goes_on_undisturbed(self, algo):
         self.check_kills(conditional(algo, 7 if self.is_slow(algo) else 4), branching, 10)
 
     def test_no_combination_of_what_exists_is_tried_twice(self, algo):
@@ -396,7 +396,7 @@ class EngineContract:
         assert session.params[:3] == list(known_good)
         assert not any(params in known_good for params in session.params[3:])
 
-    def test_an_exhaustive_search_has_what_is_known_to_be_good_first_and_not_again(self, grid_algo):
+    def test_an_exhaustive_search_has_the_known_good_first_and_once(self, grid_algo):
         known_good = tuple({"width": width, "layers": 2, "loss": "CE"} for width in (32, 48, 16))
         search = dataclasses.replace(grid(grid_algo), known_good=known_good)
         session, _ = self.searched(search, constant, 12)
@@ -419,7 +419,7 @@ class EngineContract:
         assert state is not None
         assert state.best_params == session.params[2]
 
-    def test_what_other_workers_run_is_not_run_again_where_that_can_be_helped(self, algo):
+    def test_what_other_workers_run_is_hardly_run_again(self, algo):
         others = [params for params in combinations(GRID) if params["width"] == 16]
         session, _ = self.searched(grid(algo), lambda slot, params: params["width"], 8, others=others)
         assert len({canonical_json(params) for params in session.params}) == 8
@@ -431,7 +431,7 @@ class EngineContract:
         assert session.ran == list(range(12))
         assert all(MIXED[name].contains(params[name]) for params in session.params for name in MIXED)
 
-    def test_results_that_come_late_are_learnt_from_as_if_they_had_been_there(self, algo):
+    def test_late_results_are_learnt_from_like_early_ones(self, algo):
         search = dataclasses.replace(self.mixed(algo), startup_trials=2)
 
         class Late(FakeSession):
@@ -475,7 +475,7 @@ class EngineContract:
         search = dataclasses.replace(conditional(multi_objective_algo), directions=(True, False))
         self.check_kills(search, both, 10)
 
-    def test_a_bad_value_of_any_objective_is_as_if_the_trial_had_failed(self, multi_objective_algo):
+    def test_a_bad_value_of_any_objective_is_like_a_failure(self, multi_objective_algo):
         def spoiled_by(second):
             def objective(slot, params):
                 if slot % 3 == 1:

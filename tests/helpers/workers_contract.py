@@ -47,7 +47,7 @@ class WorkersContract:
         notes = [Note(f"talk {number}") for number in range(3)]
         assert self.told(workers, Evaluated) == [Started(0), *notes, Idle(), Evaluated({"ndcg@10": 0.5})]
 
-    def test_a_death_is_told_once_after_all_else_and_the_number_is_free(self, workers):
+    def test_a_death_is_told_once_and_last_and_frees_the_number(self, workers):
         workers.start(1, self.plan)
         workers.send(1, order("die"))
         *told, died = self.told(workers, Died)

@@ -106,7 +106,7 @@ def test_a_context_model_without_labels_is_refused_with_both_ways_on(tmp_path, m
     )
 
 
-def test_fm_on_the_shipped_ml_100k_is_not_given_labels_behind_the_back(tmp_path):
+def test_fm_on_the_shipped_ml_100k_gets_no_hidden_labels(tmp_path):
     builtin = make_rich(tmp_path / "a", "FM", dataset="path: builtin\n")
     assert "labels none, and no negatives are drawn" in refusal(builtin)
     drawn = settings_of(make_rich(tmp_path / "b", "FM", DRAWN, dataset="path: builtin\n"))
@@ -144,7 +144,7 @@ def test_a_general_model_told_to_draw_no_negatives_needs_labels(tmp_path):
         ("normalize: [prize]\n" + COLUMNS, "`prize` is no loaded column of the data set"),
     ],
 )
-def test_a_column_that_is_given_a_part_is_loaded_and_of_its_type(tmp_path, text, message):
+def test_a_column_with_a_role_is_loaded_and_of_its_type(tmp_path, text, message):
     said = refusal(make_rich(tmp_path, dataset=PLAIN + text))
     assert said.startswith("datasets/toy.yaml:2:")
     assert message in said
@@ -288,7 +288,7 @@ def shared_cache(tmp_path_factory):
 
 
 @pytest.mark.parametrize("model", sorted(set(catalog.models()) - {"Pop", "Random"}))
-def test_every_model_of_recbole_gets_its_data_or_is_refused_with_a_reason(tmp_path, shared_cache, model):
+def test_every_model_gets_its_data_or_is_refused_with_a_reason(tmp_path, shared_cache, model):
     workspace = make_rich(tmp_path, model, fixed_for(model))
     if unusable(model):
         assert model in NOT_HERE

@@ -23,7 +23,7 @@ HASHES = {
 
 
 @pytest.mark.parametrize("model", HASHES)
-def test_a_study_of_an_earlier_version_keeps_its_content_hash_and_its_seeds(model):
+def test_a_study_of_an_earlier_version_keeps_hash_and_seeds(model):
     (plan,) = plan_sweep(load_sweep(CONFIG / "smoke.yaml", {"models": model}))
     assert plan.content_hash == HASHES[model]
 

@@ -39,7 +39,7 @@ def test_a_sweep_is_every_model_on_every_data_set(tmp_path):
         find_study(plans, "two", "NRAM")
 
 
-def test_trial_number_one_has_the_published_defaults_in_the_types_of_the_space(tmp_path):
+def test_the_first_trial_has_published_defaults_in_the_types_of_the_space(tmp_path):
     model = (
         "defaults: {n_layers: 1.0, learning_rate: 1}\nspace:\n"
         "  learning_rate: {type: uniform, min: 0, max: 1}\n  n_layers: {type: randint, min: 1, max: 3}\n"
@@ -469,7 +469,7 @@ def test_phases_that_cannot_be_searched_are_refused(tmp_path, phases, options, m
     assert str(caught.value).removeprefix(f"{tmp_path}/") == message
 
 
-def test_a_phase_that_names_an_unknown_parameter_is_one_line_with_its_place(tmp_path):
+def test_an_unknown_parameter_in_a_phase_is_one_line_with_its_place(tmp_path):
     model = PHASED.replace("coarse: [n_layers, hidden_size]", "coarse: [n_layers, hiden_size]")
     refused(
         phased(tmp_path, "[full]", model=model),
@@ -529,7 +529,7 @@ def test_parameters_that_depend_on_each_other_are_refused(tmp_path):
     )
 
 
-def test_a_parameter_that_does_not_exist_at_the_defaults_has_no_value_there(tmp_path):
+def test_a_parameter_that_is_absent_at_the_defaults_has_no_value_there(tmp_path):
     plan = make_workspace(tmp_path, model=CONDITION % ("n_layers: 2", "")).plan()
     assert plan.defaults == {"n_layers": 1, "learning_rate": 0.1}
     assert plan.complete({"n_layers": 2, "hidden_size": 32, "learning_rate": 0.5})["hidden_size"] == 32

@@ -59,7 +59,7 @@ def test_an_unsupported_version_is_refused_by_name(monkeypatch, name, version):
 @pytest.mark.parametrize(
     ("name", "version"), [("torch", "2.13.0+cu130"), ("numpy", "2.0"), ("pandas", "2.2.3")]
 )
-def test_the_edges_of_the_supported_range_and_builds_for_a_gpu_are_accepted(monkeypatch, name, version):
+def test_edges_of_the_supported_range_and_gpu_builds_are_accepted(monkeypatch, name, version):
     pretend(monkeypatch, **{name: version})
     compat.check_versions()
     assert importlib.metadata.version(name) == version

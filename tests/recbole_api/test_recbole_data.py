@@ -250,7 +250,7 @@ def test_process_wide_settings_stay_as_they_are(tmp_path, monkeypatch):
     assert {n: list(v) for n, v in vars(argument_list).items() if isinstance(v, list)} == lists
 
 
-def test_a_folder_named_like_recboles_own_data_set_is_not_mistaken_for_it(tmp_path):
+def test_a_folder_named_ml_100k_is_not_mistaken_for_recboles_own(tmp_path):
     plan = make_tiny(tmp_path)
     folder = plan.files.folder.rename(plan.files.folder.parent / "ml-100k")
     (folder / "tiny.inter").rename(folder / "ml-100k.inter")

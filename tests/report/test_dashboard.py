@@ -49,7 +49,7 @@ def filled(tmp_path):
     return space
 
 
-def test_it_says_where_it_is_lists_the_studies_and_ends_with_ctrl_c(filled):
+def test_it_says_its_address_lists_studies_and_ends_with_ctrl_c(filled):
     port = free_port()
     process = start(filled.sweep, "--port", str(port))
     try:

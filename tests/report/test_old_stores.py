@@ -56,7 +56,7 @@ def expected(old: str) -> dict[str, str]:
     return EXPECTED["db" if old.endswith(".db") else "journal"]
 
 
-def test_with_its_files_a_store_that_was_made_before_gives_the_files_that_it_gave(old: str, tmp_path: Path):
+def test_an_old_store_with_its_files_gives_the_files_that_it_gave(old: str, tmp_path: Path):
     for sweep in SWEEPS:
         call("summarize", "--config", f"{sweep}.yaml", "--storage", old)
     found = written(tmp_path)
@@ -146,7 +146,7 @@ def test_pictures_need_nothing_but_the_store(space: Workspace, url: str, monkeyp
     assert not (folder / "outputs/plots/s/toy/NARM/coarse").exists()
 
 
-def test_a_sweep_of_a_store_is_named_and_one_that_it_does_not_have_is_told(
+def test_sweeps_of_a_store_are_named_and_an_unknown_one_is_told(
     space: Workspace, url: str, monkeypatch: pytest.MonkeyPatch
 ):
     other = space.plans()[0]
@@ -178,7 +178,7 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_found_can_be_read_when_a_model_file_is_edited_or_gone(
+def test_results_can_be_read_when_a_model_file_is_edited_or_gone(
     space: Workspace, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(space.root)

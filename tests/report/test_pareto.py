@@ -81,7 +81,7 @@ def plan(tmp_path):
     return workspace(tmp_path, objectives=OBJECTIVES).plan()
 
 
-def test_the_table_has_a_row_for_each_trial_of_the_front_the_best_first(plan):
+def test_the_table_has_the_trials_of_the_front_best_first(plan):
     trials = with_values((0.1, 2.0), (0.3, 9.0), (0.05, 3.0))
     rows = list(csv.DictReader(io.StringIO(pareto_csv(plan, trials))))
     assert [(row["trial"], row["NDCG@10"], row["training_seconds"]) for row in rows] == [
@@ -93,7 +93,7 @@ def test_the_table_has_a_row_for_each_trial_of_the_front_the_best_first(plan):
     assert rows[0]["seconds"] == "2.0"
 
 
-def test_the_table_for_people_says_which_way_is_better_and_stays_a_table(plan):
+def test_the_table_for_people_says_which_way_is_better(plan):
     trials = with_values((0.1, 2.0), (0.3, 9.0), (0.05, 3.0))
     text = pareto_markdown(
         plan, [*trials[:2], trial(2, 0.05, values=(0.05, 3.0), params={"loss_type": "a|b"})]

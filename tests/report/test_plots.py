@@ -183,7 +183,7 @@ def test_slices_have_a_panel_for_each_parameter_on_its_own_scale(result):
     assert {mark.mark for mark in panels["learning_rate"].marks} == {"cross", "circle", "star"}
 
 
-def test_parallel_coordinates_go_from_the_worst_to_the_best_and_show_what_a_trial_lacks(result):
+def test_parallel_coordinates_go_from_worst_to_best_and_show_missing_values(result):
     chart = parallel(result)
     panel = chart.panels[0]
     assert [label for _, label in panel.x.ticks] == ["NDCG@10", *result.record.space]
@@ -196,7 +196,7 @@ def test_parallel_coordinates_go_from_the_worst_to_the_best_and_show_what_a_tria
     assert [note.text for note in panel.notes].count("without") == 1
 
 
-def test_the_pareto_front_is_a_line_through_the_trials_that_no_other_betters(several):
+def test_the_pareto_front_is_a_line_through_unbeaten_trials(several):
     chart = pareto(result_of(several, with_seconds()))
     front, rest = named(chart, "front"), named(chart, "bettered by another")
     assert front.y == (0.20, 0.15, 0.11, 0.10, 0.05)
@@ -214,7 +214,7 @@ def test_three_objectives_have_a_panel_for_each_pair_with_the_first(tmp_path):
     assert named(chart, "front").line == "", "a surface, not a line"
 
 
-def test_the_timeline_has_a_row_for_each_worker_and_nothing_that_was_taken_over(plan):
+def test_the_timeline_has_a_row_a_worker_and_nothing_taken_over(plan):
     taken = {"inherited": Inherited("coarse", 4), "owner": None}
     trials = [trial(0, 0.1, **taken), *[trial(i, 0.1) for i in range(1, 6)], trial(6, None, "failed")]
     chart = timeline(result_of(plan, trials))
@@ -236,7 +236,7 @@ def test_a_clock_that_was_set_back_leaves_the_timeline_whole(plan):
     assert [label for _, label in chart.panels[0].y.ticks][-1] == "host-a 100", "who began first stands above"
 
 
-def test_more_lines_than_one_can_tell_apart_are_left_out_and_the_page_says_so(plan):
+def test_lines_beyond_what_one_can_tell_apart_are_left_out_and_said(plan):
     trials = [trial(slot, slot / 1000) for slot in range(MOST_LINES + 50)]
     for draw in (parallel, learning_curves):
         chart = draw(result_of(plan, trials))
@@ -339,7 +339,7 @@ space:
 # -- files ----------------------------------------------------------------------------------------
 
 
-def test_every_picture_is_a_small_page_and_a_png_and_all_share_one_script(whole):
+def test_every_picture_is_a_page_and_a_png_sharing_one_script(whole):
     pages = pages_of(whole)
     assert set(pages) == ALL
     root = whole.outputs.all_plots
@@ -413,7 +413,7 @@ def test_several_objectives_have_their_front_among_the_pictures(several, quick):
     assert "complete trials are on the front" in pages["pareto"]
 
 
-def test_every_picture_has_a_caption_and_words_for_those_who_do_not_see_it(plan, whole):
+def test_every_picture_has_a_caption_and_an_alternative_text(plan, whole):
     pages = pages_of(whole)
     gallery = draw_sweep(plan.outputs, [result_of(plan, [])], [], ())
     for kind in KINDS:
@@ -431,7 +431,7 @@ def run(*arguments: str):
     return CliRunner().invoke(cli, ["plots", *arguments])
 
 
-def test_the_command_draws_what_is_in_the_store_and_names_what_is_not(tmp_path, quick):
+def test_the_command_draws_what_is_there_and_names_the_rest(tmp_path, quick):
     space = workspace(tmp_path)
     (space.root / "models" / "Other.yaml").write_text(space.model.read_text())
     fill_store(space.plan(), some_trials(), test={"ndcg@10": 0.7654321012345})
@@ -465,7 +465,7 @@ def test_drawing_one_study_keeps_the_others_in_the_gallery(tmp_path, hollow):
         assert f'<section id="{plan.label}">' in gallery.read_text()
 
 
-def test_without_a_store_there_is_an_empty_gallery_and_no_store_is_made(tmp_path, hollow):
+def test_without_a_store_there_is_an_empty_gallery_and_none_is_made(tmp_path, hollow):
     space = workspace(tmp_path)
     done = run("--config", str(space.sweep))
     assert done.exit_code == 0
@@ -474,7 +474,7 @@ def test_without_a_store_there_is_an_empty_gallery_and_no_store_is_made(tmp_path
     assert "No study of the sweep is in the store yet." in Path(done.stdout.strip()).read_text()
 
 
-def test_only_this_command_pays_for_the_drawing_libraries_and_it_needs_no_torch():
+def test_only_plots_imports_drawing_libraries_and_it_needs_no_torch():
     code = (
         "import sys\nimport recsweep.cli\n"
         "heavy = ('torch', 'plotly', 'matplotlib', 'optuna_dashboard')\n"
@@ -504,7 +504,7 @@ def test_a_study_of_another_name_is_shown_beside_that_of_its_model(tmp_path, hol
     assert plan.outputs.plots(*plan.folder_names) != named.outputs.plots(*named.folder_names)
 
 
-def test_a_study_that_is_not_finished_or_not_begun_is_said_to_be_so(tmp_path, hollow):
+def test_an_unfinished_study_and_one_not_begun_are_said_so(tmp_path, hollow):
     space = workspace(tmp_path)
     (space.root / "models" / "Other.yaml").write_text(space.model.read_text())
     fill_store(space.plan(), some_trials()[:3])

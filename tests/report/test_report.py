@@ -326,7 +326,7 @@ def test_rebuilt_files_are_the_same_byte_for_byte(filled):
     assert write() == first
 
 
-def test_neither_a_second_sweep_nor_a_study_of_another_name_replaces_a_file(filled):
+def test_no_second_sweep_and_no_named_study_replaces_a_file(filled):
     import dataclasses
 
     first = filled(test={"ndcg@10": 0.25})
@@ -344,7 +344,7 @@ def test_neither_a_second_sweep_nor_a_study_of_another_name_replaces_a_file(fill
 # -- limits and phases ----------------------------------------------------------------------------
 
 
-def test_a_limit_that_ended_a_study_is_told_in_its_result_and_below_the_summary(tmp_path):
+def test_a_limit_that_ended_a_study_is_in_result_and_summary(tmp_path):
     plan = phased.workspace(tmp_path, "max_evals: 20, no_improvement_after: 2").plan()
     store = Store(plan.storage_url)
     phased.fill(plan, store, [0.1, 0.3, 0.2, None])
@@ -360,7 +360,7 @@ def test_a_limit_that_ended_a_study_is_told_in_its_result_and_below_the_summary(
     ]
 
 
-def test_a_budget_that_was_spent_is_no_limit_that_has_to_be_told(tmp_path):
+def test_a_spent_budget_is_no_limit_to_tell(tmp_path):
     plan = phased.workspace(tmp_path, "max_evals: 2, no_improvement_after: 1").plan()
     store = Store(plan.storage_url)
     phased.fill(plan, store, [0.2, 0.1])
@@ -427,7 +427,7 @@ def test_the_parameters_of_a_winner_are_complete_whatever_its_phase_searched(two
     assert (absent["loss_type"], absent["weight_decay"]) == ("CE", "")
 
 
-def test_the_summary_has_a_row_a_model_with_the_trials_of_all_its_phases(two_phases):
+def test_a_row_of_the_summary_counts_trials_of_all_phases(two_phases):
     results = results_of(two_phases())
     (row,) = ranked(summed(results))
     assert row.record.phase == "loss"

@@ -118,7 +118,7 @@ def test_studies_that_are_not_in_the_store_stand_in_the_summary(space, plans):
     assert table_row(text, "Other").startswith("| toy | Other | - | - | not begun |")
 
 
-def test_bold_is_the_best_on_validation_and_a_dagger_the_best_on_test(plans):
+def test_bold_is_best_on_validation_and_a_dagger_best_on_test(plans):
     results = ranked(
         [
             full(plans[0], 0.4, {"ndcg@10": 0.2, "recall@10": 0.5}),

@@ -106,7 +106,7 @@ def test_one_score_is_a_mark_without_a_box(plans):
     assert mark.x == (0.1,)
 
 
-def test_a_model_looks_the_same_in_all_pictures_and_when_others_get_better(results, by_dataset):
+def test_a_model_looks_the_same_everywhere_and_whatever_others_reach(results, by_dataset):
     def looks(found) -> dict[str, set[Look]]:
         own: dict[str, set[Look]] = {}
         for entries in found.values():
@@ -173,7 +173,7 @@ def test_the_table_has_validation_test_and_cost(by_dataset):
     )
 
 
-def test_no_test_metric_of_a_study_that_is_not_closed_is_on_the_page(plans):
+def test_the_page_has_no_test_metric_of_an_open_study(plans):
     open_ = dataclasses.replace(result_of(plans[0], some_trials()[:6]), test=TEST)
     found = compared(summed([open_, *map(not_begun, plans[1:])]))
     text = page_of(found)

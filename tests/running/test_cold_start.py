@@ -121,7 +121,7 @@ def test_optimizers_work_without_torchs_compiler(of_optimizers):
     assert of_optimizers["spared"][0] == "False"
 
 
-def test_optimizers_compute_the_same_bits_without_torchs_compiler_and_after_it_is_loaded(of_optimizers):
+def test_optimizers_compute_the_same_bits_with_and_without_torchs_compiler(of_optimizers):
     assert of_optimizers["spared"][1] == of_optimizers["torch"][1]
 
 

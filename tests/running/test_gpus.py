@@ -51,7 +51,7 @@ def devices(given: list[Seat]) -> list[int]:
         (0, 8 * GIB, 8 * GIB, 13),
     ],
 )
-def test_a_tenth_of_the_memory_is_kept_free_and_one_trial_always_fits(peak, free, total, count):
+def test_a_tenth_of_memory_stays_free_and_one_trial_always_fits(peak, free, total, count):
     assert fitting(Memory(peak, free, total)) == count
 
 
@@ -84,7 +84,7 @@ def test_workers_are_spread_evenly_and_never_more_than_the_config_says():
     assert devices(seats(gpus)) == [0, 1, 2, 0, 1, 2, 0]
 
 
-def test_no_more_workers_are_seated_beside_one_that_has_its_gpu_to_itself():
+def test_nobody_is_seated_beside_a_worker_alone_on_its_gpu():
     gpus = Gpus(1, 4, 4)
     assert seats(gpus, taken=(Seat("cuda:0"),)) == []
     assert seats(gpus, taken=(Seat("cuda:0", measure=True),)) == []
@@ -92,7 +92,7 @@ def test_no_more_workers_are_seated_beside_one_that_has_its_gpu_to_itself():
 
 
 @pytest.mark.parametrize("per_gpu", ["auto", 1, 4])
-def test_with_a_gpu_for_every_worker_none_is_shared_and_nothing_is_measured(per_gpu):
+def test_with_a_gpu_a_worker_nothing_is_shared_or_measured(per_gpu):
     assert seats(Gpus(2, per_gpu, 2)) == [Seat("cuda:0"), Seat("cuda:1")]
     assert seats(Gpus(4, per_gpu, 1)) == [Seat("cuda:0")]
 
@@ -238,7 +238,7 @@ def sweep(make_plan, monkeypatch):
     return sweep
 
 
-def test_the_first_trial_runs_alone_and_the_others_share_as_its_memory_allows(sweep):
+def test_the_first_trial_runs_alone_and_its_memory_says_who_shares(sweep):
     machine, trials, said = sweep(budget=7, count=4)
     first, *others = machine.ran
     assert first == (0, Seat("cuda:0", measure=True), 1)
@@ -293,7 +293,7 @@ def test_out_of_memory_alone_is_a_result(sweep):
     ]
 
 
-def test_a_first_trial_that_runs_out_of_memory_had_the_gpu_to_itself(sweep):
+def test_a_first_trial_out_of_memory_had_the_gpu_to_itself(sweep):
     machine, trials, _ = sweep(budget=3, fails=lambda slot, seat: slot == 0)
     assert [trial.failure and trial.failure.kind for trial in trials if trial.slot == 0] == [
         Reason.OUT_OF_MEMORY

@@ -211,7 +211,7 @@ TABLE = (
 )
 
 
-def test_a_table_is_drawn_on_a_terminal_and_stays_as_it_is_elsewhere(monkeypatch):
+def test_a_table_is_drawn_on_a_terminal_and_plain_elsewhere(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     plain, terminal = io.StringIO(), Terminal()

@@ -59,7 +59,7 @@ def test_our_own_ray_listens_on_this_machine_alone(link):
 
 
 @needs_ray
-def test_a_study_on_ray_runs_its_trials_and_survives_a_worker_that_is_killed(make_plan, link):
+def test_a_study_on_ray_survives_a_killed_worker(make_plan, link):
     plan = make_plan(max_evals=4, workers=2, workers_on="ray")
     said, killed = [], []
     workers = RayWorkers(link=link)

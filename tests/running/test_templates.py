@@ -64,7 +64,7 @@ def test_what_workers_are_forked_from_has_one_thread_and_no_gpu():
     assert "torch" in ask("modules")
 
 
-def test_a_worker_is_as_if_its_parent_had_started_it_at_that_moment(light, tmp_path, monkeypatch):
+def test_a_forked_worker_is_like_one_started_by_its_parent(light, tmp_path, monkeypatch):
     template = light.get()
     ask("surroundings")  # it runs
     before = os.umask(0o027)
@@ -135,7 +135,7 @@ def test_signals_of_a_terminal_end_no_template(light):
     assert light.get() is template
 
 
-def test_a_killed_template_takes_its_workers_along_and_the_next_worker_has_another(light, make_plan):
+def test_a_killed_template_takes_its_workers_along_and_is_replaced(light, make_plan):
     plan, workers = make_plan(), LocalWorkers(forked.waiting)
     hired = workers.start(1, plan)
     template = light.get()
@@ -152,7 +152,7 @@ def test_a_killed_template_takes_its_workers_along_and_the_next_worker_has_anoth
     gone(again.owner.worker)
 
 
-def test_a_stopped_worker_and_its_template_end_with_a_parent_that_is_killed():
+def test_a_stopped_worker_and_its_template_end_with_their_parent():
     script = (
         "import os, signal, time\n"
         "from helpers import forked\n"
@@ -194,7 +194,7 @@ def test_a_fork_of_the_parent_holds_no_template(light):
         os.waitpid(child, 0)
 
 
-def test_a_template_that_cannot_import_leaves_it_to_the_worker_to_say_so(light, monkeypatch, make_plan):
+def test_a_template_that_cannot_import_lets_the_worker_say_so(light, monkeypatch, make_plan):
     monkeypatch.setattr(templates, "_TEMPLATE", "raise ImportError('no torch, {}')")
     workers, plan = LocalWorkers(forked.breaking), make_plan()
     hired = workers.start(1, plan)

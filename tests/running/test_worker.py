@@ -205,7 +205,7 @@ def test_a_process_taken_for_dead_again_and_again_stops(run):
     assert given_up == [0, 0, 0]
 
 
-def test_a_trial_that_is_closed_while_it_trains_ends_at_its_next_epoch(run):
+def test_a_trial_closed_while_it_trains_ends_at_its_next_epoch(run):
     def give_up(event, study):
         if isinstance(event, EpochDone) and event.epoch == 1:
             for trial in study.trials():

@@ -114,7 +114,7 @@ def test_every_point_of_a_grid_survives_the_way_to_optuna_and_back(index):
     assert [type(value) for value in back.values()] == [type(value) for value in params.values()]
 
 
-def test_a_choice_of_numbers_is_a_scale_and_any_other_choice_is_not():
+def test_a_choice_of_numbers_alone_is_a_scale():
     numbers = parameter_type({"type": "choice", "values": [0.01, 0.0001, 0.1, 0.001]})
     assert [to_optuna(numbers, value) for value in (0.0001, 0.001, 0.01, 0.1)] == [0, 1, 2, 3]
     assert to_distribution(numbers) == optuna.distributions.IntDistribution(0, 3)

@@ -56,7 +56,7 @@ def test_median_compares_the_best_so_far_with_the_scores_at_that_epoch():
     assert say(config(), curve(5, 0.018, 0.017), others) is None
 
 
-def test_median_takes_pruned_trials_up_to_where_they_went_and_no_running_ones():
+def test_median_takes_pruned_trials_to_their_end_and_no_running_ones():
     complete = [curve(0, 0.3, 0.3, 0.3), curve(1, 0.3, 0.3, 0.3)]
     pruned = [curve(slot, 0.1, 0.1, state=State.PRUNED) for slot in (2, 3, 4)]
     running = [curve(slot, 0.9, 0.9, 0.9, state=State.RUNNING) for slot in range(5, 15)]
@@ -201,7 +201,7 @@ def test_the_first_trial_is_never_pruned(case):
 
 
 @given(cases())
-def test_no_trial_is_pruned_before_it_is_warm_nor_before_enough_others_ended(case):
+def test_no_trial_is_pruned_before_warm_up_or_enough_ended_ones(case):
     rule, own, others, maximize = case
     if say(rule, own, others, maximize) is not None:
         assert own.epochs[-1] >= rule.warmup_epochs + rule.patience
@@ -473,6 +473,6 @@ def test_the_log_says_when_and_why(make_plan):
     assert (view.pruned, view.best_slot) == (1, 0)
 
 
-def test_each_pruner_of_the_table_has_a_rule_and_the_config_takes_it():
+def test_each_pruner_has_a_rule_and_the_config_takes_it():
     assert RULES.keys() == PRUNERS.keys() - {NO_PRUNER}
     assert [PruningConfig(pruner=name).pruner for name in PRUNERS] == list(PRUNERS)

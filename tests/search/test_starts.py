@@ -67,7 +67,7 @@ def test_the_first_phase_starts_at_the_defaults(phases, store):
     assert begun.defaults == {"n_layers": 1, "hidden_size": 64}
 
 
-def test_a_phase_starts_from_the_best_of_the_one_before_and_inherits_it(phases, store):
+def test_a_phase_inherits_the_best_of_the_one_before(phases, store):
     coarse, loss, _ = phases
     fill(coarse, store, [0.1, 0.3, 0.2], [coarse.defaults, GOOD, coarse.defaults])
     begun, origin = begin(loss, store)
@@ -165,7 +165,7 @@ def test_a_phase_that_ended_early_by_a_limit_is_complete(tmp_path, store):
     assert (origin.slot, begun.inherits) == (0, True)
 
 
-def test_the_file_of_the_phase_before_will_do_where_the_store_has_none(phases, store):
+def test_the_file_of_the_phase_before_serves_without_a_store(phases, store):
     coarse, loss, _ = phases
     write(coarse.outputs.best_params("toy", "NARM", "coarse"), {**GOOD, "loss_type": "CE"})
     begun, origin = begin(loss, store)
@@ -348,7 +348,7 @@ def test_the_best_of_another_study_is_tried_first(tmp_path, store):
 
 
 @pytest.mark.parametrize("made", [False, True])
-def test_a_study_that_is_not_there_or_has_nothing_that_fits_is_told(tmp_path, store, made):
+def test_a_missing_study_or_one_without_a_fit_is_told(tmp_path, store, made):
     plan = workspace(tmp_path, "warm_start: [last-year]").plan()
     if made:
         narrow = plan.model.space["hidden_size"].model_copy(update={"min": 64})
@@ -389,7 +389,7 @@ def two_data_sets(root, search):
     return space.plans()
 
 
-def test_transfer_takes_the_best_of_the_same_model_on_the_other_data_sets(tmp_path, store):
+def test_transfer_takes_the_models_best_on_the_other_data_sets(tmp_path, store):
     one, two, toy = two_data_sets(tmp_path, "transfer: true, max_evals: 4")
     assert settled_starts(one, open_study(one, store)) == (one.defaults,), "nothing to learn from yet"
     for plan, params in ((one, {"hidden_size": 96}), (two, {"n_layers": 2})):
@@ -401,7 +401,7 @@ def test_transfer_takes_the_best_of_the_same_model_on_the_other_data_sets(tmp_pa
     )
 
 
-def test_transfer_leaves_out_what_failed_what_is_not_there_and_what_is_known(tmp_path, store):
+def test_transfer_leaves_out_failed_missing_and_known_ones(tmp_path, store):
     one, two, toy = two_data_sets(tmp_path, "transfer: true, max_evals: 4")
     fill(one, store, [None, None])
     fill(two, store, [0.3], [two.defaults])

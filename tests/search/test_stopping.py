@@ -164,7 +164,7 @@ def test_a_running_trial_ran_as_long_as_its_beat_says(now, seconds):
     assert seconds_run([running], minute(now)) == seconds
 
 
-def test_trials_of_one_worker_ran_one_after_the_other_whatever_the_clock_says():
+def test_trials_of_one_worker_ran_in_turn_whatever_the_clock_says():
     worker = Owner("here", 1, 5, worker=9)
     owner = Holder(worker)
     trials = [trial(0, owner=owner), trial(1, started=0, owner=owner), trial(2, started=0, owner=owner)]

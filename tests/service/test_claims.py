@@ -80,7 +80,7 @@ def test_no_more_jobs_run_than_may(jobs: Jobs) -> None:
     assert mine(jobs).claim(2) is None
 
 
-def test_a_job_whose_job_worker_is_gone_is_taken_by_the_next_one(jobs: Jobs) -> None:
+def test_a_job_of_a_dead_job_worker_is_taken_over(jobs: Jobs) -> None:
     queued(jobs)
     before = Claims(jobs, DEAD)
     job = before.claim()

@@ -49,7 +49,7 @@ def test_a_job_is_as_it_was_made(jobs: Jobs) -> None:
     assert told(jobs, job) == ["created"]
 
 
-def test_a_key_makes_one_job_however_often_it_comes_and_from_how_many(jobs: Jobs) -> None:
+def test_a_key_makes_one_job_however_often_it_comes(jobs: Jobs) -> None:
     with ThreadPoolExecutor(4) as many:
         made = list(many.map(lambda _: make(jobs, "KeyOnce", idempotency_key="once"), range(8)))
     assert len({job.id for job in made}) == 1

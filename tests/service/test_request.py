@@ -94,7 +94,7 @@ def test_defaults_are_those_of_the_config():
     assert request.driven_by == default_engine()
 
 
-def test_a_job_is_the_study_that_a_file_with_the_same_content_is(tmp_path: Path):
+def test_a_job_is_the_study_of_a_file_like_it(tmp_path: Path):
     for folder in ("models", "datasets"):
         (tmp_path / folder).mkdir()
     (tmp_path / "datasets" / "ml-100k.yaml").write_bytes((CONFIG / "datasets" / "ml-100k.yaml").read_bytes())

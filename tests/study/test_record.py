@@ -190,7 +190,7 @@ def test_names_are_matched_exactly_and_under_a_name_of_the_users_too(plan: Study
     assert store.records(sweep="S") == store.records(sweep="s%") == []
 
 
-def test_a_study_that_made_room_is_listed_only_where_it_is_asked_for(plan: StudyPlan, store: Store) -> None:
+def test_an_archived_study_is_listed_only_where_asked_for(plan: StudyPlan, store: Store) -> None:
     study = open_study(plan, store)
     phased.fill(plan, store, [0.1], study=study)
     other = dataclasses.replace(plan, sweep=plan.sweep.model_copy(update={"seed": 1}))

@@ -21,7 +21,7 @@ def test_the_words_are_those_of_stores_made_before():
     }
 
 
-def test_each_state_of_optuna_s_has_one_of_ours_that_is_closed_alike():
+def test_each_state_of_optuna_has_one_of_ours_closed_alike():
     assert {state: STATES[state].closed for state in TrialState} == {
         state: state.is_finished() for state in TrialState
     }

@@ -179,7 +179,7 @@ def test_raising_the_budget_adds_the_difference_and_lowering_it_adds_none(study)
     assert claimed(study, 3).slot == 2
 
 
-def test_slots_are_taken_in_order_and_none_is_left_when_all_are_taken(study):
+def test_slots_are_taken_in_order_until_none_is_left(study):
     study.ensure_slots(3)
     assert [claimed(study).slot for _ in range(3)] == [0, 1, 2]
     assert study.claim(3, ME) is None
@@ -208,7 +208,7 @@ def test_slots_returned_after_a_pause_wait_again(study):
 # -- retries --------------------------------------------------------------------------------------
 
 
-def test_a_slot_that_is_put_back_keeps_its_number_and_counts_its_attempts(study):
+def test_a_slot_put_back_keeps_its_number_and_counts_attempts(study):
     study.ensure_slots(2)
     first = claimed(study)
     assert study.put_back(first, "the sweep was stopped")
@@ -230,7 +230,7 @@ def test_the_seed_of_a_trial_survives_retries_and_differs_between_slots(study, m
     assert make_plan(max_evals=9).trial_seed(1) == plan.trial_seed(1), "the budget is no part of a seed"
 
 
-def test_a_kill_between_closing_a_trial_and_putting_its_slot_back_loses_nothing(study):
+def test_a_kill_between_closing_and_putting_back_loses_nothing(study):
     study.ensure_slots(1)
     claim = claimed(study)
     study._close(claim.trial_id, Reason.INTERRUPTED, "the sweep was stopped")  # and there it ends
@@ -354,7 +354,7 @@ def test_a_process_elsewhere_is_given_up_only_after_its_beat_stood_still(study):
     assert study.open_slots(1) == 1
 
 
-def test_a_trial_whose_process_died_before_its_first_beat_is_given_up_too(study):
+def test_a_trial_that_died_before_its_first_beat_is_given_up(study):
     study.ensure_slots(1)
     (trial,) = study.trials()
     # A claim, cut off before its beat.
@@ -372,7 +372,7 @@ def test_a_trial_of_a_live_process_is_never_put_back(study):
     assert study.put_back_orphans(stale_after=0.0) == 0
 
 
-def test_a_slot_that_is_put_back_again_and_again_is_said_and_ends(study):
+def test_putting_a_slot_back_again_and_again_is_said_and_ends(study):
     """A process that is taken for dead and lives would run its slot, and lose it, without an end."""
     study.ensure_slots(2)
     gone = dataclasses.replace(ME, ticks=ME.ticks - 1)
@@ -489,7 +489,7 @@ def test_slots_that_only_wait_hold_a_study_to_nothing(study, store):
     assert taken.results()[0].values == (0.1, 3.0), "its objectives are the new ones too"
 
 
-def test_a_study_whose_failures_were_given_back_takes_the_change_that_mends_it(study, store):
+def test_after_failures_given_back_a_study_takes_the_change_that_mends(study, store):
     study.ensure_slots(2)
     for _ in range(2):
         study.fail(claimed(study, 2), Reason.ERROR, "no such column")

@@ -357,7 +357,7 @@ def test_ranges_in_scientific_notation_are_numbers(tmp_path):
         ),
     ],
 )
-def test_a_mistake_in_a_data_set_file_is_one_line_with_its_place(tmp_path, text, message):
+def test_a_mistake_in_a_data_set_is_one_line_with_place(tmp_path, text, message):
     refused(make_workspace(tmp_path, dataset=text), f"{{root}}/datasets/toy.yaml:{message}")
 
 

@@ -132,7 +132,7 @@ def test_an_error_points_at_the_value_the_key_or_the_nearest_parent(load):
         ),
     ],
 )
-def test_a_wrong_key_or_value_is_named_with_its_place_and_a_fix(load, tmp_path, text, message):
+def test_a_wrong_key_or_value_has_its_place_and_a_fix(load, tmp_path, text, message):
     with pytest.raises(InputError) as caught:
         validate(load(text), Outer)
     assert str(caught.value) == f"{tmp_path / 'a.yaml'}:{message}"

@@ -62,7 +62,7 @@ def test_a_python_file_beside_a_folder_config_finds_it(tmp_path):
     assert [plan.label for plan in plan_sweep(load_sweep(f"{file}:sweep"))] == ["toy/NARM"]
 
 
-def test_a_relative_path_to_a_python_file_is_relative_to_the_working_folder(workspace, monkeypatch):
+def test_a_relative_path_to_a_python_file_begins_in_the_working_folder(workspace, monkeypatch):
     python(workspace, 'sweep = SweepConfig(sweep="s", models=("NARM",), datasets=("toy",))')
     monkeypatch.chdir(workspace.root)
     assert len(plan_sweep(load_sweep("my_sweep.py:sweep"))) == 1
@@ -120,7 +120,7 @@ def test_options_win_over_python_as_over_a_file(workspace):
     assert load_sweep(source).config.search.max_evals == 20, "what was made is not changed"
 
 
-def test_a_type_of_the_file_may_be_a_dataclass_with_annotations_as_text(workspace):
+def test_a_dataclass_in_the_file_may_have_annotations_as_text(workspace):
     source = python(
         workspace,
         """
@@ -287,9 +287,7 @@ OBJECTIVES = "search: {engine: optuna}\nevaluation: {objectives: [NDCG@10, Recal
         ),
     ],
 )
-def test_a_rule_between_several_values_is_blamed_on_the_option_that_broke_it(
-    tmp_path, extra, options, message
-):
+def test_a_rule_between_values_blames_the_option_that_broke_it(tmp_path, extra, options, message):
     refused(make_workspace(tmp_path, sweep=SWEEP + extra).sweep, message, **options)
 
 
@@ -352,7 +350,7 @@ def test_merging_does_not_change_the_models_themselves(variants):
         ),
     ],
 )
-def test_a_mistake_in_a_file_of_variants_is_one_line_with_its_place(variants, text, message):
+def test_a_mistake_in_variants_is_one_line_with_its_place(variants, text, message):
     path = variants.root / "models" / "Any.yaml"
     path.write_text(text)
     refused(variants.sweep, f"{path}:{message}")

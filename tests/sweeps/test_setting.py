@@ -14,7 +14,7 @@ KEYS = [(model, key) for model in MODELS for key in keys(model)]
 
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
-def test_a_setting_has_a_help_a_heading_and_a_key_that_is_there(setting):
+def test_a_setting_has_help_a_heading_and_an_existing_key(setting):
     assert setting.help.endswith(".")
     assert setting.heading in HEADINGS
     if setting.key:

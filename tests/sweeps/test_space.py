@@ -61,7 +61,7 @@ GRIDS = st.dictionaries(st.sampled_from("abcde"), FINITE, min_size=1, max_size=3
 
 
 @given(FINITE)
-def test_every_value_of_a_grid_belongs_to_the_parameter_and_casts_to_itself(parameter):
+def test_grid_values_belong_to_the_parameter_and_cast_to_themselves(parameter):
     grid = parameter.grid()
     assert parameter.size == len(grid) >= 1
     for value in grid:
@@ -268,7 +268,7 @@ def test_a_grids_values_have_number_rank_and_part(parameter):
 
 
 @given(reals(), st.floats(0, 1))
-def test_a_share_of_the_way_through_a_range_is_a_value_of_it(parameter, share):
+def test_a_share_of_a_range_is_a_value_of_it(parameter, share):
     value = parameter.from_unit(share)
     assert parameter.contains(value)
     assert parameter.to_unit(value) == pytest.approx(share, abs=1e-6)

@@ -61,7 +61,7 @@ from recsweep.sweeps.values import mixed
         ("1: 2\n", "4:1: not valid YAML: the key 1 is no text; put it in quotes"),
     ],
 )
-def test_a_value_of_the_wrong_type_or_size_is_refused_in_our_words(tmp_path, extra, message):
+def test_a_wrong_type_or_size_is_refused_in_our_words(tmp_path, extra, message):
     with pytest.raises(InputError) as caught:
         make_workspace(tmp_path, sweep=SWEEP + extra).load()
     said = str(caught.value)
@@ -122,7 +122,7 @@ def test_a_value_of_the_wrong_type_or_size_is_refused_in_our_words(tmp_path, ext
         ),
     ],
 )
-def test_a_value_of_a_model_of_the_wrong_type_or_size_is_refused(tmp_path, model, message):
+def test_a_models_value_of_wrong_type_or_size_is_refused(tmp_path, model, message):
     with pytest.raises(InputError) as caught:
         make_workspace(tmp_path, model=model).load()
     assert str(caught.value).startswith(f"{tmp_path}/models/NARM.yaml:{message}")

@@ -125,7 +125,7 @@ def test_scores_are_recboles_for_sequences_of_every_length(folder):
     assert torch.allclose(found, expected, atol=1e-5)
 
 
-def test_a_part_has_no_columns_that_are_padding_in_all_of_its_rows():
+def test_a_part_has_no_columns_of_padding_alone():
     places = torch.tensor([[0, 0, 3, 4], [0, 0, 0, 0], [0, 0, 0, 2], [1, 2, 3, 4]])
     sequences = torch.arange(20).view(4, 5)
     part = Masked(sequences, places, places * 10, places * 100).part(torch.tensor([0, 2]), longest=3)

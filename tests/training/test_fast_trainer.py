@@ -242,7 +242,7 @@ def test_weights_that_are_nan_are_told_in_recboles_words(folder, path):
 
 @paths
 @pytest.mark.parametrize("model", sorted(DROPPED))
-def test_with_dropout_a_trial_depends_on_its_seed_and_on_nothing_before_it(folder, model, path):
+def test_with_dropout_a_trial_depends_on_its_seed_alone(folder, model, path):
     settings = of(folder, model, DROPPED[model])
     first = train(folder, path, settings)
     other = train(folder, path, of(folder, "FPMC"))

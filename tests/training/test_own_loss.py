@@ -152,7 +152,7 @@ def test_a_batch_sorted_for_a_gpu_has_the_same_gradients(folder, model, loss):
     assert torch.allclose(found[0], found[1], rtol=1e-4, atol=1e-7)
 
 
-def test_core_with_dropout_drops_the_same_items_in_all_parts_of_a_batch(folder, small_parts, monkeypatch):
+def test_core_drops_the_same_items_in_all_parts_of_a_batch(folder, small_parts, monkeypatch):
     masks = []
     original = own_loss._OncePerBatch.forward
 

@@ -75,7 +75,7 @@ def test_remarks_on_data_are_said_of_a_cached_split_too(best, tmp_path, monkeypa
     assert any("space" in line for line in said[0])
 
 
-def test_other_data_are_refused_with_both_hashes_the_file_and_a_way_on(best):
+def test_other_data_are_refused_with_hashes_file_and_a_way_on(best):
     space, path, begin, refuse = best
     was = yaml.safe_load(path.read_text())["data_hashes"]["toy.inter"]
     space.write_rows("1\t1\t1")
