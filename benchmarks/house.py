@@ -27,13 +27,13 @@ def modules(source: Path) -> dict[str, Path]:
     return found
 
 
-def imports(tree: ast.Module, known: dict[str, Path]) -> Iterator[str]:
+def imports(tree: ast.Module, own: dict[str, Path]) -> Iterator[str]:
     """Our own modules that a file imports, those inside functions included."""
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             full = [f"{node.module}.{alias.name}" for alias in node.names]
-            names = [name if name in known else str(node.module) for name in full]
+            names = [name if name in own else str(node.module) for name in full]
         yield from (name for name in names if name.startswith("recsweep."))
 
 
@@ -49,22 +49,22 @@ def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def measure(source: Path) -> dict[str, object]:
-    known = modules(source)
-    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in known.items()}
-    rooms = {name.split(".")[1] for name in known if "." in name}
+    own = modules(source)
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in own.items()}
+    rooms = {name.split(".")[1] for name in own if "." in name}
     arrows = {
         (name.split(".")[1], other.split(".")[1])
         for name, tree in trees.items()
         if "." in name
-        for other in imports(tree, known)
+        for other in imports(tree, own)
         if other.split(".")[1] != name.split(".")[1]
     }
-    lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in known.items()}
+    lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in own.items()}
     longest = max(lengths, key=lambda name: lengths[name])
     every = [function for tree in trees.values() for function in functions(tree)]
     shared = [len(TOGETHER & {arg.arg for arg in [*f.args.args, *f.args.kwonlyargs]}) for f in every]
     return {
-        "files": len(known),
+        "files": len(own),
         "lines": sum(lengths.values()),
         "rooms": len(rooms),
         "arrows between rooms": len(arrows),

@@ -257,8 +257,8 @@ def _value(text: str) -> Any:
     text = text.strip()
     if text.startswith("["):
         return [_value(part) for part in _parts(text[1:-1])]
-    if text in (known := {"True": True, "False": False, "None": None}):
-        return known[text]
+    if text in (words := {"True": True, "False": False, "None": None}):
+        return words[text]
     for kind in (int, float):
         try:
             return kind(text)
@@ -269,8 +269,8 @@ def _value(text: str) -> Any:
 
 def arms(chosen: Sequence[str] | None) -> list[Arm]:
     """Every engine's algos, or those that were asked for."""
-    known = [(row.name, algo) for row in ENGINES.values() for algo in row.names()]
-    return [arm for arm in known if not chosen or "/".join(arm) in chosen]
+    words = [(row.name, algo) for row in ENGINES.values() for algo in row.names()]
+    return [arm for arm in words if not chosen or "/".join(arm) in chosen]
 
 
 def run_all(searches: list[Recorded], arguments: argparse.Namespace) -> list[Result]:

@@ -145,11 +145,11 @@ def compare(model: str, arguments: argparse.Namespace, python: Path, folder: Pat
     """Run both arms on one model, in turns."""
     ours, theirs = Arm(), Arm()
     for repeat in range(1, arguments.repeats + 1):
-        place = folder / f"{model}-{repeat}"
-        plan, config = make_sweep(model, arguments, place / "recsweep")
+        own = folder / f"{model}-{repeat}"
+        plan, config = make_sweep(model, arguments, own / "recsweep")
         for arm, run in (
-            (ours, run_recsweep(plan, config, place / "recsweep")),
-            (theirs, run_recbole(plan, python, place / "recbole")),
+            (ours, run_recsweep(plan, config, own / "recsweep")),
+            (theirs, run_recbole(plan, python, own / "recbole")),
         ):
             arm.runs.append(run)
             name = "recsweep" if arm is ours else "RecBole"

@@ -250,8 +250,8 @@ def _bars(row: tuple[str, float, float, float, float], left: int, top: int, scal
             f'<text x="{left + size + 4:.1f}" y="{top + offset + 12}">{value:.1f}</text>'
         )
     for value, dashes in ((must, "none"), (aim, "4 3")):
-        place = left + value * scale
+        x = left + value * scale
         yield (
-            f'<line x1="{place:.1f}" y1="{top - 2}" x2="{place:.1f}" y2="{top + 34}" stroke="#c0392b" '
+            f'<line x1="{x:.1f}" y1="{top - 2}" x2="{x:.1f}" y2="{top + 34}" stroke="#c0392b" '
             f'stroke-width="1.5" stroke-dasharray="{dashes}"/>'
         )

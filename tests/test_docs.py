@@ -112,10 +112,10 @@ def test_every_config_key_is_explained_with_its_default(section, key, field, mod
 
 
 def test_no_config_key_is_explained_that_does_not_exist():
-    known = {key for model in (SweepConfig, DatasetConfig, ModelConfig) for key, *_ in fields(model)}
+    keys = {key for model in (SweepConfig, DatasetConfig, ModelConfig) for key, *_ in fields(model)}
     for section in ("The sweep file", "A data set file", "A model file"):
         found = rows(sections(CONFIG)[section]).keys() - {"key", "---"}
-        assert found <= known
+        assert found <= keys
 
 
 @pytest.mark.parametrize("parameter", [Choice, Uniform, LogUniform, QUniform, RandInt])
@@ -297,10 +297,10 @@ def test_every_command_and_option_is_explained(name):
 
 
 def test_no_option_is_explained_that_does_not_exist():
-    known = {"--help", "--version", "--cores", "--use-conda"} | {
+    options = {"--help", "--version", "--cores", "--use-conda"} | {
         flag for command in cli.commands.values() for option in command.params for flag in option.opts
     }
-    assert set(re.findall(r"--[a-z][a-z-]+", text(COMMANDS))) <= known | {"--config"}
+    assert set(re.findall(r"--[a-z][a-z-]+", text(COMMANDS))) <= options | {"--config"}
 
 
 def makefile(pattern: str) -> list[str]:

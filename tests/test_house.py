@@ -264,3 +264,19 @@ def test_names_of_tests_are_short():
         if node.name.startswith("test_") and len(node.name.split("_")) - 1 > LONGEST_NAME
     ]
     assert long == [], f"say it in at most {LONGEST_NAME} words; a docstring has room for the rest"
+
+
+def test_names_say_what_things_are():
+    vague = {"FAMILIES", "known", "place", "_known", "_place"}
+    found = []
+    for path in (*FILES, *TESTS.rglob("*.py")):
+        for node in ast.walk(tree(path)):
+            stored = isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store)
+            name = getattr(node, "id", getattr(node, "attr", "")) if stored else ""
+            if isinstance(node, ast.arg):
+                name = node.arg
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                name = node.name
+            if name in vague and (path.name, name) != ("transfer.py", "known"):  # what `merge` prints
+                found.append(f"{path.name}:{node.lineno}: {name}")
+    assert found == [], "a folder, a location, names, ids, a record: say which"

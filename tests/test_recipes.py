@@ -63,7 +63,7 @@ def test_a_fast_path(tmp_path, monkeypatch):
     split = split_of(settings, folder)
     before = run(settings, split, TORCH, folder)
     assert before.path == "recbole (LightGCN has no fast path)", "the recipe is of a model that has none"
-    monkeypatch.setattr(families, "FAMILIES", (*families.FAMILIES, family))
+    monkeypatch.setattr(families, "FAST_FAMILIES", (*families.FAST_FAMILIES, family))
     found = run(settings, split, TORCH, folder)
     assert found.path == "torch"
     assert_equal_runs(found, run(settings, split, RECBOLE, folder))

@@ -326,10 +326,10 @@ def _checked(url: str) -> tuple[str, bool]:
     """The address of a service without what stands behind it, and whether it is on this machine."""
     try:
         parts = urlsplit(url.strip())
-        host, known = parts.hostname, parts.scheme in ("http", "https") and parts.port != 0
+        host, usable = parts.hostname, parts.scheme in ("http", "https") and parts.port != 0
     except ValueError:
-        host, known = None, False
-    if not host or not known or "@" in parts.netloc or parts.query or parts.fragment:
+        host, usable = None, False
+    if not host or not usable or "@" in parts.netloc or parts.query or parts.fragment:
         raise InputError("url", "is no address of a service", f"write it as {URL}")
     path = parts.path.rstrip("/").removesuffix(_PREFIX)
     return f"{parts.scheme}://{parts.netloc}{path}", host in ("127.0.0.1", "::1", "localhost")

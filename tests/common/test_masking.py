@@ -12,7 +12,7 @@ from recsweep.common.masking import MaskedErrors, mask, mask_traceback, remember
 
 
 @pytest.fixture(autouse=True)
-def _nothing_known(monkeypatch):
+def _no_secrets(monkeypatch):
     monkeypatch.delenv("PGPASSWORD", raising=False)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from recsweep.common.owner import Owner, this_place, this_process
+from recsweep.common.owner import Owner, this_pid_space, this_process
 
 
 @pytest.fixture
@@ -84,14 +84,14 @@ def test_a_name_with_brackets_hides_nothing(tmp_path):
 
 
 def test_a_process_elsewhere_is_neither_alive_nor_dead():
-    assert dataclasses.replace(this_process(), place="other-machine/boot/pid:[1]").alive() is None
+    assert dataclasses.replace(this_process(), pid_space="other-machine/boot/pid:[1]").alive() is None
 
 
 @pytest.mark.parametrize("worker", [None, 4711])
 def test_an_owner_is_read_back_from_the_store_as_it_was(worker):
-    owner = Owner(this_place(), 12, 987, 1234.5, worker)
+    owner = Owner(this_pid_space(), 12, 987, 1234.5, worker)
     assert Owner.from_dict({**owner.to_dict(), "beat": 3}) == owner
 
 
 def test_the_place_tells_machine_boot_and_process_space_apart():
-    assert len([part for part in this_place().split("/") if part]) == 3
+    assert len([part for part in this_pid_space().split("/") if part]) == 3

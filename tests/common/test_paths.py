@@ -39,9 +39,9 @@ def test_two_sweeps_studies_phases_and_workers_never_share_a_file():
     each = [
         replace(OUT, sweep=s, study_name=n) for s in ("mine", "other") for n in (None, "x/y", "x", "coarse")
     ]
-    names = [out.best_result(*place) for out in each for place in places]
-    names += [out.trials(*place) for out in each for place in places]
-    names += [out.plots(*place) / "history.html" for out in each for place in places]
+    names = [out.best_result(*parts) for out in each for parts in places]
+    names += [out.trials(*parts) for out in each for parts in places]
+    names += [out.plots(*parts) / "history.html" for out in each for parts in places]
     names += [out.trial_checkpoints(a, b, slot, c) for out in each for a, b, c in places for slot in (0, 1)]
     sweeps = [out for out in each if out.study_name is None]
     names += [out.worker_log(d, m, worker) for out in sweeps for d in "ab" for m in "XY" for worker in (0, 1)]

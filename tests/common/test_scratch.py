@@ -60,8 +60,8 @@ def test_what_a_killed_process_left_is_removed_and_not_before(tmp_path, holder):
 
 
 def test_a_number_that_another_process_has_now_keeps_nothing(tmp_path):
-    place, pid, ticks = scratch.own_name().split("-")
-    (tmp_path / f"{place}-{pid}-{int(ticks) - 1}").mkdir()
+    space, pid, ticks = scratch.own_name().split("-")
+    (tmp_path / f"{space}-{pid}-{int(ticks) - 1}").mkdir()
     (tmp_path / scratch.own_name()).mkdir()
     scratch.clear(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == [scratch.own_name()]
@@ -78,9 +78,9 @@ def test_scratch_of_others_stays_and_another_machines_for_a_week(tmp_path):
 
 
 def test_what_was_about_to_become_an_entry_of_the_cache_goes_too(tmp_path):
-    place, _, ticks = scratch.own_name().split("-")
+    space, _, ticks = scratch.own_name().split("-")
     for name in (
-        f".preparing-{place}-{os.getpid()}-{int(ticks) - 1}-abc",
+        f".preparing-{space}-{os.getpid()}-{int(ticks) - 1}-abc",
         f".preparing-{scratch.own_name()}-x",
     ):
         (tmp_path / name).mkdir()

@@ -204,12 +204,12 @@ def test_users_and_items_with_few_interactions_are_dropped_again_and_again(tmp_p
 )
 def test_columns_must_hold_what_a_split_is_made_by(tmp_path, columns, message):
     workspace = make_workspace(tmp_path.resolve(), dataset=f"path: toy\ncolumns: {columns}\n")
-    place = f"{{root}}/datasets/toy.yaml:{message}"
+    told = f"{{root}}/datasets/toy.yaml:{message}"
     missing = (
         "{root}/datasets/toy/toy.inter:1:1: there is no column `rating`; "
         "use one of item_id, timestamp, user_id (see {root}/datasets/toy.yaml)"
     )
-    refused(workspace, place if message else missing)
+    refused(workspace, told if message else missing)
 
 
 def test_windows_line_ends_blank_lines_and_no_last_newline_are_read(tmp_path):

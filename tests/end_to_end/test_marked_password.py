@@ -35,10 +35,10 @@ class Watch:
     """Looks at the arguments of all processes, again and again, in a thread.
 
     Args:
-        place: what stands in the arguments of our own.
+        folder: what stands in the arguments of our own.
     """
 
-    place: str
+    folder: str
     looked: int = 0
     found: set[str] = field(default_factory=set)
     commands: set[str] = field(default_factory=set)
@@ -53,15 +53,15 @@ class Watch:
                 except OSError:
                     continue
                 text = arguments.replace(b"\0", b" ").decode(errors="replace")
-                if self.place in text:
+                if self.folder in text:
                     self.commands.update(name for name in COMMANDS if name in text)
                 if any(mark in arguments for mark in MARKS):
                     self.found.add(text)
 
 
 @contextmanager
-def watching(place: Path) -> Iterator[Watch]:
-    watch, end = Watch(str(place)), threading.Event()
+def watching(folder: Path) -> Iterator[Watch]:
+    watch, end = Watch(str(folder)), threading.Event()
 
     def work() -> None:
         while not end.wait(0.03):

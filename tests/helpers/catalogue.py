@@ -88,7 +88,7 @@ def write_dataset(folder: Path) -> Path:
 def settings_for(model: str, folder: Path) -> dict[str, Any]:
     """A complete RecBole config of a short training of any model."""
     family = catalog.models()[model]
-    known = catalog.parameters(model)
+    parameters = catalog.parameters(model)
     settings: dict[str, Any] = {
         "model": model,
         "dataset": folder.name,
@@ -108,7 +108,7 @@ def settings_for(model: str, folder: Path) -> dict[str, Any]:
         "seed": 3,
         "reproducibility": True,
         "show_progress": False,
-        **{name: value for name, value in SMALL.items() if name in known},
+        **{name: value for name, value in SMALL.items() if name in parameters},
     }
     if family == "context":
         settings["LABEL_FIELD"] = "label"

@@ -115,14 +115,14 @@ class FakeSession:
         search: Search,
         objective: Objective,
         budget: int,
-        known: list[Observation] | None = None,
+        past: list[Observation] | None = None,
         kill_in: int | None = None,
         seed: int = 0,
         others: list[Params] | None = None,
         pruned: Collection[int] = (),
     ) -> None:
         self.search, self._objective, self._budget = search, objective, budget
-        self.found = {observation.slot: observation for observation in known or []}
+        self.found = {observation.slot: observation for observation in past or []}
         self.claimed: list[int] = []
         self.ran: list[int] = []
         self._kill_in, self._seed = kill_in, seed
@@ -308,13 +308,13 @@ class EngineContract:
         @given(kills=st.lists(st.integers(0, slots - 1), unique=True, max_size=4), seed=st.integers(0, 99))
         def check(kills: list[int], seed: int) -> None:
             whole, _ = self.searched(search, objective, slots, seed=seed)
-            known: list[Observation] = []
+            past: list[Observation] = []
             for slot in sorted(kills):
-                session = FakeSession(search, objective, slots, known, kill_in=slot, seed=seed)
+                session = FakeSession(search, objective, slots, past, kill_in=slot, seed=seed)
                 with pytest.raises(Interrupted):
                     self.make_engine().search(session)
-                known = session.history()
-            resumed, _ = self.searched(search, objective, slots, known=known, seed=seed)
+                past = session.history()
+            resumed, _ = self.searched(search, objective, slots, past=past, seed=seed)
             assert resumed.params == whole.params
 
         check()
@@ -330,7 +330,7 @@ class EngineContract:
         search = dataclasses.replace(mixed(model_based_algo), startup_trials=1)
         whole, _ = self.searched(search, smooth, 8)
         others = [o for o in whole.history() if o.slot != 4]
-        session, _ = self.searched(search, smooth, 8, known=others)
+        session, _ = self.searched(search, smooth, 8, past=others)
         assert session.ran == [4]
 
     @pytest.mark.parametrize("maximize", [True, False])
@@ -358,7 +358,7 @@ class EngineContract:
         first = FakeSession(grid(grid_algo), constant, 12, kill_in=5)
         with pytest.raises(Interrupted):
             self.make_engine().search(first)
-        session, _ = self.searched(grid(grid_algo), constant, 12, known=first.history())
+        session, _ = self.searched(grid(grid_algo), constant, 12, past=first.history())
         assert session.ran == list(range(5, 12))
         assert len({canonical_json(params) for params in session.params}) == 12
 
@@ -441,7 +441,7 @@ class EngineContract:
         late = Late(search, smooth, 9)
         self.make_engine().search(late)
         others = [o for o in late.history() if o.slot < 8]
-        session, _ = self.searched(search, smooth, 9, known=others)
+        session, _ = self.searched(search, smooth, 9, past=others)
         assert session.params[8] == late.params[8]
 
     def test_a_model_keeps_away_from_what_other_workers_run(self, careful_algo):
@@ -449,10 +449,10 @@ class EngineContract:
             return -((params["x"] - 2) ** 2) - (params["y"] + 1) ** 2
 
         search = Search(LINE, {"x": -4.0, "y": 4.0}, True, careful_algo, 5)
-        known = self.searched(search, bowl, 12)[0].history()
-        alone, _ = self.searched(search, bowl, 13, known=known)
+        past = self.searched(search, bowl, 12)[0].history()
+        alone, _ = self.searched(search, bowl, 13, past=past)
         here = alone.params[12]
-        beside, _ = self.searched(search, bowl, 13, known=known, others=[here])
+        beside, _ = self.searched(search, bowl, 13, past=past, others=[here])
         assert beside.params[12] != here
 
     def test_several_objectives_are_searched_and_the_first_decides_on_the_best(self, multi_objective_algo):

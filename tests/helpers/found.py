@@ -57,20 +57,20 @@ def trial(slot: int, score: float | None = None, state: str = "complete", **chan
     """A counted trial, as the store would give it."""
     me = this_process()
     values = () if score is None else (score,)
-    known: dict[str, Any] = {
+    parts: dict[str, Any] = {
         "params": params_of(slot),
         "seed": slot,
         "score": score,
         "values": values,
         "curve": {} if score is None else {1: score / 2, 2: score},
         "result": Result({"ndcg@10": score}, best_epoch=2, epochs=2, seconds=2.0),
-        "owner": Holder(dataclasses.replace(me, place="host-a/boot/pid", worker=100 + slot % 2)),
+        "owner": Holder(dataclasses.replace(me, pid_space="host-a/boot/pid", worker=100 + slot % 2)),
         "started": BEGIN + timedelta(seconds=60 * slot),
         "finished": BEGIN + timedelta(seconds=60 * slot + 45),
     }
     if state != "complete":
-        known["failure"] = Failure(Reason.PRUNED if state == "pruned" else Reason.DIVERGED, NASTY)
-    return Trial(slot, slot, slot, State(state), **{**known, **changes})
+        parts["failure"] = Failure(Reason.PRUNED if state == "pruned" else Reason.DIVERGED, NASTY)
+    return Trial(slot, slot, slot, State(state), **{**parts, **changes})
 
 
 def some_trials() -> list[Trial]:
@@ -110,19 +110,19 @@ def fill_store(plan: StudyPlan, trials: Sequence[Trial], test: dict[str, float] 
     several = [objective.maximize for objective in plan.objectives]
     study = store.open_study(plan.name, plan.definition, maximize=several)
     study.ensure_slots(plan.budget)
-    for known in trials:
+    for wanted in trials:
         claim = study.claim(plan.budget, this_process())
         assert claim is not None
-        assert claim.slot == known.slot
-        study.start(claim, known.params, plan.space, plan.trial_seed(known.slot), {"device": "cpu"})
-        for epoch, score in known.curve.items():
+        assert claim.slot == wanted.slot
+        study.start(claim, wanted.params, plan.space, plan.trial_seed(wanted.slot), {"device": "cpu"})
+        for epoch, score in wanted.curve.items():
             study.report(claim, epoch, score)
-        if known.state == "complete":
-            study.finish(claim, list(known.values), known.result)
-        elif known.state == "pruned":
-            study.prune(claim, list(known.values), known.result, known.failure.message)
+        if wanted.state == "complete":
+            study.finish(claim, list(wanted.values), wanted.result)
+        elif wanted.state == "pruned":
+            study.prune(claim, list(wanted.values), wanted.result, wanted.failure.message)
         else:
-            study.fail(claim, known.failure.kind, known.failure.message)
+            study.fail(claim, wanted.failure.kind, wanted.failure.message)
     if test:
         winner = best(study.results(), maximize=plan.maximize)
         assert winner is not None

@@ -49,9 +49,9 @@ def make_rich(root: Path, model: str = "BPR", fixed: str = "", dataset: str = RI
 
 
 def _fixed(model: str, fixed: str) -> str:
-    known = catalog.published_defaults(model).keys() & catalog.fixable(model)
+    readable = catalog.published_defaults(model).keys() & catalog.fixable(model)
     values = {**SMALL, **OWN.get(model, {})}
-    small = [f"{name}: {value}" for name, value in values.items() if name in known and name not in fixed]
+    small = [f"{name}: {value}" for name, value in values.items() if name in readable and name not in fixed]
     return ", ".join([*small, *([fixed] if fixed else [])])
 
 

@@ -51,9 +51,9 @@ def last_two_by_user() -> dict[str, list[str]]:
     """Last two items of each user of ml-100k by (timestamp, place in the file)."""
     path = catalog.recbole_folder() / "dataset_example" / "ml-100k" / "ml-100k.inter"
     rows = defaultdict(list)
-    for place, line in enumerate(path.read_text().splitlines()[1:]):
+    for row, line in enumerate(path.read_text().splitlines()[1:]):
         user, item, _, timestamp = line.split("\t")
-        rows[user].append((float(timestamp), place, item))
+        rows[user].append((float(timestamp), row, item))
     return {user: [item for _, _, item in sorted(found)[-2:]] for user, found in rows.items()}
 
 

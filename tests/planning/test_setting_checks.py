@@ -245,7 +245,7 @@ def test_a_metric_by_another_name_is_named(tmp_path, word, fix):
 
 
 @pytest.mark.parametrize(
-    ("place", "key", "fix"),
+    ("kind", "key", "fix"),
     [
         ("sweep", "eval_args: {}", "`split` in the data set file, and `evaluation` in the sweep file"),
         ("sweep", "val_interval: {}", "`keep` in the data set file"),
@@ -255,9 +255,9 @@ def test_a_metric_by_another_name_is_named(tmp_path, word, fix):
         ("model", "eval_args: {}", "`split` in the data set file, and `evaluation` in the sweep file"),
     ],
 )
-def test_recboles_own_keys_lead_to_ours(tmp_path, place, key, fix):
+def test_recboles_own_keys_lead_to_ours(tmp_path, kind, key, fix):
     workspace = make_workspace(tmp_path)
-    path = getattr(workspace, place)
+    path = getattr(workspace, kind)
     path.write_text(path.read_text() + key + "\n")
     with pytest.raises(InputError) as caught:
         workspace.load()

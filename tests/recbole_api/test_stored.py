@@ -21,7 +21,7 @@ from recbole.utils.enum_type import KGDataLoaderState  # isort: skip
 
 CPU = torch.device("cpu")
 # One for each class of data set and form of its loaders.
-FAMILIES = ["BPR", "MultiVAE", "FM", "SASRec", "FPMC", "GRU4RecF", "DIEN", "CFKG", "KGCN", "GRU4RecKG", "KSR"]
+MODELS = ["BPR", "MultiVAE", "FM", "SASRec", "FPMC", "GRU4RecF", "DIEN", "CFKG", "KGCN", "GRU4RecKG", "KSR"]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def batches(model, rich, split) -> list[object]:
     return [list(part) if isinstance(part, tuple) else part for batch in found for part in batch]
 
 
-@pytest.mark.parametrize("model", FAMILIES)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_split_of_any_family_comes_back_as_it_was(model, rich, splits):
     split, again = splits(model), through_a_file(splits(model))
     assert again.statistics == split.statistics
@@ -211,9 +211,9 @@ def test_crafted_json_makes_nothing(splits, change):
 def test_ids_that_are_none_never_reach_a_kernel(splits, wrong, field):
     content, arrays = dump_split(splits("GRU4RecF"))
     train = content["parts"][0]["inter_feat"]["table"]
-    place = {**content["shared"]["item_feat"]["table"], **train}[field]
-    arrays[place] = arrays[place].clone()
-    arrays[place].view(-1)[-1] = wrong
+    number = {**content["shared"]["item_feat"]["table"], **train}[field]
+    arrays[number] = arrays[number].clone()
+    arrays[number].view(-1)[-1] = wrong
     with pytest.raises(ValueError, match=f"`{field}` must be from"):
         load_split(content, arrays)
 

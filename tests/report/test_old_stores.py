@@ -79,8 +79,8 @@ def test_a_store_that_was_made_before_is_enough(old: str, tmp_path: Path, monkey
     assert "| toy | **NARM** | 0.3500 | 0.1110 | 6 | 5 |" in done.stdout
     found = written(tmp_path / "empty")
     mine = "outputs/results/toy/FPMC/study-of-mine"  # nobody has said of which sweep it is
-    known = {name.replace("outputs/results/plain/toy/FPMC/study-of-mine", mine) for name in expected(old)}
-    assert found.keys() == known
+    names = {name.replace("outputs/results/plain/toy/FPMC/study-of-mine", mine) for name in expected(old)}
+    assert found.keys() == names
     for name, text in expected(old).items():
         if name.endswith("best_result.yaml") and "of-mine" not in name:
             assert sorted_search(yaml.safe_load(found[name])) == sorted_search(yaml.safe_load(text))

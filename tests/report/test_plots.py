@@ -190,8 +190,8 @@ def test_parallel_coordinates_go_from_worst_to_best_and_show_missing_values(resu
     lines = [mark for mark in panel.marks if isinstance(mark, Points) and mark.hover]
     assert lines[-1].hover[0].startswith("trial 7")
     assert lines[-1].width > lines[0].width
-    place = 1 + list(result.record.space).index("dropout_probs")
-    without = [line.y[place] for line in lines if line.y[place] < 0]
+    column = 1 + list(result.record.space).index("dropout_probs")
+    without = [line.y[column] for line in lines if line.y[column] < 0]
     assert len(without) == sum(t.state == "complete" and t.slot % 2 == 0 for t in result.trials)
     assert [note.text for note in panel.notes].count("without") == 1
 

@@ -176,8 +176,8 @@ def test_users_items_split_and_filters_are_said_for_each_data_set(plans):
     ]
     dataset = plans[0].dataset.model_copy(update={"keep": {"rating": "[4,inf)"}, "min_user_interactions": 5})
     plan = dataclasses.replace(plans[0], dataset=dataset)
-    known = plan.record().counted({"users": 1234, "items": 56})
-    result = dataclasses.replace(full(plan), record=known)
+    counted = plan.record().counted({"users": 1234, "items": 56})
+    result = dataclasses.replace(full(plan), record=counted)
     line = "toy: 1,234 users, 56 items; split: leave one out, by time; "
     filters = "filters: keep rating [4,inf); min_user_interactions 5; all items are ranked."
     assert data_lines([result, full(plan)]) == [line + filters]
@@ -220,9 +220,9 @@ def test_the_table_for_a_paper_stands_alone(plans):
     assert begun == ["table", "tabular"]
     assert re.findall(r"\\end\{(\w+)\}", text) == begun[::-1]
     assert r"\label{tab:toy-sweep}" in text
-    known = {"begin", "end", "centering", "caption", "label", "toprule", "midrule", "bottomrule", "cmidrule"}
-    known |= {"multicolumn", "textbf", "underline", "usepackage"}
-    assert set(re.findall(r"\\([A-Za-z]+)", text)) <= known, "booktabs and LaTeX itself are enough"
+    macros = {"begin", "end", "centering", "caption", "label", "toprule", "midrule", "bottomrule", "cmidrule"}
+    macros |= {"multicolumn", "textbf", "underline", "usepackage"}
+    assert set(re.findall(r"\\([A-Za-z]+)", text)) <= macros, "booktabs and LaTeX itself are enough"
     columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", text)[1])
     body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
     assert [line.count("&") for line in body.splitlines() if "&" in line] == [columns - 1] * 2

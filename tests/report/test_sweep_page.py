@@ -42,8 +42,11 @@ def slow_trials(count=12, seconds=100.0):
 @pytest.fixture
 def results(plans):
     """On toy NARM is finished and tested, Slow is half done; on other Slow alone has begun."""
-    known = {"toy/NARM": some_trials(), "toy/Slow": slow_trials(6), "other/Slow": slow_trials()}
-    found = [result_of(plan, known[plan.label]) if plan.label in known else not_begun(plan) for plan in plans]
+    trials_of = {"toy/NARM": some_trials(), "toy/Slow": slow_trials(6), "other/Slow": slow_trials()}
+    found = [
+        result_of(plan, trials_of[plan.label]) if plan.label in trials_of else not_begun(plan)
+        for plan in plans
+    ]
     return [dataclasses.replace(one, test=TEST) if one.trials else one for one in found]
 
 

@@ -100,10 +100,10 @@ def test_restored_weights_give_what_retrained_ones_give(plan, study):
 def test_weights_that_an_earlier_version_left_are_still_restored(plan, study):
     fill(plan, study, [0.1, 0.3, None])
     save(plan, 1, FAST)
-    place = plan.dataset_name, plan.model_name, 1
-    old = plan.outputs.old_checkpoints(*place)
+    path_parts = plan.dataset_name, plan.model_name, 1
+    old = plan.outputs.old_checkpoints(*path_parts)
     old.parent.mkdir(parents=True)
-    plan.outputs.trial_checkpoints(*place).rename(old)
+    plan.outputs.trial_checkpoints(*path_parts).rename(old)
     _, notes = evaluate(plan, study)
     assert notes == []
     assert study.attributes["test"]["weights"] == "restored"

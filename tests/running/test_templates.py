@@ -186,7 +186,7 @@ def test_a_fork_of_the_parent_holds_no_template(light):
         time.sleep(60)
         os._exit(0)
     try:
-        light._known.clear()
+        light._by_environment.clear()
         template._control.close()  # as the kernel does for a parent that dies
         assert template._process.wait(LIMIT_SECONDS) == 0
     finally:

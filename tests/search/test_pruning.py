@@ -325,7 +325,7 @@ def trained(settings, split, device, after_epoch, trial):
     for epoch, score in enumerate(curve, 1):
         after_epoch(epoch, score)
     state = {"config": {"model": "FPMC"}}
-    best = max(range(len(curve)), key=lambda place: curve[place])
+    best = max(range(len(curve)), key=lambda index: curve[index])
     return training.Trained(
         curve[best], {"ndcg@10": curve[best]}, best + 1, len(curve), 1.0, "x", state, state
     )

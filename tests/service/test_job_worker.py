@@ -69,7 +69,7 @@ def queued(jobs: Jobs) -> Job:
 def work(where: Where, *stands: Stand) -> list[str]:
     """Work with these processes, one after the other; the lines that were said."""
     waiting, said = list(stands), list[str]()
-    worker = JobWorker(where, None, said.append, lambda place, job: waiting.pop(0))  # type: ignore[arg-type, return-value]
+    worker = JobWorker(where, None, said.append, lambda setup, job: waiting.pop(0))  # type: ignore[arg-type, return-value]
     try:
         worker.work(until_idle=True)
     finally:

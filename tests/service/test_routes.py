@@ -45,8 +45,8 @@ def spec(client: Client) -> dict[str, Any]:
 
 def routes(client: Client) -> list[tuple[str, str]]:
     """Method and path of every route, the OpenAPI document's among them."""
-    known = [(method.upper(), path) for path, item in spec(client)["paths"].items() for method in item]
-    return [*known, ("GET", "/openapi.json")]
+    operations = [(method.upper(), path) for path, item in spec(client)["paths"].items() for method in item]
+    return [*operations, ("GET", "/openapi.json")]
 
 
 ARTIFACT = "results/job/summary.md"

@@ -30,7 +30,7 @@ from recsweep.sweeps.config import SECONDS
 from recsweep.sweeps.loading import load_sweep
 
 HERE = Path(__file__).parent
-OWNER = dataclasses.replace(this_process(), place="host-a/boot/pid", pid=100, worker=101)
+OWNER = dataclasses.replace(this_process(), pid_space="host-a/boot/pid", pid=100, worker=101)
 ENVIRONMENT = {
     "device": "cpu",
     "threads": 1,

@@ -65,7 +65,7 @@ PARAMS = {
     "dropout": 0.3,
 }
 ME = this_process()
-ELSEWHERE = dataclasses.replace(ME, place="other-machine/boot/pid:[1]")
+ELSEWHERE = dataclasses.replace(ME, pid_space="other-machine/boot/pid:[1]")
 
 
 def url_of(folder: Path, name: str = "recsweep.db") -> str:
@@ -276,7 +276,7 @@ def test_a_finished_trial_cannot_be_changed(study):
     study.beat(claim.trial_id, ELSEWHERE, 99)
     (trial,) = study.results()
     assert (trial.score, trial.failure, trial.curve) == (0.5, None, {})
-    assert trial.owner.process.place == ME.place
+    assert trial.owner.process.pid_space == ME.pid_space
 
 
 def test_a_worker_that_comes_back_late_drops_its_result(study):

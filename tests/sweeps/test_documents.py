@@ -107,15 +107,15 @@ def test_a_missing_folder_is_no_crash(tmp_path):
 def test_an_error_points_at_the_value_the_key_or_the_nearest_parent(load):
     document = load("a:\n  b: 1\n  names: [x, yy]\n")
 
-    def place(*location, **how):
+    def line_and_column(*location, **how):
         error = document.error(location, "p", "f", **how)
         return error.line, error.column
 
-    assert place("a", "b") == (2, 6)
-    assert place("a", "b", at_key=True) == (2, 3)
-    assert place("a", "names", 1) == (3, 14)
-    assert place("a", "not there") == (2, 3)
-    assert place("not there") == (1, 1)
+    assert line_and_column("a", "b") == (2, 6)
+    assert line_and_column("a", "b", at_key=True) == (2, 3)
+    assert line_and_column("a", "names", 1) == (3, 14)
+    assert line_and_column("a", "not there") == (2, 3)
+    assert line_and_column("not there") == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_long_value_does_not_drown_the_message(load):
 
 
 @pytest.mark.parametrize(
-    ("name", "known", "fix"),
+    ("name", "words", "fix"),
     [
         ("gru4rec", ["GRU4Rec", "NARM"], "did you mean `GRU4Rec`?"),
         ("num_layers", ["n_layers", "hidden_size"], "did you mean `n_layers`?"),
@@ -159,5 +159,5 @@ def test_a_long_value_does_not_drown_the_message(load):
         ),
     ],
 )
-def test_the_fix_names_the_nearest_known_word(name, known, fix):
-    assert nearest(name, known) == fix
+def test_the_fix_names_the_nearest_known_word(name, words, fix):
+    assert nearest(name, words) == fix

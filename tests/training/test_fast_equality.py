@@ -41,7 +41,7 @@ from recsweep.training.fast import (
 )
 from recsweep.training.fast.families import served
 
-FAMILIES = served()
+FAMILY_OF_MODEL = served()
 WIDTH = 20
 
 
@@ -204,7 +204,7 @@ def with_loss(loss: str | None) -> dict[str, Any]:
 UNKNOWN = Case({}, (None,))
 
 
-def losses_and_paths(models: Any = tuple(FAMILIES)) -> list[Any]:
+def losses_and_paths(models: Any = tuple(FAMILY_OF_MODEL)) -> list[Any]:
     return [
         pytest.param(model, loss, path, id="-".join(filter(None, (model, loss, path))))
         for model in sorted(models)
@@ -216,7 +216,7 @@ def losses_and_paths(models: Any = tuple(FAMILIES)) -> list[Any]:
 def variants() -> list[Any]:
     """Of models with kernels: what concerns each of them and what is its own, with its losses in turns."""
     found = []
-    for model in sorted(set(FAMILIES) & set(CASES)):
+    for model in sorted(set(FAMILY_OF_MODEL) & set(CASES)):
         case = CASES[model]
         several = {**EVERYWHERE, **case.variants} if COMPILED in case.paths else {}
         for number, (name, changes) in enumerate(several.items()):
@@ -227,11 +227,11 @@ def variants() -> list[Any]:
     return found
 
 
-WITH_KERNELS = [model for model in FAMILIES if COMPILED in CASES.get(model, UNKNOWN).paths]
+WITH_KERNELS = [model for model in FAMILY_OF_MODEL if COMPILED in CASES.get(model, UNKNOWN).paths]
 
 
 def test_every_fast_path_has_a_case_and_every_case_a_fast_path():
-    assert set(CASES) == set(FAMILIES), "models with a fast path, and models that are tested here"
+    assert set(CASES) == set(FAMILY_OF_MODEL), "models with a fast path, and models that are tested here"
 
 
 @pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths())
@@ -354,7 +354,7 @@ def moved_run(folder, model: str, move: Any, monkeypatch) -> tuple[Run, Run]:
     return run(settings, split, RECBOLE, folder), expected
 
 
-@pytest.mark.parametrize("model", sorted(set(FAMILIES) & set(CASES)))
+@pytest.mark.parametrize("model", sorted(set(FAMILY_OF_MODEL) & set(CASES)))
 def test_recbole_agrees_with_itself_within_the_tolerances(folder, model, monkeypatch):
     """From a start moved by one rounding: a case that fails here can prove nothing about a fast path."""
     draw = torch.Generator().manual_seed(0)
@@ -367,7 +367,7 @@ def test_recbole_agrees_with_itself_within_the_tolerances(folder, model, monkeyp
 
 
 @pytest.mark.parametrize(
-    "model", [model for model in sorted(FAMILIES) if CASES.get(model, UNKNOWN).undetermined]
+    "model", [model for model in sorted(FAMILY_OF_MODEL) if CASES.get(model, UNKNOWN).undetermined]
 )
 def test_undetermined_parameters_really_change_nothing(folder, model, monkeypatch):
     """Moved far, they leave RecBole's losses, metrics and all other parameters as they are."""

@@ -23,7 +23,7 @@ from recsweep.training.fast.scores import NAN, TIE, Product
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table
 
-FAMILIES = served()
+FAMILY_OF_MODEL = served()
 FEW = hypothesis_settings(max_examples=12)
 SEED = 7
 
@@ -137,7 +137,7 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "SASRec": (transformer(), ("CE", "BPR")),
 }
 OTHER_OPERATORS = {"adam_step", "rank_targets", "dropout"}
-WITH_KERNELS = sorted(name for name, family in FAMILIES.items() if family.has_kernels)
+WITH_KERNELS = sorted(name for name, family in FAMILY_OF_MODEL.items() if family.has_kernels)
 shapes = st.fixed_dictionaries(
     {
         **{"items": st.sampled_from([3, 20, 97, 1500]), "width": st.integers(1, 40)},
@@ -152,9 +152,9 @@ def test_every_family_with_kernels_has_a_case():
 
 def test_every_operator_is_tested_here(kernels):
     names = torch._C._dispatch_get_all_op_names()
-    known = {name.split("::")[1].split(".")[0] for name in names if name.startswith("recsweep::")}
+    operators = {name.split("::")[1].split(".")[0] for name in names if name.startswith("recsweep::")}
     by_model = {f"{name.lower()}_{kind}" for name in CASES for kind in ("step", "encode")}
-    assert known <= by_model | OTHER_OPERATORS, "operators that nothing tests"
+    assert operators <= by_model | OTHER_OPERATORS, "operators that nothing tests"
 
 
 def gradients_of(name: str, params: dict[str, Any], shape: dict[str, int], native: Any, workers: int = 1):
@@ -167,7 +167,7 @@ def gradients_of(name: str, params: dict[str, Any], shape: dict[str, int], nativ
     expected = model.calculate_loss(recbole_batch(table, batch))
     expected.backward()
     theirs = {key: parameter.grad.clone() for key, parameter in model.named_parameters()}
-    family = FAMILIES[name](model, native, SEED)
+    family = FAMILY_OF_MODEL[name](model, native, SEED)
     with threads(workers):
         loss = float(family.step(table, batch))
     ours = {key: parameter.grad.clone() for key, parameter in model.named_parameters()}
@@ -235,7 +235,7 @@ def test_gradients_are_added_to_what_is_there(kernels, name):
     model = make_model(name, 30, 40, 12, **usual(name))
     table = make_table(30, 40, 12, 60)
     batch = make_batch(table, 40, 50)
-    family = FAMILIES[name](model, kernels, SEED)
+    family = FAMILY_OF_MODEL[name](model, kernels, SEED)
     family.step(table, batch)
     once = [gradient.clone() for gradient in family.gradients]
     family.step(table, batch)
@@ -248,7 +248,7 @@ def test_weights_are_not_changed_by_a_step(kernels, name):
     model = make_model(name, 30, 40, 12, **usual(name))
     table = make_table(30, 40, 12, 60)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    FAMILIES[name](model, kernels, SEED).step(table, make_batch(table, 40, 50))
+    FAMILY_OF_MODEL[name](model, kernels, SEED).step(table, make_batch(table, 40, 50))
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
@@ -269,7 +269,7 @@ def test_scores_are_those_of_recbole_in_eval_mode(kernels, name, path):
         table = make_table(30, shape["items"], shape["width"], shape["size"])
         rows = torch.randperm(len(table), generator=torch.Generator().manual_seed(1))
         batch = Batch(rows, table.items[rows])
-        family = FAMILIES[name](model, kernels if path == "compiled" else None, SEED)
+        family = FAMILY_OF_MODEL[name](model, kernels if path == "compiled" else None, SEED)
         with torch.no_grad():
             expected = model.full_sort_predict(recbole_batch(table, batch)).view(len(rows), -1)
             items, bias = family.candidates()
@@ -548,7 +548,7 @@ def test_only_plain_dropout_layers_are_replaced_and_the_state_stays():
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0.3), inner, torch.nn.Dropout2d())
     names = list(model.state_dict())
     use_fast_dropout(model.eval(), Masks(SEED, None))
-    assert [type(model[place]) for place in (1, 3)] == [FastDropout, torch.nn.Dropout2d]
+    assert [type(model[index]) for index in (1, 3)] == [FastDropout, torch.nn.Dropout2d]
     assert (model[2][0].p, model[2][0].training) == (0.1, False)
     assert list(model.state_dict()) == names
 
@@ -562,7 +562,7 @@ def test_kernel_dropout_repeats_by_seed_and_is_unbiased(kernels, name):
     batch = make_batch(table, 40, 300)
 
     def losses(seed: int, steps: int = 2) -> list[float]:
-        family = FAMILIES[name](model, kernels, seed)
+        family = FAMILY_OF_MODEL[name](model, kernels, seed)
         return [float(family.step(table, batch)) for _ in range(steps)]
 
     first, second = losses(1)
@@ -585,7 +585,7 @@ def sequence_call(kernels: Any, name: str, wrong: Any) -> None:
     model = make_model(name, 30, 40, 12, **usual(name))
     table = make_table(30, 40, 12, 60)
     batch = make_batch(table, 40, 50)
-    family = FAMILIES[name](model, kernels, SEED)
+    family = FAMILY_OF_MODEL[name](model, kernels, SEED)
     with pytest.raises(RuntimeError):
         wrong(family, table, batch)
 
@@ -642,7 +642,7 @@ def test_ids_of_another_type_raise(kernels, name, damage, which):
     model = make_model(name, 30, 40, 12, **params)
     table = make_table(30, 40, 12, 60)
     with pytest.raises((RuntimeError, IndexError)):
-        wrong(FAMILIES[name](model, kernels, SEED), table, make_batch(table, 40, 50))
+        wrong(FAMILY_OF_MODEL[name](model, kernels, SEED), table, make_batch(table, 40, 50))
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -651,7 +651,7 @@ def test_strided_negatives_raise(kernels, name):
     table = make_table(30, 40, 12, 60)
     batch = make_batch(table, 40, 50)
     with pytest.raises(RuntimeError):
-        FAMILIES[name](model, kernels, SEED).step(table, Batch(batch.rows, strided(batch.negatives)))
+        FAMILY_OF_MODEL[name](model, kernels, SEED).step(table, Batch(batch.rows, strided(batch.negatives)))
 
 
 @pytest.mark.parametrize("name", SEQUENTIAL)
@@ -660,7 +660,7 @@ def test_fewer_negatives_than_samples_raise(kernels, name):
     table = make_table(30, 40, 12, 60)
     batch = make_batch(table, 40, 50)
     with pytest.raises(RuntimeError):
-        FAMILIES[name](model, kernels, SEED).step(table, Batch(batch.rows, batch.negatives[:20]))
+        FAMILY_OF_MODEL[name](model, kernels, SEED).step(table, Batch(batch.rows, batch.negatives[:20]))
 
 
 @pytest.mark.parametrize("name", SEQUENTIAL)
@@ -668,7 +668,7 @@ def test_bpr_without_negatives_raises(kernels, name):
     model = make_model(name, 30, 40, 12, **{**usual(name), "loss_type": "BPR"})
     table = make_table(30, 40, 12, 60)
     with pytest.raises(RuntimeError, match="negatives"):
-        FAMILIES[name](model, kernels, SEED).step(table, Batch(torch.arange(5), None))
+        FAMILY_OF_MODEL[name](model, kernels, SEED).step(table, Batch(torch.arange(5), None))
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -678,7 +678,7 @@ def test_bpr_without_negatives_raises(kernels, name):
 def test_weights_of_another_type_or_order_raise(kernels, name, damage):
     model = make_model(name, 30, 40, 12, **usual(name))
     table = make_table(30, 40, 12, 60)
-    family = FAMILIES[name](model, kernels, SEED)
+    family = FAMILY_OF_MODEL[name](model, kernels, SEED)
     family._plain = [damage(weight) if weight.dim() == 2 else weight for weight in family.plain]
     with pytest.raises(RuntimeError):
         family.step(table, make_batch(table, 40, 50))

@@ -102,9 +102,9 @@ class Found:
         Raises:
             InputError: the store has no such sweep.
         """
-        known = {row.record.sweep_name for row in self._rows(archived=True)}
-        if name not in known:
-            raise InputError("sweep", f"the store has no sweep {name}", nearest(name, known))
+        names = {row.record.sweep_name for row in self._rows(archived=True)}
+        if name not in names:
+            raise InputError("sweep", f"the store has no sweep {name}", nearest(name, names))
         return Found(Store(self._store.address), name)
 
     def summary(self) -> DataFrame:

@@ -55,10 +55,10 @@ class Troubles:
 
     def end_before(self, plan: StudyPlan) -> bool:
         """True where a phase has nothing to start from, as the one before came to no end; that is said."""
-        place = plan.dataset_name, plan.model_name
-        if plan.previous is None or (*place, plan.previous) not in self._ended:
+        dataset_and_model = plan.dataset_name, plan.model_name
+        if plan.previous is None or (*dataset_and_model, plan.previous) not in self._ended:
             return False
-        self._ended.add((*place, plan.phase))
+        self._ended.add((*dataset_and_model, plan.phase))
         self._say(f"{plan.label}: left out, for it starts from the best of {plan.previous}")
         return True
 

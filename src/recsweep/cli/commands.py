@@ -99,12 +99,12 @@ def flags(command: str, overrides: Mapping[str, Any]) -> list[str]:
 def slips(environment: Mapping[str, str] = os.environ) -> Iterator[str]:
     """A line for each variable of the environment that is named as ours are and that nothing reads."""
     by_make = {f"RECSWEEP_{setting.make}": setting.variable for setting in SETTINGS.values() if setting.make}
-    known = {*variables(), *KNOWN_VARIABLES, *BETWEEN_US, OPEN, GOAL, GIVEN, TYPED}
+    readable = {*variables(), *KNOWN_VARIABLES, *BETWEEN_US, OPEN, GOAL, GIVEN, TYPED}
     if GIVEN in environment or TYPED in environment:
-        known |= by_make.keys()  # which is how make hands its variables on
-    for name in sorted(environment.keys() - known):
+        readable |= by_make.keys()  # which is how make hands its variables on
+    for name in sorted(environment.keys() - readable):
         if name.startswith("RECSWEEP_"):
-            meant = f"did you mean `{by_make[name]}`?" if name in by_make else nearest(name, known)
+            meant = f"did you mean `{by_make[name]}`?" if name in by_make else nearest(name, readable)
             yield f"{name} is no variable of recsweep and has no effect; {meant}"
 
 

@@ -126,10 +126,10 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             flag = error.option_name
-            known = next((setting for setting in SETTINGS.values() if flag in setting.flags), None)
-            if known is None:
+            setting = next((setting for setting in SETTINGS.values() if flag in setting.flags), None)
+            if setting is None:
                 raise
-            why = known.elsewhere or f"leave it out; `{ctx.command_path} --help` lists what it takes"
+            why = setting.elsewhere or f"leave it out; `{ctx.command_path} --help` lists what it takes"
             raise InputError(flag, f"has no effect on `{ctx.command_path}`", why) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

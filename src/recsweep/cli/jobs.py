@@ -187,11 +187,11 @@ def _meant(client: Client, job: str) -> str:
     """
     if len(job) == 26:
         return job
-    known = [one.id for one, _ in zip(client.list(), range(1000), strict=False) if one.id.endswith(job)]
-    if len(known) != 1:
-        why = "several jobs have an id that ends so" if known else "no job has an id that ends so"
+    ids = [one.id for one, _ in zip(client.list(), range(1000), strict=False) if one.id.endswith(job)]
+    if len(ids) != 1:
+        why = "several jobs have an id that ends so" if ids else "no job has an id that ends so"
         raise UserError(f"{job}: {why}; give the whole id, which `recsweep jobs ls` shows")
-    return known[0]
+    return ids[0]
 
 
 # -- what is asked of it ---------------------------------------------------------------------------

@@ -75,10 +75,10 @@ def studies_of(options: dict[str, Any], *, with_data: bool = True) -> Studies:
     else:
         chosen = [p for p in plans if dataset in (None, p.dataset_name) and model in (None, p.model_name)]
     if phase:
-        known = {plan.phase for plan in chosen}
+        phases = {plan.phase for plan in chosen}
         chosen = [plan for plan in chosen if plan.phase == phase]
         if not chosen:
-            raise InputError("--phase", f"no study has the phase {phase}", nearest(phase, known))
+            raise InputError("--phase", f"no study has the phase {phase}", nearest(phase, phases))
     if name := options.get("study_name"):
         if len(chosen) != 1:
             raise UserError(
@@ -100,9 +100,9 @@ def _beside(options: dict[str, Any]) -> dict[str, Any]:
     listed = read_sweep(options["config"]).config
     for single, several in (("model", "models"), ("dataset", "datasets")):
         name = options.get(single)
-        known = (options.get(several) or " ".join(getattr(listed, several))).split()
-        if name and name not in known:
-            options = {**options, several: " ".join([*known, name])}
+        names = (options.get(several) or " ".join(getattr(listed, several))).split()
+        if name and name not in names:
+            options = {**options, several: " ".join([*names, name])}
     phase = options.get("phase")
     phases = (options.get("phases") or " ".join(listed.search.phases)).split()
     return {**options, "phases": phase} if phase and phase not in phases else options

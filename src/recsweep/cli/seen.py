@@ -93,8 +93,8 @@ def _of_store(options: dict[str, Any]) -> list[Seen]:
     if found := _sweeps(address, root, wanted):
         return [_narrowed(seen, options) for seen in found]
     if wanted is not None:
-        known = sorted({seen.name for seen in _sweeps(address, root, None)})
-        raise InputError("--sweep", f"the store has no sweep {wanted}", nearest(wanted, known))
+        names = sorted({seen.name for seen in _sweeps(address, root, None)})
+        raise InputError("--sweep", f"the store has no sweep {wanted}", nearest(wanted, names))
     raise UserError(f"the store {address} has no study of recsweep's yet; run `recsweep tune` first")
 
 

@@ -28,20 +28,20 @@ _PORT = replace(SETTINGS["port"], default=8000)
 def serve(host: str, port: int, job_workers: int, max_running_jobs: int | None, **options: Any) -> None:
     """Serve tuning jobs over HTTP, until Ctrl-C, and run them in processes beside it."""
     from recsweep.service.limits import Limits
-    from recsweep.service.serving import Place, serve
+    from recsweep.service.serving import ServiceSetup, serve
 
     limits = Limits(
         requests_a_minute=options["requests_per_minute"],
         queued=options["max_queued_jobs"],
         streams=options["max_event_streams"],
     )
-    place = Place(
+    setup = ServiceSetup(
         address_of(options),
         Path(options["outputs"] or "outputs"),
         Path(options["config"].rpartition(":")[0] or options["config"]).parent,
         max_running_jobs,
     )
-    serve(place, host, port, job_workers, limits, tell=click.echo, aside=say_aside)
+    serve(setup, host, port, job_workers, limits, tell=click.echo, aside=say_aside)
 
 
 COMMANDS = [serve]

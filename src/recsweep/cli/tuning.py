@@ -137,8 +137,8 @@ def worker(study: str | None, **options: Any) -> None:
     if study:
         chosen = [plan for plan in chosen if plan.name == study]
         if not chosen:
-            known = [plan.name for plan in studies.chosen]
-            raise InputError("--study", f"the sweep has no study {study}", nearest(study, known))
+            names = [plan.name for plan in studies.chosen]
+            raise InputError("--study", f"the sweep has no study {study}", nearest(study, names))
     require_ray(chosen)
     require_device(chosen, sure=True)
     make_outputs(studies.sweep)

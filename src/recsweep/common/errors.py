@@ -73,8 +73,8 @@ class InputError(UserError):
     ) -> None:
         self.source, self.line, self.column = str(source), line, column
         self.problem, self.fix = problem, fix
-        place = self.source if line is None else f"{self.source}:{line}:{column or 1}"
-        super().__init__(f"{place}: {problem}; {fix}")
+        location = self.source if line is None else f"{self.source}:{line}:{column or 1}"
+        super().__init__(f"{location}: {problem}; {fix}")
 
 
 class StudyChanged(UserError):

@@ -59,14 +59,14 @@ def _handled(
         yield
         return
     before = {number: signal.getsignal(number) for number in signals}
-    heeded = {number: known for number, known in before.items() if known not in (signal.SIG_IGN, None)}
+    heeded = {number: handled for number, handled in before.items() if handled not in (signal.SIG_IGN, None)}
     for number in heeded:
         signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, known in heeded.items():
-            signal.signal(number, known)
+        for number, handled in heeded.items():
+            signal.signal(number, handled)
 
 
 def leave_to_parent() -> None:

@@ -34,8 +34,8 @@ def remember(secret: str) -> None:
 
 def mask(text: str) -> str:
     """A text with `***` for each secret: those that were remembered, and what looks like one."""
-    known = _seen | {os.environ.get("PGPASSWORD", "")} - {""}
-    for secret in sorted(known, key=len, reverse=True):
+    secrets = _seen | {os.environ.get("PGPASSWORD", "")} - {""}
+    for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _WORD or not (secret.isalpha() or len(secret) < 4):
             text = text.replace(secret, MASK)
         elif secret in text:

@@ -25,15 +25,15 @@ class Owner:
     supervisor, which notices at once when the worker dies.
 
     Attributes:
-        place: machine, boot and process-number space; only processes of one place can see each other.
-        pid: process number within the place.
+        pid_space: machine, boot and process-number space; only processes of one can see each other.
+        pid: process number within it.
         ticks: its start in the kernel's ticks since boot; numbers are reused, start times are not. None
             on a system that does not say, and in stores of earlier versions.
         started: its start in seconds since 1970, for people and for want of ticks.
         worker: the process, under this one, that runs the trial.
     """
 
-    place: str
+    pid_space: str
     pid: int
     ticks: int | None
     started: float = field(default=0.0, compare=False)
@@ -41,7 +41,7 @@ class Owner:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "place": self.place,
+            "place": self.pid_space,  # as stores have called it from the first one on
             "pid": self.pid,
             "ticks": self.ticks,
             "started": self.started,
@@ -61,7 +61,7 @@ class Owner:
 
     def alive(self) -> bool | None:
         """True where the process lives; None where it cannot be seen from here."""
-        if self.place != this_place():
+        if self.pid_space != this_pid_space():
             return None
         found = _process(self.pid)
         if found is None:
@@ -80,11 +80,11 @@ class Owner:
 
 
 def this_process(pid: int | None = None) -> Owner:
-    """This process, or another of the same place."""
+    """This process, or another of the same space of process numbers."""
     number = os.getpid() if pid is None else pid
     found = _process(number)
     ticks = found[1] if found is not None else None
-    return Owner(this_place(), number, ticks, psutil.Process(number).create_time())
+    return Owner(this_pid_space(), number, ticks, psutil.Process(number).create_time())
 
 
 def _process(pid: int) -> tuple[str, int | None] | None:
@@ -114,7 +114,7 @@ def _is_hidden(pid: int) -> bool:
 
 
 @cache
-def this_place() -> str:
+def this_pid_space() -> str:
     """Host name, boot and process-number space (containers share the first two).
 
     A boot that has no name is left out: when it was can only be told by the clock.

@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from recsweep.common.owner import Owner, this_place, this_process
+from recsweep.common.owner import Owner, this_pid_space, this_process
 
-_NAME = re.compile(r"(?P<place>[0-9a-f]{16})-(?P<pid>\d+)-(?P<ticks>\d+|x)(-|$)")
+_NAME = re.compile(r"(?P<space>[0-9a-f]{16})-(?P<pid>\d+)-(?P<ticks>\d+|x)(-|$)")
 PREPARING = ".preparing-"
 """Start of the names of what is about to become an entry of the cache."""
 _FORGOTTEN_SECONDS = 7 * 86400.0
@@ -28,11 +28,11 @@ _FORGOTTEN_SECONDS = 7 * 86400.0
 def own_name() -> str:
     """A name that says which process has it."""
     me = this_process()
-    return f"{_place()}-{me.pid}-{'x' if me.ticks is None else me.ticks}"
+    return f"{_pid_space()}-{me.pid}-{'x' if me.ticks is None else me.ticks}"
 
 
-def _place() -> str:
-    return sha256(this_place().encode()).hexdigest()[:16]
+def _pid_space() -> str:
+    return sha256(this_pid_space().encode()).hexdigest()[:16]
 
 
 @contextmanager
@@ -77,12 +77,12 @@ def _is_forgotten(entry: Path, name: str) -> bool:
     found = _NAME.match(name)
     if found is None:
         return False
-    if found["place"] != _place():
+    if found["space"] != _pid_space():
         return time.time() - entry.lstat().st_mtime > _FORGOTTEN_SECONDS
     ticks = None if found["ticks"] == "x" else int(found["ticks"])
     if ticks is None:  # without its start a number may be anybody's
         return not _runs(int(found["pid"]))
-    return Owner(this_place(), int(found["pid"]), ticks).alive() is False
+    return Owner(this_pid_space(), int(found["pid"]), ticks).alive() is False
 
 
 def _runs(pid: int) -> bool:

@@ -117,7 +117,7 @@ class _Measure:
     """How much a node holds with its aliases written out, and how deep it goes."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[int, int]] = {}
+        self._measured: dict[int, tuple[int, int]] = {}
         self._open: set[int] = set()
 
     def check(self, node: yaml.Node, depth: int = 1) -> tuple[int, int]:
@@ -128,11 +128,11 @@ class _Measure:
         """
         if id(node) in self._open:
             raise _refused("the value holds itself", node)
-        if id(node) not in self._known:
+        if id(node) not in self._measured:
             self._open.add(id(node))
-            self._known[id(node)] = self._look_inside(node, depth)
+            self._measured[id(node)] = self._look_inside(node, depth)
             self._open.remove(id(node))
-        size, height = self._known[id(node)]
+        size, height = self._measured[id(node)]
         if depth + height > DEPTH + 2:
             raise _refused(_TOO_DEEP, node)
         return size, height

@@ -93,8 +93,8 @@ def count(tables: Tables) -> Counts:
     reading, inter = tables.reading, tables.kept_rows()
     users, items = inter.texts[reading.user], inter.texts[reading.item]
     left = _filtered(reading, inter)
-    all_users = _known(tables, "user", reading.user, reading.user_range, left.of_users, left.out_users)
-    all_items = _known(tables, "item", reading.item, reading.item_range, left.of_items, left.out_items)
+    all_users = _count_ids(tables, "user", reading.user, reading.user_range, left.of_users, left.out_users)
+    all_items = _count_ids(tables, "item", reading.item, reading.item_range, left.of_items, left.out_items)
     histories = left.of_users[left.of_users > 0]
     return Counts(
         int(np.count_nonzero(left.rows)),
@@ -125,7 +125,9 @@ def _without_duplicates(reading: Reading, inter: Table) -> _Array:
     return alive
 
 
-def _known(tables: Tables, suffix: str, field: str, interval: str | None, counts: _Array, out: _Array) -> int:
+def _count_ids(
+    tables: Tables, suffix: str, field: str, interval: str | None, counts: _Array, out: _Array
+) -> int:
     """Users or items that are left: with interactions, or listed without a filter that asks for some."""
     left, table = int(np.count_nonzero(counts)), tables.get(suffix)
     if table is None or field not in table.texts or _lowest(interval) > 0:

@@ -29,8 +29,8 @@ def read_header(path: Path) -> dict[str, str]:
         raise not_utf8(path) from None
     if not line.strip():
         raise InputError(path, "the file is empty", "write a header such as user_id:token", 1, 1)
-    if place := no_text(line):
-        raise InputError(path, place[1], place[2], 1, place[0])
+    if odd := no_text(line):
+        raise InputError(path, odd[1], odd[2], 1, odd[0])
     header: dict[str, str] = {}
     column = 1
     for cell in line.split(SEPARATOR):

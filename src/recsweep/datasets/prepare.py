@@ -98,13 +98,13 @@ def prepare(
     settings: Mapping[str, Any],
     files: DataFiles,
     cache: Path,
-    known: Mapping[str, Prepared] | None = None,
+    in_memory: Mapping[str, Prepared] | None = None,
     tell: Callable[[str], None] = lambda remark: None,
 ) -> Prepared:
-    """The split for a trial's settings: one that is known already, from the cache, or made now.
+    """The split for a trial's settings: one that is in memory, from the cache, or made now.
 
     Args:
-        known: splits in memory, by their keys.
+        in_memory: splits that were made or read before, by their keys.
         tell: is told what may not be meant in the files of a split that is made.
 
     Raises:
@@ -113,9 +113,9 @@ def prepare(
     with clean_globals(), tempfile.TemporaryDirectory() as scratch:
         config = TypedConfig(settings, torch.device("cpu"), Path(scratch))
         key = _key(config, files)
-        if known is not None and key in known:
-            confirm_labels(config, known[key].split)
-            return replace(known[key], cached=True)
+        if in_memory is not None and key in in_memory:
+            confirm_labels(config, in_memory[key].split)
+            return replace(in_memory[key], cached=True)
         for entry in _places(cache, key):
             found = _read(entry, key)
             if found is not None:

@@ -133,8 +133,8 @@ class _Reading:
         odd = "_" in text or not text.isascii()
         for index, name in enumerate(self.fields):
             if name in self.types:
-                place = partial(self._error, cells, index)
-                self._add_column(name, cells[index::width], place, odd)
+                refuse = partial(self._error, cells, index)
+                self._add_column(name, cells[index::width], refuse, odd)
         self.rows += len(rows)
         self.lines += len(lines)
 
@@ -191,8 +191,8 @@ class _Reading:
 
     def _refuse_characters(self, lines: list[str]) -> None:
         for number, line in enumerate(lines, start=self.lines + 1):
-            if place := no_text(line):
-                raise InputError(self.path, place[1], place[2], number, place[0])
+            if found := no_text(line):
+                raise InputError(self.path, found[1], found[2], number, found[0])
 
     def _refuse_width(self, lines: list[str]) -> None:
         for number, line in enumerate(lines, start=self.lines + 1):
@@ -208,8 +208,8 @@ class _Reading:
 
     def _error(self, cells: list[str], index: int, row: int, problem: str, fix: str) -> InputError:
         """An error that points at a cell of the rows that are being added."""
-        place, first = self.rows + row, row * len(self.fields)
-        line = place + 2 + bisect_right(self.blanks, place)
+        number, first = self.rows + row, row * len(self.fields)
+        line = number + 2 + bisect_right(self.blanks, number)
         column = sum(len(cell) + 1 for cell in cells[first : first + index]) + 1
         return InputError(self.path, problem, fix, line, column)
 
@@ -220,8 +220,8 @@ class _Reading:
             self.path,
             self.types,
             {
-                name: Texts(list(known), _joined(self.codes[name], np.int64))
-                for name, known in self.texts.items()
+                name: Texts(list(values), _joined(self.codes[name], np.int64))
+                for name, values in self.texts.items()
             },
             {name: _joined(parts, np.float64) for name, parts in self.floats.items()},
             {self.ordered: exact} if self.ordered and self.rows and len(exact) == self.rows else {},

@@ -20,8 +20,8 @@ def about_ids(table: Table, names: Collection[str]) -> Iterator[str]:
         odd = [code for code, text in enumerate(values) if text != text.strip() or not text.isprintable()]
         if not odd:
             continue
-        known = set(values)
-        twins = sum(_visible(values[code]) in known for code in odd)
+        ids = set(values)
+        twins = sum(_visible(values[code]) in ids for code in odd)
         number = "1 id" if len(odd) == 1 else f"{len(odd)} ids"
         yield (
             f"{number} of `{name}` in {table.path.name} with spaces at an end or invisible characters, such "
@@ -38,9 +38,9 @@ def about_quotes(table: Table, names: Collection[str]) -> Iterator[str]:
     """Ids in quotes that are there without quotes, too: two ids, for a quote is a character."""
     for name in names:
         values = table.texts[name].values
-        known = set(values)
+        ids = set(values)
         quoted = [code for code, text in enumerate(values) if '"' in text]
-        odd = [code for code in quoted if values[code] != (bare := values[code].strip('"')) and bare in known]
+        odd = [code for code in quoted if values[code] != (bare := values[code].strip('"')) and bare in ids]
         if odd:
             yield (
                 f"`{name}` in {table.path.name} holds {values[odd[0]]!r} in line "

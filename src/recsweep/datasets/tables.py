@@ -154,11 +154,11 @@ class Tables:
         """The ids that each file of users or items leaves out of some rows of the interactions."""
         found: list[Unlisted] = []
         for suffix, kind in LISTS.items():
-            known, table = self._known(suffix, kind), self.get(suffix)
-            if known is None or table is None:
+            is_listed, table = self._listed_ids(suffix, kind), self.get(suffix)
+            if is_listed is None or table is None:
                 continue
             texts = self.interactions.texts[self._field(kind)].take(rows)
-            missing = ~known[texts.codes]
+            missing = ~is_listed[texts.codes]
             if missing.any():
                 ids = np.unique(texts.codes[missing])
                 example = texts.values[int(ids[0])]
@@ -171,9 +171,9 @@ class Tables:
         """The rows whose user and item are listed wherever users and items are; None: all of them."""
         inter, rows = self.interactions, None
         for suffix, kind in LISTS.items():
-            known = self._known(suffix, kind)
-            if known is not None and not known.all():
-                kept = known[inter.texts[self._field(kind)].codes]
+            is_listed = self._listed_ids(suffix, kind)
+            if is_listed is not None and not is_listed.all():
+                kept = is_listed[inter.texts[self._field(kind)].codes]
                 rows = kept if rows is None else rows & kept
         return rows
 
@@ -185,7 +185,7 @@ class Tables:
     def _field(self, kind: str) -> str:
         return self.reading.user if kind == "user" else self.reading.item
 
-    def _known(self, suffix: str, kind: str) -> np.ndarray[Any, Any] | None:
+    def _listed_ids(self, suffix: str, kind: str) -> np.ndarray[Any, Any] | None:
         """For each user or item of the interactions, whether a file lists it; None without the file."""
         table, field = self.get(suffix), self._field(kind)
         texts = self.interactions.texts.get(field)
@@ -200,7 +200,7 @@ class Tables:
         graph, items = self.get("kg"), link.texts[self.reading.item]
         if graph is None or entity not in link.texts or not {head, tail} <= graph.texts.keys():
             return set(items.values)
-        known = {*graph.texts[head].values, *graph.texts[tail].values}
+        in_graph = {*graph.texts[head].values, *graph.texts[tail].values}
         entities = link.texts[entity]
         pairs = zip(items.codes.tolist(), entities.codes.tolist(), strict=True)
-        return {items.values[item] for item, code in pairs if entities.values[code] in known}
+        return {items.values[item] for item, code in pairs if entities.values[code] in in_graph}

@@ -119,8 +119,8 @@ def named(records: Sequence[StudyRecord], name: str) -> StudyRecord:
     if found:
         several = ", ".join(record.study for record in found[:4])
         raise InputError("STUDY", f"{name} is a part of several studies' names: {several}", "give all of one")
-    known = [record.study for record in records]
-    fix = nearest(name, known) if known else "the store has no studies; see --storage"
+    names = [record.study for record in records]
+    fix = nearest(name, names) if names else "the store has no studies; see --storage"
     raise InputError("STUDY", f"the store has no study {name}", fix)
 
 

@@ -40,9 +40,9 @@ def single_models(sweep: Sweep) -> Iterator[tuple[str, ModelConfig]]:
 
 
 def _check_metrics(sweep: Sweep) -> None:
-    known = catalog.metrics()
+    metrics = catalog.metrics()
     evaluation = sweep.config.evaluation
-    if evaluation.metric_name.lower() not in known:
+    if evaluation.metric_name.lower() not in metrics:
         raise sweep.error(
             ("evaluation", "metric"),
             f"unknown metric `{evaluation.metric_name}`",
@@ -50,12 +50,12 @@ def _check_metrics(sweep: Sweep) -> None:
         )
     for position, objective in enumerate(evaluation.objectives):
         metric = objective.split("@")[0]
-        if objective != SECONDS and metric.lower() not in known:
+        if objective != SECONDS and metric.lower() not in metrics:
             raise sweep.error(
                 ("evaluation", "objectives", position), f"unknown metric `{metric}`", _known_metric(metric)
             )
     for position, name in enumerate(evaluation.metrics):
-        if name.lower() not in known:
+        if name.lower() not in metrics:
             raise sweep.error(
                 ("evaluation", "metrics", position), f"unknown metric `{name}`", _known_metric(name)
             )
@@ -92,7 +92,7 @@ def _check_model(model: ModelConfig, document: Document) -> None:
     for name, parameter in model.space.items():
         if isinstance(parameter, Choice) and (problem := mixed(parameter.values)):
             raise document.error(("space", name, "values"), problem, "write all of them as one kind")
-        _check_known(model, document, ("space", name), searchable)
+        _check_readable(model, document, ("space", name), searchable)
         _check_conditions(model, document, name)
         _check_default(model, document, name)
     for name in model.defaults:
@@ -106,7 +106,7 @@ def _check_model(model: ModelConfig, document: Document) -> None:
     for name in model.fixed:
         if name in model.space:
             raise document.error(("fixed", name), f"`{name}` is searched too", "drop one", at_key=True)
-        _check_known(model, document, ("fixed", name), catalog.fixable(model.model))
+        _check_readable(model, document, ("fixed", name), catalog.fixable(model.model))
 
 
 def _check_default(model: ModelConfig, document: Document, name: str) -> None:
@@ -128,19 +128,19 @@ def _check_default(model: ModelConfig, document: Document, name: str) -> None:
 def _check_conditions(model: ModelConfig, document: Document, name: str) -> None:
     """Refuse a dependence on what is not searched, has no end, or depends on the parameter in turn."""
     for parent, wanted in (model.space[name].when or {}).items():
-        place = ("space", name, "when", parent)
+        path = ("space", name, "when", parent)
         others = [other for other in model.space if other != name]
         if parent not in others:
             raise document.error(
-                place, f"`{parent}` is no other parameter of the space", nearest(parent, others), at_key=True
+                path, f"`{parent}` is no other parameter of the space", nearest(parent, others), at_key=True
             )
         if math.isinf(model.space[parent].size):
             raise document.error(
-                place, f"`{parent}` is continuous", "depend on a choice, quniform or randint", at_key=True
+                path, f"`{parent}` is continuous", "depend on a choice, quniform or randint", at_key=True
             )
         for value in wanted if isinstance(wanted, tuple) else (wanted,):
             if not model.space[parent].contains(value):
-                raise document.error(place, f"`{parent}` is never {value!r}", "use one of its values")
+                raise document.error(path, f"`{parent}` is never {value!r}", "use one of its values")
     ancestors: set[str] = set()
     pending = [name]
     while pending:
@@ -176,12 +176,12 @@ def _check_precision(model: ModelConfig, document: Document, training: TrainingC
             )
 
 
-def _check_known(
-    model: ModelConfig, document: Document, place: tuple[str, str], known: frozenset[str]
+def _check_readable(
+    model: ModelConfig, document: Document, path: tuple[str, str], readable: frozenset[str]
 ) -> None:
     """Refuse a setting of a model file that the model does not read, or that is not the model's own."""
-    part, name = place
-    if name in known:
+    part, name = path
+    if name in readable:
         return
     shared = name in catalog.data_keys() or name in catalog.RESERVED_KEYS
     if shared:
@@ -197,5 +197,5 @@ def _check_known(
             f"drop it; {model.model} reads {', '.join(sorted(catalog.parameters(model.model))) or 'nothing'}"
         )
     else:
-        problem, fix = f"{model.model} never reads `{name}`", nearest(name, known)
-    raise document.error(place, problem, fix, at_key=True)
+        problem, fix = f"{model.model} never reads `{name}`", nearest(name, readable)
+    raise document.error(path, problem, fix, at_key=True)

@@ -90,13 +90,13 @@ def _check_roles(data: _Data) -> None:
     roles = [("label_threshold", name, inter, "`.inter` file") for name in data.config.label_threshold]
     for key in ("numerical_features", "normalize"):
         roles += [(key, name, everywhere, "data set") for name in getattr(data.config, key)]
-    for key, name, known, where in roles:
-        if name not in known:
+    for key, name, types, where in roles:
+        if name not in types:
             raise data.error(
-                key, f"`{name}` is no loaded column of the {where}", f"{nearest(name, known)}, see `columns`"
+                key, f"`{name}` is no loaded column of the {where}", f"{nearest(name, types)}, see `columns`"
             )
-        if not known[name].startswith("float"):
-            raise data.error(key, f"`{name}` must be a float, but is a {known[name]}", "name another column")
+        if not types[name].startswith("float"):
+            raise data.error(key, f"`{name}` must be a float, but is a {types[name]}", "name another column")
     if inter.get(LABEL, "float") != "float":
         raise data.error(
             "columns", f"`{LABEL}` must be a float, but is a {inter[LABEL]}", "write label:float"
@@ -195,18 +195,18 @@ def _check_item_columns(
     data: _Data, model: ModelConfig, document: Document, setting: str, types: tuple[str, ...]
 ) -> None:
     """The item columns that a model reads are loaded, and have a type that it can take."""
-    place = next(((part, setting) for part in ("fixed", "space") if setting in getattr(model, part)), None)
-    known = {name: kind for name, kind in data.types("item").items() if name != data.config.item_field}
-    usable = [name for name, kind in known.items() if kind in types]
+    path = next(((part, setting) for part in ("fixed", "space") if setting in getattr(model, part)), None)
+    loaded = {name: kind for name, kind in data.types("item").items() if name != data.config.item_field}
+    usable = [name for name, kind in loaded.items() if kind in types]
     for value in possible(model, setting):
         for name in [value] if isinstance(value, str) else value:
-            if known.get(name) in types:
+            if loaded.get(name) in types:
                 continue
             kind = " or ".join(types)
             problem = f"{model.model} reads the item column `{name}` (`{setting}`)"
-            if name in known:
-                problem += f", which must be a {kind}, but is a {known[name]}"
-            elif not known:
+            if name in loaded:
+                problem += f", which must be a {kind}, but is a {loaded[name]}"
+            elif not loaded:
                 raise data.error(
                     "columns",
                     f"{problem}, but no column of the `.item` file is loaded{data.there('item')}",
@@ -215,7 +215,7 @@ def _check_item_columns(
             else:
                 problem += ", which `columns.item` does not load"
             fix = f"set `{setting}` in `fixed` to columns such as {usable[0]}" if usable else f"load a {kind}"
-            raise document.error(place or ("fixed",), problem, fix)
+            raise document.error(path or ("fixed",), problem, fix)
 
 
 def _check_numbers(data: _Data, model: ModelConfig) -> None:

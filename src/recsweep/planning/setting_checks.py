@@ -20,10 +20,10 @@ def check_settings(model: ModelConfig, document: Document) -> None:
     Raises:
         InputError: the first value that RecBole would ignore, take for another, or fail at.
     """
-    for place, name, value in _values(model):
+    for path, name, value in _values(model):
         wrong = heeds.mistake(model.model, name, value)
         if wrong is not None:
-            raise document.error(place, wrong[0], _as_range(model, name, wrong[1], value))
+            raise document.error(path, wrong[0], _as_range(model, name, wrong[1], value))
     _check_negatives(model, document)
     check_heads(model, document)
 
@@ -77,18 +77,18 @@ def _check_negatives(model: ModelConfig, document: Document) -> None:
     """`train_neg_sample_args` where the model would ignore or misread them."""
     if negatives.KEY not in model.fixed:
         return
-    place, given = ("fixed", negatives.KEY), model.fixed[negatives.KEY]
+    path, given = ("fixed", negatives.KEY), model.fixed[negatives.KEY]
     name, use = model.model, negatives.use(model.model)
     if given is None:
         searched = use == "unless CE" and "BPR" in possible(model, "loss_type")
         if use == "pairs" or searched or catalog.models()[name] == "knowledge":
-            raise document.error(place, f"{name} learns from pairs, which need negatives", "drop it")
+            raise document.error(path, f"{name} learns from pairs, which need negatives", "drop it")
         return
     if use == "never":
-        raise document.error(place, f"{name} draws no negatives, and would ignore it", "drop it", at_key=True)
+        raise document.error(path, f"{name} draws no negatives, and would ignore it", "drop it", at_key=True)
     if use == "not at all" or (use == "unless CE" and "CE" in possible(model, "loss_type")):
         raise document.error(
-            place,
+            path,
             f"{name} ranks all items in its loss{' `CE`' if use == 'unless CE' else ''}, without negatives",
             f"drop it{', or use `loss_type: BPR`' if use == 'unless CE' else ''}",
             at_key=True,

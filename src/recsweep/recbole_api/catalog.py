@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from recsweep.recbole_api import source
-from recsweep.recbole_api.source import FAMILIES as FAMILIES
+from recsweep.recbole_api.source import FAMILY_OF_FOLDER as FAMILY_OF_FOLDER
 from recsweep.recbole_api.source import class_attribute, lineage, overall_defaults
 from recsweep.recbole_api.source import models as models
 from recsweep.recbole_api.source import published_defaults as published_defaults
@@ -54,8 +54,8 @@ def data_keys() -> frozenset[str]:
 def parameters(model: str) -> frozenset[str]:
     """Names that a model's own code reads from the config, its bases and mixins included."""
     names = reads(model)
-    known = names - data_keys() - settings() - _NOT_SETTINGS
-    return frozenset({name for name in known if not name.isupper()} | (names & {"require_pow"}))
+    own = names - data_keys() - settings() - _NOT_SETTINGS
+    return frozenset({name for name in own if not name.isupper()} | (names & {"require_pow"}))
 
 
 @cache

@@ -167,7 +167,7 @@ def _get_model(name: str) -> Any:
 
     The general models, where it looks first, import scikit-learn.
     """
-    for folder in catalog.FAMILIES:
+    for folder in catalog.FAMILY_OF_FOLDER:
         if (catalog.recbole_folder() / "model" / folder / f"{name.lower()}.py").is_file():
             module = importlib.import_module(f"recbole.model.{folder}.{name.lower()}")
             safety.close()

@@ -89,15 +89,15 @@ def _sequences(dataset: Any, name: str, kind: Any, cells: np.ndarray[Any, Any]) 
     """The values of each cell; equal cells share them. Longer ones than `seq_len` are cut."""
     longest = (dataset.config["seq_len"] or {}).get(name)
     separator = dataset.config["seq_separator"]
-    known: dict[Any, Any] = {}
+    parsed: dict[Any, Any] = {}
     for cell in cells:
-        if cell not in known:
+        if cell not in parsed:
             parts = list(filter(None, cell.split(separator))) if isinstance(cell, str) else []
             numeric = kind == FeatureType.FLOAT_SEQ
-            known[cell] = np.array(list(map(float, parts))) if numeric else np.array(parts, dtype=str)
-    length = max(map(len, known.values()), default=0)
+            parsed[cell] = np.array(list(map(float, parts))) if numeric else np.array(parts, dtype=str)
+    length = max(map(len, parsed.values()), default=0)
     dataset.field2seqlen[name] = length if longest is None else min(longest, length)
-    return [known[cell][:longest] for cell in cells]
+    return [parsed[cell][:longest] for cell in cells]
 
 
 def _with_ranks(inter: pd.DataFrame, field: str, times: pd.Series[Any]) -> pd.DataFrame:

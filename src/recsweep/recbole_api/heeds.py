@@ -67,10 +67,10 @@ def _word(model: str, key: str, value: Any, default: str) -> Mistake | None:
     if not isinstance(value, str):
         return f"must be text, but got {_text(value)}", f"write a word, such as {default or 'none'}"
     if key == "learner":
-        known = words.learners()
-        if value.lower() in known:
+        learners = words.learners()
+        if value.lower() in learners:
             return None
-        return f"RecBole has no optimizer `{value}`, and would train with Adam", nearest(value, known)
+        return f"RecBole has no optimizer `{value}`, and would train with Adam", nearest(value, learners)
     known_words = words.choices(model, key)
     if (package := _PACKAGES.get(value, "")) and importlib.util.find_spec(package) is None:
         return f"`{value}` needs the Python package {package}, which is not installed", "use another"

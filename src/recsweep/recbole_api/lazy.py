@@ -24,10 +24,10 @@ class _Later:
     """A function or class of a module that is imported when it is called, or asked for anything."""
 
     def __init__(self, module: str, name: str) -> None:
-        self._place = module, name
+        self._target = module, name
 
     def _found(self) -> Any:
-        module, name = self._place
+        module, name = self._target
         return getattr(importlib.import_module(module), name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -123,12 +123,12 @@ def _is_method_call(node: ast.AST) -> bool:
 
 def _fit_arguments(model: str) -> list[str]:
     """The arguments of the `fit` that trains a model."""
-    known = source.classes_in(source.recbole_folder() / "trainer" / "trainer.py")
+    trainers = source.classes_in(source.recbole_folder() / "trainer" / "trainer.py")
     pending = [source.trainer(model)]
     while pending:
         node = pending.pop(0)
         for part in node.body:
             if isinstance(part, ast.FunctionDef) and part.name == "fit":
                 return [argument.arg for argument in part.args.args]
-        pending += [known[ast.unparse(base)] for base in node.bases if ast.unparse(base) in known]
+        pending += [trainers[ast.unparse(base)] for base in node.bases if ast.unparse(base) in trainers]
     return []

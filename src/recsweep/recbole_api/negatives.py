@@ -61,8 +61,8 @@ def mistake(value: Any) -> tuple[str, str] | None:
         return None
     if not isinstance(value, dict):
         return f"must hold keys and values, but got {value!r}", _FORM
-    known = source.overall_defaults()[KEY]
-    names = list(known) if isinstance(known, dict) else []
+    default = source.overall_defaults()[KEY]
+    names = list(default) if isinstance(default, dict) else []
     for name, given in value.items():
         if name in distributions():
             written = f"{{distribution: {name}, sample_num: {given}}}"

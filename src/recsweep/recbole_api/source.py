@@ -18,7 +18,7 @@ import yaml
 from recsweep.common.errors import UnsupportedEnvironment
 from recsweep.common.yaml_loader import FloatLoader
 
-FAMILIES = {
+FAMILY_OF_FOLDER = {
     "general_recommender": "general",
     "context_aware_recommender": "context",
     "sequential_recommender": "sequential",
@@ -70,7 +70,7 @@ def classes_in(path: Path) -> dict[str, ast.ClassDef]:
 def models() -> dict[str, str]:
     """Every model of RecBole and its family (general, sequential, context, knowledge, exlib)."""
     found: dict[str, str] = {}
-    for folder, family in FAMILIES.items():
+    for folder, family in FAMILY_OF_FOLDER.items():
         for path in sorted((recbole_folder() / "model" / folder).glob("*.py")):
             for name in _CLASS.findall(path.read_text(encoding="utf-8")):
                 if name.lower() == path.stem:
@@ -99,16 +99,16 @@ def overall_defaults() -> dict[str, object]:
 def model_file(model: str) -> Path:
     """The file of a model's class."""
     family = models()[model]
-    folder = next(name for name, short in FAMILIES.items() if short == family)
+    folder = next(name for name, short in FAMILY_OF_FOLDER.items() if short == family)
     return recbole_folder() / "model" / folder / f"{model.lower()}.py"
 
 
 @cache
 def trainer(model: str) -> ast.ClassDef:
     """The trainer of a model: its own, or that of its family, or RecBole's `Trainer`."""
-    known = classes_in(recbole_folder() / "trainer" / "trainer.py")
-    own = [name for name in known if name.lower() == f"{model}Trainer".lower()]
-    return known[next(iter([*own, *_TRAINERS.get(models()[model], ()), "Trainer"]))]
+    trainers = classes_in(recbole_folder() / "trainer" / "trainer.py")
+    own = [name for name in trainers if name.lower() == f"{model}Trainer".lower()]
+    return trainers[next(iter([*own, *_TRAINERS.get(models()[model], ()), "Trainer"]))]
 
 
 @cache
@@ -149,7 +149,7 @@ def _collect_module(path: Path, found: list[ast.AST], seen: set[Path]) -> None:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recbole.model."):
             parts = (node.module or "").split(".")
             target = recbole_folder().joinpath(*parts[1:]).with_suffix(".py")
-            if parts[2] in FAMILIES:
+            if parts[2] in FAMILY_OF_FOLDER:
                 _collect_module(target, found, seen)
             else:
                 imported = {alias.name for alias in node.names}
@@ -157,29 +157,29 @@ def _collect_module(path: Path, found: list[ast.AST], seen: set[Path]) -> None:
 
 
 def _collect_classes(path: Path, wanted: set[str], found: list[ast.AST], follow_bases: bool) -> None:
-    known = classes_in(path)
-    pending = [name for name in sorted(wanted) if name in known]
+    classes = classes_in(path)
+    pending = [name for name in sorted(wanted) if name in classes]
     seen: set[str] = set()
     while pending:
         name = pending.pop()
         if name in seen:
             continue
         seen.add(name)
-        found.append(known[name])
+        found.append(classes[name])
         if follow_bases:
-            bases = [base.id for base in known[name].bases if isinstance(base, ast.Name)]
-            pending += [base for base in bases if base in known]
+            bases = [base.id for base in classes[name].bases if isinstance(base, ast.Name)]
+            pending += [base for base in bases if base in classes]
 
 
 @cache
 def lineage(model: str) -> tuple[ast.ClassDef, ...]:
     """A model's class and its bases, the nearest first."""
     tops = [top for part in sources(model) for top in (part.body if isinstance(part, ast.Module) else [part])]
-    known = {top.name: top for top in tops if isinstance(top, ast.ClassDef)}
+    classes = {top.name: top for top in tops if isinstance(top, ast.ClassDef)}
     found: list[ast.ClassDef] = []
     pending = [model]
     while pending:
-        node = known.get(pending.pop(0))
+        node = classes.get(pending.pop(0))
         if node is not None and node not in found:
             found.append(node)
             pending += [ast.unparse(base) for base in node.bases]

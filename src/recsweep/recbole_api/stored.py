@@ -91,24 +91,24 @@ class _Writer:
         if isinstance(value, FeatureType | FeatureSource):
             return {type(value).__name__: value.value}
         if isinstance(value, torch.Tensor):
-            return {"tensor": self._place(value)}
+            return {"tensor": self._number(value)}
         if isinstance(value, np.ndarray):
             return self._array(value)
         if isinstance(value, Interaction):
-            return {"table": {str(name): self._place(column) for name, column in value.interaction.items()}}
+            return {"table": {str(name): self._number(column) for name, column in value.interaction.items()}}
         if type(value) is dict:
             return self._mapping(value)
         if type(value) in (list, tuple):
             return {type(value).__name__: [self._json(item) for item in value]}
         raise TypeError(f"a {type(value).__module__}.{type(value).__qualname__}")
 
-    def _place(self, tensor: torch.Tensor) -> int:
+    def _number(self, tensor: torch.Tensor) -> int:
         self.arrays.append(tensor)
         return len(self.arrays) - 1
 
     def _array(self, value: np.ndarray[Any, Any]) -> Any:
         if value.dtype.kind in "biuf":
-            return {"array": self._place(torch.from_numpy(np.array(value)))}
+            return {"array": self._number(torch.from_numpy(np.array(value)))}
         words = value.tolist()
         if value.ndim != 1 or not all(isinstance(word, str) for word in words):
             raise TypeError(f"an array of {value.dtype}")
@@ -181,10 +181,10 @@ class _Reader:
             raise ValueError(f"no value is a {kind!r}")
         return reader(self, content, depth)
 
-    def tensor(self, place: Any, depth: int) -> torch.Tensor:
-        if type(place) is not int or not 0 <= place < len(self._arrays):
-            raise ValueError(f"there is no array {place!r}")
-        return self._arrays[place]
+    def tensor(self, number: Any, depth: int) -> torch.Tensor:
+        if type(number) is not int or not 0 <= number < len(self._arrays):
+            raise ValueError(f"there is no array {number!r}")
+        return self._arrays[number]
 
     def items(self, given: list[Any], depth: int) -> list[Any]:
         return [self.value(item, depth + 1) for item in given]
@@ -207,7 +207,7 @@ class _Reader:
         return found
 
     def table(self, given: dict[str, Any], depth: int) -> Any:
-        columns = {name: self.tensor(place, depth) for name, place in given.items()}
+        columns = {name: self.tensor(number, depth) for name, number in given.items()}
         if (
             len({column.shape[:1] for column in columns.values()}) != 1
             or not next(iter(columns.values())).dim()
@@ -227,7 +227,7 @@ _READERS: dict[str, tuple[Callable[[_Reader, Any, int], Any], type]] = {
     "FeatureType": (lambda reader, name, depth: FeatureType(name), str),
     "FeatureSource": (lambda reader, name, depth: FeatureSource(name), str),
     "tensor": (_Reader.tensor, int),
-    "array": (lambda reader, place, depth: reader.tensor(place, depth).numpy(), int),
+    "array": (lambda reader, number, depth: reader.tensor(number, depth).numpy(), int),
     "text": (lambda reader, words, depth: _words(words, np.str_), list),
     "words": (lambda reader, words, depth: _words(words, np.object_), list),
     "list": (_Reader.items, list),

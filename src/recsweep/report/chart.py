@@ -30,8 +30,8 @@ class Axis:
 
 def counting(label: str, numbers: Iterable[Number]) -> Axis:
     """An axis of whole numbers: no halves between them, and no more than can be read."""
-    known = list(numbers)
-    span = max(known) - min(known) if known else 0
+    values = list(numbers)
+    span = max(values) - min(values) if values else 0
     steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
     return Axis(label, step=next(step for step in steps if span <= 12 * step))
 
@@ -152,4 +152,4 @@ def shade(position: float) -> str:
 
 def colours() -> list[tuple[float, str]]:
     """The whole scale, as plotly and matplotlib take it."""
-    return [(place, shade(place)) for place, _ in _SHADES]
+    return [(position, shade(position)) for position, _ in _SHADES]

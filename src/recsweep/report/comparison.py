@@ -138,17 +138,17 @@ def _looks(results: Iterable[StudyResult]) -> Mapping[str, Look]:
     """A look for each model, in the order of the sweep, so that a better trial changes none."""
     found = {}
     for number, model in enumerate(dict.fromkeys(result.record.model_name for result in results)):
-        four, place = divmod(number % LOOKS, 4)
-        found[model] = Look(_COLOURS[four % 2][place], _LINES[four % 3])
+        four, colour = divmod(number % LOOKS, 4)
+        found[model] = Look(_COLOURS[four % 2][colour], _LINES[four % 3])
     return found
 
 
 def drawn(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
     """The models to draw, and what a caption says of the others."""
-    known = [entry for entry in entries if entry.scores]
-    if len(known) <= MOST_MODELS:
-        return known, ""
-    return known[:MOST_MODELS], f"The best {MOST_MODELS} of {len(known)} models are drawn."
+    scored = [entry for entry in entries if entry.scores]
+    if len(scored) <= MOST_MODELS:
+        return scored, ""
+    return scored[:MOST_MODELS], f"The best {MOST_MODELS} of {len(scored)} models are drawn."
 
 
 def ranks(entries: Sequence[Entry]) -> dict[str, int]:
@@ -164,25 +164,27 @@ def matrix(by_dataset: Mapping[str, Sequence[Entry]]) -> tuple[Table, list[tuple
     Returns:
         The table, and the cells of the best models.
     """
-    places = {name: ranks(entries) for name, entries in by_dataset.items()}
+    ranks_by_dataset = {name: ranks(entries) for name, entries in by_dataset.items()}
     entries = {(name, entry.model): entry for name, own in by_dataset.items() for entry in own}
     means: dict[str, float] = {}
     for model in dict.fromkeys(model for _, model in entries):
-        known = [own[model] for own in places.values() if model in own]
-        means[model] = sum(known) / len(known) if known else math.inf
+        ranks_held = [own[model] for own in ranks_by_dataset.values() if model in own]
+        means[model] = sum(ranks_held) / len(ranks_held) if ranks_held else math.inf
     # Who has a place on few data sets is not to lead those who have one on all.
-    held = {model: sum(model in own for own in places.values()) for model in means}
+    held = {model: sum(model in own for own in ranks_by_dataset.values()) for model in means}
     order = sorted(means, key=lambda model: (-held[model], means[model]))
     rows, leads = [], []
     for number, model in enumerate(order):
-        cells = [_cell(entries.get((name, model)), own.get(model)) for name, own in places.items()]
-        leads += [(number, i) for i, own in enumerate(places.values(), start=1) if own.get(model) == 1]
-        partly = f" on {held[model]}" if 0 < held[model] < len(places) else ""
+        cells = [_cell(entries.get((name, model)), own.get(model)) for name, own in ranks_by_dataset.items()]
+        leads += [
+            (number, i) for i, own in enumerate(ranks_by_dataset.values(), start=1) if own.get(model) == 1
+        ]
+        partly = f" on {held[model]}" if 0 < held[model] < len(ranks_by_dataset) else ""
         rows.append((model, *cells, f"{means[model]:.2f}{partly}" if held[model] else "-"))
     return Table(("model", *by_dataset, "mean place"), tuple(rows)), leads
 
 
-def _cell(entry: Entry | None, place: int | None) -> str:
-    if entry is None or place is None:
+def _cell(entry: Entry | None, rank: int | None) -> str:
+    if entry is None or rank is None:
         return "-"
-    return f"{four_digits(entry.score)} ({place}){'' if entry.result.all_state == FINISHED else '*'}"
+    return f"{four_digits(entry.score)} ({rank}){'' if entry.result.all_state == FINISHED else '*'}"

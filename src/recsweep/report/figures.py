@@ -41,13 +41,13 @@ def figure(chart: Chart) -> Any:
         vertical_spacing=min(0.28 / chart.rows, 0.22),
     )
     for number, panel in enumerate(chart.panels):
-        place = {"row": number // chart.columns + 1, "col": number % chart.columns + 1}
+        row_and_column = {"row": number // chart.columns + 1, "col": number % chart.columns + 1}
         for mark in panel.marks:
-            result.add_traces(_traces(mark), rows=place["row"], cols=place["col"])
-        result.update_xaxes(_axis(panel.x), **place)
-        result.update_yaxes(_axis(panel.y), **place)
+            result.add_traces(_traces(mark), rows=row_and_column["row"], cols=row_and_column["col"])
+        result.update_xaxes(_axis(panel.x), **row_and_column)
+        result.update_yaxes(_axis(panel.y), **row_and_column)
         for note in panel.notes:
-            text, at = _text(note.text), {"x": note.x, "y": note.y, **place}
+            text, at = _text(note.text), {"x": note.x, "y": note.y, **row_and_column}
             result.add_annotation(text=text, showarrow=False, xanchor="right", xshift=-5, font_size=11, **at)
     _colour_scale(result, chart)
     result.update_layout(
@@ -170,7 +170,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
     if axis.step:
         layout["dtick"] = axis.step
     if axis.ticks:
-        layout["tickvals"] = [place for place, _ in axis.ticks]
+        layout["tickvals"] = [position for position, _ in axis.ticks]
         layout["ticktext"] = [_text(label[:_MOST_LABEL_LETTERS]) for _, label in axis.ticks]
     return layout
 

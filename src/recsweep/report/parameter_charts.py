@@ -168,7 +168,7 @@ def _parallel_panel(
         Points((x, x), (0.0, 1.0), colour=GREY, line="solid", width=1.2) for x in range(len(names) + 1)
     ]
     low, high = ends
-    words = [Note(0, place, short(float(low + place * (high - low)))) for place in (0.0, 0.5, 1.0)]
+    words = [Note(0, share, short(float(low + share * (high - low)))) for share in (0.0, 0.5, 1.0)]
     for x, name in enumerate(names, start=1):
         parameter = result.record.space[name]
         words += [Note(x, height, text) for height, text in _marks(parameter)]

@@ -38,10 +38,10 @@ _MOST_LABEL_LETTERS = 30
 def write_picture(chart: Chart, title: str, path: Path) -> None:
     """Draw a chart into a PNG file."""
     with mpl.rc_context(_STYLE):
-        figure, places = _figure(chart, _size(chart))
+        figure, all_axes = _figure(chart, _size(chart))
         if chart.scale:
-            _colour_bar(figure, chart.scale, places)
-        _legend(figure, places, most=5)
+            _colour_bar(figure, chart.scale, all_axes)
+        _legend(figure, all_axes, most=5)
         figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
         figure.savefig(path, format="png", metadata={"Software": None})
 
@@ -50,12 +50,12 @@ def write_thumbnail(chart: Chart, path: Path) -> None:
     """Draw a chart into a small PNG file without a background, whose words can be read as small as it is."""
     shown = small(chart)
     with mpl.rc_context({**_STYLE, **_SMALL_STYLE}):
-        figure, places = _figure(shown, _SMALL_SIZE)
-        for axes, panel in zip(places, shown.panels, strict=False):
+        figure, all_axes = _figure(shown, _SMALL_SIZE)
+        for axes, panel in zip(all_axes, shown.panels, strict=False):
             for own, axis in ((axes.xaxis, panel.x), (axes.yaxis, panel.y)):
                 if not axis.ticks:
                     own.set_major_locator(MaxNLocator(MOST_TICKS, integer=axis.step is not None))
-        _legend(figure, places, most=3)
+        _legend(figure, all_axes, most=3)
         figure.savefig(path, format="png", metadata={"Software": None}, transparent=True)
 
 
@@ -64,12 +64,12 @@ def _figure(chart: Chart, size: tuple[float, float]) -> tuple[Figure, list[Any]]
     figure = Figure(figsize=size, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
     FigureCanvasAgg(figure)
     grid = figure.subplots(chart.rows, chart.columns, squeeze=False)
-    places = [axes for row in grid for axes in row]
-    for axes, panel in zip(places, chart.panels, strict=False):
+    all_axes = [axes for row in grid for axes in row]
+    for axes, panel in zip(all_axes, chart.panels, strict=False):
         _draw(axes, panel, chart.scale)
-    for axes in places[len(chart.panels) :]:
+    for axes in all_axes[len(chart.panels) :]:
         axes.set_visible(False)
-    return figure, places
+    return figure, all_axes
 
 
 def _size(chart: Chart) -> tuple[float, float]:
@@ -150,7 +150,7 @@ def _axis(axes: Any, axis: Axis, side: str) -> None:
         own.set_major_locator(MultipleLocator(axis.step))
     if axis.ticks:
         labels = [label[:_MOST_LABEL_LETTERS] for _, label in axis.ticks]
-        own.set_ticks([place for place, _ in axis.ticks], labels)
+        own.set_ticks([position for position, _ in axis.ticks], labels)
         own.set_ticks([], minor=True)
         if side == "x" and sum(map(len, labels)) * axes.get_gridspec().ncols > 60:
             axes.tick_params(axis="x", rotation=25)
@@ -165,9 +165,9 @@ def _axis(axes: Any, axis: Axis, side: str) -> None:
             spine.set_visible(False)
 
 
-def _legend(figure: Figure, places: list[Any], most: int) -> None:
+def _legend(figure: Figure, all_axes: list[Any], most: int) -> None:
     found: dict[str, Any] = {}
-    for axes in places:
+    for axes in all_axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     if found:
@@ -180,10 +180,10 @@ def _legend(figure: Figure, places: list[Any], most: int) -> None:
         )
 
 
-def _colour_bar(figure: Figure, scale: Scale, places: list[Any]) -> None:
+def _colour_bar(figure: Figure, scale: Scale, all_axes: list[Any]) -> None:
     whole = isinstance(scale.start, int) and isinstance(scale.end, int)
     ticks, colour = MaxNLocator(6, integer=whole), ScalarMappable(_norm(scale), _colour_map(scale))
-    bar = figure.colorbar(colour, ax=places, ticks=ticks, fraction=0.03, pad=0.015)
+    bar = figure.colorbar(colour, ax=all_axes, ticks=ticks, fraction=0.03, pad=0.015)
     bar.set_label(scale.label)
     bar.outline.set_visible(False)
 

@@ -100,14 +100,14 @@ def _search(record: StudyRecord) -> dict[str, Any]:
 
 
 def _environment(winner: Trial) -> dict[str, Any]:
-    known: Mapping[str, Any] = winner.environment
+    environment: Mapping[str, Any] = winner.environment
     return {
-        "versions": known.get("versions", {}),
-        "commit": known.get("commit"),
-        "repository": known.get("repository"),
-        "hardware": known.get("hardware", {}),
-        "device": known.get("device"),
-        "threads": known.get("threads"),
+        "versions": environment.get("versions", {}),
+        "commit": environment.get("commit"),
+        "repository": environment.get("repository"),
+        "hardware": environment.get("hardware", {}),
+        "device": environment.get("device"),
+        "threads": environment.get("threads"),
         "trained_by": winner.result.path,
     }
 
@@ -194,8 +194,8 @@ def _strict(value: Any) -> Any:
 
 
 def _epochs(trial: Trial) -> Any:
-    known = trial.result.epochs
-    return known if known is not None else len(trial.curve) or None
+    epochs = trial.result.epochs
+    return epochs if epochs is not None else len(trial.curve) or None
 
 
 def trials_csv(record: StudyRecord, trials: list[Trial]) -> str:

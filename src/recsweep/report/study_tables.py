@@ -123,5 +123,5 @@ def _seconds(trial: Trial) -> str:
 
 
 def _number(value: float | None) -> str:
-    known = finite(value)
-    return "-" if known is None else short(float(known))
+    number = finite(value)
+    return "-" if number is None else short(float(number))

@@ -22,7 +22,7 @@ def summary_markdown(results: Sequence[StudyResult]) -> str:
         notes += [*edges(results), *data_lines(results)]
     lines += ["", *map(for_markdown, notes)]
     metrics = metrics_of(results[0].record) if results else []
-    others = [name for name in metrics[1:] if _is_known(results, name)]
+    others = [name for name in metrics[1:] if _is_measured(results, name)]
     if others:
         lines += ["", *_other_metrics(results, others)]
     return "\n".join(lines) + "\n"
@@ -39,7 +39,7 @@ def _main_table(results: Sequence[StudyResult]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} | {for_markdown(row.parameters)} |"
 
 
-def _is_known(results: Sequence[StudyResult], metric: str) -> bool:
+def _is_measured(results: Sequence[StudyResult], metric: str) -> bool:
     found = [result.test or {} for result in results]
     found += [result.winner.result.metrics for result in results if result.winner]
     return any(metric.lower() in metrics for metrics in found)

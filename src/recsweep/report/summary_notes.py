@@ -127,8 +127,8 @@ def _data_line(name: str, results: list[StudyResult]) -> str:
     counts = []
     for key in ("users", "items"):
         values = dict.fromkeys(data_of(result).get(key) for result in results)
-        known = [f"{value:,}" for value in values if isinstance(value, int)]
-        counts.append(f"{' or '.join(known) or '-'} {key}")
+        numbers = [f"{value:,}" for value in values if isinstance(value, int)]
+        counts.append(f"{' or '.join(numbers) or '-'} {key}")
     return (
         f"{name}: {', '.join(counts)}; split: {split_of(record)}; filters: {filters_of(record)}; "
         "all items are ranked."

@@ -67,16 +67,16 @@ def over_seconds(entries: Sequence[Entry]) -> Chart:
     return Chart("seconds", (panel,), remark=remark, part=True, table=table)
 
 
-def _stairs(entry: Entry, places: Sequence[Number], end: Number) -> Iterator[Points]:
+def _stairs(entry: Entry, positions: Sequence[Number], end: Number) -> Iterator[Points]:
     """A line that rises where a trial was better, and a mark at its end."""
     x: list[Number] = []
     y: list[Number] = []
     hover: list[str] = []
-    for place, step in zip(places, steps(entry), strict=True):
+    for position, step in zip(positions, steps(entry), strict=True):
         said = f"{entry.model}\ntrial {step.trial.slot}: {entry.metric} {short(step.score)}"
         if y:
-            x, y, hover = [*x, place], [*y, y[-1]], [*hover, hover[-1]]
-        x, y, hover = [*x, place], [*y, step.score], [*hover, said]
+            x, y, hover = [*x, position], [*y, y[-1]], [*hover, hover[-1]]
+        x, y, hover = [*x, position], [*y, step.score], [*hover, said]
     x, y, hover = [*x, max(end, x[-1])], [*y, y[-1]], [*hover, hover[-1]]
     line = Points(
         tuple(x),
@@ -94,18 +94,18 @@ def _stairs(entry: Entry, places: Sequence[Number], end: Number) -> Iterator[Poi
 
 def _time_axis(label: str, times: Sequence[float], marks: Sequence[Points | Bars]) -> Axis:
     """An axis on which the fast and the slow can be read: where they are far apart, in powers of ten."""
-    places = [x for mark in marks if isinstance(mark, Points) for x in mark.x if x is not None]
-    if min(places) <= 0 or max(times) <= _LOG_FROM * min(times):
+    positions = [x for mark in marks if isinstance(mark, Points) for x in mark.x if x is not None]
+    if min(positions) <= 0 or max(times) <= _LOG_FROM * min(times):
         return Axis(label)
-    return _log_axis(label, min(places), max(places))
+    return _log_axis(label, min(positions), max(positions))
 
 
 def _log_axis(label: str, low: float, high: float) -> Axis:
     low, high = low / 1.2, high * 1.25
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     digits = (1, 2, 5) if high / low < 1000 else (1,)
-    places = [digit * 10.0**power for power in decades for digit in digits]
-    ticks = tuple((place, f"{place:g}") for place in places if low <= place <= high)
+    round_values = [digit * 10.0**power for power in decades for digit in digits]
+    ticks = tuple((value, f"{value:g}") for value in round_values if low <= value <= high)
     return Axis(label, log=True, ticks=ticks, limits=(low, high))
 
 
@@ -133,7 +133,7 @@ def _box(entry: Entry, row: int) -> Iterator[Points | Bars]:
         yield replace(box, group=entry.model)
         yield replace(plain, x=(low, first, None, third, high), y=(row,) * 5, line="solid")
         yield replace(plain, x=(middle, middle), y=(row - 0.35, row + 0.35), line="solid", width=3)
-    shown = sorted(entry.scores, key=lambda known: known[1])
+    shown = sorted(entry.scores, key=lambda pair: pair[1])
     shown = shown[:: -(-len(shown) // _MOST_MARKS)]
     yield replace(
         plain,
@@ -159,9 +159,9 @@ def _quarters_table(entries: Sequence[Entry]) -> Table:
     rows = []
     for entry in entries:
         scores = [score for _, score in entry.scores]
-        known = [short(float(value)) for value in _quarters(scores)] if scores else ["-"] * 5
+        quarters = [short(float(value)) for value in _quarters(scores)] if scores else ["-"] * 5
         states = [trial.state for trial in entry.trials]
-        rows.append([entry.model, *(str(states.count(s)) for s in _STATES), *known])
+        rows.append([entry.model, *(str(states.count(s)) for s in _STATES), *quarters])
     names = ("lowest", "quarter", "median", "three quarters", "highest")
     return limited(("model", *_STATES, *names), rows)
 

@@ -58,9 +58,9 @@ def sweep_page(
         "</header><main>",
         _matrix(by_dataset) if len(by_dataset) > 1 else "",
     ]
-    known = {section.anchor for section in sections}
+    anchors = {section.anchor for section in sections}
     for name, own in by_dataset.items():
-        body += _dataset(name, own, pictures.get(name, ()), known)
+        body += _dataset(name, own, pictures.get(name, ()), anchors)
     body += [gallery(sections), "</main>"]
     draws = any(shown.drawn for own in pictures.values() for shown in own)
     return parts.page(title, body, script if draws else None)

@@ -52,12 +52,12 @@ def ranked(results: list[StudyResult]) -> list[StudyResult]:
     """Data set by data set in the sweep's order, the best validation score first."""
     datasets = list(dict.fromkeys(result.record.dataset_name for result in results))
 
-    def place(result: StudyResult) -> tuple[int, bool, float, str]:
+    def rank(result: StudyResult) -> tuple[int, bool, float, str]:
         score = result.winner.score if result.winner and result.winner.score is not None else None
         signed = 0.0 if score is None else (-score if result.record.maximize else score)
         return datasets.index(result.record.dataset_name), score is None, signed, result.record.model_name
 
-    return sorted(results, key=place)
+    return sorted(results, key=rank)
 
 
 def metrics_of(record: StudyRecord) -> list[str]:

@@ -38,4 +38,4 @@ def worker(trial: Trial) -> str:
     if trial.owner is None:
         return ""
     process = trial.owner.process
-    return for_terminal(f"{process.place.split('/')[0]} {process.worker or process.pid}")
+    return for_terminal(f"{process.pid_space.split('/')[0]} {process.worker or process.pid}")

@@ -26,7 +26,7 @@ def _top(panel: Panel) -> Panel:
     """The highest rows alone: the longest bars, the best models."""
     least = len(panel.y.ticks) - MOST_ROWS - 0.5
     marks = tuple(_cut(mark, least) for mark in panel.marks)
-    ticks = tuple((place, word) for place, word in panel.y.ticks if place > least)
+    ticks = tuple((position, word) for position, word in panel.y.ticks if position > least)
     high = panel.y.limits[1] if panel.y.limits else len(panel.y.ticks)
     return replace(panel, marks=marks, y=replace(panel.y, ticks=ticks, limits=(least, high)))
 
@@ -48,11 +48,11 @@ def _cut(mark: Points | Bars, least: float) -> Points | Bars:
 def _short(axis: Axis, most: int = MOST_TICKS) -> Axis:
     words = _every(axis.ticks, most)
     ticks = tuple(
-        (place, word if len(word) <= _LETTERS else f"{word[: _LETTERS - 1]}…") for place, word in words
+        (position, word if len(word) <= _LETTERS else f"{word[: _LETTERS - 1]}…") for position, word in words
     )
     return replace(axis, label=axis.label[:24], ticks=ticks)
 
 
 def _every(ticks: Iterable[tuple[Number, str]], most: int) -> list[tuple[Number, str]]:
-    known = list(ticks)
-    return known[:: -(-len(known) // most)] if known else known
+    all_ticks = list(ticks)
+    return all_ticks[:: -(-len(all_ticks) // most)] if all_ticks else all_ticks

@@ -186,8 +186,8 @@ def _redirect(log: str) -> None:
 
 def error_of(broken: Broken) -> Exception:
     """A worker's error on this side; one about input carries its place in its message already."""
-    known = getattr(errors, broken.kind, None)
-    kind = known if isinstance(known, type) and issubclass(known, RecsweepError) else RecsweepError
+    named = getattr(errors, broken.kind, None)
+    kind = named if isinstance(named, type) and issubclass(named, RecsweepError) else RecsweepError
     error = (UserError if issubclass(kind, errors.InputError) else kind)(broken.message)
     if broken.traceback:
         error.add_note(f"In the worker:\n{broken.traceback}")

@@ -143,8 +143,10 @@ def _silent(member: Member, run: StudyRun) -> str | None:
     bound = FIRST_SECONDS if longest is None else max(LEAST_SECONDS, TIMES_THE_LONGEST * longest)
     if quiet < bound:
         return None
-    known = "" if longest is None else f", and the longest trial took {duration(longest)}"
-    return f"showed no epoch for {duration(quiet)}{known} (workers.trial_timeout_minutes sets another limit)"
+    compared = "" if longest is None else f", and the longest trial took {duration(longest)}"
+    return (
+        f"showed no epoch for {duration(quiet)}{compared} (workers.trial_timeout_minutes sets another limit)"
+    )
 
 
 def _unreported_claim(member: Member, run: StudyRun) -> Claim | None:

@@ -30,9 +30,9 @@ def evaluate_winner(run: StudyRun, device: torch.device) -> dict[str, float]:
     trial = run.winner()
     if trial is None or trial.seed is None:
         raise RecsweepError(f"study {plan.name} has no winner; no trial succeeded")
-    known = study.test_metrics(trial)
-    if known is not None:
-        return known
+    stored = study.test_metrics(trial)
+    if stored is not None:
+        return stored
     settings = plan.settings(trial.params, trial.seed)
     split = prepare(settings, plan.files, plan.outputs.cache).split
     state, source = _restore(plan, trial, settings), "restored"

@@ -35,8 +35,8 @@ def classify(error: Exception) -> tuple[Reason, str]:
     if no_memory or any(words in str(error) for words in _NO_MEMORY):
         return Reason.OUT_OF_MEMORY, f"out of memory: {_first_line(error)}"
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
-    return Reason.ERROR, f"{type(error).__name__} at {place}: {_first_line(error)}"
+    file_and_line = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
+    return Reason.ERROR, f"{type(error).__name__} at {file_and_line}: {_first_line(error)}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -113,8 +113,8 @@ def _last_words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "; ".join(["stopped with Ctrl-C or by a signal", *error.args])
     told = isinstance(error, StudiesFailed)
-    known = isinstance(error, RecsweepError) and error.exit_code != EXIT_BUG
-    return str(error) if known or told else mask_traceback(error).rstrip()
+    expected = isinstance(error, RecsweepError) and error.exit_code != EXIT_BUG
+    return str(error) if expected or told else mask_traceback(error).rstrip()
 
 
 def _open_log(log: Path) -> TextIO:

@@ -56,23 +56,23 @@ def data_here(plan: StudyPlan, fetch: Fetch | None, own: Path | None = None) -> 
     files = plan.files
     if fetch is None or files.builtin or all((files.folder / name).is_file() for name in files.hashes):
         return plan
-    place = (own or _own()) / "data" / key_of(files)
-    folder = place / files.folder.name
+    entry = (own or _own()) / "data" / key_of(files)
+    folder = entry / files.folder.name
     if not folder.is_dir():
-        _write(fetch(), place, files.folder.name)
+        _write(fetch(), entry, files.folder.name)
     return replace(plan, files=replace(files, folder=folder))
 
 
-def _write(content: Mapping[str, bytes], place: Path, name: str) -> None:
+def _write(content: Mapping[str, bytes], entry: Path, name: str) -> None:
     """Files, whole or not at all; of two workers of a node that do so at once, one wins."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{PREPARING}{own_name()}-", dir=place.parent))
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{PREPARING}{own_name()}-", dir=entry.parent))
     try:
         (temporary / name).mkdir()
         for file, data in content.items():
             (temporary / name / file).write_bytes(data)
         with suppress(OSError):
-            os.rename(temporary, place)
+            os.rename(temporary, entry)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

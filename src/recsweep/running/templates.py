@@ -133,7 +133,7 @@ class _Templates:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._known: dict[frozenset[tuple[str, str]], Template] = {}
+        self._by_environment: dict[frozenset[tuple[str, str]], Template] = {}
         self._useless: set[frozenset[tuple[str, str]]] = set()
         self._begun = False
 
@@ -144,24 +144,24 @@ class _Templates:
         environment = {**os.environ, **worker_environment(1)}
         key = _at_load(environment)
         with self._lock:
-            found = self._known.get(key)
+            found = self._by_environment.get(key)
             if found is not None and not found.alive:
                 self._drop(key)
                 found = None
             if found is None and key not in self._useless:
                 self._begin()
                 with suppress(OSError):
-                    found = self._known[key] = Template(environment)
+                    found = self._by_environment[key] = Template(environment)
             return found
 
     def give_up(self, template: Template) -> None:
         """It has not given a worker; one that never did is not tried again."""
         with self._lock:
-            for key in [key for key, known in self._known.items() if known is template]:
+            for key in [key for key, held in self._by_environment.items() if held is template]:
                 self._drop(key)
 
     def _drop(self, key: frozenset[tuple[str, str]]) -> None:
-        template = self._known.pop(key)
+        template = self._by_environment.pop(key)
         template.close()
         if not template.proven:
             self._useless.add(key)
@@ -175,15 +175,15 @@ class _Templates:
     def close(self) -> None:
         """End them all."""
         with self._lock:
-            for template in self._known.values():
+            for template in self._by_environment.values():
                 template.close()
-            self._known.clear()
+            self._by_environment.clear()
 
     def _forget(self) -> None:
         self._lock = Lock()
-        for template in self._known.values():
+        for template in self._by_environment.values():
             template.forget()
-        self._known.clear()
+        self._by_environment.clear()
 
 
 TEMPLATES = _Templates()

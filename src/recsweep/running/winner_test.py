@@ -41,13 +41,13 @@ class WinnerTest:
         if trial is None:
             run.say(f"{run.label}: no trial succeeded, there is nothing to evaluate")
             return None
-        known = run.study.test_metrics(trial)
+        metrics = run.study.test_metrics(trial)
         deaths = 0
         with as_interrupt():
-            while known is None:
-                known = self._asked(run, deaths)
+            while metrics is None:
+                metrics = self._asked(run, deaths)
                 deaths += 1
-        return known
+        return metrics
 
     def _asked(self, run: StudyRun, deaths: int) -> dict[str, float] | None:
         """The metrics that a worker finds; None where it died, and the test is to run again."""

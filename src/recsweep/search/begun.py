@@ -40,22 +40,27 @@ def begun_studies(plans: Iterable[StudyPlan], store: Store) -> list[Begun]:
 
 def _begun(plan: StudyPlan, store: Store) -> Begun | None:
     study = store.find_study(plan.name)
-    known = study.record() if study is not None else None
-    if study is None or known is None:
+    record = study.record() if study is not None else None
+    if study is None or record is None:
         return None
-    plan, moved = _on_its_data(plan, known)
+    plan, moved = _on_its_data(plan, record)
     begun = as_begun(plan, store)
-    if known.content_hash == begun.content_hash:
-        if not known.is_made_again:
-            return Begun(known, moved)
+    if record.content_hash == begun.content_hash:
+        if not record.is_made_again:
+            return Begun(record, moved)
         described = begun.record()
-        held = known.details
+        held = record.details
         details = {"history": held.history, "maker": held.maker, "winner": held.winner, "test": held.test}
-        times = {"begun": known.begun, "ended": known.ended, "ended_by": known.ended_by, "score": known.score}
+        times = {
+            "begun": record.begun,
+            "ended": record.ended,
+            "ended_by": record.ended_by,
+            "score": record.score,
+        }
         told = described.with_details(counts=held.counts, **details)
         return Begun(replace(told, **times), moved)  # type: ignore[arg-type]
-    otherwise = _of_files(known) != _of_files(begun)
-    return Begun(known, OTHERWISE if otherwise else moved) if study.touched() else None
+    otherwise = _of_files(record) != _of_files(begun)
+    return Begun(record, OTHERWISE if otherwise else moved) if study.touched() else None
 
 
 def _of_files(study: Description) -> dict[str, Any]:
@@ -66,12 +71,12 @@ def _of_files(study: Description) -> dict[str, Any]:
     return {key: part for key, part in stored_form(study.definition).items() if key not in _BY_OPTIONS}
 
 
-def _on_its_data(plan: StudyPlan, known: StudyRecord) -> tuple[StudyPlan, str]:
+def _on_its_data(plan: StudyPlan, record: StudyRecord) -> tuple[StudyPlan, str]:
     """A study with the data that it was opened on, and how the files of today differ from them.
 
     To look at what was found needs no data; only training does, and it compares them.
     """
-    hashes, there = known.definition.get("data"), dict(plan.files.hashes)
+    hashes, there = record.definition.get("data"), dict(plan.files.hashes)
     if hashes is None or hashes == there:
         return plan, ""
     files = replace(plan.files, hashes=dict(hashes))

@@ -103,10 +103,10 @@ def _started(plan: StudyPlan, record: StudyRecord) -> StudyPlan:
 def _winner(earlier: StudyPlan, study: Study) -> Trial:
     """The best of a phase that is complete."""
     record = study.record()
-    known = _started(earlier, record) if record is not None else earlier
-    if closed(known, study) is None:
+    started = _started(earlier, record) if record is not None else earlier
+    if closed(started, study) is None:
         raise UserError(
-            f"{earlier.label}: {len(study.results())} of {counted(known.budget, 'trial')} are there, and "
+            f"{earlier.label}: {len(study.results())} of {counted(started.budget, 'trial')} are there, and "
             f"the next phase starts from the best of all; "
             f"run `recsweep tune` with --phase {earlier.phase} first"
         )
@@ -175,19 +175,19 @@ def _warm(plan: StudyPlan, store: Shelf) -> Iterator[Params]:
             for params in read_params(path):
                 yield spaces.cast(plan.space, _whole(plan, params, path))
             continue
-        known = _best_of(plan, store.find_study(name))
-        if known is None:
+        best = _best_of(plan, store.find_study(name))
+        if best is None:
             raise UserError(
                 f"{plan.label}: warm_start names the study {name}, of which the store has no complete trial "
                 "in this space; name one that has, or a file"
             )
-        yield known
+        yield best
 
 
 def _filled_in(entry: str, plan: StudyPlan) -> str:
     """A name with its placeholders; other braces stay as they are."""
-    known = {"dataset": plan.dataset_name, "model": plan.model_name, "phase": plan.phase}
-    return re.sub(r"\{(dataset|model|phase)\}", lambda found: known[found[1]], entry)
+    names = {"dataset": plan.dataset_name, "model": plan.model_name, "phase": plan.phase}
+    return re.sub(r"\{(dataset|model|phase)\}", lambda found: names[found[1]], entry)
 
 
 def _transferred(plan: StudyPlan, store: Shelf) -> Iterator[Params]:

@@ -156,8 +156,8 @@ def require_safe(host: str, tokens: Tokens) -> None:
             f"--host {host} lets others reach the service; they need a token that you chose; give one of "
             f"{SHORTEST} characters or more as {TOKEN}, made by `{_MAKE}`, and put a proxy with TLS in front"
         )
-    for name, known in ((TOKEN, (tokens.write,)), (READ_TOKEN, tokens.read)):
-        if any(len(token) < SHORTEST for token in known):
+    for name, given in ((TOKEN, (tokens.write,)), (READ_TOKEN, tokens.read)):
+        if any(len(token) < SHORTEST for token in given):
             raise UserError(
                 f"--host {host} lets others reach the service; {name} has fewer than {SHORTEST} characters, "
                 f"which can be guessed; make one by `{_MAKE}`, and put a proxy with TLS in front"

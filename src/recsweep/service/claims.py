@@ -91,12 +91,12 @@ class Claims:
         return alive is False or (alive is None and self._is_stale(row))
 
     def _is_stale(self, row: Mapping[str, Any]) -> bool:
-        now, known = self._clock(), self._seen.get(row["id"])
+        now, seen = self._clock(), self._seen.get(row["id"])
         sign = (row["claim"], row["beat"], self._patience.outages)  # nobody can beat while the store is away
-        if known is None or (known[0], known[1], known[3]) != sign:
+        if seen is None or (seen[0], seen[1], seen[3]) != sign:
             self._seen[row["id"]] = (row["claim"], row["beat"], now, self._patience.outages)
             return False
-        return now - known[2] > STALE_AFTER_SECONDS
+        return now - seen[2] > STALE_AFTER_SECONDS
 
     def _call(self, step: Callable[[bool], Any]) -> Any:
         return self._patience.call(step)

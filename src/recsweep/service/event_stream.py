@@ -33,8 +33,8 @@ def events_in(lines: Iterable[str]) -> Iterator[Event]:
         if not line:
             if "data" in told:
                 number = told.get("id", "")
-                known = int(number) if number.isdigit() else None
-                yield Event(told.get("event", "message"), json.loads(told["data"]), known)
+                last = int(number) if number.isdigit() else None
+                yield Event(told.get("event", "message"), json.loads(told["data"]), last)
             told = {}
             continue
         name, _, value = line.partition(":")

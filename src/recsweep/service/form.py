@@ -41,9 +41,9 @@ def fields() -> list[FormField]:
 
 
 def _field(name: str, label: str) -> FormField:
-    asked, known = JobRequest.model_fields[name], facts(SweepConfig, KEYS[name])
-    choices = tuple(known.choices) or _words(asked.annotation)
-    least = known.span[0] if known.span else None
+    asked, facts_of = JobRequest.model_fields[name], facts(SweepConfig, KEYS[name])
+    choices = tuple(facts_of.choices) or _words(asked.annotation)
+    least = facts_of.span[0] if facts_of.span else None
     told = (asked.description or "").replace("`", "")
     return FormField(name, label, asked.default, told, choices, isinstance(asked.default, int), least)
 

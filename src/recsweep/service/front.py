@@ -103,5 +103,5 @@ class _Answer:
 
 def _method(scope: Scope) -> str:
     """The method; one that nobody knows is not kept as a label."""
-    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-    return scope["method"] if scope["method"] in known else "other"
+    methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    return scope["method"] if scope["method"] in methods else "other"

@@ -99,7 +99,7 @@ class KeyTaken(UserError):
 def new_id() -> str:
     """An id that no other job has; of two, that of the job that was made later sorts later."""
     number = (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
-    return "".join(_LETTERS[number >> 5 * place & 31] for place in reversed(range(_LENGTH)))
+    return "".join(_LETTERS[number >> 5 * digit & 31] for digit in reversed(range(_LENGTH)))
 
 
 def sweep_name(job_id: str) -> str:
@@ -303,8 +303,8 @@ class Jobs:
         targets: Sequence[JobStatus],
         values: Mapping[str, Any],
     ) -> bool:
-        known, through = [source.value for source in sources], [target.value for target in targets]
-        return self._call(lambda again: self.rows.move(job_id, known, *through, values=values) or again)
+        old, through = [source.value for source in sources], [target.value for target in targets]
+        return self._call(lambda again: self.rows.move(job_id, old, *through, values=values) or again)
 
     # -- what happened -----------------------------------------------------------------------------
 

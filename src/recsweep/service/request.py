@@ -76,11 +76,11 @@ def _title(text: str) -> str:
 def _of(field: str) -> Any:
     """A field with the default, the range and the purpose of its key."""
     path = KEYS[field]
-    known, (_, owner) = facts(SweepConfig, path), field_at(SweepConfig, path)
-    low, high = known.span or (None, None)
-    bounds = {"gt" if known.above else "ge": low, "le": high}
+    is_larger_better, (_, owner) = facts(SweepConfig, path), field_at(SweepConfig, path)
+    low, high = is_larger_better.span or (None, None)
+    bounds = {"gt" if is_larger_better.above else "ge": low, "le": high}
     given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
-    return Field(known.default, description=descriptions(owner).get(path[-1]), **given)
+    return Field(is_larger_better.default, description=descriptions(owner).get(path[-1]), **given)
 
 
 class Limits(Frozen):
@@ -230,12 +230,12 @@ def direction(request: JobRequest) -> str:
     Raises:
         Refused: it was given, and is another.
     """
-    known = catalog.metrics().get(request.metric_name.split("@")[0].lower())
-    if known is None:  # the checks of the sweep say so
+    is_larger_better = catalog.metrics().get(request.metric_name.split("@")[0].lower())
+    if is_larger_better is None:  # the checks of the sweep say so
         return request.metric_mode or "max"
-    own = "max" if known else "min"
+    own = "max" if is_larger_better else "min"
     if request.metric_mode not in (None, own):
-        problem = f"{request.metric_name} is better the {'larger' if known else 'smaller'} it is"
+        problem = f"{request.metric_name} is better the {'larger' if is_larger_better else 'smaller'} it is"
         fix = f'use "{own}", or leave it out'
         raise Refused([Mistake("metric_mode", problem, fix, request.metric_mode)])
     return own

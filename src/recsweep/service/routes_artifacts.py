@@ -38,10 +38,10 @@ def list_artifacts(service: TheService, job_id: JobId) -> Response:
     for path, name in _files(service.folder(job_id)):
         if len(found) == MOST_LISTED:
             return JSONResponse({"artifacts": found, "complete": False})
-        known = path.stat()
-        modified = datetime.fromtimestamp(known.st_mtime, UTC).isoformat(timespec="seconds")
+        status = path.stat()
+        modified = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
         kind = _KINDS.get(name.partition("/")[0], Kind.OTHER)
-        found.append({"path": name, "kind": kind, "bytes": known.st_size, "modified": modified})
+        found.append({"path": name, "kind": kind, "bytes": status.st_size, "modified": modified})
     return JSONResponse({"artifacts": found, "complete": True})
 
 

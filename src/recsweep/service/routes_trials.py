@@ -28,15 +28,15 @@ def list_trials(service: TheService, job_id: JobId, after: _Cursor = None, limit
     """The trials of a job, study by study and slot by slot."""
     begin = (0, -1) if after is None else (int(after.split(".")[0]), int(after.split(".")[1]))
     found = (
-        (place, study, trial)
-        for place, study in enumerate(_studies(service, job_id))
+        (number, study, trial)
+        for number, study in enumerate(_studies(service, job_id))
         for trial in study.trials()
-        if (place, trial.slot) > begin
+        if (number, trial.slot) > begin
     )
     page = list(islice(found, limit + 1))
     trials = [trial_of(study, trial) for _, study, trial in page[:limit]]
-    place, _, last = page[limit - 1] if len(page) > limit else (0, None, None)
-    return JSONResponse({"trials": trials, "next": None if last is None else f"{place}.{last.slot}"})
+    number, _, last = page[limit - 1] if len(page) > limit else (0, None, None)
+    return JSONResponse({"trials": trials, "next": None if last is None else f"{number}.{last.slot}"})
 
 
 @router.get("/jobs/{job_id}/trials/{slot}", response_model=TrialWithCurve, responses=errors(404, 422))

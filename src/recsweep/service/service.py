@@ -66,11 +66,11 @@ class Service:
 
     def trials(self) -> dict[str, int]:
         """Trials of the store by state, as they were some seconds ago at most: there may be a million."""
-        since, known = self._trials
-        if not known or time.monotonic() - since >= _TRIALS_SECONDS:
+        since, by_state = self._trials
+        if not by_state or time.monotonic() - since >= _TRIALS_SECONDS:
             counted = trials_by_state(self.jobs.store.optuna_storage)
-            self._trials = since, known = time.monotonic(), counted
-        return known
+            self._trials = since, by_state = time.monotonic(), counted
+        return by_state
 
     @property
     def address(self) -> StoreAddress:

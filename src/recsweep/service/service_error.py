@@ -56,5 +56,5 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ServiceErro
     if not isinstance(told, dict) or "detail" not in told:
         fix = "look whether recsweep serves there, or a proxy is in between"
         return ServiceError(f"the answer was {status}, which is none of recsweep's", status, fix=fix, **later)
-    known = ("field", "value", "fix", "errors", "state", "allowed")
-    return ServiceError(str(told["detail"]), status, **{name: told.get(name) for name in known}, **later)
+    details = ("field", "value", "fix", "errors", "state", "allowed")
+    return ServiceError(str(told["detail"]), status, **{name: told.get(name) for name in details}, **later)

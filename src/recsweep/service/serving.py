@@ -32,7 +32,7 @@ _BACKLOG = 512
 
 
 @dataclass(frozen=True)
-class Place(Where):
+class ServiceSetup(Where):
     """The places of a service that starts job workers beside it.
 
     Attributes:
@@ -53,7 +53,7 @@ class Place(Where):
 
 
 def serve(
-    place: Place, host: str, port: int, job_workers: int, limits: Limits, *, tell: Tell, aside: Tell
+    setup: ServiceSetup, host: str, port: int, job_workers: int, limits: Limits, *, tell: Tell, aside: Tell
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; then streams are closed, requests answered, and job workers ended.
 
@@ -66,12 +66,12 @@ def serve(
     Raises:
         UserError: the address cannot be served from, or not with such a token.
     """
-    tokens = tokens_of(place.outputs)
+    tokens = tokens_of(setup.outputs)
     require_safe(host, tokens)
     _mask_the_log(aside)
-    with closing(Jobs(place.store, PATIENCE_SECONDS, aside)) as jobs, _bound(host, port) as bound:
-        service = Service(jobs, tokens, place.config, place.outputs, limits)
-        processes = JobProcesses(place.command(), place.environment(), job_workers, aside)
+    with closing(Jobs(setup.store, PATIENCE_SECONDS, aside)) as jobs, _bound(host, port) as bound:
+        service = Service(jobs, tokens, setup.config, setup.outputs, limits)
+        processes = JobProcesses(setup.command(), setup.environment(), job_workers, aside)
         server = _Server(service, lambda: _say_where(bound, host, tokens, job_workers, tell))
         processes.start()
         try:

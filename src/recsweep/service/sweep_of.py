@@ -105,12 +105,12 @@ def plans_of(sweep: Sweep, request: JobRequest) -> list[StudyPlan]:
 
 
 def _check_names(request: JobRequest, kind: str, names: Sequence[str], config: Path) -> None:
-    known = known_names(kind, config)
+    there = known_names(kind, config)
     single = kind[:-1]
     for position, name in enumerate(names):
         field = single if getattr(request, single) is not None else f"{kind}.{position}"
-        if name not in known:
-            raise refused(field, f"there is no {NAMED[kind]} `{name}`", nearest(name, known), name)
+        if name not in there:
+            raise refused(field, f"there is no {NAMED[kind]} `{name}`", nearest(name, there), name)
         if name in names[:position]:
             raise refused(field, f"`{name}` stands twice", "name each once", name)
 
@@ -172,8 +172,8 @@ def told_by_field(request: JobRequest) -> Iterator[None]:
         path = Path(error.source)
         kind = path.parent.name
         field = {"models": "model", "datasets": "dataset"}.get(kind, "body")
-        place = f"{kind}/{path.name}" + (f":{error.line}:{error.column}" if error.line else "")
-        raise refused(field, f"{place}: {error.problem}", f"{error.fix}, on the server") from None
+        location = f"{kind}/{path.name}" + (f":{error.line}:{error.column}" if error.line else "")
+        raise refused(field, f"{location}: {error.problem}", f"{error.fix}, on the server") from None
     except UserError as error:
         what, _, how = str(error).rpartition("; ")
         raise refused("search_space", what or how, how) from None
@@ -226,11 +226,11 @@ def _check_defaults(request: JobRequest, models: Mapping[str, ModelConfig]) -> N
 def _searching(model: ModelConfig, space: Mapping[str, Any], own: Mapping[str, Any]) -> ModelConfig:
     """A model that searches a space; what its file searches beside it stays at its defaults."""
     shipped = {**overall_defaults(), **published_defaults(model.model)}
-    known = {**model.fixed, **spaces.cast(model.space, model.defaults)}
-    defaults = {name: own.get(name, known.get(name, shipped.get(name))) for name in space}
+    own_defaults = {**model.fixed, **spaces.cast(model.space, model.defaults)}
+    defaults = {name: own.get(name, own_defaults.get(name, shipped.get(name))) for name in space}
     return ModelConfig(
         model=model.model,
-        fixed={name: value for name, value in known.items() if name not in space},
+        fixed={name: value for name, value in own_defaults.items() if name not in space},
         defaults={name: value for name, value in defaults.items() if value is not None},
         space=dict(space),
         phases={} if dict(space) != dict(model.space) else model.phases,

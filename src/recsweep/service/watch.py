@@ -19,17 +19,17 @@ class Watch:
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._known: OrderedDict[str, tuple[float, asyncio.Task[Job | None]]] = OrderedDict()
+        self._looked_up: OrderedDict[str, tuple[float, asyncio.Task[Job | None]]] = OrderedDict()
 
     async def job(self, job_id: str) -> Job | None:
         """The job; None where it was removed."""
-        since, task = self._known.get(job_id, (0.0, None))
+        since, task = self._looked_up.get(job_id, (0.0, None))
         if task is None or (task.done() and time.monotonic() - since >= FRESH_SECONDS):
             task = asyncio.create_task(run_in_threadpool(self._ask, job_id))
-            self._known[job_id] = (time.monotonic(), task)
-            self._known.move_to_end(job_id)
-            if len(self._known) > _MOST:
-                self._known.popitem(last=False)
+            self._looked_up[job_id] = (time.monotonic(), task)
+            self._looked_up.move_to_end(job_id)
+            if len(self._looked_up) > _MOST:
+                self._looked_up.popitem(last=False)
         return await asyncio.shield(task)
 
     def _ask(self, job_id: str) -> Job | None:

@@ -110,12 +110,12 @@ class Backend(ABC):
         """The ids of the studies of which trials run."""
 
     @abstractmethod
-    def finished(self, study_id: int, since: int, known: Container[int]) -> tuple[list[Trial], int]:
+    def finished(self, study_id: int, since: int, read: Container[int]) -> tuple[list[Trial], int]:
         """Closed trials that are not known yet, whole; and where to look next time.
 
         Args:
             since: 0, or what the last call gave.
-            known: ids that need not be read again.
+            read: ids that need not be read again.
         """
 
     @abstractmethod

@@ -118,13 +118,13 @@ def _tune_sqlite(engine: sqlalchemy.engine.Engine) -> None:
 def _add_indexes(engine: sqlalchemy.engine.Engine) -> None:
     if engine.dialect.name not in ("sqlite", "postgresql"):
         return
-    known = {
+    there = {
         index["name"]
         for table in ("trials", "trial_user_attributes")
         for index in sqlalchemy.inspect(engine).get_indexes(table)
     }
     for name, statement in INDEXES.items():
-        if name not in known:
+        if name not in there:
             with engine.begin() as connection:
                 connection.exec_driver_sql(statement)
     add_table(engine)
@@ -153,7 +153,7 @@ class Patience:
         Raises:
             StoreUnavailable: the store stayed away, or cannot be used at all.
         """
-        with store_errors(self.address, known=self._reached):
+        with store_errors(self.address, reached=self._reached):
             away: float | None = None
             pause = _FIRST_PAUSE
             while True:
@@ -226,11 +226,11 @@ def _refusal(text: str) -> str | None:
 
 
 @contextlib.contextmanager
-def store_errors(address: StoreAddress, *, known: bool = False) -> Iterator[None]:
+def store_errors(address: StoreAddress, *, reached: bool = False) -> Iterator[None]:
     """Whatever the database throws becomes one line that says what to do.
 
     Args:
-        known: it let us in before, so that what was given was right then.
+        reached: it let us in before, so that what was given was right then.
     """
     try:
         yield
@@ -239,7 +239,7 @@ def store_errors(address: StoreAddress, *, known: bool = False) -> Iterator[None
         if is_damage(text):
             raise damaged(address, text) from error
         whole = mask(str(getattr(error, "orig", None) or error.__cause__ or error))
-        if (advice := _refusal(whole)) is not None and known:
+        if (advice := _refusal(whole)) is not None and reached:
             raise StoreUnavailable(
                 f"the store {address} lets nobody in so any more; {text}; {advice} and run the same command "
                 "again, no trial is lost"

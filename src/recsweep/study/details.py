@@ -113,4 +113,4 @@ class Holder:
 
     def describe(self) -> str:
         """`process 17 on host-a`."""
-        return f"process {self.process.pid} on {self.process.place.split('/')[0]}"
+        return f"process {self.process.pid} on {self.process.pid_space.split('/')[0]}"

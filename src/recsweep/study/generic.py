@@ -127,9 +127,9 @@ class Generic(Backend):
             if any(trial.state == TrialState.RUNNING for trial in trials)
         ]
 
-    def finished(self, study_id: int, since: int, known: Container[int]) -> tuple[list[Trial], int]:
+    def finished(self, study_id: int, since: int, read: Container[int]) -> tuple[list[Trial], int]:
         trials = self.storage.get_all_trials(study_id, deepcopy=False)
-        found = [from_optuna(t) for t in trials if t._trial_id not in known and t.state.is_finished()]
+        found = [from_optuna(t) for t in trials if t._trial_id not in read and t.state.is_finished()]
         return found, since
 
     def _all(self, study_id: int, *states: TrialState) -> list[Trial]:

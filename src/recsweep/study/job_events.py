@@ -104,9 +104,9 @@ class JobEvents:
 
 
 def _once(new: Sequence[NewEvent], told: set[str]) -> list[NewEvent]:
-    fresh, known = [], set(told)
+    fresh, marks = [], set(told)
     for one in new:
-        if one.mark is None or one.mark not in known:
+        if one.mark is None or one.mark not in marks:
             fresh.append(one)
-            known |= {one.mark} if one.mark is not None else set()
+            marks |= {one.mark} if one.mark is not None else set()
     return fresh

@@ -23,8 +23,8 @@ class _Replay(JournalStorageReplayResult):
 
     def _apply_create_study(self, log: dict[str, Any]) -> None:
         name, every = log["study_name"], self._studies
-        known = self.ids.get(name)
-        self._studies = {} if known is None else {known: every[known]}  # all that Optuna has to compare
+        same = self.ids.get(name)
+        self._studies = {} if same is None else {same: every[same]}  # all that Optuna has to compare
         try:
             super()._apply_create_study(log)
         finally:

@@ -242,9 +242,9 @@ class StudyRecord(Description):
     @property
     def test(self) -> Mapping[str, float]:
         """The metrics of the winner on the test split; empty until it was evaluated."""
-        known = self.details.test
-        won = self.winner is None or known.get("trial_id") == self.winner.trial_id
-        return dict(known.get("metrics", {})) if won else {}
+        test = self.details.test
+        won = self.winner is None or test.get("trial_id") == self.winner.trial_id
+        return dict(test.get("metrics", {})) if won else {}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -253,23 +253,23 @@ class StudyRecord(Description):
 
     # -- how a record changes --------------------------------------------------------------------
 
-    def opened(self, known: StudyRecord | None, *, by: str = "config") -> StudyRecord:
+    def opened(self, before: StudyRecord | None, *, by: str = "config") -> StudyRecord:
         """The record of a study that is opened now: begun, or gone on with.
 
         Args:
-            known: what the store has of it.
+            before: what the store has of it.
             by: what set the budget.
         """
         now = now_utc()
-        if known is None or known.begun is None:  # nothing has run there
+        if before is None or before.begun is None:  # nothing has run there
             begun = replace(self, begun=self.begun or now)
             return begun.with_details(history=(Change(now.isoformat(), by, self.budget),), maker=Maker.here())
-        old = known.details
+        old = before.details
         kept = {"history": old.history, "counts": old.counts, "maker": old.maker}
-        going_on = replace(self, begun=known.begun, score=known.score)
-        if self.budget == known.budget and self.details.apart.limits == old.apart.limits:
-            going_on = replace(going_on, ended=known.ended, ended_by=known.ended_by)
-        if self.budget != known.budget:
+        going_on = replace(self, begun=before.begun, score=before.score)
+        if self.budget == before.budget and self.details.apart.limits == old.apart.limits:
+            going_on = replace(going_on, ended=before.ended, ended_by=before.ended_by)
+        if self.budget != before.budget:
             kept["history"] = (*old.history, Change(now.isoformat(), by, self.budget))
         return going_on.with_details(**kept, winner=old.winner, test=old.test)
 

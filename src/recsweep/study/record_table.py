@@ -71,10 +71,10 @@ _GOES_WITH_ITS_STUDY = {
 def add_table(engine: sqlalchemy.Engine) -> None:
     """Make the table where it is not there."""
     dialect = engine.dialect.name
-    known = sqlalchemy.inspect(engine).has_table(TABLE.name)
-    if known and dialect != "sqlite":
+    there = sqlalchemy.inspect(engine).has_table(TABLE.name)
+    if there and dialect != "sqlite":
         return
-    if known:
+    if there:
         with engine.connect() as connection:
             if connection.execute(_HAS_TRIGGER).scalar():
                 return
@@ -136,19 +136,19 @@ class TableRecords(Records):
             if connection.execute(lock).first() is None:
                 return None
             row = connection.execute(_ALL.where(_STUDIES.c.study_id == study_id)).one()
-            known: StudyRecord | None = None
+            record: StudyRecord | None = None
             if row.version is not None:
-                known = StudyRecord.from_row(row._asdict())
+                record = StudyRecord.from_row(row._asdict())
             else:
                 before = list(_earlier(connection, [(row[0], row[1])]))
-                known = dict(with_chains(before)).get(study_id)
-            new = step(known)
-            if new is not None and (row.version is None or new != known):
+                record = dict(with_chains(before)).get(study_id)
+            new = step(record)
+            if new is not None and (row.version is None or new != record):
                 connection.execute(self._put, {"study_id": study_id, **new.to_row()})
         return new
 
     def rename(self, study_id: int, name: str) -> bool:
-        self.change(study_id, lambda known: known)  # a study that was made before gets its row
+        self.change(study_id, lambda record: record)  # a study that was made before gets its row
         with self._engine.begin() as connection:
             ours = update(TABLE).where(TABLE.c.study_id == study_id).values(study=name)
             connection.execute(ours)

@@ -109,14 +109,14 @@ class AttributeRecords(Records):
             attributes = self._storage.get_study_user_attrs(study_id)
             row = attributes.get(RECORD)
             if row is not None:
-                known: StudyRecord | None = _own(name, row)
+                record: StudyRecord | None = _own(name, row)
             else:
                 directions = self._storage.get_study_directions(study_id)
                 trials = self._storage.get_all_trials(study_id, deepcopy=False)
                 earlier = _earlier(name, attributes, directions, trials)
-                known = dict(with_chains([(study_id, earlier)])).get(study_id)
-            new = step(known)
-            if new is not None and (row is None or new != known):
+                record = dict(with_chains([(study_id, earlier)])).get(study_id)
+            new = step(record)
+            if new is not None and (row is None or new != record):
                 self._storage.set_study_user_attr(study_id, RECORD, new.to_row())
         return new
 

@@ -40,7 +40,7 @@ class StopFlag:
 
 def raise_flag(study: Study, *, now: bool, everything: bool = False) -> StopFlag:
     """Ask those that work on a study to stop; a flag that stands is replaced."""
-    at, host = datetime.now().isoformat(" ", timespec="seconds"), this_process().place.split("/")[0]
+    at, host = datetime.now().isoformat(" ", timespec="seconds"), this_process().pid_space.split("/")[0]
     flag = StopFlag(uuid.uuid4().hex, now, everything, at, host)
     study.set_attribute(STOP_ATTRIBUTE, asdict(flag))
     return flag

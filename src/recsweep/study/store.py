@@ -60,7 +60,7 @@ class Store:
             raise InputError("storage", error.problem, error.fix) from None
         self.patience = Patience(self.address, patience_seconds, tell)
         opening = self.patience if wait_to_open else Patience(self.address)
-        self._known: dict[str, Study] = {}
+        self._opened: dict[str, Study] = {}
         self._backend = opening.call(lambda again: open_backend(self.address, tell))
 
     @property
@@ -123,8 +123,8 @@ class Store:
     def name_objectives(self, study: Study, names: Sequence[str]) -> None:
         """Tell Optuna's tools what the values of a study are; its dashboard shows the names."""
         storage = self.optuna_storage
-        known = self.patience.call(lambda again: storage.get_study_system_attrs(study.id)).get(_METRIC_NAMES)
-        if known != list(names):
+        named = self.patience.call(lambda again: storage.get_study_system_attrs(study.id)).get(_METRIC_NAMES)
+        if named != list(names):
             self.patience.call(
                 lambda again: storage.set_study_system_attr(study.id, _METRIC_NAMES, list(names))
             )
@@ -176,10 +176,10 @@ class Store:
             StudyForeign: it goes another way than its definition says.
         """
         stored = self.patience.call(lambda again: self.optuna_storage.get_study_directions(study.id))
-        known = study.attributes.get("definition")
-        if list(stored) == list(wanted) or (known is not None and stored_form(known) != definition):
+        defined = study.attributes.get("definition")
+        if list(stored) == list(wanted) or (defined is not None and stored_form(defined) != definition):
             return list(stored) != list(wanted) and not self._count(study)
-        if known is None or self._count(study):
+        if defined is None or self._count(study):
             ways = "/".join(direction.name.lower() for direction in stored)
             raise foreign(study, f"its objectives are to {ways}, and not what the sweep searches for")
         return True
@@ -187,11 +187,11 @@ class Store:
     def delete(self, study: Study) -> None:
         """Remove a study with its trials and its record; nothing happens where it is gone."""
         self.patience.call(lambda again: self._delete(study))
-        self._known.pop(study.name, None)
+        self._opened.pop(study.name, None)
 
     def rename(self, study: Study, name: str) -> bool:
         """Give a study another name in one step; False where this kind of store cannot."""
-        self._known.pop(study.name, None)
+        self._opened.pop(study.name, None)
         return self.patience.call(lambda again: self._backend.records.rename(study.id, name))
 
     def _delete(self, study: Study) -> None:
@@ -203,15 +203,15 @@ class Store:
         return self._kept(name, self.optuna_storage.get_study_id_from_name(name))
 
     def _kept(self, name: str, study_id: int) -> Study:
-        known = self._known.get(name)
-        if known is None or known.id != study_id:
-            known = self._known[name] = Study(self._backend, self.patience, name, study_id, self)
-        return known
+        study = self._opened.get(name)
+        if study is None or study.id != study_id:
+            study = self._opened[name] = Study(self._backend, self.patience, name, study_id, self)
+        return study
 
     def forget(self, names: Sequence[str]) -> None:
         """Keep no longer what was read of these studies; the next question reads it again."""
         for name in names:
-            self._known.pop(name, None)
+            self._opened.pop(name, None)
 
     # -- what is there ---------------------------------------------------------------------------
 
@@ -337,7 +337,7 @@ class Store:
         )
         record = study.record()
         if record is not None:
-            self._study(archive).change_record(lambda known: record.put_away(archive))
+            self._study(archive).change_record(lambda kept: record.put_away(archive))
 
 
 def _columns(

@@ -110,7 +110,7 @@ class Study:
 
     def update_record(self, step: Callable[[StudyRecord], StudyRecord]) -> None:
         """Likewise, of a study that has a record, or can be given one."""
-        self.change_record(lambda known: None if known is None else step(known))
+        self.change_record(lambda record: None if record is None else step(record))
 
     def trials(self) -> list[Trial]:
         """Every trial, in the order in which they were made; waiting ones without their details."""
@@ -296,7 +296,7 @@ class Study:
         """Put back every running trial of a process's workers, which are all gone."""
         for trial in self.running():
             owners = trial.bids if trial.owner is None else (trial.owner.process,)
-            if any(replace(known, worker=None) == replace(owner, worker=None) for known in owners):
+            if any(replace(holder, worker=None) == replace(owner, worker=None) for holder in owners):
                 self.put_back(claim_of(trial), message)
 
     def beat(self, trial_id: int, owner: Owner, count: int, ran: float = 0.0) -> None:

@@ -68,8 +68,8 @@ class Tables(Backend):
                 closing = {"id": trial_id, "now": self._now(connection), "new_state": change.state}
                 connection.execute(sql.CLOSE, closing)
             if change.ends:
-                place = int(connection.execute(sql.COUNT_END, {"study": study_id}).scalar_one())
-                self._write(connection, trial_id, Change({ENDED: place}))
+                ended = int(connection.execute(sql.COUNT_END, {"study": study_id}).scalar_one())
+                self._write(connection, trial_id, Change({ENDED: ended}))
             if change.then is not None:
                 self._insert(connection, study_id, [change.then])
         return True
@@ -129,18 +129,18 @@ class Tables(Backend):
         with self._reading.connect() as connection:
             return list(connection.execute(sql.AT_WORK).scalars().all())
 
-    def finished(self, study_id: int, since: int, known: Container[int]) -> tuple[list[Trial], int]:
+    def finished(self, study_id: int, since: int, read: Container[int]) -> tuple[list[Trial], int]:
         with self._reading.connect() as connection:
             next_since = self._frontier(connection, study_id)
             ids = connection.execute(sql.FINISHED, {"study": study_id, "since": since}).scalars().all()
-            trials = whole_trials(connection, [id_ for id_ in ids if id_ not in known])
+            trials = whole_trials(connection, [id_ for id_ in ids if id_ not in read])
         return trials, next_since
 
     def _frontier(self, connection: Connection, study_id: int) -> int:
         """The lowest id that may close later; everything below it is closed."""
         firsts = (connection.execute(query, {"study": study_id}).scalar() for query in sql.FIRST_OPEN)
-        known = [first for first in firsts if first is not None]
-        return min(known) if known else (connection.execute(sql.LAST, {"study": study_id}).scalar() or 0) + 1
+        ids = [first for first in firsts if first is not None]
+        return min(ids) if ids else (connection.execute(sql.LAST, {"study": study_id}).scalar() or 0) + 1
 
     def _retries(self, connection: Connection, study_id: int, states: Sequence[TrialState]) -> list[Trial]:
         rows = connection.execute(sql.RETRIES[tuple(states)], {"study": study_id}).all()

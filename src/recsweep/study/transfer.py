@@ -61,15 +61,15 @@ def merge(source: Store, target: Store, records: Sequence[StudyRecord]) -> Itera
         records: of the source.
     """
     for record in records:
-        known = target.find_record(record.study)
-        if known is not None and stored_form(known.definition) != stored_form(record.definition):
+        kept = target.find_record(record.study)
+        if kept is not None and stored_form(kept.definition) != stored_form(record.definition):
             why = "the study of that name here has another definition; rename one of them with `recsweep mv`"
             yield Brought(record.study, refused=why)
             continue
-        if known is None and _is_foreign(record.study, target):
+        if kept is None and _is_foreign(record.study, target):
             yield Brought(record.study, refused="the study of that name here was made by another program")
             continue
-        yield _bring(source, target, record, record.study if known is None else None)
+        yield _bring(source, target, record, record.study if kept is None else None)
 
 
 def _is_foreign(name: str, target: Store) -> bool:
@@ -124,7 +124,7 @@ def _study_here(theirs: Study, source: Store, target: Store, record: StudyRecord
         target.optuna_storage.set_study_system_attr(study_id, key, value)
     here = replace(record, study=name)
     study = target.study_of(here)
-    study.change_record(lambda known: here)
+    study.change_record(lambda kept: here)
     return study
 
 
@@ -143,13 +143,13 @@ def _add_trials(
     slots = latest(own.trials())
     filled = {slot for slot, trial in slots.items() if trial.counted or trial.state == State.RUNNING}
     ids: dict[int, int] = {}
-    added = known = left = 0
+    added = same_here = left = 0
     for frozen in source.optuna_storage.get_all_trials(theirs.id, deepcopy=False):
         trial = from_optuna(frozen)
         if frozen.state not in CLOSED or not (whole or trial.counted):
             continue
         if (same := here.get(_identity(trial))) is not None:
-            ids[trial.id], known = same, known + 1
+            ids[trial.id], same_here = same, same_here + 1
         elif trial.counted and trial.slot in filled:
             left += 1
         else:
@@ -159,7 +159,7 @@ def _add_trials(
             ids[trial.id] = target.optuna_storage.create_new_trial(own.id, _template(frozen, whole=whole))
             added += 1
             filled |= {trial.slot} if trial.counted else set()
-    return Brought(own.name, added, known, left), ids
+    return Brought(own.name, added, same_here, left), ids
 
 
 def _template(trial: FrozenTrial, *, whole: bool) -> FrozenTrial:
@@ -196,9 +196,9 @@ def _describe(theirs: Study, own: Study, record: StudyRecord, ids: Mapping[int, 
     test = theirs.attributes.get(TEST_ATTRIBUTE)
     winner = record.details.winner
 
-    def step(known: StudyRecord | None) -> StudyRecord | None:
-        base = known or record
-        if winner is not None and winner.trial_id in ids and record.ended is not None and known == record:
+    def step(kept: StudyRecord | None) -> StudyRecord | None:
+        base = kept or record
+        if winner is not None and winner.trial_id in ids and record.ended is not None and kept == record:
             moved = replace(winner, trial_id=ids[winner.trial_id])
             return record.with_details(winner=moved)
         grown = base.raised(max(base.budget, record.budget), "merge")

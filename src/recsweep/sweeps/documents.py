@@ -33,10 +33,10 @@ class Document:
 
         A location that is not in the file points at its nearest parent that is.
         """
-        line, column = self._place(location, at_key)
+        line, column = self._line_and_column(location, at_key)
         return InputError(self.path, problem, fix, line, column)
 
-    def _place(self, location: Location, at_key: bool) -> tuple[int, int]:
+    def _line_and_column(self, location: Location, at_key: bool) -> tuple[int, int]:
         node, mark = self.node, None
         for depth, part in enumerate(location):
             last = depth == len(location) - 1
@@ -144,9 +144,9 @@ def explain(error: Any, model: type[BaseModel], data: Any) -> tuple[str, str]:
     location, kind = error["loc"], error["type"]
     key = ".".join(written(location, data, missing=kind == "missing")) or "the file"
     if kind == "extra_forbidden":
-        known = _known_keys(model, location[:-1])
+        keys = _keys_of(model, location[:-1])
         ours = hints.ours(str(location[-1]))
-        return f"unknown key `{key}`", f"it is {ours}" if ours else nearest(str(location[-1]), known)
+        return f"unknown key `{key}`", f"it is {ours}" if ours else nearest(str(location[-1]), keys)
     if kind == "invalid_key":
         return f"the key `{location[-1]}` must be text", "put it in quotes"
     if kind == "missing":
@@ -250,7 +250,7 @@ def short_value(value: Any, *, quoted: bool = True) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _known_keys(model: type[BaseModel], location: Location) -> list[str]:
+def _keys_of(model: type[BaseModel], location: Location) -> list[str]:
     """Keys of the (sub)model at a location; union members are found by their tag."""
     current: Any = model
     for part in location:
@@ -281,9 +281,9 @@ def _inner_model(annotation: Any, tag: Any) -> Any:
     return flat[0] if len(flat) == 1 else (flat or None)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, words: Iterable[str]) -> str:
     """A fix that names the nearest known word, or all of them."""
-    names = sorted(known)
+    names = sorted(words)
     by_lower = {candidate.lower(): candidate for candidate in names}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     if close:

@@ -218,10 +218,10 @@ def _find(sweep: Sweep, kind: Literal["datasets", "models"], name: str) -> Docum
         InputError: there is none; the place is that of the name in the sweep file.
     """
     folder = sweep.document.path.parent / kind
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if name not in known:
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in names:
         position = getattr(sweep.config, kind).index(name)
-        hint = nearest(name, known)
+        hint = nearest(name, names)
         raise sweep.error(
             (kind, position),
             f"unknown {'model' if kind == 'models' else 'data set'} `{name}`",

@@ -25,9 +25,9 @@ def load_variants(document: Document) -> tuple[dict[str, ModelConfig], dict[str,
         own = load_document(path) if path.is_file() else None
         if own is None or "model_variants" in own.data or name in models:
             others = (other.stem for other in folder.glob("*.yaml"))
-            known = [other for other in others if other not in (document.path.stem, *models)]
+            single = [other for other in others if other not in (document.path.stem, *models)]
             raise document.error(
-                ("model_variants", position), f"`{name}` is no other single model", nearest(name, known)
+                ("model_variants", position), f"`{name}` is no other single model", nearest(name, single)
             )
         own.data.setdefault("model", name)
         models[name] = validate(own, ModelConfig)

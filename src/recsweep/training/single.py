@@ -68,10 +68,14 @@ def _check_keys(document: Document) -> None:
         raise document.error(
             ("model",), f"RecBole has no model `{model}`", nearest(str(model), catalog.models())
         )
-    known = _OWN | catalog.settings() | catalog.searchable(model) | catalog.published_defaults(model).keys()
+    readable = (
+        _OWN | catalog.settings() | catalog.searchable(model) | catalog.published_defaults(model).keys()
+    )
     for name in document.data:
-        if name not in known:
-            raise document.error((name,), f"{model} never reads `{name}`", nearest(name, known), at_key=True)
+        if name not in readable:
+            raise document.error(
+                (name,), f"{model} never reads `{name}`", nearest(name, readable), at_key=True
+            )
     if (reason := unusable(model)) is not None:
         raise document.error(("model",), f"{model} {reason}", "use another model")
     check_flat(model, document)
@@ -101,12 +105,12 @@ def _files(document: Document) -> DataFiles:
 
 def _check_hashes(document: Document, files: DataFiles) -> None:
     """A configuration that was found on other data says nothing about these."""
-    known = document.data.pop(DATA_HASHES, None)
-    if known is None:
+    recorded = document.data.pop(DATA_HASHES, None)
+    if recorded is None:
         return
-    if not isinstance(known, dict):
+    if not isinstance(recorded, dict):
         raise document.error((DATA_HASHES,), "must hold a hash for each data file", "remove the key")
-    for name, expected in known.items():
+    for name, expected in recorded.items():
         found = files.hashes.get(name)
         if found != str(expected):
             there = f"now it has {found[:16]}…" if found else "it is not there"

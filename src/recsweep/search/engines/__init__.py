@@ -17,8 +17,8 @@ def make_engine(name: str) -> Engine:
     """
     row = ENGINES.get(name)
     if row is None:
-        known = ", ".join(ENGINES)
-        raise UserError(f"there is no engine {name}; the engines are: {known}; choose one of them")
+        names = ", ".join(ENGINES)
+        raise UserError(f"there is no engine {name}; the engines are: {names}; choose one of them")
     return make_engine_of(row)
 
 

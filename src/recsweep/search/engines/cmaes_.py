@@ -9,7 +9,7 @@ import cmaes  # type: ignore[import-untyped]
 import numpy as np
 
 from recsweep.search.engines.base import Search
-from recsweep.search.engines.proposals import Draw, Known, loss
+from recsweep.search.engines.proposals import Basis, Draw, loss
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.space import Choice, Params
 
@@ -35,9 +35,9 @@ class CmaEs:
         self._told: list[int] = []
         self._optimizer: Any = None
 
-    def sampler(self, known: Known) -> Draw:
+    def sampler(self, basis: Basis) -> Draw:
         """The sampler that draws for a slot."""
-        optimizer = self._distribution(known)
+        optimizer = self._distribution(basis)
 
         def draw(seed: int) -> Params:
             generator = random.Random(seed)
@@ -49,9 +49,9 @@ class CmaEs:
 
         return draw
 
-    def _distribution(self, known: Known) -> Any:
+    def _distribution(self, basis: Basis) -> Any:
         """After all whole generations of the history; None while the trials are random."""
-        scored = [(one, value) for one in known.history if (value := loss(self._search, one)) is not None]
+        scored = [(one, value) for one in basis.history if (value := loss(self._search, one)) is not None]
         startup = self._search.startup_trials
         if not self._names or len(scored) < startup:
             return None

@@ -142,7 +142,7 @@ class _Proposer:
 def propose(search: Search, slot: int, session: Session, domain: Any) -> Params:
     """Parameters for a slot: what the search starts with, a point of the grid, or what HyperOpt suggests."""
     return proposals.propose(
-        session, slot, lambda known: lambda seed: _suggest(search, domain, known.history, seed)
+        session, slot, lambda basis: lambda seed: _suggest(search, domain, basis.history, seed)
     )
 
 

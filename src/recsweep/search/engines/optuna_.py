@@ -23,7 +23,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from recsweep.search.engines.base import Engine, Search, SearchState, Session
-from recsweep.search.engines.proposals import Draw, Found, Known, outcome, propose
+from recsweep.search.engines.proposals import Basis, Draw, Found, outcome, propose
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.space import Choice, LogUniform, Params, Uniform
 
@@ -54,7 +54,7 @@ def _quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(level)
 
 
-def _sampler(session: Session) -> Callable[[Known], Draw]:
+def _sampler(session: Session) -> Callable[[Basis], Draw]:
     """How an algo draws, given what is known. Libraries that only one algo needs are imported by it."""
     if session.search.algo == "qmc":
         from recsweep.search.engines.sobol import Sobol
@@ -77,7 +77,7 @@ class _Sampled:
         self._trials: dict[int, FrozenTrial | None] = {}
         self._bred: tuple[list[int], list[FrozenTrial]] = ([], [])
 
-    def sampler(self, known: Known) -> Draw:
+    def sampler(self, basis: Basis) -> Draw:
         """The sampler that draws for a slot."""
         if self._search.algo == "random":  # which follows from the seed alone
             study, asked = (
@@ -85,22 +85,22 @@ class _Sampled:
                 self._trial(0, {}),
             )
             return lambda seed: self._draw(study, make_sampler(self._search, seed, []), asked)
-        complete = self._complete(known)
+        complete = self._complete(basis)
         number = complete[-1].number + 1 if complete else 0
-        running = [self._trial(number + i, params) for i, params in enumerate(known.running)]
+        running = [self._trial(number + i, params) for i, params in enumerate(basis.running)]
         asked = self._trial(number + len(running), {})
         study = optuna.load_study(study_name="", storage=_Past(self._search, complete + running))
         parents = self._parents(study, complete) if self._search.algo == "nsga2" else []
         return lambda seed: self._draw(study, make_sampler(self._search, seed, parents), asked)
 
-    def _complete(self, known: Known) -> list[FrozenTrial]:
+    def _complete(self, basis: Basis) -> list[FrozenTrial]:
         """The trials that came to something; made once, as there may be many."""
-        for observation in known.history:
+        for observation in basis.history:
             if observation.slot not in self._trials:
                 values = outcome(self._search, observation)
                 trial = self._trial(observation.slot, observation.params, values) if values else None
                 self._trials[observation.slot] = trial
-        trials = [self._trials[observation.slot] for observation in known.history]
+        trials = [self._trials[observation.slot] for observation in basis.history]
         return [trial for trial in trials if trial is not None]
 
     def _trial(self, number: int, params: Params, values: tuple[float, ...] | None = None) -> FrozenTrial:

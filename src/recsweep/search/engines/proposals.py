@@ -24,7 +24,7 @@ Draw = Callable[[int], Params]
 
 
 @dataclass(frozen=True)
-class Known:
+class Basis:
     """All that a proposal follows from, besides the search."""
 
     slot: int
@@ -42,7 +42,7 @@ class Known:
         return self.session.running()
 
 
-def propose(session: Session, slot: int, sampler: Callable[[Known], Draw]) -> Params:
+def propose(session: Session, slot: int, sampler: Callable[[Basis], Draw]) -> Params:
     """Parameters for a slot: what the search starts with, a point of the grid, or a draw of the sampler."""
     search = session.search
     if search.algo == "exhaustive":
@@ -50,8 +50,8 @@ def propose(session: Session, slot: int, sampler: Callable[[Known], Draw]) -> Pa
     fixed = search.fixed(slot)
     if fixed is not None:
         return fixed
-    known = Known(slot, session.proposal_seed(slot), session)
-    return untried(search.space, known, sampler(known))
+    basis = Basis(slot, session.proposal_seed(slot), session)
+    return untried(search.space, basis, sampler(basis))
 
 
 def grid_point(search: Search, slot: int) -> Params:
@@ -74,26 +74,26 @@ def starting_points(search: Search) -> list[Params]:
     return points
 
 
-def untried(space: Space, known: Known, draw: Draw) -> Params:
+def untried(space: Space, basis: Basis, draw: Draw) -> Params:
     """A draw that nobody has tried or runs now; where there is none left to try, any.
 
     A point with a continuous parameter counts as new. Where all draws were tried points, one of those
     that are left is taken at random.
     """
-    params = draw(known.seed)
+    params = draw(basis.seed)
     if _is_new(space, params):
         return params
-    tried = [observation.params for observation in known.history] + known.running
+    tried = [observation.params for observation in basis.history] + basis.running
     if not _among(space, params, tried) or _all_among(space, tried):
         return params
     for redraw in range(1, MAX_REDRAWS + 1):
-        params = draw((known.seed + redraw) % SEEDS)
+        params = draw((basis.seed + redraw) % SEEDS)
         if not _among(space, params, tried):
             return params
     if spaces.continuous(space):
         return params
     texts = set(map(canonical_json, tried))
-    return next(point for point in _shuffled(space, known.seed) if canonical_json(point) not in texts)
+    return next(point for point in _shuffled(space, basis.seed) if canonical_json(point) not in texts)
 
 
 def _is_new(space: Space, params: Params) -> bool:

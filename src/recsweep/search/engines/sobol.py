@@ -5,7 +5,7 @@ from __future__ import annotations
 from scipy.stats import qmc
 
 from recsweep.search.engines.base import Session
-from recsweep.search.engines.proposals import SEEDS, Draw, Known, starting_points
+from recsweep.search.engines.proposals import SEEDS, Basis, Draw, starting_points
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.space import Params
 
@@ -22,14 +22,14 @@ class Sobol:
         self._first = len(starting_points(session.search))
         self._seed = session.proposal_seed(0)
 
-    def sampler(self, known: Known) -> Draw:
+    def sampler(self, basis: Basis) -> Draw:
         """The sampler that draws for a slot."""
 
         def draw(seed: int) -> Params:
-            scrambling = (self._seed + seed - known.seed) % SEEDS
+            scrambling = (self._seed + seed - basis.seed) % SEEDS
             sequence = qmc.Sobol(len(self._space), scramble=True, rng=scrambling)
-            if known.slot > self._first:
-                sequence.fast_forward(known.slot - self._first)
+            if basis.slot > self._first:
+                sequence.fast_forward(basis.slot - self._first)
             (point,) = sequence.random(1)
             return spaces.from_unit(self._space, dict(zip(self._space, map(float, point), strict=True)))
 

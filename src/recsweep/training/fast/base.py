@@ -22,7 +22,7 @@ class Family(ABC):
     moment. RecBole keeps the loop too: epochs, early stop, learning rate, metrics.
 
     **What is asked before a path is taken**, in this order: is the trainer RecBole's own, and the model? Does
-    a family in `families.FAMILIES` name it in `models`? Is the data's transform one that the family does
+    a family in `families.FAST_FAMILIES` name it in `models`? Is the data's transform one that the family does
     itself (`transforms`)? One device, no loader processes, negatives that can be drawn here? And `refuses`:
     is there anything in this configuration that was not proven? The first no is the reason in the trial's
     result, and RecBole trains. Nothing is asked again later: a path does not change within a trial.

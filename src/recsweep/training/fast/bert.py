@@ -19,7 +19,7 @@ from recsweep.training.fast import losses
 from recsweep.training.fast.encoders import chunk_bounds
 from recsweep.training.fast.products import ProductFamily
 from recsweep.training.fast.stream import Batch, Stream
-from recsweep.training.fast.table import Table, known
+from recsweep.training.fast.table import Table, required
 from recsweep.training.fast.transformer import feed_forward, joined_layers, output
 
 # Numbers in the embeddings of one part of a batch, padding included: they stay in the cache.
@@ -116,7 +116,7 @@ class Bert4Rec(ProductFamily):
         self, table: Table, rows: torch.Tensor, places: torch.Tensor | None
     ) -> Iterator[tuple[torch.Tensor, int]]:
         """Places of rows that have a target, longest sequences first, and the longest length of each part."""
-        lengths = known(table.lengths)[rows]
+        lengths = required(table.lengths)[rows]
         order = torch.argsort(lengths, descending=True, stable=True)
         if places is not None:
             order = order[(places > 0).any(1)[order]]
@@ -171,11 +171,11 @@ class Bert4Rec(ProductFamily):
 
     def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
         """As RecBole's `reconstruct_test_data`: a mask behind the last item, then without the first one."""
-        lengths = known(table.lengths)[rows]
+        lengths = required(table.lengths)[rows]
         result = self._plain[0].new_empty(len(rows), self.model.hidden_size)
         for part, longest in self._parts(table, rows, None):
             last = (lengths[part] - 1)[:, None].to(table.device)
-            sequences = functional.pad(known(table.sequences)[rows[part].to(table.device)], (-1, 1))
+            sequences = functional.pad(required(table.sequences)[rows[part].to(table.device)], (-1, 1))
             sequences = sequences[:, :longest].scatter(1, last, self.model.mask_token)
             every = torch.arange(len(part), device=table.device)
             result[part.to(table.device)] = self._encode(sequences, last, every).to(result.dtype)

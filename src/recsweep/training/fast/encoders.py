@@ -11,7 +11,7 @@ import torch
 from recsweep.training.fast import losses
 from recsweep.training.fast.products import ProductFamily
 from recsweep.training.fast.stream import Batch
-from recsweep.training.fast.table import Table, known
+from recsweep.training.fast.table import Table, required
 
 CROSS_ENTROPY, BPR = 1, 2
 _KINDS = {"CE": CROSS_ENTROPY, "BPR": BPR}
@@ -77,7 +77,7 @@ class Encoder(ProductFamily):
         """
         if batch.places is not None:
             return [(batch.rows, batch.places, batch.placed_negatives)]
-        lengths = known(table.lengths)[batch.rows]
+        lengths = required(table.lengths)[batch.rows]
         order = torch.argsort(lengths, descending=True, stable=True)
         rows = batch.rows[order]
         negatives = None if batch.negatives is None else batch.negatives[order]
@@ -88,8 +88,8 @@ class Encoder(ProductFamily):
 
     def _encode(self, table: Table, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Rows sorted by length, longest first; on the CPU, and where the table is."""
-        lengths = known(table.lengths)[rows]
-        picked = known(table.sequences)[places]
+        lengths = required(table.lengths)[rows]
+        picked = required(table.sequences)[places]
         if not self.fixed_width:
             picked = picked[:, : int(lengths[0])]
         return self.encode(picked, lengths, table.users[places])
@@ -109,7 +109,7 @@ class Encoder(ProductFamily):
     def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
         if self.kernels is not None:
             return self.native_encode(table, rows)
-        order = torch.argsort(known(table.lengths)[rows], descending=True, stable=True)
+        order = torch.argsort(required(table.lengths)[rows], descending=True, stable=True)
         encoded = self._encode(table, rows[order], rows[order].to(table.device))
         return torch.empty_like(encoded).index_copy_(0, order.to(table.device), encoded)
 
@@ -121,8 +121,8 @@ class Encoder(ProductFamily):
         return (
             self.plain,
             self.gradients,
-            known(table.sequences),
-            known(table.lengths),
+            required(table.sequences),
+            required(table.lengths),
             batch.rows,
             table.items[batch.rows],
             batch.negatives,

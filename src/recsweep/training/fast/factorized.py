@@ -9,7 +9,7 @@ import torch
 from recsweep.training.fast import losses
 from recsweep.training.fast.products import ProductFamily
 from recsweep.training.fast.stream import Batch
-from recsweep.training.fast.table import Table, known
+from recsweep.training.fast.table import Table, required
 
 
 class _Pairwise(ProductFamily):
@@ -66,7 +66,7 @@ class Fpmc(_Pairwise):
         return torch.cat([taste, affinity], dim=1), None
 
     def _last(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
-        return known(table.last)[rows]
+        return required(table.last)[rows]
 
 
 class Bpr(_Pairwise):

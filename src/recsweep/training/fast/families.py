@@ -13,7 +13,7 @@ from recsweep.training.fast.pooling import Fossil, Stamp
 from recsweep.training.fast.recurrent import Gru4Rec, Narm
 from recsweep.training.fast.transformer import SasRec
 
-FAMILIES: tuple[type[Family], ...] = (
+FAST_FAMILIES: tuple[type[Family], ...] = (
     *(Fpmc, Bpr),
     *(Stamp, Fossil),
     *(Gru4Rec, Narm),
@@ -25,9 +25,9 @@ FAMILIES: tuple[type[Family], ...] = (
 
 def served() -> dict[str, type[Family]]:
     """The family of each model that has one, by the model's name."""
-    return {name: family for family in FAMILIES for name in family.models}
+    return {name: family for family in FAST_FAMILIES for name in family.models}
 
 
 def refused() -> dict[str, str]:
     """Models that were looked at and stay with RecBole's code, and why."""
-    return {name: why for family in FAMILIES for name, why in family.refused.items()}
+    return {name: why for family in FAST_FAMILIES for name, why in family.refused.items()}

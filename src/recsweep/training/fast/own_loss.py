@@ -19,7 +19,7 @@ from recsweep.training.fast.base import Family
 from recsweep.training.fast.encoders import chunk_bounds
 from recsweep.training.fast.scores import Matrix, Scores
 from recsweep.training.fast.stream import Batch
-from recsweep.training.fast.table import Table, known
+from recsweep.training.fast.table import Table, required
 
 # Numbers in the embeddings of one part, padding included: what a layer holds at once stays in the cache.
 _VALUES_AT_ONCE = 1 << 18
@@ -112,7 +112,7 @@ class OwnLoss(Family):
     def scores(self, table: Table) -> Iterator[tuple[torch.Tensor, Scores]]:
         order = table.rows(0, len(table))
         if self._trim:
-            order = torch.argsort(known(table.lengths), descending=True, stable=True)
+            order = torch.argsort(required(table.lengths), descending=True, stable=True)
         for begin in range(0, len(table), self._rows_at_once):
             rows = order[begin : begin + self._rows_at_once]
             scores = self.model.full_sort_predict(self._interaction(table, rows, rows.to(table.device), None))
@@ -132,7 +132,7 @@ class OwnLoss(Family):
         if not self._trim:
             yield rows, rows, negatives
             return
-        lengths = known(table.lengths)[rows]
+        lengths = required(table.lengths)[rows]
         order = torch.argsort(lengths, descending=True, stable=True)
         items, width = self.model.item_embedding.weight.shape
         # Each part fills a gradient of all items: there are few parts where there are many items.
@@ -145,7 +145,7 @@ class OwnLoss(Family):
         self, table: Table, rows: torch.Tensor, places: torch.Tensor, negatives: torch.Tensor | None
     ) -> Any:
         """The columns that these models read; trimmed, where a model bears it, to the longest sequence."""
-        m, lengths, sequences = self.model, known(table.lengths)[rows], known(table.sequences)[places]
+        m, lengths, sequences = self.model, required(table.lengths)[rows], required(table.sequences)[places]
         if self._trim:
             sequences = sequences[:, : int(lengths.max())].contiguous()
         fields = {m.USER_ID: table.users[places], m.ITEM_ID: table.items[places], m.ITEM_SEQ: sequences}

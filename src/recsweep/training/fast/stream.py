@@ -172,6 +172,6 @@ class _NotSeen:
         return torch.from_numpy(values)
 
     def _is_seen(self, pairs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        place = np.searchsorted(self._seen, pairs)
-        place[place == len(self._seen)] = 0
-        return np.asarray(self._seen[place] == pairs)
+        nearest = np.searchsorted(self._seen, pairs)
+        nearest[nearest == len(self._seen)] = 0
+        return np.asarray(self._seen[nearest] == pairs)

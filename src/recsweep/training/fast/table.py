@@ -107,7 +107,7 @@ class Table:
         return torch.arange(begin, min(end, len(self)))
 
 
-def known(column: torch.Tensor | None) -> torch.Tensor:
+def required(column: torch.Tensor | None) -> torch.Tensor:
     """A column of sequences, which a data set of pairs does not have."""
     if column is None:
         raise ValueError("the data set has no sequences")

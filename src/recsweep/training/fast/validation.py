@@ -38,8 +38,8 @@ def install(trainer: Any, family: Family | None, loader: Any) -> None:
 def is_recboles(trainer: Any) -> bool:
     """Model and validation are RecBole's own code; somebody's own may do anything."""
     names = {getattr(type(trainer), name).__qualname__ for name in _RECBOLES}
-    known = names == {f"Trainer.{name}" for name in _RECBOLES}
-    return known and type(trainer.model).__module__.startswith("recbole.model.")
+    untouched = names == {f"Trainer.{name}" for name in _RECBOLES}
+    return untouched and type(trainer.model).__module__.startswith("recbole.model.")
 
 
 def ranks_suffice(trainer: Any, loader: Any) -> bool:
