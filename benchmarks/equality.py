@@ -247,7 +247,7 @@ def train(settings: Mapping[str, Any], split: Split, path: str, scratch: Path) -
         started = time.perf_counter()
         with _watched_stream(train_data, run) if taken.name != RECBOLE else contextlib.nullcontext():
             recbole.fit(trainer, train_data, valid_data, lambda epoch, score: None)
-        finish()
+        finish.close()
     run.seconds = time.perf_counter() - started
     run.losses = [float(loss) for loss in trainer.train_loss_dict.values()]
     return run

@@ -168,7 +168,7 @@ def run(settings: Mapping[str, Any], split: Split, path: str, folder: Path) -> R
         watch = _watch_recbole if path == RECBOLE else _watch_stream
         with watch(model, train, done.batches):
             recbole.fit(trainer, train, valid, lambda epoch, score: None)
-        finish()
+        finish.close()
     done.losses = [float(loss) for loss in trainer.train_loss_dict.values()]
     done.parameters = recbole.weights(model)
     names = {parameter: name for name, parameter in model.named_parameters()}

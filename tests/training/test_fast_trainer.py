@@ -115,7 +115,7 @@ def reason_of(trainer: Any, loaders: Any) -> str | None:
     path, finish = fast.install(trainer, loaders[0], loaders[1], wanted=True)
     assert path.name == RECBOLE
     assert trainer._train_epoch == before, "RecBole trains as it did"
-    finish()
+    finish.close()
     return path.reason
 
 

@@ -6,6 +6,7 @@ RecsweepError
 │   ├── StudyChanged           the config no longer matches the study in the store
 │   ├── StudyForeign           another program made the study of that name
 │   ├── StoreDamaged           the store is not whole
+│   ├── ScheduleRefused        a setting that cannot change while a model is trained
 │   └── UnsupportedEnvironment a library in a version that is known to give wrong results
 ├── SweepPaused (exit 3)       not a trial's fault; run again later, nothing is lost
 │   ├── StoreUnavailable       the store cannot be reached or written
@@ -87,6 +88,21 @@ class StudyForeign(UserError):
 
 class StoreDamaged(UserError):
     """The store is not whole: a file that was cut off, an attribute that was overwritten."""
+
+
+class ScheduleRefused(UserError):
+    """A setting that cannot change while a model is trained, or not at that epoch.
+
+    Args:
+        number: of the entry in the schedule, from 0; -1 for settings that a state is taken up with.
+        name: of the setting.
+        reason: why.
+    """
+
+    def __init__(self, number: int, name: str, reason: str) -> None:
+        self.number, self.name, self.reason = number, name, reason
+        where = "the state" if number < 0 else f"entry {number + 1} of the schedule"
+        super().__init__(f"{where}: {name}: {reason}; leave it as it was before")
 
 
 class UnsupportedEnvironment(UserError):

@@ -125,6 +125,37 @@ def checkpoint(
     }
 
 
+def optimizer_states(trainer: Any) -> dict[str, Any]:
+    """A copy on the CPU of the state of a trainer's optimizers, by their names; RecVAE has several."""
+    found: dict[str, Any] = {}
+    known: dict[int, str] = {}
+    for name, optimizer in reversed(_optimizers(trainer).items()):  # `optimizer` may be another name of one
+        if id(optimizer) in known:
+            found[name] = {"same_as": known[id(optimizer)]}
+            continue
+        known[id(optimizer)] = name
+        state = copied_to(optimizer.state_dict()["state"], torch.device("cpu"), always=True)
+        found[name] = {"class": type(optimizer).__name__, "state": state}
+    return found
+
+
+def restore_optimizers(trainer: Any, found: dict[str, Any]) -> None:
+    """Put their state into a trainer's own optimizers, whose rates stay those of its config."""
+    for name, one in found.items():
+        if "same_as" in one:
+            setattr(trainer, name, getattr(trainer, one["same_as"]))
+            continue
+        optimizer = getattr(trainer, name)
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict(
+            {"state": copied_to(one["state"], torch.device("cpu"), always=True), "param_groups": groups}
+        )
+
+
+def _optimizers(trainer: Any) -> dict[str, torch.optim.Optimizer]:
+    return {name: one for name, one in vars(trainer).items() if isinstance(one, torch.optim.Optimizer)}
+
+
 def restore(model: Any, state: dict[str, Any], device: torch.device) -> None:
     """Put a checkpoint's weights, and what belongs to them, into a model on a device."""
     model.load_state_dict(state["state_dict"])

@@ -6,7 +6,6 @@ setting behind, and it never looks at the test split.
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -16,13 +15,15 @@ from typing import Any
 
 import torch
 
-from recsweep.common.errors import TrialDiverged, TrialError
-from recsweep.common.files import atomic_path, to_plain
+from recsweep.common.files import atomic_path
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, make_loaders
-from recsweep.recbole_api.settings import FAST
-from recsweep.training.fast import trainer as fast
+from recsweep.training import schedules
+from recsweep.training.live import Live
+from recsweep.training.run import EpochEnd, PartDone, Run
+from recsweep.training.schedules import Part, Schedule
+from recsweep.training.state import TrialState
 
 AfterEpoch = Callable[[int, float], None]
 """Called with the epoch (from 1) and its validation score; may raise to stop the trial."""
@@ -55,6 +56,10 @@ def train(
     split: Split,
     device: torch.device,
     after_epoch: AfterEpoch = lambda epoch, score: None,
+    *,
+    watch: Callable[[EpochEnd], None] | None = None,
+    resume: TrialState | None = None,
+    schedule: Schedule = (),
 ) -> Trained:
     """Train one configuration.
 
@@ -63,85 +68,59 @@ def train(
         split: the prepared data.
         device: where to train.
         after_epoch: called after each validation.
+        watch: called after it, with what gives the trial's state.
+        resume: the state of a trial to go on from; what it comes to is what an undisturbed one comes to.
+            Settings may differ from its own as those of a schedule do.
+        schedule: settings that hold from an epoch on.
 
     Raises:
         TrialDiverged: the loss or the validation score became NaN or infinite.
         TrialError: the model would be pre-trained, and nothing would be validated.
+        ScheduleRefused: settings that cannot change while a model is trained; nothing was trained.
     """
+    parts = schedules.parts(settings, schedule)
+    schedules.check(parts, split, resume)
+    state = resume
+
+    def told(end: EpochEnd) -> None:
+        after_epoch(end.epoch, end.score)
+        if watch is not None:
+            watch(end)
+
+    for part in parts[:-1]:
+        if state is None or (part.last is not None and state.epoch < part.last):
+            try:
+                return _train_part(part, split, device, told, state)
+            except PartDone as done:
+                state = done.state
+    return _train_part(parts[-1], split, device, told, state)
+
+
+def _train_part(
+    part: Part,
+    split: Split,
+    device: torch.device,
+    told: Callable[[EpochEnd], None],
+    state: TrialState | None,
+) -> Trained:
+    """Train under one part's settings, to the end; PartDone where others hold before."""
     started = time.perf_counter()
     with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
-        config = TypedConfig(settings, device, Path(scratch))
-        train_data, valid_data, _ = make_loaders(config, split)
-        model = recbole.make_model(config, train_data)
-        _require_validation(model, str(config["model"]))
-        trainer = recbole.make_trainer(config, model)
-        wanted = bool(settings.get(FAST, True))
-        path, finish = fast.install(trainer, train_data, valid_data, wanted=wanted)
-        watch = _Watch(trainer, after_epoch, bool(config["valid_metric_bigger"]))
-        score, metrics = _fit(trainer, train_data, valid_data, watch)
-        finish()
-        _require_finite(score, "validation score", watch.epoch)
-        # Models that are computed rather than trained report no epoch.
-        last = recbole.weights(model), recbole.other_state(model)
-        best = watch.best if watch.best is not None else last
-        plain = to_plain(settings)
+        live = Live(part.settings, split, device, Path(scratch))
+        run = Run(live, told, state, part.last, started)
+        score, metrics = run.fit()
+        live.steps.close()
+        best, last = run.checkpoints()
         return Trained(
             score=score,
-            metrics={str(name): float(value) for name, value in (metrics or {}).items()},
-            best_epoch=watch.best_epoch or 1,
-            epochs=max(watch.epoch, 1),
-            seconds=time.perf_counter() - started,
-            path=str(path),
-            best=recbole.checkpoint(trainer, *best, watch.best_epoch - 1, plain),
-            last=recbole.checkpoint(trainer, *last, watch.epoch - 1, plain),
+            metrics={str(name): float(value) for name, value in metrics.items()},
+            best_epoch=run.best_epoch or 1,
+            epochs=max(run.epoch, 1),
+            seconds=run.seconds,
+            path=str(live.path),
+            best=best,
+            last=last,
         )
-
-
-def _require_validation(model: torch.nn.Module, name: str) -> None:
-    stage = recbole.pretrains_only(model)
-    if stage is not None:
-        raise TrialError(
-            f"{name} only pre-trains with train_stage: {stage}, and is never validated; "
-            "a trial needs a score; set train_stage: finetune and pre_model_path under `fixed`"
-        )
-
-
-def _fit(
-    trainer: Any, train_data: Any, valid_data: Any, watch: _Watch
-) -> tuple[float, dict[str, Any] | None]:
-    """The result of `recbole_api.model.fit`; a loss that is no number has an error of ours."""
-    try:
-        return recbole.fit(trainer, train_data, valid_data, watch)
-    except ValueError as error:
-        if "loss is nan" in str(error):
-            raise TrialDiverged(f"the training loss is NaN in epoch {watch.epoch + 1}") from None
-        raise
-
-
-class _Watch:
-    """Sees every epoch: keeps the best weights, ends a trial that diverged, passes the score on."""
-
-    def __init__(self, trainer: Any, after_epoch: AfterEpoch, bigger: bool) -> None:
-        self._trainer, self._after_epoch, self._bigger = trainer, after_epoch, bigger
-        self.epoch = 0
-        self.best_epoch = 0
-        self.best: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None
-        self._best_score = -math.inf if bigger else math.inf
-
-    def __call__(self, index: int, score: float) -> None:
-        self.epoch = index + 1
-        _require_finite(self._trainer.train_loss_dict.get(index, 0.0), "training loss", self.epoch)
-        _require_finite(score, "validation score", self.epoch)
-        # RecBole's early stop takes an equal score as progress too.
-        if score >= self._best_score if self._bigger else score <= self._best_score:
-            self._best_score, self.best_epoch = score, self.epoch
-            self.best = recbole.weights(self._trainer.model), recbole.other_state(self._trainer.model)
-        self._after_epoch(self.epoch, float(score))
-
-
-def _require_finite(value: float, what: str, epoch: int) -> None:
-    if not math.isfinite(value):
-        raise TrialDiverged(f"the {what} is {value} in epoch {epoch}")
 
 
 def evaluate(

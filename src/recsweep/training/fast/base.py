@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from recsweep.training.fast import losses
+from recsweep.training.fast.dropout import Masks
 from recsweep.training.fast.scores import Scores
 from recsweep.training.fast.stream import Batch, Stream, placed
 from recsweep.training.fast.table import Table
@@ -74,6 +75,8 @@ class Family(ABC):
         self._seed, self._steps = seed, 0
         self.scaler: torch.amp.GradScaler | None = None
         """Scales losses where float16 would lose small gradients."""
+        self.masks: Masks | None = None
+        """Where dropout's random numbers come from, if not from torch or a kernel."""
         self.weights: list[torch.nn.Parameter] = self.parameters()
         self._plain = [weight.detach() for weight in self.weights]
         if self.trains:
@@ -119,6 +122,26 @@ class Family(ABC):
         """Gradients of a loss, scaled where there is a scaler."""
         scaled = loss if self.scaler is None else self.scaler.scale(loss)
         scaled.backward()  # type: ignore[no-untyped-call]
+
+    def state(self) -> dict[str, Any]:
+        """All that is kept from batch to batch, beside weights and optimizer."""
+        return {
+            "steps": self._steps,
+            "reached": [weight.grad is not None for weight in self.weights],
+            "masks": None if self.masks is None else self.masks.state(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+        }
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on from there; what this path has no use for is left."""
+        self._steps = state["steps"]
+        for weight, reached in zip(self.weights, state["reached"], strict=True):
+            if reached and weight.grad is None:  # it is stepped even where a batch does not reach it
+                weight.grad = torch.zeros_like(weight)
+        if self.masks is not None and state["masks"] is not None:
+            self.masks.go_on(state["masks"])
+        if self.scaler is not None and state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
 
     # -- validation -------------------------------------------------------------------------------
 

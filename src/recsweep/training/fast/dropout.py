@@ -47,6 +47,20 @@ class Masks:
         self._seed, self._kernels, self._drawn = seed, kernels, 0
         self._generator = np.random.Generator(np.random.SFC64(seed))
 
+    def state(self) -> dict[str, Any]:
+        """How far the masks are, as plain numbers."""
+        found = self._generator.bit_generator.state
+        words = [int(word) for word in found["state"]["state"]]
+        rest = {name: int(found[name]) for name in ("has_uint32", "uinteger")}
+        return {"drawn": self._drawn, "words": words, **rest}
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Draw on from there."""
+        self._drawn = state["drawn"]
+        words = np.array(state["words"], dtype=np.uint64)
+        rest = {name: state[name] for name in ("has_uint32", "uinteger")}
+        self._generator.bit_generator.state = {"bit_generator": "SFC64", "state": {"state": words}, **rest}
+
     def drop(self, x: torch.Tensor, p: float) -> torch.Tensor:
         """A copy of x with a share of p set to 0 and the rest scaled by 1 / (1 - p)."""
         self._drawn += 1

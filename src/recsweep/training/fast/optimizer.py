@@ -43,6 +43,9 @@ class Stepper:
     def close(self) -> None:
         """Leave the optimizer's state as torch's own steps would have left it."""
 
+    def go_on(self) -> None:
+        """Step on from the state that the optimizer now has."""
+
 
 class _CompiledAdam(Stepper):
     """`torch.optim.Adam` on the compiled kernel; the state is kept where torch keeps it."""
@@ -68,3 +71,11 @@ class _CompiledAdam(Stepper):
         for weight, first, second in moments:
             step = torch.tensor(float(self._steps))
             self._optimizer.state[weight] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
+
+    def go_on(self) -> None:
+        for place, weight in enumerate(self._family.weights):
+            found = self._optimizer.state.get(weight)
+            if found:
+                self._first[place].copy_(found["exp_avg"])
+                self._second[place].copy_(found["exp_avg_sq"])
+                self._steps = int(found["step"])

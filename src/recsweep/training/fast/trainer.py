@@ -6,7 +6,6 @@ ranks in `validation`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +32,21 @@ class Path:
         return self.name if self.reason is None else f"{self.name} ({self.reason})"
 
 
-def install(
-    trainer: Any, train_data: Any, valid_data: Any, *, wanted: bool
-) -> tuple[Path, Callable[[], None]]:
+class Steps:
+    """The steps of a trial; RecBole's own need nothing, and leave everything as it should be."""
+
+    def close(self) -> None:
+        """Leave model and optimizer as RecBole's own training would."""
+
+    def state(self) -> dict[str, Any]:
+        """All that is kept from batch to batch; the optimizer is left as RecBole's own would be."""
+        return {}
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Go on from there, with the weights and the optimizer as they are now."""
+
+
+def install(trainer: Any, train_data: Any, valid_data: Any, *, wanted: bool) -> tuple[Path, Steps]:
     """Replace what a trainer does in an epoch and a validation, where that is proven to be equal.
 
     Args:
@@ -45,24 +56,20 @@ def install(
         wanted: the trial's `fast` setting.
 
     Returns:
-        The path taken, and what to call after the training.
+        The path taken, and its steps, which are closed after the training.
     """
     if not wanted:
-        return Path("recbole", "fast: false"), _nothing
+        return Path("recbole", "fast: false"), Steps()
     reason = unsupported(trainer, train_data)
     family = None if reason is not None else _make_family(trainer)
     validation.install(trainer, family, valid_data)
     if family is None:
-        return Path("recbole", reason), _nothing
+        return Path("recbole", reason), Steps()
     if not family.trains:
-        return Path("recbole", f"{type(trainer.model).__name__} has no fast steps"), _nothing
+        return Path("recbole", f"{type(trainer.model).__name__} has no fast steps"), Steps()
     epochs = _Epochs(trainer, family, train_data)
     trainer._train_epoch = epochs.train
-    return Path(family.path), epochs.close
-
-
-def _nothing() -> None:
-    """RecBole leaves everything as it should be."""
+    return Path(family.path), epochs
 
 
 def unsupported(trainer: Any, train_data: Any) -> str | None:
@@ -88,9 +95,11 @@ def _make_family(trainer: Any) -> Family:
     made = families.served()[type(model).__name__]
     on_cpu = trainer.device.type == "cpu"
     compiled = native.kernels() if on_cpu and made.has_kernels and not trainer.enable_amp else None
-    if on_cpu and compiled is None and made.trains:
-        use_fast_dropout(model, Masks(seed, native.kernels()))
+    masks = Masks(seed, native.kernels()) if on_cpu and compiled is None and made.trains else None
+    if masks is not None:
+        use_fast_dropout(model, masks)
     family = made(model, compiled, seed)
+    family.masks = masks
     if trainer.enable_amp and trainer.enable_scaler:
         family.scaler = torch.amp.GradScaler(trainer.device.type)
     mine, all_of_them = {id(p) for p in family.weights}, {id(p) for p in model.parameters()}
@@ -99,7 +108,7 @@ def _make_family(trainer: Any) -> Family:
     return family
 
 
-class _Epochs:
+class _Epochs(Steps):
     """`Trainer._train_epoch`, on a family."""
 
     def __init__(self, trainer: Any, family: Family, train_data: Any) -> None:
@@ -133,5 +142,13 @@ class _Epochs:
         torch.nn.utils.clip_grad_norm_(self._trainer.model.parameters(), **self._trainer.clip_grad_norm)
 
     def close(self) -> None:
-        """Leave model and optimizer as RecBole's own training would."""
         self._stepper.close()
+
+    def state(self) -> dict[str, Any]:
+        self._stepper.close()
+        return self._family.state()
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        self._stepper.go_on()
+        if state:  # else RecBole's own code has trained until here
+            self._family.go_on(state)
