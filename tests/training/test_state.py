@@ -203,8 +203,8 @@ def test_a_damaged_file_is_no_state(tmp_path):
     assert [one.name for one in path.parent.iterdir()] == ["state.pt"]
     assert same(vars(TrialState.load(path)), vars(a_state()))
     whole = path.read_bytes()
-    place = whole.index(np.ones(9, np.float32).tobytes())
-    for damaged in (whole[:-30], whole[: len(whole) // 2], b"", b"x" * 99, flipped(whole, place + 3)):
+    position = whole.index(np.ones(9, np.float32).tobytes())
+    for damaged in (whole[:-30], whole[: len(whole) // 2], b"", b"x" * 99, flipped(whole, position + 3)):
         path.write_bytes(damaged)
         assert TrialState.load(path) is None
     torch.save({"format": "another"}, path)
@@ -213,8 +213,8 @@ def test_a_damaged_file_is_no_state(tmp_path):
     assert TrialState.load(path) is None
 
 
-def flipped(whole, place):
-    return whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+def flipped(whole, position):
+    return whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :]
 
 
 class Code:

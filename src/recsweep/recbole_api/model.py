@@ -128,12 +128,12 @@ def checkpoint(
 def optimizer_states(trainer: Any) -> dict[str, Any]:
     """A copy on the CPU of the state of a trainer's optimizers, by their names; RecVAE has several."""
     found: dict[str, Any] = {}
-    known: dict[int, str] = {}
+    named: dict[int, str] = {}
     for name, optimizer in reversed(_optimizers(trainer).items()):  # `optimizer` may be another name of one
-        if id(optimizer) in known:
-            found[name] = {"same_as": known[id(optimizer)]}
+        if id(optimizer) in named:
+            found[name] = {"same_as": named[id(optimizer)]}
             continue
-        known[id(optimizer)] = name
+        named[id(optimizer)] = name
         state = copied_to(optimizer.state_dict()["state"], torch.device("cpu"), always=True)
         found[name] = {"class": type(optimizer).__name__, "state": state}
     return found

@@ -27,8 +27,8 @@ def draw_on(found: dict[str, Any], device: torch.device, *loaders: Any) -> None:
     """Let all generators go on from there."""
     version, words, gauss = found["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
-    kind, keys, place, has_gauss, cached = found["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), int(place), int(has_gauss), cached))
+    kind, keys, position, has_gauss, cached = found["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), int(position), int(has_gauss), cached))
     torch.set_rng_state(found["torch"])
     if device.type == "cuda" and found["cuda"] is not None:
         torch.cuda.set_rng_state(found["cuda"], device)

@@ -73,9 +73,9 @@ class _CompiledAdam(Stepper):
             self._optimizer.state[weight] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
 
     def go_on(self) -> None:
-        for place, weight in enumerate(self._family.weights):
+        for index, weight in enumerate(self._family.weights):
             found = self._optimizer.state.get(weight)
             if found:
-                self._first[place].copy_(found["exp_avg"])
-                self._second[place].copy_(found["exp_avg_sq"])
+                self._first[index].copy_(found["exp_avg"])
+                self._second[index].copy_(found["exp_avg_sq"])
                 self._steps = int(found["step"])
