@@ -177,5 +177,13 @@ def test_the_web_process_holds_no_torch():
     modules = "".join(
         f"import recsweep.service.{name}\n" for name in ("app", "serving", "routes_jobs", "views")
     )
-    code = f"import sys\n{modules}print([m for m in ('torch', 'recbole', 'pandas') if m in sys.modules])"
-    assert run_python(code) == "[]"
+    asked = (
+        "from pathlib import Path\nfrom recsweep.service.planned import dry_run\n"
+        "from recsweep.service.request import request_of\nfrom recsweep.service.rows import Rows\n"
+        "asked = {'name': 'a', 'dataset': 'ml-100k-small', 'model': 'FPMC'}\n"
+        "rows = Rows()\ndry_run(request_of(asked), Path(sys.argv[1]), rows)\nassert rows.read == 1\n"
+    )
+    code = (
+        f"import sys\n{modules}{asked}print([m for m in ('torch', 'recbole', 'pandas') if m in sys.modules])"
+    )
+    assert run_python(code, str(ROOT / "config")) == "[]"

@@ -23,6 +23,7 @@ from recsweep.service.claims import Claims
 from recsweep.service.jobs import Job, Jobs
 from recsweep.service.planned import plan
 from recsweep.service.request import request_of
+from recsweep.service.rows import Rows
 from recsweep.service.service import Service
 from recsweep.service.telling import Teller
 from recsweep.study import Result, Study
@@ -42,6 +43,8 @@ WRITE, READ = "write-token-of-the-tests", "read-token-of-the-tests"
 API = "/api/tuning"
 NOBODY = "0" * 26
 """An id that no job has."""
+_ROWS = Rows()
+"""Of the shipped data sets, which are read once for all apps."""
 
 
 class Client:
@@ -91,7 +94,7 @@ def running_app(folder: Path, empty: Path, **settings: Any) -> Iterator[Client]:
     shutil.copy(empty, folder / "recsweep.db")
     jobs = Jobs(f"sqlite:///{folder / 'recsweep.db'}")
     try:
-        yield Client(Service(jobs, Tokens(WRITE, (READ,)), CONFIG, folder, **settings))
+        yield Client(Service(jobs, Tokens(WRITE, (READ,)), CONFIG, folder, **{"rows": _ROWS, **settings}))
     finally:
         jobs.close()
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError, UserError
@@ -34,9 +34,12 @@ from recsweep.sweeps.config import (
     TrainingConfig,
     dataset_folder,
 )
-from recsweep.sweeps.documents import nearest
+from recsweep.sweeps.documents import Document, nearest
 from recsweep.sweeps.engine_table import Can
 from recsweep.sweeps.loading import Sweep
+
+if TYPE_CHECKING:
+    from recsweep.datasets.check import Checked
 
 LARGE_GRID = 1000
 
@@ -204,11 +207,16 @@ def plan_sweep(sweep: Sweep, *, with_data: bool = True) -> list[StudyPlan]:
     return studies
 
 
-def check_data(sweep: Sweep, tell: Callable[[str], None] = lambda remark: None) -> dict[str, int]:
+def check_data(
+    sweep: Sweep,
+    tell: Callable[[str], None] = lambda remark: None,
+    read: Callable[[DatasetConfig, Document, DataFiles], Checked | None] | None = None,
+) -> dict[str, int]:
     """Read every row of every data set, and see that its split can work; kept interactions by data set.
 
     Args:
         tell: is told what is no mistake, but may not be meant.
+        read: reads one data set in place of `check_dataset`; what it gives nothing for is not looked at.
 
     Raises:
         InputError: bad data, or a split, a cut-off or a filter that cannot work with them.
@@ -220,7 +228,9 @@ def check_data(sweep: Sweep, tell: Callable[[str], None] = lambda remark: None) 
     models = Models.of({model.model: catalog.models()[model.model] for _, model in single_models(sweep)})
     for name, dataset in sweep.datasets.items():
         document = sweep.dataset_documents[name]
-        checked = check_dataset(dataset, document, find_files(dataset, document))
+        checked = (read or check_dataset)(dataset, document, find_files(dataset, document))
+        if checked is None:
+            continue
         remarks = check_split(dataset, document, checked, models)
         _check_cutoffs(sweep, name, checked.counts.all_items)
         check_labels(sweep, name, checked)

@@ -1,4 +1,4 @@
-"""A request planned: the studies that it would have. Nothing is made, and no row of the data is read."""
+"""A request planned: the studies that it would have, what is wrong with it or its data. Nothing is made."""
 
 from __future__ import annotations
 
@@ -10,17 +10,25 @@ from recsweep.common.files import to_plain
 from recsweep.planning.plan import StudyPlan
 from recsweep.planning.remarks import remarks
 from recsweep.service.request import JobRequest
+from recsweep.service.rows import Rows
 from recsweep.service.sweep_of import plans_of, sweep_of
 from recsweep.sweeps.space import Space
 
 
-def plan(request: JobRequest, job_id: str, config: Path) -> list[StudyPlan]:
+def plan(request: JobRequest, job_id: str, config: Path, rows: Rows | None = None) -> list[StudyPlan]:
     """The studies of a job.
+
+    Args:
+        rows: the data sets' rows; None: they are not looked at.
 
     Raises:
         Refused: it cannot be as it is.
     """
-    return plans_of(sweep_of(request, job_id, config=config), request)
+    sweep = sweep_of(request, job_id, config=config)
+    plans = plans_of(sweep, request)
+    if rows is not None:
+        rows.check(sweep, request)
+    return plans
 
 
 def trials_of(plans: Sequence[StudyPlan]) -> int:
@@ -28,8 +36,8 @@ def trials_of(plans: Sequence[StudyPlan]) -> int:
     return sum(study.budget - study.inherits for study in plans)
 
 
-def dry_run(request: JobRequest, config: Path) -> dict[str, Any]:
-    """The answer to a dry run.
+def dry_run(request: JobRequest, config: Path, rows: Rows) -> dict[str, Any]:
+    """The answer to a dry run: what `recsweep tune --dry-run` says of the same sweep.
 
     Raises:
         Refused: it cannot be as it is.
@@ -41,7 +49,7 @@ def dry_run(request: JobRequest, config: Path) -> dict[str, Any]:
         "algo": request.algo,
         "trials": trials_of(plans),
         "studies": [_study(study) for study in plans],
-        "remarks": remarks(sweep),
+        "remarks": [*remarks(sweep), *rows.check(sweep, request)],
     }
 
 

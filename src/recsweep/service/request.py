@@ -76,11 +76,11 @@ def _title(text: str) -> str:
 def _of(field: str) -> Any:
     """A field with the default, the range and the purpose of its key."""
     path = KEYS[field]
-    is_larger_better, (_, owner) = facts(SweepConfig, path), field_at(SweepConfig, path)
-    low, high = is_larger_better.span or (None, None)
-    bounds = {"gt" if is_larger_better.above else "ge": low, "le": high}
+    key, (_, owner) = facts(SweepConfig, path), field_at(SweepConfig, path)
+    low, high = key.span or (None, None)
+    bounds = {"gt" if key.above else "ge": low, "le": high}
     given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
-    return Field(is_larger_better.default, description=descriptions(owner).get(path[-1]), **given)
+    return Field(key.default, description=descriptions(owner).get(path[-1]), **given)
 
 
 class Limits(Frozen):

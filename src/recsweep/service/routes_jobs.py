@@ -41,7 +41,7 @@ def _answer(service: Service, job: Job, status: int = 200) -> Response:
 def create_job(service: TheService, asked: Asked, key: Key = None) -> Response:
     """Make a job. Nothing runs before it is started."""
     job_id = new_id()
-    trials = trials_of(plan(asked, job_id, service.config))
+    trials = trials_of(plan(asked, job_id, service.config, service.rows))
     job = service.jobs.create(
         asked.plain(), asked.name, asked.all_models, asked.all_datasets, key, trials=trials, job_id=job_id
     )
@@ -70,8 +70,11 @@ def list_jobs(
     dependencies=[Reader],
 )
 def validate_job(service: TheService, asked: Asked) -> Response:
-    """A dry run: the studies and trials that a job would have, or what is wrong with it. Nothing is made."""
-    return JSONResponse(dry_run(asked, service.config))
+    """A dry run: the studies and trials that a job would have, or what is wrong with it or its data.
+
+    Nothing is made.
+    """
+    return JSONResponse(dry_run(asked, service.config, service.rows))
 
 
 @router.get("/jobs/{job_id}", response_model=JobAnswer, responses=errors(404, 422), dependencies=[Reader])

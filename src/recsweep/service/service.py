@@ -16,6 +16,7 @@ from recsweep.service.auth import Tokens
 from recsweep.service.jobs import Jobs
 from recsweep.service.limits import Limits, Rate
 from recsweep.service.metrics import Requests
+from recsweep.service.rows import Rows
 from recsweep.service.sweep_of import CONFIG
 from recsweep.service.views import Views
 from recsweep.service.watch import Watch
@@ -31,6 +32,7 @@ class Service:
     Attributes:
         config: the folder of `models/` and `datasets/`.
         outputs: the folder in which each job has one.
+        rows: of the data sets, as they were found.
         closing: set when the server ends: streams of events end then.
     """
 
@@ -39,6 +41,7 @@ class Service:
     config: Path = CONFIG
     outputs: Path = Path("outputs")
     limits: Limits = field(default_factory=Limits)
+    rows: Rows = field(default_factory=Rows)
     requests: Requests = field(default_factory=Requests)
     closing: threading.Event = field(default_factory=threading.Event)
     streams: int = 0

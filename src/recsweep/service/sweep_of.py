@@ -6,8 +6,7 @@ trials that `recsweep tune` would have. What is wrong is told at the field of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from recsweep.common.address import StoreAddress
-from recsweep.common.errors import InputError, UserError
+from recsweep.common.errors import InputError
 from recsweep.planning.checks import check_sweep
 from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api.source import overall_defaults, published_defaults
+from recsweep.service.by_field import FieldError, named_field, told_by_field
 from recsweep.service.refusals import NOTHING, Mistake, Refused, refused
 from recsweep.service.request import KEYS, JobRequest, direction
 from recsweep.sweeps import space as spaces
@@ -30,10 +30,6 @@ CONFIG = Path("config")
 """The folder whose models and data sets can be asked for."""
 NAMED = {"datasets": "data set", "models": "model"}
 """Folders of files that a request may name, and what one of them is."""
-
-
-class FieldError(InputError):
-    """A mistake whose place is a field of a request."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +102,8 @@ def plans_of(sweep: Sweep, request: JobRequest) -> list[StudyPlan]:
 
 def _check_names(request: JobRequest, kind: str, names: Sequence[str], config: Path) -> None:
     there = known_names(kind, config)
-    single = kind[:-1]
     for position, name in enumerate(names):
-        field = single if getattr(request, single) is not None else f"{kind}.{position}"
+        field = named_field(request, kind, position)
         if name not in there:
             raise refused(field, f"there is no {NAMED[kind]} `{name}`", nearest(name, there), name)
         if name in names[:position]:
@@ -153,43 +148,6 @@ def _mistake(error: Any, request: JobRequest, data: dict[str, Any]) -> Mistake:
     if error["type"] != "value_error":
         problem += f", but got {short_value(value)}"
     return Mistake(field, problem, fix, value)
-
-
-@contextmanager
-def told_by_field(request: JobRequest) -> Iterator[None]:
-    """Mistakes within are told at a field of the request; the server's own folders are not told.
-
-    Raises:
-        Refused: something is.
-    """
-    try:
-        yield
-    except Refused:
-        raise
-    except FieldError as error:
-        raise refused(error.source, error.problem, error.fix, value_at(request, error.source)) from None
-    except InputError as error:
-        path = Path(error.source)
-        kind = path.parent.name
-        field = {"models": "model", "datasets": "dataset"}.get(kind, "body")
-        location = f"{kind}/{path.name}" + (f":{error.line}:{error.column}" if error.line else "")
-        raise refused(field, f"{location}: {error.problem}", f"{error.fix}, on the server") from None
-    except UserError as error:
-        what, _, how = str(error).rpartition("; ")
-        raise refused("search_space", what or how, how) from None
-
-
-def value_at(request: JobRequest, field: str) -> Any:
-    """The value of a dotted field; `NOTHING` where it has none."""
-    value: Any = request.model_dump(mode="json")
-    for part in field.split("."):
-        if isinstance(value, list) and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
-        elif isinstance(value, dict) and part in value:
-            value = value[part]
-        else:
-            return NOTHING
-    return value
 
 
 def _with_spaces(sweep: Sweep, request: JobRequest) -> Sweep:
