@@ -18,7 +18,7 @@ from recsweep.service.rows import Rows
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Workspace:
+def folder(tmp_path: Path) -> Workspace:
     return make_workspace(tmp_path / "config")
 
 
@@ -26,38 +26,38 @@ def asked(**changes: Any) -> dict[str, Any]:
     return job(**{"dataset": "toy", "model": "NARM", "search_space": None, "num_samples": 2, **changes})
 
 
-def remarks(place: Workspace, rows: Rows, **changes: Any) -> list[str]:
-    return list(dry_run(request_of(asked(**changes)), place.root, rows)["remarks"])
+def remarks(folder: Workspace, rows: Rows, **changes: Any) -> list[str]:
+    return list(dry_run(request_of(asked(**changes)), folder.root, rows)["remarks"])
 
 
-def mistake(place: Workspace, rows: Rows, **changes: Any) -> Mistake:
+def mistake(folder: Workspace, rows: Rows, **changes: Any) -> Mistake:
     with pytest.raises(Refused) as caught:
-        remarks(place, rows, **changes)
+        remarks(folder, rows, **changes)
     (one,) = caught.value.mistakes
-    assert str(place.root.parent) not in str(caught.value), "the server's folders are its own"
+    assert str(folder.root.parent) not in str(caught.value), "the server's folders are its own"
     return one
 
 
-def test_bad_rows_are_told_with_their_place(place: Workspace) -> None:
+def test_bad_rows_are_told_with_their_place(folder: Workspace) -> None:
     rows = Rows()
-    place.write_rows(*ROWS[:3], "1\t2")
+    folder.write_rows(*ROWS[:3], "1\t2")
     for _ in range(2):
-        told = mistake(place, rows)
+        told = mistake(folder, rows)
         assert (told.field, told.value) == ("dataset", "toy")
         assert told.problem.startswith("toy/toy.inter:5:")
         assert told.fix.endswith("on the server")
     assert rows.read == 1, "what is wrong is remembered too"
-    place.write_rows(*ROWS)
-    assert remarks(place, rows) == []
+    folder.write_rows(*ROWS)
+    assert remarks(folder, rows) == []
     assert rows.read == 2, "the file has other bytes now"
 
 
-def test_of_several_data_sets_the_bad_one_is_told(place: Workspace) -> None:
-    other = place.root / "datasets" / "bad"
+def test_of_several_data_sets_the_bad_one_is_told(folder: Workspace) -> None:
+    other = folder.root / "datasets" / "bad"
     other.mkdir()
     (other / "bad.inter").write_text(f"{HEADER}\n1\tx\tnoon\n")
-    (place.root / "datasets" / "bad.yaml").write_text("path: bad\n")
-    told = mistake(place, Rows(), dataset=None, datasets=["toy", "bad"])
+    (folder.root / "datasets" / "bad.yaml").write_text("path: bad\n")
+    told = mistake(folder, Rows(), dataset=None, datasets=["toy", "bad"])
     assert (told.field, told.value) == ("datasets.1", "bad")
     assert "noon" in told.problem
 
@@ -67,62 +67,62 @@ def test_of_several_data_sets_the_bad_one_is_told(place: Workspace) -> None:
     [({"metric_name": "NDCG@500"}, "metric_name"), ({"topk": [10, 400]}, "topk")],
 )
 def test_what_the_rows_cannot_give_is_told_at_what_asks_for_it(
-    place: Workspace, changes: dict[str, Any], field: str
+    folder: Workspace, changes: dict[str, Any], field: str
 ) -> None:
-    told = mistake(place, Rows(), **changes)
+    told = mistake(folder, Rows(), **changes)
     assert told.field == field
     assert "15 items" in told.problem
 
 
-def test_a_split_that_cannot_work_is_told(place: Workspace) -> None:
-    place.write_rows(*(f"{user}\t{user}\t{user}" for user in range(1, 20)))
-    told = mistake(place, Rows())
+def test_a_split_that_cannot_work_is_told(folder: Workspace) -> None:
+    folder.write_rows(*(f"{user}\t{user}\t{user}" for user in range(1, 20)))
+    told = mistake(folder, Rows())
     assert told.field == "dataset"
     assert told.problem.startswith("datasets/toy.yaml")
 
 
-def test_rows_are_read_once_however_many_ask(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_read_once_however_many_ask(folder: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = Rows()
-    many = [threading.Thread(target=remarks, args=(place, rows)) for _ in range(8)]
+    many = [threading.Thread(target=remarks, args=(folder, rows)) for _ in range(8)]
     for one in many:
         one.start()
     for one in many:
         one.join()
     assert rows.read == 1
-    remarks(place, rows, model="NARM", num_samples=5, seed=3, metric_name="MRR@5")
+    remarks(folder, rows, model="NARM", num_samples=5, seed=3, metric_name="MRR@5")
     assert rows.read == 1, "the rest of a request has nothing to do with it"
 
 
-def test_what_is_remembered_has_a_limit(place: Workspace) -> None:
+def test_what_is_remembered_has_a_limit(folder: Workspace) -> None:
     rows = Rows(most_kept=2)
     for number in (1, 2, 3, 1):
-        place.dataset.write_text(f"path: toy\nmin_user_interactions: {number}\n")
-        remarks(place, rows)
+        folder.dataset.write_text(f"path: toy\nmin_user_interactions: {number}\n")
+        remarks(folder, rows)
     assert rows.read == 4
 
 
-def test_large_files_are_left_to_the_job(place: Workspace) -> None:
+def test_large_files_are_left_to_the_job(folder: Workspace) -> None:
     rows = Rows(most_bytes=10)
-    place.write_rows("bad")
-    assert remarks(place, rows) == ["toy: its 0 MB are read when the job runs, not now"]
+    folder.write_rows("bad")
+    assert remarks(folder, rows) == ["toy: its 0 MB are read when the job runs, not now"]
     assert rows.read == 0
 
 
-def test_a_dry_run_says_what_the_command_says(place: Workspace) -> None:
-    place.write_rows(*ROWS, *(f'"{user}"\t{user}\t{user}' for user in range(1, 3)))
+def test_a_dry_run_says_what_the_command_says(folder: Workspace) -> None:
+    folder.write_rows(*ROWS, *(f'"{user}"\t{user}\t{user}' for user in range(1, 3)))
     told: list[str] = []
-    check_data(place.load(), told.append)
+    check_data(folder.load(), told.append)
     assert told
-    assert [one for one in remarks(place, Rows()) if one in told] == told
+    assert [one for one in remarks(folder, Rows()) if one in told] == told
 
 
-def test_neither_route_takes_bad_rows(tmp_path: Path, empty_store: Path, place: Workspace) -> None:
+def test_neither_route_takes_bad_rows(tmp_path: Path, empty_store: Path, folder: Workspace) -> None:
     with running_app(tmp_path, empty_store, rows=Rows()) as client:
-        client.service.config = place.root
-        place.write_rows("1\t1\tnoon")
+        client.service.config = folder.root
+        folder.write_rows("1\t1\tnoon")
         _refused(client, "validate")
         _refused(client, "jobs")
-        place.write_rows(*ROWS)
+        folder.write_rows(*ROWS)
         assert client("POST", "validate", json=asked()).status_code == 200
         assert client("POST", "jobs", json=asked()).status_code == 201
         assert client.service.rows.read == 2

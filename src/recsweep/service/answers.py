@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from recsweep.service.request import JobRequest
 from recsweep.service.states import JobStatus
 
-JOB_ID = "01kb0zq6v3h2m8e5d7w9x4c1fs"
-
 
 class Answer(BaseModel):
     """Whatever is answered."""

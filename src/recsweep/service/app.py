@@ -18,7 +18,7 @@ from recsweep.service import (
     routes_jobs,
     routes_trials,
 )
-from recsweep.service.answers import JOB_ID
+from recsweep.service.examples import ANSWERS, PARAMETERS
 from recsweep.service.front import Front
 from recsweep.service.guard import Reader
 from recsweep.service.problems import Problem, add_handlers
@@ -78,18 +78,21 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = problem
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for path in made["paths"].values():
-        for operation in path.values():
-            _complete(operation)
+    for path, operations in made["paths"].items():
+        for method, operation in operations.items():
+            _complete(operation, f"{method.upper()} {path}")
     app.openapi_schema = made
     return made
 
 
-def _complete(operation: dict[str, Any]) -> None:
-    """An operation whose errors are all problems, with an example of its answer where there is one."""
+def _complete(operation: dict[str, Any], route: str) -> None:
+    """An operation whose errors are all problems, with examples of its answer and its parameters."""
     for status, answer in operation["responses"].items():
         if "HTTPValidationError" in str(answer):
-            raise ValueError(f"{operation['operationId']} says nothing of its {status}")
+            raise ValueError(f"{route} says nothing of its {status}")
+        if status.startswith("2"):
+            for content in answer.get("content", {}).values():
+                content["example"] = ANSWERS[route]
     for parameter in operation.get("parameters", ()):
-        if parameter["name"] == "job_id":
-            parameter["example"] = JOB_ID
+        if parameter["name"] in PARAMETERS:
+            parameter["example"] = PARAMETERS[parameter["name"]]

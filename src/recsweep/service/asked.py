@@ -9,27 +9,18 @@ from fastapi import Depends, Header, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from recsweep.service.body import read_object
+from recsweep.service.examples import REQUESTS
 from recsweep.service.problems import Trouble
 from recsweep.service.request import JobRequest, request_of
 from recsweep.service.states import JobStatus
 
 _JSON = ("application/json", "application/x-www-form-urlencoded", "")
 """Types that a body of JSON may have: the second is what curl says of any."""
-EXAMPLE: dict[str, Any] = {
-    "name": "SASRec LR sweep",
-    "dataset": "ml-100k",
-    "model": "SASRec",
-    "metric_name": "NDCG@10",
-    "metric_mode": "max",
-    "num_samples": 5,
-    "max_concurrent_trials": 1,
-    "search_space": {"learning_rate": {"type": "loguniform", "min": 1e-5, "max": 1e-3}},
-}
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}, "example": EXAMPLE}
+            "application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}, "examples": REQUESTS}
         },
     }
 }
@@ -52,7 +43,7 @@ async def job_body(request: Request) -> JobRequest:
 
 Asked = Annotated[JobRequest, Depends(job_body)]
 _ID = r"^[0-9a-hjkmnp-tv-z]{26}$"
-JobId = Annotated[str, Path(pattern=_ID, description="A job's id.", examples=["01kb0zq6v3h2m8e5d7w9x4c1fs"])]
+JobId = Annotated[str, Path(pattern=_ID, description="A job's id.")]
 After = Annotated[str | None, Query(pattern=_ID, description="`next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="How many a page has.")]
 _NAME = Query(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")

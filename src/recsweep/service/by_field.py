@@ -1,4 +1,4 @@
-"""What is wrong with a sweep that was asked for, told at a field of the request that it came of.
+"""Mistakes in a sweep that was asked for, each told at the field of the request that it came of.
 
 The server's own folders are told to nobody.
 """

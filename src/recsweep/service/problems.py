@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from recsweep.common.errors import RecsweepError, SweepPaused, UserError
 from recsweep.common.masking import mask, mask_traceback
+from recsweep.service.examples import ERRORS
 from recsweep.service.jobs import KeyTaken, NoSuchJob
 from recsweep.service.refusals import NOTHING, Mistake, Refused
 from recsweep.service.states import WrongTransition
@@ -194,31 +195,15 @@ _WORDS = {
     429: "Too much at once; see Retry-After",
     503: "The store cannot be reached; see Retry-After",
 }
-_EXAMPLE = {
-    "type": "about:blank",
-    "title": "Unprocessable Content",
-    "status": 422,
-    "detail": "num_samples: `num_samples` must be at least 1, but got 0; correct the value",
-    "field": "num_samples",
-    "value": "0",
-    "fix": "correct the value",
-    "errors": [
-        {
-            "field": "num_samples",
-            "problem": "must be at least 1, but got 0",
-            "fix": "correct the value",
-            "value": "0",
-        }
-    ],
-}
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of a route for the OpenAPI document; those of every route are among them."""
+    schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {
             "description": _WORDS[status],
-            "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            "content": {MEDIA: {"schema": schema, "example": ERRORS[status]}},
         }
         for status in sorted({401, 429, 503, *statuses})
     }

@@ -67,7 +67,7 @@ class Rows:
         return told
 
     def _found(self, dataset: DatasetConfig, document: Document, files: DataFiles) -> Checked | _Error:
-        """What was found, now or before: the rows, or what is wrong with them."""
+        """The rows as they are found, now or before, or the mistake in them."""
         key = repr((document.path, files.folder, sorted(files.hashes.items()), dataset.model_dump_json()))
         with self._one_at_a_time:
             if key not in self._kept:
