@@ -132,8 +132,8 @@ help: ## this help
 # >>> help
 #v TUNABLE_MODELS Models, e.g. "GRU4Rec SASRec"
 #v DATASETS Data sets, by the names of their files
-#v ENGINE What drives a study; hyperopt, optuna
-#v ALGO How parameters are proposed (bayes is TPE); random, bayes, anneal, exhaustive, gp, cmaes, qmc, nsga2
+#v ENGINE What drives a study; hyperopt, optuna, ray
+#v ALGO How parameters are proposed (bayes is TPE); random, bayes, anneal, exhaustive, gp, cmaes, qmc, nsga2, tpe
 #v MAX_EVALS Trials of each study
 #v PRUNER The rule that stops poor trials early; none, median, asha, hyperband, wilcoxon
 #v PHASES Phases, one after the other, e.g. "coarse architecture training"

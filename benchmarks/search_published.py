@@ -269,7 +269,7 @@ def _value(text: str) -> Any:
 
 def arms(chosen: Sequence[str] | None) -> list[Arm]:
     """Every engine's algos, or those that were asked for."""
-    words = [(row.name, algo) for row in ENGINES.values() for algo in row.names()]
+    words = [(row.name, algo) for row in ENGINES.values() if not row.extra for algo in row.names()]
     return [arm for arm in words if not chosen or "/".join(arm) in chosen]
 
 

@@ -80,7 +80,7 @@ def test_every_algo_finds_the_best_and_tries_nothing_twice(published, monkeypatc
     assert run(monkeypatch, published, "--seeds", "3", "--gp-seeds", "1", "--startup", "3") == 0
     text = capsys.readouterr().out
     assert "2 published searches with 10 logged trials" in text
-    for engine, algos in ((row.name, row.names()) for row in bench.ENGINES.values()):
+    for engine, algos in ((row.name, row.names()) for row in bench.ENGINES.values() if not row.extra):
         for algo in algos:
             assert f"| {engine}/{algo} |" in text
 

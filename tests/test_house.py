@@ -65,7 +65,8 @@ IMPORTERS = {
     "fastapi": {"service"},
     "starlette": {"service"},
     "uvicorn": {"service"},
-    "ray": {"running/ray_link"},
+    # One starts it; the engine has its searchers, which need no Ray that runs.
+    "ray": {"running/ray_link", "search/engines/ray_"},
     "httpx": {"client"},
     "jinja2": {"service/pages"},
 }

@@ -40,7 +40,7 @@ def test_a_short_sweep_file_gets_the_documented_defaults(tmp_path):
         (
             "search: {algo: byes}\n",
             "4:16: `search.algo` must be one of random, bayes, anneal, exhaustive, gp, cmaes, qmc, nsga2, "
-            "but got 'byes'; did you mean `bayes`?",
+            "tpe, but got 'byes'; did you mean `bayes`?",
         ),
         (
             "search:\n  max_evals: 0\n",
@@ -90,9 +90,8 @@ def test_a_mistake_in_the_sweep_file_is_one_line_with_its_place(tmp_path, extra,
             "or use engine optuna; correct the value",
         ),
         (
-            "search: {engine: ray}\n",
-            "4:18: `search.engine` must be one of hyperopt, optuna, but got 'ray'; "
-            "use one of hyperopt, optuna",
+            "search: {engine: rye}\n",
+            "4:18: `search.engine` must be one of hyperopt, optuna, ray, but got 'rye'; did you mean `ray`?",
         ),
         ("search: {phases: []}\n", "4:18: `search.phases` must not be empty; name at least one"),
         (
@@ -385,7 +384,7 @@ def test_intervals_are_written_as_recbole_writes_them(tmp_path, interval):
         (
             {"algo": "byes"},
             "--algo: must be one of random, bayes, anneal, exhaustive, gp, cmaes, qmc, nsga2, "
-            "but got 'byes'; did you mean `bayes`?",
+            "tpe, but got 'byes'; did you mean `bayes`?",
         ),
         (
             {"cooldown": "-1"},

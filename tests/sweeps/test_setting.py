@@ -38,7 +38,7 @@ def test_every_key_of_a_file_says_what_it_is_for(model, key):
 @pytest.mark.parametrize(
     ("key", "values", "default"),
     [
-        ("search.engine", "`hyperopt`, `optuna`", "hyperopt"),
+        ("search.engine", "`hyperopt`, `optuna`, `ray`", "hyperopt"),
         ("search.max_evals", "whole number, 1 to 1,000,000", "20"),
         ("search.timeout_minutes", "number or `null`, above 0, at most 527,040", "null"),
         ("search.phases", "list of `full`, `coarse`, `architecture`, `training`, `loss`", "[full]"),

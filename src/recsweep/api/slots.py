@@ -13,6 +13,7 @@ from recsweep.common.paths import is_made
 from recsweep.planning.plan import StudyPlan
 from recsweep.running import ray_link
 from recsweep.running.aside import say_aside
+from recsweep.sweeps.engine_table import RAY
 
 if TYPE_CHECKING:
     from recsweep.study import Store
@@ -87,7 +88,9 @@ def require_ray(plans: Sequence[StudyPlan]) -> None:
         UserError: it is not installed, or the store is none for a cluster.
     """
     for plan in plans[:1]:
-        if plan.sweep.workers.on == "ray":
+        if plan.sweep.search.engine == RAY:
+            ray_link.require("engine: ray", plan.storage_url)
+        elif plan.sweep.workers.on == "ray":
             ray_link.require("workers.on: ray", plan.storage_url)
 
 

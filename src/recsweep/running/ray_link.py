@@ -1,4 +1,4 @@
-"""Ray: the cluster of RAY_ADDRESS, or one of this run's own. The only importer of Ray.
+"""Ray: the cluster of RAY_ADDRESS, or one of this run's own. Nothing else starts Ray.
 
 One of our own ends with this process, however that ends; it has no dashboard's page and no usage report, asks
 for a token that is made here, and listens on 127.0.0.1 alone.

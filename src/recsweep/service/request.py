@@ -12,14 +12,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from recsweep.recbole_api import catalog
 from recsweep.service.refusals import NOTHING, Mistake, Refused
 from recsweep.sweeps import engine_table
 from recsweep.sweeps.config import Name, SweepConfig
 from recsweep.sweeps.documents import explain, written
-from recsweep.sweeps.engine_table import ENGINES, AlgoName, EngineName
+from recsweep.sweeps.engine_table import ENGINES, RAY, AlgoName, EngineName
 from recsweep.sweeps.fields import descriptions, facts, field_at
 from recsweep.sweeps.parameters import Parameter
 from recsweep.sweeps.pruner_table import PrunerName
@@ -53,6 +53,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     }.items()
 }
 """Fields of a request, and the key of a sweep file that each one is."""
+OTHERWISE = "optuna"
+"""The engine where Ray Tune is not installed, or cannot do what is asked."""
 MOST_NAMES, MOST_PARAMETERS = 50, 100
 _TITLE = re.compile(r"[\w .,:+()=@#-]{1,100}")
 _ALIKE = {
@@ -126,7 +128,7 @@ class JobRequest(Frozen):
     max_concurrent_trials: Whole = _of("max_concurrent_trials")
     engine: EngineName | None = None
     """The engine that drives it. None: Ray Tune where it is installed, Optuna elsewhere. Answers say it."""
-    algo: Annotated[AlgoName, BeforeValidator(engine_table.known_as)] = _of("algo")
+    algo: AlgoName = _of("algo")
     startup_trials: Most = _of("startup_trials")
     scheduler: Literal["none"] = "none"
     """Ray Tune's scheduler; elsewhere trials are stopped early by `pruner`."""
@@ -140,6 +142,11 @@ class JobRequest(Frozen):
     seed: Whole = _of("seed")
     limits: Limits = Limits()
     """Limits that end it before its trials are spent."""
+
+    @field_validator("algo", mode="before")
+    @classmethod
+    def _known_as(cls, algo: Any, given: ValidationInfo) -> Any:
+        return engine_table.known_as(given.data.get("engine") or default_engine(), algo)
 
     @model_validator(mode="after")
     def _one_or_several(self) -> JobRequest:
@@ -166,8 +173,12 @@ class JobRequest(Frozen):
 
     @property
     def driven_by(self) -> str:
-        """The engine: the one that was named, or the one that is here."""
-        return self.engine or default_engine()
+        """The engine: the one that was named, or the one that is here and can do what is asked."""
+        if self.engine is not None:
+            return self.engine
+        here = default_engine()
+        can = ENGINES[here].algo(self.algo) is not None and not self.objectives
+        return here if can else OTHERWISE
 
     def space_of(self, model: str) -> Mapping[str, Parameter] | None:
         """The parameters that are searched of a model; None: its own space."""
@@ -193,8 +204,8 @@ class _Elsewhere(ValueError):
 
 def default_engine() -> str:
     """The engine of a job that names none: Ray Tune where it is installed, Optuna elsewhere."""
-    with_ray = "ray" in ENGINES and importlib.util.find_spec("ray") is not None
-    return "ray" if with_ray else "optuna"
+    with_ray = importlib.util.find_spec("ray") is not None
+    return RAY if with_ray else OTHERWISE
 
 
 def request_of(data: Mapping[str, Any]) -> JobRequest:

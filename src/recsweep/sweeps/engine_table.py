@@ -5,7 +5,6 @@ Plain data: reading it imports no search library. What an engine does stands in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
@@ -39,7 +38,7 @@ class Algo:
         about: what it is, and when to take it; a part of a sentence.
         can: what it can do.
         slow: a proposal takes tenths of a second and more.
-        also: other names that a sweep file may use.
+        also: other names that a sweep file may use, where the engine has no algo of that name.
     """
 
     name: str
@@ -58,6 +57,7 @@ class EngineRow:
         library: what it needs, as pip names it; empty: nothing more.
         about: what it is for.
         algos: how it can propose.
+        extra: the command that installs the library, where it is no part of the base lock.
     """
 
     name: str
@@ -65,6 +65,7 @@ class EngineRow:
     library: str
     about: str
     algos: tuple[Algo, ...]
+    extra: str = ""
 
     def algo(self, name: str) -> Algo | None:
         """The algo of that name."""
@@ -82,6 +83,8 @@ def _can(*abilities: Can) -> frozenset[Can]:
 _RANDOM = "a baseline; where many workers run at once, as its proposals wait for no result"
 _GRID = "every combination once, the defaults first; for small grids without continuous parameters"
 
+RAY = "ray"
+"""The engine that Ray Tune drives."""
 ENGINES: dict[str, EngineRow] = {
     row.name: row
     for row in (
@@ -131,6 +134,27 @@ ENGINES: dict[str, EngineRow] = {
                 Algo("nsga2", "NSGA-II; for several objectives and many trials", _can(Can.OBJECTIVES)),
             ),
         ),
+        EngineRow(
+            RAY,
+            "ray_:RayEngine",
+            "ray",
+            "Ray Tune's searchers; an extra, which `make setup-ray` installs",
+            (
+                Algo("random", _RANDOM),
+                Algo("exhaustive", _GRID, _can(Can.GRID)),
+                Algo(
+                    "bayes",
+                    "Ray's HyperOptSearch: TPE, each parameter by itself; for most searches",
+                    _can(Can.LEARN),
+                ),
+                Algo(
+                    "tpe",
+                    "Ray's OptunaSearch: TPE over all parameters together",
+                    _can(Can.LEARN, Can.GROUPS, Can.OTHERS),
+                ),
+            ),
+            extra="make setup-ray",
+        ),
     )
 }
 
@@ -140,12 +164,12 @@ def algo_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for row in ENGINES.values() for name in row.names()))
 
 
-def known_as(algo: object) -> object:
-    """The name of an algo that was given by another name of it; anything else as it is."""
-    names: Mapping[object, str] = {
-        other: one.name for row in ENGINES.values() for one in row.algos for other in one.also
-    }
-    return names.get(algo, algo) if isinstance(algo, str) else algo
+def known_as(engine: object, algo: object) -> object:
+    """The name of an engine's algo that was given by another name of it; anything else as it is."""
+    row = ENGINES.get(engine) if isinstance(engine, str) else None
+    if row is None or not isinstance(algo, str) or row.algo(algo) is not None:
+        return algo
+    return next((one.name for one in row.algos if algo in one.also), algo)
 
 
 def can(engine: str, algo: str, ability: Can) -> bool:

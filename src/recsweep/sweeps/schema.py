@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from recsweep.sweeps.config import DatasetConfig, ModelConfig, SweepConfig, VariantsConfig
-from recsweep.sweeps.engine_table import ENGINES
+from recsweep.sweeps.engine_table import ENGINES, algo_names
 from recsweep.sweeps.fields import FROM_FILE_NAME, descriptions
 
 KINDS: dict[str, tuple[type[BaseModel], ...]] = {
@@ -22,7 +22,7 @@ KINDS: dict[str, tuple[type[BaseModel], ...]] = {
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _WORDS_TOO = {
     ("SearchConfig", "algo"): sorted(
-        {other for row in ENGINES.values() for algo in row.algos for other in algo.also}
+        {other for row in ENGINES.values() for algo in row.algos for other in algo.also} - {*algo_names()}
     )
 }
 """Other words for a value, which the loader takes."""

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from recsweep.sweeps import engine_table
 from recsweep.sweeps.engine_table import ENGINES, AlgoName, Can, EngineName
@@ -37,7 +37,7 @@ class SearchConfig(Frozen):
     engine: EngineName = "hyperopt"
     """The engine that drives a study."""
     algo: AlgoName = "bayes"
-    """How parameters are proposed; `bayes` is TPE, and may be written `tpe`."""
+    """How parameters are proposed; `bayes` is TPE, and may be written `tpe`, which is another for Ray."""
     max_evals: Most = Field(20, ge=1)
     """Trials of each study, the first of them with the defaults."""
     startup_trials: Most = Field(8, ge=1)
@@ -60,8 +60,8 @@ class SearchConfig(Frozen):
 
     @field_validator("algo", mode="before")
     @classmethod
-    def _known_as(cls, algo: Any) -> Any:
-        return engine_table.known_as(algo)
+    def _known_as(cls, algo: Any, given: ValidationInfo) -> Any:
+        return engine_table.known_as(given.data.get("engine"), algo)
 
     @field_validator("phases")
     @classmethod

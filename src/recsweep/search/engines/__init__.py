@@ -36,7 +36,8 @@ def make_engine_of(row: EngineRow) -> Engine:
             raise
         raise UserError(
             f"the engine {row.name} needs {row.library}, which is not installed; "
-            f"install it (pip install {row.library}), or choose another engine"
+            + (f"run `{row.extra}`" if row.extra else f"install it (pip install {row.library})")
+            + ", or choose another engine"
         ) from None
     if not isinstance(engine, Engine):
         raise TypeError(f"{row.made_by} must be an Engine, but is a {type(engine).__name__}")

@@ -9,9 +9,11 @@ samplers read a study that holds the history in memory, and write nothing.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Container, Iterator
+from datetime import datetime
 from typing import Any
 
 import optuna
@@ -20,7 +22,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from recsweep.search.engines.base import Engine, Search, SearchState, Session
 from recsweep.search.engines.proposals import Basis, Draw, Found, outcome, propose
@@ -35,14 +37,14 @@ class OptunaEngine(Engine):
         found = Found(session.search)
         sampler = _sampler(session)
         while (slot := session.next_slot()) is not None:
-            with _quiet():
+            with quiet():
                 params = propose(session, slot, sampler)
             found.add(session.run(slot, params))
         return found.state if found.results else None
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without what Optuna says of its samplers: that one is experimental, or has nothing left to improve."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -55,7 +57,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _sampler(session: Session) -> Callable[[Basis], Draw]:
-    """How an algo draws, given what is known. Libraries that only one algo needs are imported by it."""
+    """How an algo draws, given what is basis. Libraries that only one algo needs are imported by it."""
     if session.search.algo == "qmc":
         from recsweep.search.engines.sobol import Sobol
 
@@ -85,13 +87,18 @@ class _Sampled:
                 self._trial(0, {}),
             )
             return lambda seed: self._draw(study, make_sampler(self._search, seed, []), asked)
-        complete = self._complete(basis)
-        number = complete[-1].number + 1 if complete else 0
-        running = [self._trial(number + i, params) for i, params in enumerate(basis.running)]
-        asked = self._trial(number + len(running), {})
+        complete, running = self.past(basis)
+        numbers = [trial.number for trial in (*complete, *running)]
+        asked = self._trial(numbers[-1] + 1 if numbers else 0, {})
         study = optuna.load_study(study_name="", storage=_Past(self._search, complete + running))
         parents = self._parents(study, complete) if self._search.algo == "nsga2" else []
         return lambda seed: self._draw(study, make_sampler(self._search, seed, parents), asked)
+
+    def past(self, basis: Basis) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+        """The trials that came to something, and those that others run."""
+        complete = self._complete(basis)
+        number = complete[-1].number + 1 if complete else 0
+        return complete, [self._trial(number + i, params) for i, params in enumerate(basis.running)]
 
     def _complete(self, basis: Basis) -> list[FrozenTrial]:
         """The trials that came to something; made once, as there may be many."""
@@ -252,3 +259,46 @@ def to_optuna(parameter: Any, value: Any) -> Any:
 def from_optuna(parameter: Any, value: Any) -> Any:
     """The inverse of `to_optuna`."""
     return parameter.at_rank(int(value)) if math.isfinite(parameter.size) else parameter.cast(value)
+
+
+# -- for a library that asks Optuna itself ---------------------------------------------------------
+
+
+def remembered(search: Search, basis: Basis, name: str) -> InMemoryStorage:
+    """A storage with a study in which the history has been, and the trials of others run."""
+    storage = InMemoryStorage()
+    way = StudyDirection.MAXIMIZE if search.maximize else StudyDirection.MINIMIZE
+    study = optuna.create_study(storage=storage, study_name=name, direction=way)
+    for trial in itertools.chain(*_Sampled(search).past(basis)):
+        trial.datetime_start = datetime.min
+        trial.datetime_complete = datetime.min if trial.state.is_finished() else None
+        study.add_trial(trial)
+    return storage
+
+
+def asked_by_run(search: Search) -> Callable[[Trial], None]:
+    """A space as a function that asks a trial for its values, in terms of `to_distribution`."""
+    order = spaces.parents_first(search.space)
+
+    def ask(trial: Trial) -> None:
+        params = Params()
+        for name in order:
+            if spaces.is_active(search.space, name, params):
+                params[name] = from_optuna(search.space[name], _suggested(trial, name, search.space[name]))
+
+    return ask
+
+
+def _suggested(trial: Trial, name: str, parameter: Any) -> Any:
+    distribution = to_distribution(parameter)
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(name, distribution.low, distribution.high)
+    return trial.suggest_float(name, parameter.min, parameter.max, log=isinstance(parameter, LogUniform))
+
+
+def typed(search: Search, suggested: dict[str, Any]) -> Params:
+    """The values that a trial was told, in the types of the space."""
+    space = search.space
+    return {name: from_optuna(space[name], suggested[name]) for name in space if name in suggested}
