@@ -123,8 +123,8 @@ def test_a_job_is_made_by_keyboard_with_mistakes_at_their_fields(page: Page, app
     name = page.get_by_label("Name", exact=True)
     expect(name).to_be_focused()
     page.keyboard.type("<b>one</b>")
-    page.get_by_label("Model").select_option("FPMC")
-    page.get_by_label("Data set").select_option("ml-100k")
+    page.get_by_label("FOSSIL", exact=True).press("Space")
+    page.get_by_label("FPMC", exact=True).press("Space")
     page.get_by_label("Trials of each study").fill("3")
     page.keyboard.press("Enter")
     expect(name).to_be_focused()
@@ -133,7 +133,7 @@ def test_a_job_is_made_by_keyboard_with_mistakes_at_their_fields(page: Page, app
         "a job's name has 1 to 100 letters"
     )
     name.fill("by keyboard")
-    least = page.locator("[data-field='search_space.learning_rate.min']")
+    least = page.locator("[data-field='search_spaces.FPMC.learning_rate.min']")
     before = least.input_value()
     least.fill("-1")
     page.get_by_role("button", name="Check it only").press("Enter")
@@ -155,6 +155,61 @@ def test_a_job_is_made_by_keyboard_with_mistakes_at_their_fields(page: Page, app
     page.get_by_role("button", name="Delete it").press("Enter")
     expect(page.locator("h1")).to_have_text("Jobs")
     assert made.id not in {one.id for one in app.service.jobs.page()[0]}
+
+
+def test_several_models_with_engine_and_limits_are_asked_for_by_keyboard(page: Page, app: Client) -> None:
+    page.goto("/new")
+    page.locator("form[data-ready=yes]").wait_for()
+    page.get_by_label("Name", exact=True).fill("several")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("ml-100k", exact=True)).to_be_focused()
+    expect(page.get_by_label("ml-100k", exact=True)).to_be_checked()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    for name in ("FPMC", "SASRec", "FOSSIL"):  # the last one was chosen
+        page.get_by_label(name, exact=True).press("Space")
+    parts = page.locator("#spaces details")
+    expect(parts).to_have_count(2)
+    page.get_by_label("Engine", exact=True).press("o")
+    page.get_by_label("How parameters are proposed").press("r")
+    page.get_by_label("Minutes of the job").fill("0")
+    page.get_by_label("Trials at once").fill("2")
+    sasrec = page.locator("details[data-model=SASRec]")
+    sasrec.locator("summary").press("Enter")
+    sasrec.locator("[data-searched=n_heads]").press("Space")
+    most = page.locator("[data-field='search_spaces.SASRec.learning_rate.max']")
+    before = most.input_value()
+    most.fill("much")
+    sasrec.locator("summary").press("Enter")
+    expect(most).not_to_be_visible()
+    page.get_by_role("button", name="Check it only").press("Enter")
+    expect(page.get_by_label("Minutes of the job")).to_have_attribute("aria-invalid", "true")
+    expect(most).to_have_attribute("aria-invalid", "true")
+    expect(most).to_be_visible()
+    most.fill(before)
+    page.get_by_label("Minutes of the job").fill("30")
+    page.get_by_label("Start it at once").press("Space")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("several")
+    expect(page.locator("#state")).to_have_text("created")
+    (made,) = [one for one in app.service.jobs.page()[0] if one.name == "several"]
+    assert (made.models, made.datasets) == (("FPMC", "SASRec"), ("ml-100k", "ml-100k-small"))
+    asked = made.request
+    assert (asked["engine"], asked["algo"], asked["max_concurrent_trials"]) == ("optuna", "random", 2)
+    assert asked["limits"] == {"sweep_timeout_minutes": 30}
+    assert list(asked["search_spaces"]) == ["SASRec"], "FPMC has its own, as nothing was changed"
+    assert "n_heads" not in asked["search_spaces"]["SASRec"]
+    app.service.jobs.delete(made.id)
+
+
+def test_a_mistake_in_a_choice_is_told_at_the_choice(page: Page) -> None:
+    page.goto("/new")
+    page.locator("form[data-ready=yes]").wait_for()
+    page.get_by_label("Name", exact=True).fill("none")
+    page.get_by_label("FOSSIL", exact=True).press("Space")
+    page.get_by_role("button", name="Check it only").press("Enter")
+    expect(page.locator("fieldset[data-field=models] .trouble")).to_contain_text("give `model` or `models`")
+    expect(page.get_by_label("AnyOfSix", exact=True)).to_be_focused()
 
 
 def test_a_job_is_seen_live(page: Page, app: Client) -> None:

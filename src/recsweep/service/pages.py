@@ -24,7 +24,7 @@ from recsweep.report.results import StudyResult
 from recsweep.service.asked import JobId
 from recsweep.service.auth import SESSION, SESSION_SECONDS, TOKEN, Role
 from recsweep.service.body import read_object
-from recsweep.service.form import fields
+from recsweep.service.form import sections
 from recsweep.service.guard import Reader, role_of_page, session_for
 from recsweep.service.jobs import Job, NoSuchJob
 from recsweep.service.service import Service, TheService
@@ -111,7 +111,7 @@ def jobs_page(request: Request, service: TheService) -> Response:
 def new_page(request: Request, service: TheService) -> Response:
     """The form that makes a job."""
     names = {kind: known_names(kind, service.config) for kind in ("models", "datasets")}
-    return _for_session(request, service, lambda role: _page("new", role, {"fields": fields(), **names}))
+    return _for_session(request, service, lambda role: _page("new", role, {"sections": sections(), **names}))
 
 
 @router.get("/jobs/{job_id}")

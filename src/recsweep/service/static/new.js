@@ -1,15 +1,24 @@
 import {ask} from "./session.js";
 import {put} from "./rows.js";
-import {readSpace, showSpace} from "./space.js";
+import {readSpaces, showSpaces} from "./space.js";
 
 const form = document.getElementById("new");
 const trouble = document.getElementById("trouble");
 const told = document.getElementById("told");
-const space = document.getElementById("space");
+const spaces = document.getElementById("spaces");
+const ONE = {datasets: "dataset", models: "model"};
 let models = [];
 
-function known() {
-  return models.find(model => model.name === form.elements.model.value);
+function boxes(kind) {
+  return [...form.querySelectorAll(`input[name=${kind}]`)];
+}
+
+function chosen(kind) {
+  return boxes(kind).filter(box => box.checked).map(box => box.value);
+}
+
+function chosenModels() {
+  return chosen("models").map(name => models.find(model => model.name === name)).filter(Boolean);
 }
 
 function asked() {
@@ -17,11 +26,29 @@ function asked() {
   for (const input of form.querySelectorAll(".field[data-field] > [name]")) {
     const text = input.value.trim();
     if (text === "" && input.name !== "name") continue;
-    job[input.name] = "number" in input.dataset && text !== "" && !isNaN(Number(text)) ? Number(text) : text;
+    const value = "number" in input.dataset && text !== "" && !isNaN(Number(text)) ? Number(text) : text;
+    const [name, inner] = input.name.split(".");
+    if (inner) (job[name] ??= {})[inner] = value;
+    else job[name] = value;
   }
-  const searched = readSpace(space, known());
-  if (searched) job.search_space = searched;
+  for (const [kind, one] of Object.entries(ONE)) {
+    const names = chosen(kind);
+    if (names.length === 1) job[one] = names[0];
+    else if (names.length) job[kind] = names;
+  }
+  const searched = readSpaces(chosenModels());
+  if (job.model && searched[job.model]) job.search_space = searched[job.model];
+  else if (Object.keys(searched).length) job.search_spaces = searched;
   return job;
+}
+
+// The field of this form that a field of the request is told at.
+function fieldOf(name) {
+  const [first, ...rest] = name.split(".");
+  const [only] = chosen("models");
+  if (first === "search_space" && only) return ["search_spaces", only, ...rest].join(".");
+  const kind = Object.keys(ONE).find(one => ONE[one] === first);
+  return kind ? [kind, ...rest].join(".") : name;
 }
 
 function clear() {
@@ -36,14 +63,22 @@ function clear() {
 
 // The input of a field, or of the nearest one that it stands in.
 function inputOf(field) {
-  const parts = field.split(".");
+  const parts = fieldOf(field).split(".");
   for (let length = parts.length; length; length--) {
     const name = CSS.escape(parts.slice(0, length).join("."));
     const place = form.querySelector(`[data-field="${name}"]`);
     const input = place?.matches("input, select") ? place : place?.querySelector("[data-part]") || place?.querySelector("input, select");
-    if (input) return input;
+    if (input) return pick(input, place, parts.slice(length)[0]);
   }
   return null;
+}
+
+// Of several boxes that one that is to blame: `models.1` is the second of those that are chosen.
+function pick(input, place, position) {
+  if (place.matches("details")) place.open = true;
+  input.closest("details")?.setAttribute("open", "");
+  const one = position && input.type === "checkbox" ? chosen(input.name)[Number(position)] : undefined;
+  return (one && boxes(input.name).find(box => box.value === one)) || input;
 }
 
 function complain(refused) {
@@ -97,11 +132,11 @@ async function alone(work) {
 
 form.addEventListener("submit", event => { event.preventDefault(); alone(make); });
 document.getElementById("check").addEventListener("click", () => alone(check));
-form.elements.model.addEventListener("change", () => { clear(); showSpace(space, known()); });
+for (const box of boxes("models")) box.addEventListener("change", () => { clear(); showSpaces(spaces, chosenModels()); });
 alone(async () => {
   ({models} = await ask("GET", "models"));
   const plain = models.find(model => !model.variants.length);
-  if (plain && known()?.variants.length) form.elements.model.value = plain.name;
-  showSpace(space, known());
+  for (const box of [boxes("datasets")[0], boxes("models").find(one => one.value === plain?.name)]) if (box) box.checked = true;
+  showSpaces(spaces, chosenModels());
   form.setAttribute("data-ready", "yes");  // `form.dataset` is the field of that name
 });

@@ -1,19 +1,30 @@
-// The default space of a model as fields, and the space that they say.
+// The default space of each model as fields, and the spaces that they say.
 import {element} from "./rows.js";
 
 const BOUNDS = ["min", "max", "q"];
 const WORDS = {min: "least", max: "most", q: "step"};
+const made = new Map();
 
-export function showSpace(place, model) {
-  const names = model && !model.variants.length ? Object.keys(model.space) : [];
-  document.getElementById("space-note").textContent = names.length ? "" :
-    "This model's own space is searched as its file says.";
-  place.replaceChildren(...names.map(name => fieldsOf(name, model.space[name], model.defaults[name])));
+// One part for each model that is chosen, in their order; one that was edited is kept while it is not.
+export function showSpaces(place, models) {
+  for (const model of models) if (!made.has(model.name)) made.set(model.name, partOf(model));
+  place.replaceChildren(...models.map(model => made.get(model.name)));
+  if (models.length === 1) made.get(models[0].name).open = true;
 }
 
-function fieldsOf(name, parameter, start) {
+function partOf(model) {
+  const names = model.variants.length ? [] : Object.keys(model.space);
+  const shown = names.length
+    ? element("div", {class: "fields"}, ...names.map(name => fieldsOf(model, name)))
+    : element("p", {class: "soft"}, "These are several models; their own spaces are searched, as their files say.");
+  return element("details", {"data-model": model.name, "data-field": `search_spaces.${model.name}`},
+    element("summary", {}, model.name), shown);
+}
+
+function fieldsOf(model, name) {
+  const parameter = model.space[name], start = model.defaults[name];
   const box = element("input", {type: "checkbox", checked: "", "data-searched": name});
-  const field = `search_space.${name}`;
+  const field = `search_spaces.${model.name}.${name}`;
   const legend = element("legend", {}, element("label", {class: "check"}, box, name));
   const about = element("p", {class: "soft"}, `${parameter.type}; starts at ${JSON.stringify(start)}` +
     (parameter.when ? `; only when ${JSON.stringify(parameter.when)}` : ""));
@@ -36,11 +47,20 @@ function fieldsOf(name, parameter, start) {
   return set;
 }
 
-// Null: the model's own space, unchanged.
-export function readSpace(place, model) {
+// By model; one whose space is unchanged is left out, for it is the model's own.
+export function readSpaces(models) {
+  const changed = {};
+  for (const model of models) {
+    const space = spaceOf(made.get(model.name), model);
+    if (space) changed[model.name] = space;
+  }
+  return changed;
+}
+
+function spaceOf(part, model) {
   const searched = {};
   let changed = false;
-  for (const set of place.querySelectorAll("[data-parameter]")) {
+  for (const set of part.querySelectorAll("[data-parameter]")) {
     const name = set.dataset.parameter, parameter = structuredClone(model.space[name]);
     if (!set.querySelector("[data-searched]").checked) {
       changed = true;
