@@ -8,7 +8,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -20,6 +20,9 @@ from recsweep.common import masking
 from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.study import Store
 from recsweep.sweeps.loading import load_sweep
+
+if TYPE_CHECKING:
+    from helpers.service import Client
 
 pytest.register_assert_rewrite("helpers.engine_contract", "helpers.workers_contract")
 _KEPT = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM")
@@ -95,6 +98,24 @@ def postgres() -> Iterator[Postgres]:
     """A real PostgreSQL server; a test takes a database of its own."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Client]:
+    """The service on a store that the tests of a file share."""
+    from helpers.service import running_app
+
+    with running_app(tmp_path_factory.mktemp("served"), empty_store) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def url(app: Client) -> Iterator[str]:
+    """The same on an address."""
+    from helpers.service import served
+
+    with served(app) as address:
+        yield address
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 import recsweep
-from helpers.service import JOB, NOBODY, READ, WRITE, claimed, job, running_app, served, with_trials
+from helpers.service import JOB, NOBODY, READ, WRITE, claimed, job, with_trials
 from helpers.service import Client as App
 from recsweep.cli import cli
 from recsweep.client import Client, ServiceError
@@ -22,21 +22,6 @@ from recsweep.common.owner import this_process
 from recsweep.service.claims import Claims
 from recsweep.service.event_stream import Event, events_in
 from recsweep.service.states import JobStatus
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[App]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recsweep.service.routes_events.POLL_SECONDS", 0.01)
-        patch.setattr("recsweep.service.watch.FRESH_SECONDS", 0.0)
-        with running_app(tmp_path_factory.mktemp("served"), empty_store) as made:
-            yield made
-
-
-@pytest.fixture(scope="module")
-def url(app: App) -> Iterator[str]:
-    with served(app) as address:
-        yield address
 
 
 @pytest.fixture

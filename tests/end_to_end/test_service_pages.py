@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from helpers.browser import launched
-from helpers.service import READ, WRITE, Client, added, claimed, job, running_app, served, with_trials
+from helpers.service import READ, WRITE, Client, added, claimed, job, with_trials
 from recsweep.common.owner import this_process
 from recsweep.service.claims import Claims
 from recsweep.service.states import JobStatus
@@ -22,21 +22,6 @@ SCHEMES: tuple[tuple[Literal["light", "dark"], str], ...] = (
 )
 expect.set_options(timeout=8000)
 NASTY = "<script>document.title='run'</script><img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Client]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recsweep.service.routes_events.POLL_SECONDS", 0.02)
-        patch.setattr("recsweep.service.watch.FRESH_SECONDS", 0.0)
-        with running_app(tmp_path_factory.mktemp("pages"), empty_store) as made:
-            yield made
-
-
-@pytest.fixture(scope="module")
-def url(app: Client) -> Iterator[str]:
-    with served(app) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

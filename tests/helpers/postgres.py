@@ -118,7 +118,9 @@ class Postgres:
 
     def stop(self) -> None:
         """Shut down, ending every connection."""
+        process = self._server.get_postmaster_info().process
         self._server.stop()
+        process.wait(30)  # else it is seen as running at the end of this process, and stopped once more
 
     def kill(self) -> None:
         """Shut down at once, and leave the data as they are."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 
 from recsweep.common.owner import this_process
@@ -85,7 +86,7 @@ def job(**changes: Any) -> dict[str, Any]:
 
 @contextmanager
 def running_app(folder: Path, empty: Path, **settings: Any) -> Iterator[Client]:
-    """An app on a store in a folder.
+    """An app on a store in a folder. Its streams look for what is new all the time.
 
     Args:
         empty: a store that is copied.
@@ -94,7 +95,10 @@ def running_app(folder: Path, empty: Path, **settings: Any) -> Iterator[Client]:
     shutil.copy(empty, folder / "recsweep.db")
     jobs = Jobs(f"sqlite:///{folder / 'recsweep.db'}")
     try:
-        yield Client(Service(jobs, Tokens(WRITE, (READ,)), CONFIG, folder, **{"rows": _ROWS, **settings}))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("recsweep.service.routes_events.POLL_SECONDS", 0.01)
+            patch.setattr("recsweep.service.watch.FRESH_SECONDS", 0.0)
+            yield Client(Service(jobs, Tokens(WRITE, (READ,)), CONFIG, folder, **{"rows": _ROWS, **settings}))
     finally:
         jobs.close()
 

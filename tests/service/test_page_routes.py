@@ -6,20 +6,13 @@ import json
 import shlex
 from collections import defaultdict
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 import yaml
 
-from helpers.service import NOBODY, READ, WRITE, Client, added, job, running_app
+from helpers.service import NOBODY, READ, WRITE, Client, added, job
 
 PAGES = ("/", "/new", f"/jobs/{NOBODY}")
-
-
-@pytest.fixture
-def app(tmp_path: Path, empty_store: Path):
-    with running_app(tmp_path, empty_store) as made:
-        yield made
 
 
 def cookie(app: Client, token: str) -> dict[str, str]:

@@ -21,9 +21,7 @@ OPEN_TO_READERS = ("/api/tuning/validate",)
 
 
 @pytest.fixture
-def client(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("recsweep.service.routes_events.POLL_SECONDS", 0.01)
-    monkeypatch.setattr("recsweep.service.watch.FRESH_SECONDS", 0.0)
+def client(tmp_path: Path, empty_store: Path):
     with running_app(tmp_path, empty_store) as made:
         yield made
 
