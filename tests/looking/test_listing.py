@@ -10,9 +10,9 @@ from unittest.mock import patch
 
 import pytest
 from optuna.study._frozen import FrozenStudy
-from sqlalchemy import Engine, event
 
 from helpers.many import TRIALS, many_in_a_journal, many_studies
+from helpers.questions import statements
 from recsweep.cli.studies import matches
 from recsweep.common.errors import InputError
 from recsweep.looking.listing import listed, named
@@ -43,22 +43,15 @@ def test_a_part_of_a_name_is_whole_words(name):
 
 @contextmanager
 def _questions(url: str) -> Iterator[list[Any]]:
-    """What a store is asked meanwhile: SQL statements, or readings of a journal's file."""
-    asked: list[Any] = []
+    """The questions to a store meanwhile: SQL statements, or readings of a journal's file."""
     if url.startswith("journal"):
+        asked: list[Any] = []
         read = WholeJournal.read_logs
         with patch.object(WholeJournal, "read_logs", lambda *args: asked.append(args) or read(*args)):
             yield asked
     else:
-
-        def note(*args: Any) -> None:
-            asked.append(args[2])
-
-        event.listen(Engine, "before_cursor_execute", note)
-        try:
-            yield asked
-        finally:
-            event.remove(Engine, "before_cursor_execute", note)
+        with statements() as found:
+            yield found
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])

@@ -15,7 +15,7 @@ from recsweep.service.examples import ANSWERS, ERRORS, JOB, PARAMETERS, REQUESTS
 from recsweep.service.planned import plan
 from recsweep.service.request import request_of
 
-UNLIKE = {"after"}
+UNLIKE = {"after", "before"}
 """Parameters without an example: what they may be was answered before."""
 
 

@@ -88,7 +88,7 @@ class StudyAnswer(Answer):
 
 
 class JobSummary(Answer):
-    """A job in a list."""
+    """A job without its trials."""
 
     id: str
     name: str
@@ -108,6 +108,15 @@ class JobSummary(Answer):
     allowed: list[str] = Field(description="What can be asked of it now: start, cancel, resume, delete.")
 
 
+class ListedJob(JobSummary):
+    """A job in a list."""
+
+    progress: Progress
+    best_score: float | None = Field(
+        description="Of all its studies; null where they are on several data sets."
+    )
+
+
 class JobAnswer(JobSummary):
     """A job with all that is known of it."""
 
@@ -118,13 +127,18 @@ class JobAnswer(JobSummary):
         description="Of all its studies; null where they are on several data sets."
     )
     studies: list[StudyAnswer]
-    trials: list[TrialAnswer] = Field(description="The first thousand; `/trials` pages through all.")
+    trials: list[TrialAnswer] = Field(
+        description="The last fifty, study by study and slot by slot; `/trials` pages through all."
+    )
+    trials_before: str | None = Field(
+        description="The `before` of the page of `/trials` with those before; null: there are none."
+    )
 
 
 class JobPage(Answer):
     """A page of jobs, the newest first."""
 
-    jobs: list[JobSummary]
+    jobs: list[ListedJob]
     next: str | None = Field(description="The `after` of the next page; null: there is none.")
 
 
@@ -132,7 +146,8 @@ class TrialPage(Answer):
     """A page of trials."""
 
     trials: list[TrialAnswer]
-    next: str | None
+    next: str | None = Field(description="The `after` of the page behind; null: there is none.")
+    previous: str | None = Field(description="The `before` of the page before; null: there is none.")
 
 
 class Kind(StrEnum):

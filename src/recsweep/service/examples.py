@@ -96,11 +96,13 @@ _NEW = {
     "best": None,
     "studies": [],
     "trials": [],
+    "trials_before": None,
 }
+_DONE = {"done": 1, "total": 5, "running": 0, "failed": 0, "pruned": 0, "share": 0.2}
 _AT_WORK = {
     **_NEW,
     **_RUNNING,
-    "progress": {"done": 1, "total": 5, "running": 0, "failed": 0, "pruned": 0, "share": 0.2},
+    "progress": _DONE,
     "eta_seconds": 166.8,
     "best": _BEST,
     "studies": [
@@ -118,6 +120,7 @@ _AT_WORK = {
         }
     ],
     "trials": [_TRIAL],
+    "trials_before": None,
 }
 _PLAN = {
     "engine": "optuna",
@@ -172,13 +175,13 @@ ANSWERS: dict[str, Any] = {
     "GET /readyz": {"status": "ok"},
     "GET /metrics": '# TYPE recsweep_jobs gauge\nrecsweep_jobs{status="running"} 1\n',
     f"POST {_JOBS}": _NEW,
-    f"GET {_JOBS}": {"jobs": [_RUNNING], "next": None},
+    f"GET {_JOBS}": {"jobs": [{**_RUNNING, "progress": _DONE, "best_score": 0.0871}], "next": None},
     "POST /api/tuning/validate": _PLAN,
     f"GET {_ONE}": _AT_WORK,
     f"POST {_ONE}/start": _summary("queued", ["cancel", "delete"]),
     f"POST {_ONE}/cancel": _summary("cancelling", [], started="2026-11-27T09:00:05+00:00"),
     f"POST {_ONE}/resume": _summary("queued", ["cancel", "delete"]),
-    f"GET {_ONE}/trials": {"trials": [_TRIAL], "next": "0.0"},
+    f"GET {_ONE}/trials": {"trials": [_TRIAL], "next": "0.0", "previous": None},
     f"GET {_ONE}/trials/{{slot}}": {
         **_TRIAL,
         "curve": [
@@ -206,7 +209,7 @@ PARAMETERS: dict[str, Any] = {
     "Idempotency-Key": "lr-sweep-of-monday",
     "Last-Event-ID": "4",
 }
-"""Values of parameters. `after` depends on what was answered before."""
+"""Values of parameters. `after` and `before` depend on what was answered before."""
 
 
 def _problem(status: int, detail: str, **more: Any) -> dict[str, Any]:

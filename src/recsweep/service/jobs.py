@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,11 +14,13 @@ from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import content_hash, to_plain
 from recsweep.service.states import ACTIONS, JobStatus, WrongTransition
-from recsweep.study import Store
+from recsweep.study import Store, Trial
 from recsweep.study.job_events import JobEvent, JobEvents, NewEvent
-from recsweep.study.job_progress import JobProgress, progress_of, studies_of
+from recsweep.study.job_progress import JobProgress, counted_studies, progress_of
 from recsweep.study.job_rows import JobRows
 from recsweep.study.job_table import MOST_OF_A_KEY
+from recsweep.study.job_trials import StudyTrials, details_of, studies_with_trials
+from recsweep.study.outcomes import Outcome
 
 __all__ = [
     "Job",
@@ -238,14 +240,25 @@ class Jobs:
         return jobs, jobs[-1].id if len(rows) > limit else None
 
     def progress(self, jobs: Sequence[Job]) -> dict[str, JobProgress]:
-        """How far jobs are, by their ids: a few questions to the store for all of them.
-
-        Trials are counted, not looked at one by one: where a slot that failed is run once more, its failure
-        counts until that has ended.
-        """
+        """How far jobs are, by their ids: a few questions to the store for all of them."""
         names = {sweep_name(job.id): job for job in jobs}
-        found = self._call(lambda again: studies_of(self.rows, list(names)))
+        found = self._call(lambda again: counted_studies(self.rows, list(names)))
         return {job.id: progress_of(found.get(name, ()), job.trials) for name, job in names.items()}
+
+    def studies(self, job: Job) -> list[StudyTrials]:
+        """The studies of a job with the outcomes of their trials, in the order in which they were begun."""
+        if job.status is JobStatus.CREATED:
+            return []
+        return self._call(lambda again: studies_with_trials(self.rows, sweep_name(job.id)))
+
+    def details(self, trials: Iterable[Outcome], *, whole: bool = False) -> dict[int, Trial]:
+        """Some trials, by their ids.
+
+        Args:
+            whole: with the values of all objectives, and with their validations.
+        """
+        wanted = list(trials)
+        return self._call(lambda again: details_of(self.rows, wanted, whole=whole)) if wanted else {}
 
     def counts(self) -> dict[JobStatus, int]:
         """How many jobs are in each state."""

@@ -7,6 +7,7 @@ script can read. Whatever comes from a user is escaped by the templates, or put 
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -19,17 +20,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from recsweep.common.files import dump_yaml, to_plain
-from recsweep.report.parameter_charts import importances, nothing_to_weigh
-from recsweep.report.results import StudyResult
 from recsweep.service.asked import JobId
 from recsweep.service.auth import SESSION, SESSION_SECONDS, TOKEN, Role
 from recsweep.service.body import read_object
 from recsweep.service.form import sections
 from recsweep.service.guard import Reader, role_of_page, session_for
-from recsweep.service.jobs import Job, NoSuchJob
+from recsweep.service.jobs import NoSuchJob
 from recsweep.service.service import Service, TheService
 from recsweep.service.states import JobStatus
 from recsweep.service.sweep_of import known_names
+from recsweep.service.views import trial_rows
 
 router = APIRouter(include_in_schema=False)
 _HERE = Path(__file__).parent
@@ -139,18 +139,15 @@ def _curl(request: Request, asked: dict[str, Any]) -> str:
     )
 
 
+@router.get("/jobs/{job_id}/scores", dependencies=[Reader])
+def scores(service: TheService, job_id: JobId) -> Response:
+    """The scores of all trials that have one, study by study and slot by slot."""
+    rows = trial_rows(service.jobs.studies(service.jobs.get(job_id)))
+    found = [row.outcome.score for row in rows if row.outcome.counted]
+    return JSONResponse({"scores": [one for one in found if one is not None and math.isfinite(one)]})
+
+
 @router.get("/jobs/{job_id}/importance", dependencies=[Reader])
 def importance(service: TheService, job_id: JobId) -> Response:
     """How much each parameter decides, study by study; and why that cannot be said of others."""
-    return JSONResponse({"studies": _weights(service, service.jobs.get(job_id))})
-
-
-def _weights(service: Service, job: Job) -> list[dict[str, Any]]:
-    found = []
-    for study in service.views.studies(job):
-        result = StudyResult(study.record, service.outputs, list(study.results), None, None)
-        why = nothing_to_weigh(result)
-        shares = {} if why else importances(result)
-        rows = sorted(shares.items(), key=lambda row: -row[1])
-        found.append({"study": study.record.label, "why": why, "shares": rows})
-    return found
+    return JSONResponse({"studies": service.weights.of(service.jobs.get(job_id))})

@@ -16,7 +16,7 @@ from recsweep.service.planned import dry_run, plan, trials_of
 from recsweep.service.problems import Trouble, errors
 from recsweep.service.service import Service, TheService
 from recsweep.service.states import JobStatus
-from recsweep.service.views import summary, whole
+from recsweep.service.views import listed, summary, whole
 
 router = APIRouter(tags=["jobs"])
 _MADE = HTTPStatus.CREATED
@@ -24,10 +24,8 @@ _WAIT_SECONDS = 60
 
 
 def _answer(service: Service, job: Job, status: int = 200) -> Response:
-    found = whole(job, service.views.studies(job))
-    return JSONResponse(
-        found, status, {"Location": f"/api/tuning/jobs/{job.id}"} if status == _MADE else None
-    )
+    where = {"Location": f"/api/tuning/jobs/{job.id}"} if status == _MADE else None
+    return JSONResponse(whole(service.jobs, job), status, where)
 
 
 @router.post(
@@ -57,9 +55,10 @@ def list_jobs(
     model: OfModel = None,
     dataset: OfDataset = None,
 ) -> Response:
-    """The jobs, the newest first, page by page."""
+    """The jobs, the newest first, page by page, with how far each is."""
     jobs, following = service.jobs.page(after, limit, status, model, dataset)
-    return JSONResponse({"jobs": [summary(job) for job in jobs], "next": following})
+    progress = service.jobs.progress(jobs)
+    return JSONResponse({"jobs": [listed(job, progress[job.id]) for job in jobs], "next": following})
 
 
 @router.post(
@@ -79,7 +78,7 @@ def validate_job(service: TheService, asked: Asked) -> Response:
 
 @router.get("/jobs/{job_id}", response_model=JobAnswer, responses=errors(404, 422), dependencies=[Reader])
 def get_job(service: TheService, job_id: JobId) -> Response:
-    """A job with its trials, the best of them, how far it is, and how long it will take."""
+    """A job with its last trials, the best of all, how far it is, and how long it will take."""
     return _answer(service, service.jobs.get(job_id))
 
 

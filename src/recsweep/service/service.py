@@ -18,8 +18,8 @@ from recsweep.service.limits import Limits, Rate
 from recsweep.service.metrics import Requests
 from recsweep.service.rows import Rows
 from recsweep.service.sweep_of import CONFIG
-from recsweep.service.views import Views
 from recsweep.service.watch import Watch
+from recsweep.service.weights import Weights
 from recsweep.study.trial_counts import trials_by_state
 
 _TRIALS_SECONDS = 15.0
@@ -58,14 +58,14 @@ class Service:
         return Rate(self.limits.guesses_a_minute)
 
     @cached_property
-    def views(self) -> Views:
-        """Jobs with their trials."""
-        return Views(self.jobs.store)
-
-    @cached_property
     def watch(self) -> Watch:
         """Jobs that streams look at."""
         return Watch(self.jobs)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The importance of parameters."""
+        return Weights(self.jobs, self.outputs)
 
     def trials(self) -> dict[str, int]:
         """Trials of the store by state, as they were some seconds ago at most: there may be a million."""

@@ -1,102 +1,73 @@
 """A job as an answer: how far it is, its trials and the best of them, read from the store when it is asked.
 
-What is finished does not change, so a study that was looked at is kept, and only what is new is read.
+Of all trials is read what their slots came to; the details are read of those alone that are shown.
 """
 
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from recsweep.looking.listing import FINISHED, NOT_BEGUN, NOT_FINISHED, RUNNING
 from recsweep.report.text import reason
-from recsweep.service.jobs import Job, sweep_name
+from recsweep.service.jobs import Job, JobProgress, Jobs
 from recsweep.service.request import KEYS
 from recsweep.service.states import JobStatus, allowed
-from recsweep.study import Store, Trial, best
+from recsweep.study import Trial
+from recsweep.study.job_progress import JobStudy, progress_of
+from recsweep.study.job_trials import StudyTrials
+from recsweep.study.outcomes import Outcome
 from recsweep.study.record import StudyRecord
-from recsweep.study.states import State
 from recsweep.sweeps.config import SweepConfig
 from recsweep.sweeps.fields import facts
 
-SHOWN_TRIALS = 1_000
-"""Trials in the answer for one job."""
+SHOWN_TRIALS = 50
+"""Trials in the answer for one job: its last ones."""
+_SHOWN = ("algo", "metric_name", "num_samples")
 
 
 @dataclass(frozen=True)
-class SeenStudy:
-    """A study as it was when it was looked at."""
+class TrialRow:
+    """A trial of a job, and the place of its study among those of the job."""
 
-    record: StudyRecord
-    results: Sequence[Trial]
-    running: Sequence[Trial]
-
-    @property
-    def trained(self) -> int:
-        return max(0, len(self.results) - self.record.slots_inherited)
+    position: int
+    study: StudyRecord
+    outcome: Outcome
 
     @property
-    def budget(self) -> int:
-        return self.record.budget - self.record.slots_inherited
+    def cursor(self) -> str:
+        """The word by which a page is asked for that begins or ends here."""
+        return f"{self.position}.{self.outcome.slot}"
 
     @property
-    def state(self) -> str:
-        if self.record.ended is not None or (self.budget and self.trained >= self.budget):
-            return FINISHED
-        return RUNNING if self.running else NOT_FINISHED if self.trained else NOT_BEGUN
-
-    def trials(self) -> list[Trial]:
-        """Those that fill their slots and those that run, by slot."""
-        filled = {trial.slot for trial in self.results}
-        running = [trial for trial in self.running if trial.slot not in filled]
-        return sorted((*self.results, *running), key=lambda trial: trial.slot)
+    def key(self) -> tuple[int, int]:
+        """Sorts as the cursors do."""
+        return key_of(self.cursor)
 
 
-class Views:
-    """Jobs as they stand in a store.
+def key_of(cursor: str) -> tuple[int, int]:
+    """The position and the slot that a cursor means."""
+    position, _, slot = cursor.partition(".")
+    return int(position), int(slot)
 
-    Args:
-        most: how many jobs' studies are remembered.
-    """
 
-    def __init__(self, store: Store, most: int = 64) -> None:
-        self._store, self._most = store, most
-        self._kept: OrderedDict[str, threading.Lock] = OrderedDict()
-        self._names: dict[str, list[str]] = {}
-        self._lock = threading.Lock()
+def trial_rows(studies: Sequence[StudyTrials]) -> Iterator[TrialRow]:
+    """The trials of a job, study by study and slot by slot."""
+    for position, one in enumerate(studies):
+        yield from (TrialRow(position, one.study.record, outcome) for outcome in one.trials)
 
-    def studies(self, job: Job) -> list[SeenStudy]:
-        """The studies of a job, in the order in which they were begun."""
-        if job.status is JobStatus.CREATED:
-            return []
-        with self._alone(job.id):
-            records = self._store.records(sweep=sweep_name(job.id))
-            self._names[job.id] = [record.study for record in records]
-            return [self._seen(record) for record in records]
 
-    def _seen(self, record: StudyRecord) -> SeenStudy:
-        study = self._store.study_of(record)
-        return SeenStudy(record, list(study.results()), study.running())
-
-    def _alone(self, job_id: str) -> threading.Lock:
-        """One thread at a time reads a job's studies; the job that was not asked for longest is forgotten."""
-        with self._lock:
-            lock = self._kept.setdefault(job_id, threading.Lock())
-            self._kept.move_to_end(job_id)
-            if len(self._kept) > self._most:
-                gone, held = self._kept.popitem(last=False)
-                if not held.locked():
-                    self._store.forget(self._names.pop(gone, []))
-            return lock
+def state_of(study: JobStudy) -> str:
+    """A study's state in a word."""
+    if study.record.ended is not None or (study.budget and study.trained >= study.budget):
+        return FINISHED
+    return RUNNING if study.tally.running else NOT_FINISHED if study.trained else NOT_BEGUN
 
 
 def summary(job: Job) -> dict[str, Any]:
-    """A job in a list."""
+    """A job without its trials."""
     asked = job.request
     return {
         "id": job.id,
@@ -113,40 +84,39 @@ def summary(job: Job) -> dict[str, Any]:
     }
 
 
-_SHOWN = ("algo", "metric_name", "num_samples")
+def listed(job: Job, progress: JobProgress) -> dict[str, Any]:
+    """A job in a list, with how far it is."""
+    return {**summary(job), "progress": _progress(progress), "best_score": _finite(progress.best)}
 
 
-def whole(job: Job, studies: Sequence[SeenStudy]) -> dict[str, Any]:
+def whole(jobs: Jobs, job: Job) -> dict[str, Any]:
     """A job with all that is known of it."""
-    one_dataset = len({study.record.dataset_name for study in studies}) == 1
-    winners = [found for study in studies if (found := best_of(study)) is not None]
-    sign = -1 if studies and studies[0].record.maximize else 1
-    winner = min(winners, key=lambda found: sign * found["score"], default=None)
+    studies = jobs.studies(job)
+    rows = list(trial_rows(studies))
+    shown = rows[-SHOWN_TRIALS:]
+    winners = [one.winner for one in studies if one.winner is not None]
+    details = jobs.details([*(row.outcome for row in shown), *winners])
+    best = [_best(one, details) for one in studies]
+    progress = progress_of([one.study for one in studies], job.trials)
     return {
         **summary(job),
         "request": job.request,
-        "progress": _progress(job, studies),
-        "eta_seconds": _eta(job, studies),
-        "best": winner if one_dataset else None,
-        "studies": [_study(study) for study in studies],
-        "trials": list(islice(trials_of(studies), SHOWN_TRIALS)),
+        "progress": _progress(progress),
+        "eta_seconds": _eta(job, progress, list(details.values())),
+        "best": _best_of_all(studies, best),
+        "studies": [_study(one.study, found) for one, found in zip(studies, best, strict=True)],
+        "trials": [trial_of(row.study, details[row.outcome.id]) for row in shown],
+        "trials_before": shown[0].cursor if len(rows) > len(shown) else None,
     }
 
 
-def trials_of(studies: Sequence[SeenStudy]) -> Iterator[dict[str, Any]]:
-    """The trials of a job, study by study."""
-    for study in studies:
-        for trial in study.trials():
-            yield trial_of(study, trial)
-
-
-def trial_of(study: SeenStudy, trial: Trial) -> dict[str, Any]:
+def trial_of(study: StudyRecord, trial: Trial) -> dict[str, Any]:
     """One trial, without its curve."""
     result, origin = trial.result, trial.inherited
     epochs = result.epochs if trial.state.closed else len(trial.curve)
     return {
         "slot": trial.slot,
-        "study": study.record.label,
+        "study": study.label,
         "state": str(trial.state),
         "params": _plain(trial.params),
         "metrics": _plain(result.metrics),
@@ -167,62 +137,66 @@ def curve_of(trial: Trial) -> list[dict[str, Any]]:
     return [{"epoch": epoch, "score": _finite(score)} for epoch, score in sorted(trial.curve.items())]
 
 
-def best_of(study: SeenStudy) -> dict[str, Any] | None:
+def _best(one: StudyTrials, details: Mapping[int, Trial]) -> dict[str, Any] | None:
     """The best trial of a study by validation; None where none has a score."""
-    record = study.record
-    winner = best(list(study.results), maximize=record.maximize)
-    if winner is None or _finite(winner.score) is None:
+    record = one.study.record
+    if one.winner is None or _finite(one.winner.score) is None:
         return None
+    winner = details[one.winner.id]
     return {
         "study": record.label,
         "slot": winner.slot,
         "score": winner.score,
         "params": _plain(record.complete(winner.params)),
         "metrics": _plain(winner.result.metrics),
-        "test": _plain(record.test) if study.state == FINISHED and record.test else None,
+        "test": _plain(record.test) if state_of(one.study) == FINISHED and record.test else None,
     }
 
 
-def _study(study: SeenStudy) -> dict[str, Any]:
+def _best_of_all(
+    studies: Sequence[StudyTrials], best: Sequence[dict[str, Any] | None]
+) -> dict[str, Any] | None:
+    """The best trial of a job; None where its studies are on several data sets."""
+    if len({one.study.record.dataset_name for one in studies}) != 1:
+        return None
+    sign = -1 if studies[0].study.maximize else 1
+    return min(filter(None, best), key=lambda found: sign * found["score"], default=None)
+
+
+def _study(study: JobStudy, best: dict[str, Any] | None) -> dict[str, Any]:
     record = study.record
     return {
         "study": record.label,
         "dataset": record.dataset_name,
         "model": record.model_name,
         "phase": record.phase,
-        "state": study.state,
+        "state": state_of(study),
         "trials": study.trained,
         "of": study.budget,
         "metric": record.metric,
-        "best": best_of(study),
+        "best": best,
         "ended_by": record.ended_by or None,
     }
 
 
-def _progress(job: Job, studies: Sequence[SeenStudy]) -> dict[str, Any]:
-    done, total = sum(study.trained for study in studies), _total(job, studies)
-    states = [trial.state for study in studies for trial in study.results if trial.inherited is None]
+def _progress(progress: JobProgress) -> dict[str, Any]:
+    done, total = progress.done, progress.total
     return {
         "done": done,
         "total": total,
-        "running": sum(len(study.running) for study in studies),
-        "failed": states.count(State.FAILED),
-        "pruned": states.count(State.PRUNED),
+        "running": progress.running,
+        "failed": progress.failed,
+        "pruned": progress.pruned,
         "share": min(1.0, done / total) if total else None,
     }
 
 
-def _total(job: Job, studies: Sequence[SeenStudy]) -> int | None:
-    return job.trials if job.trials is not None else sum(study.budget for study in studies) or None
-
-
-def _eta(job: Job, studies: Sequence[SeenStudy]) -> float | None:
-    """Seconds until the trials are done, as long as they took so far; None where that cannot be said."""
-    took = [trial.result.seconds for study in studies for trial in study.results if trial.result.seconds]
-    total = _total(job, studies)
-    if job.status is not JobStatus.RUNNING or not took or total is None:
+def _eta(job: Job, progress: JobProgress, last: Sequence[Trial]) -> float | None:
+    """Seconds until the trials are done, as long as the last ones took; None where that cannot be said."""
+    took = [trial.result.seconds for trial in last if trial.state.closed and trial.result.seconds]
+    if job.status is not JobStatus.RUNNING or not took or progress.total is None:
         return None
-    left = max(0, total - sum(study.trained for study in studies))
+    left = max(0, progress.total - progress.done)
     at_once = max(1, min(left, int(job.request.get("max_concurrent_trials", 1))))
     return round(left * sum(took) / len(took) / at_once, 1)
 

@@ -17,22 +17,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recsweep.study.details import Failure, Holder, Inherited, Result
     from recsweep.study.orphans import HEARTBEAT_SECONDS, STALE_AFTER_SECONDS
+    from recsweep.study.outcomes import best
     from recsweep.study.record import StudyRecord
     from recsweep.study.states import Reason, State
     from recsweep.study.stop_flag import FlagWatch, StopFlag, raise_flag, standing, take_back
     from recsweep.study.store import Store
     from recsweep.study.study import DATA_ATTRIBUTE, TEST_ATTRIBUTE, Shelf, Study
-    from recsweep.study.trial import Claim, Trial, best, by_end, claim_of
+    from recsweep.study.trial import Claim, Trial, by_end, claim_of
 
 _FILES = {
     "details": ("Failure", "Holder", "Inherited", "Result"),
     "orphans": ("HEARTBEAT_SECONDS", "STALE_AFTER_SECONDS"),
+    "outcomes": ("best",),
     "record": ("StudyRecord",),
     "states": ("Reason", "State"),
     "stop_flag": ("FlagWatch", "StopFlag", "raise_flag", "standing", "take_back"),
     "store": ("Store",),
     "study": ("DATA_ATTRIBUTE", "TEST_ATTRIBUTE", "Shelf", "Study"),
-    "trial": ("Claim", "Trial", "best", "by_end", "claim_of"),
+    "trial": ("Claim", "Trial", "by_end", "claim_of"),
 }
 _FILE_OF = {name: file for file, names in _FILES.items() for name in names}
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from recsweep.study.backend import Backend
 from recsweep.study.database import Patience
+from recsweep.study.outcomes import latest
 from recsweep.study.states import State
-from recsweep.study.trial import Trial, latest
+from recsweep.study.trial import Trial
 
 
 class Finished:

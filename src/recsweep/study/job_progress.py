@@ -11,32 +11,24 @@ from optuna.study import StudyDirection
 from sqlalchemy import Connection, Table, and_, bindparam, select
 
 from recsweep.study.job_rows import JobRows
+from recsweep.study.record import StudyRecord
 from recsweep.study.record_table import TABLE
 from recsweep.study.tally import Tally, tally_tables
 
 _DIRECTIONS: Table = models.StudyDirectionModel.__table__
-_COLUMNS = (
-    "study_id",
-    "sweep_name",
-    "dataset_name",
-    "model_name",
-    "phase",
-    "metric",
-    "budget",
-    "score",
-    "ended",
-    "slots_inherited",
+_MAXIMIZE = (_DIRECTIONS.c.direction == StudyDirection.MAXIMIZE).label("maximize")
+_JOINED = TABLE.join(
+    _DIRECTIONS, and_(_DIRECTIONS.c.study_id == TABLE.c.study_id, _DIRECTIONS.c.objective == 0)
 )
-_STUDIES = (
-    select(*(TABLE.c[name] for name in _COLUMNS), _DIRECTIONS.c.direction)
-    .select_from(
-        TABLE.join(
-            _DIRECTIONS, and_(_DIRECTIONS.c.study_id == TABLE.c.study_id, _DIRECTIONS.c.objective == 0)
-        )
-    )
-    .where(TABLE.c.sweep_name.in_(bindparam("sweeps", expanding=True)), TABLE.c.archived.is_(None))
-    .order_by(TABLE.c.study_id)
-)
+
+
+def _asked(*columns: Any) -> Any:
+    of_jobs = TABLE.c.sweep_name.in_(bindparam("sweeps", expanding=True))
+    query = select(*columns, _MAXIMIZE).select_from(_JOINED).where(of_jobs, TABLE.c.archived.is_(None))
+    return query.order_by(TABLE.c.study_id)
+
+
+_BRIEF, _WHOLE = _asked(*(column for column in TABLE.c if column.name != "details")), _asked(*TABLE.c)
 
 
 @dataclass(frozen=True)
@@ -44,18 +36,23 @@ class JobStudy:
     """One study of a job, counted.
 
     Attributes:
-        budget: slots that are trained there.
-        trained: those of them that have their result.
+        record: without its details in a list.
     """
 
-    dataset: str
-    model: str
-    phase: str
-    metric: str
+    id: int
+    record: StudyRecord
     maximize: bool
-    budget: int
-    trained: int
     tally: Tally
+
+    @property
+    def budget(self) -> int:
+        """Slots that are trained there."""
+        return max(0, self.record.budget - self.record.slots_inherited)
+
+    @property
+    def trained(self) -> int:
+        """Those of them that have their result."""
+        return max(0, self.tally.filled - self.record.slots_inherited)
 
 
 @dataclass(frozen=True)
@@ -77,37 +74,36 @@ class JobProgress:
     failed: int = 0
     best: float | None = None
     metric: str | None = None
-    studies: tuple[JobStudy, ...] = ()
 
 
-def studies_of(rows: JobRows, sweeps: Sequence[str]) -> dict[str, list[JobStudy]]:
-    """The studies of sweeps, by the names of these, in the order in which they were begun."""
+def studies_in(connection: Connection, sweeps: Sequence[str], *, brief: bool = False) -> list[JobStudy]:
+    """The studies of sweeps, in the order in which they were begun; their trials are not counted.
+
+    A job's studies have all their record: the service is younger than that.
+
+    Args:
+        brief: their details are not needed.
+    """
+    rows = connection.execute(_BRIEF if brief else _WHOLE, {"sweeps": list(sweeps)}) if sweeps else ()
+    none = Tally()
+    return [JobStudy(row.study_id, StudyRecord.from_row(row._asdict()), row.maximize, none) for row in rows]
+
+
+def counted_studies(rows: JobRows, sweeps: Sequence[str]) -> dict[str, list[JobStudy]]:
+    """The studies of sweeps, counted, by the names of these.
+
+    Those that have ended say their best score themselves.
+    """
     found: dict[str, list[JobStudy]] = {}
     with rows.reading.connect() as connection:
-        studies = connection.execute(_STUDIES, {"sweeps": list(sweeps)}).all() if sweeps else []
-        tallies = _tallied(connection, studies)
+        studies = studies_in(connection, sweeps, brief=True)
+        ways = {study.id: study.maximize for study in studies}
+        scored = [study.id for study in studies if study.record.ended is None]
+        tallies = tally_tables(connection, list(ways), scored=scored, maximize=ways) if ways else {}
     for study in studies:
-        tally, inherited = tallies.get(study.study_id, Tally()), study.slots_inherited or 0
-        one = JobStudy(
-            study.dataset_name,
-            study.model_name,
-            study.phase,
-            study.metric,
-            study.direction == StudyDirection.MAXIMIZE,
-            max(0, (study.budget or 0) - inherited),
-            max(0, tally.filled - inherited),
-            tally if study.ended is None else tally._replace(best=study.score),
-        )
-        found.setdefault(study.sweep_name, []).append(one)
-    return found
-
-
-def _tallied(connection: Connection, studies: Sequence[Any]) -> dict[int, Tally]:
-    """Tallies by study; those that have ended say their best score themselves."""
-    found: dict[int, Tally] = {}
-    for over in (True, False):
-        ids = [study.study_id for study in studies if (study.ended is not None) is over]
-        found |= tally_tables(connection, ids, scores=not over) if ids else {}
+        tally, record = tallies.get(study.id, Tally()), study.record
+        own = tally if record.ended is None else tally._replace(best=record.score)
+        found.setdefault(record.sweep_name, []).append(JobStudy(study.id, record, study.maximize, own))
     return found
 
 
@@ -118,16 +114,16 @@ def progress_of(studies: Sequence[JobStudy], asked: int | None) -> JobProgress:
         asked: trials that it asks for, where that is known.
     """
     total = max(asked or 0, sum(study.budget for study in studies))
-    scores = [study.tally.best for study in studies if study.tally.best is not None]
-    alike = len({(study.dataset, study.metric) for study in studies}) == 1
+    tallies = [study.tally for study in studies]
+    scores = [tally.best for tally in tallies if tally.best is not None]
+    alike = len({(study.record.dataset_name, study.record.metric) for study in studies}) == 1
     better = max if studies and studies[0].maximize else min
     return JobProgress(
         sum(study.trained for study in studies),
         total or None,
-        sum(study.tally.running for study in studies),
-        sum(study.tally.pruned for study in studies),
-        sum(study.tally.failed for study in studies),
+        sum(tally.running for tally in tallies),
+        sum(tally.pruned for tally in tallies),
+        sum(tally.failed for tally in tallies),
         better(scores) if scores and alike else None,
-        studies[0].metric if studies and alike else None,
-        tuple(studies),
+        studies[0].record.metric if studies and alike else None,
     )

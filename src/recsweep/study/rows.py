@@ -45,7 +45,7 @@ def whole_trials(connection: Connection, ids: Sequence[int]) -> list[Trial]:
 def _some_whole(
     connection: Connection, ids: Sequence[int], attributes: Mapping[int, Mapping[str, Any]]
 ) -> list[Trial]:
-    values, curves = _read_values(connection, ids), _read_curves(connection, ids)
+    values, curves = read_values(connection, ids), read_curves(connection, ids)
     table = sql.TRIALS.c
     columns = (table.trial_id, table.number, table.state, table.datetime_start, table.datetime_complete)
     query = select(*columns).where(table.trial_id.in_(ids)).order_by(table.trial_id)
@@ -81,7 +81,7 @@ def read_attributes(connection: Connection, ids: Sequence[int], *names: str) -> 
     return found
 
 
-def _read_values(connection: Connection, ids: Sequence[int]) -> dict[int, list[float]]:
+def read_values(connection: Connection, ids: Sequence[int]) -> dict[int, list[float]]:
     """The values of the objectives of trials, by id."""
     found: dict[int, list[float]] = {}
     table = sql.VALUES.c
@@ -92,7 +92,7 @@ def _read_values(connection: Connection, ids: Sequence[int]) -> dict[int, list[f
     return found
 
 
-def _read_curves(connection: Connection, ids: Sequence[int]) -> dict[int, dict[int, float]]:
+def read_curves(connection: Connection, ids: Sequence[int]) -> dict[int, dict[int, float]]:
     """The validation scores of trials, by id and epoch."""
     found: dict[int, dict[int, float]] = {}
     table = sql.SCORES.c

@@ -20,7 +20,7 @@ from recsweep.study.definitions import difference, foreign, refuse_if_touched, s
 from recsweep.study.record import StudyRecord
 from recsweep.study.states import State
 from recsweep.study.study import Study
-from recsweep.study.tally import Tally, tally_trials
+from recsweep.study.tally import Tally
 
 _METRIC_NAMES = "study:metric_names"
 """Where Optuna's `Study.set_metric_names` keeps them."""
@@ -266,14 +266,7 @@ class Store:
         with held():
             described = self._described(archived, parts, brief=brief)
             tallies = self.patience.call(lambda again: self._backend.records.tallies())
-            found = [(study_id, record, tallies.get(study_id, none)) for study_id, record in described]
-            return [(record, self._exact(one) if tally.again else tally) for one, record, tally in found]
-
-    def _exact(self, study_id: int) -> Tally:
-        storage = self.optuna_storage
-        trials = self.patience.call(lambda again: storage.get_all_trials(study_id, deepcopy=False))
-        directions = self.patience.call(lambda again: storage.get_study_directions(study_id))
-        return tally_trials(trials, maximize=directions[0] == StudyDirection.MAXIMIZE)
+            return [(record, tallies.get(study_id, none)) for study_id, record in described]
 
     def find_record(self, name: str) -> StudyRecord | None:
         """The record of the study of that name; None where there is none of ours."""

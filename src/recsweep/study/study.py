@@ -19,11 +19,12 @@ from recsweep.study.details import Failure, Holder, Result
 from recsweep.study.distributions import in_optunas_terms
 from recsweep.study.finished import Finished
 from recsweep.study.orphans import STALE_AFTER_SECONDS, Orphans
+from recsweep.study.outcomes import latest
 from recsweep.study.record import StudyRecord
 from recsweep.study.records import Step
 from recsweep.study.slots import Slot, is_duplicate, missing_slots, next_slot
 from recsweep.study.states import Reason, State
-from recsweep.study.trial import Claim, Trial, claim_of, inheriting, latest, owner_alive
+from recsweep.study.trial import Claim, Trial, claim_of, inheriting, owner_alive
 from recsweep.study.wholeness import check_study
 from recsweep.sweeps.space import Params, Space
 

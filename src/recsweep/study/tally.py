@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, String, Table, and_, func, null, select, type_coerce
+from sqlalchemy import (
+    Connection,
+    String,
+    Table,
+    and_,
+    case,
+    func,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    union_all,
+)
 
 from recsweep.study.journal_storage import everything
+from recsweep.study.outcomes import Outcome, best, latest
 from recsweep.study.states import Reason, State
-from recsweep.study.trial import OPEN, best, from_optuna, latest
+from recsweep.study.trial import STATES
 
 _TRIALS: Table = models.TrialModel.__table__
 _ATTRIBUTES: Table = models.TrialUserAttributeModel.__table__
 _VALUES: Table = models.TrialValueModel.__table__
 _DIRECTIONS: Table = models.StudyDirectionModel.__table__
+_STATES = {state.name: own for state, own in STATES.items()}
 
 
 class Tally(NamedTuple):
     """The trials of one study, counted.
 
     Attributes:
-        failed: for a reason that is a result; trials that were put back are not among them.
+        failed: for a reason that is a result, in slots that came to nothing better; trials that were put back
+            are not among them.
         best: the best score in the first objective; of the pruned trials where none is complete.
         given_back: trials that failed for a reason that is no result.
-        again: a slot that had failed waits or runs once more, so that its failure may not count.
     """
 
     complete: int = 0
@@ -39,7 +53,6 @@ class Tally(NamedTuple):
     running: int = 0
     waiting: int = 0
     best: float | None = None
-    again: bool = False
     given_back: int = 0
 
     @property
@@ -48,136 +61,171 @@ class Tally(NamedTuple):
         return self.complete + self.pruned + self.failed
 
 
-def tally_trials(trials: Iterable[FrozenTrial], *, maximize: bool) -> Tally:
-    """The trials of one study counted one by one: exact, whatever happened to its slots."""
-    frozen = list(trials)
-    if not any(trial.state == TrialState.FAIL or "attempt" in trial.user_attrs for trial in frozen):
-        return _tally_plain(frozen, maximize=maximize)
-    own = [from_optuna(trial) for trial in frozen]
-    slots = latest(own)
-    counted = [trial for trial in slots.values() if trial.counted]
+def tally(trials: Iterable[Outcome], *, maximize: bool) -> Tally:
+    """The trials of one study, counted one by one."""
+    every = list(trials)
+    counted = [trial for trial in latest(every).values() if trial.counted]
+    states, still = (Counter(trial.state for trial in some) for some in (counted, every))
     winner = best(counted, maximize=maximize)
-    states = [str(trial.state) for trial in counted]
-    still = [str(trial.state) for trial in own]
     return Tally(
-        states.count("complete"),
-        states.count("pruned"),
-        states.count("failed"),
-        still.count("running"),
-        still.count("waiting"),
+        states[State.COMPLETE],
+        states[State.PRUNED],
+        states[State.FAILED],
+        still[State.RUNNING],
+        still[State.WAITING],
         None if winner is None else winner.score,
-        given_back=sum(trial.state == State.FAILED and not trial.counted for trial in own),
-    )
-
-
-def _tally_plain(trials: Sequence[FrozenTrial], *, maximize: bool) -> Tally:
-    """The same where each slot had one trial, and none failed: nothing else of them need be read."""
-    values: dict[TrialState, list[float]] = {}
-    counts = Counter(trial.state for trial in trials)
-    for trial in trials:
-        if trial.values:
-            values.setdefault(trial.state, []).append(trial.values[0])
-    scores = values.get(TrialState.COMPLETE) or values.get(TrialState.PRUNED)
-    return Tally(
-        counts[TrialState.COMPLETE],
-        counts[TrialState.PRUNED],
-        0,
-        counts[TrialState.RUNNING],
-        counts[TrialState.WAITING],
-        None if not scores else max(scores) if maximize else min(scores),
+        sum(trial.state is State.FAILED and not trial.counted for trial in every),
     )
 
 
 def tally_storage(storage: BaseStorage) -> dict[int, Tally]:
     """The tallies of a storage that is asked through Optuna, by the ids of its studies."""
     return {
-        study._study_id: tally_trials(trials, maximize=study.directions[0] == StudyDirection.MAXIMIZE)
+        study._study_id: tally(map(_outcome, trials), maximize=study.directions[0] == StudyDirection.MAXIMIZE)
         for study, trials in everything(storage)
     }
 
 
-def tally_tables(
-    connection: Connection, ids: Collection[int] | None = None, *, scores: bool = True
-) -> dict[int, Tally]:
-    """The tallies of a database in two queries, by the ids of its studies that have trials.
+def _outcome(trial: FrozenTrial) -> Outcome:
+    own = trial.user_attrs
+    return Outcome(
+        trial._trial_id,
+        trial.number,
+        int(own.get("slot", trial.number)),
+        STATES[trial.state],
+        _reason(own.get("failure")),
+        trial.values[0] if trial.values else None,
+    )
 
-    Two more where trials failed: not every failure is a result.
+
+def _reason(failure: Any) -> Reason | None:
+    """The reason that stands with a trial that failed or was pruned; None where there is none."""
+    kind = failure.get("kind") if isinstance(failure, dict) else None
+    return None if kind is None else Reason(kind)
+
+
+def tally_tables(
+    connection: Connection,
+    ids: Collection[int] | None = None,
+    *,
+    scored: Collection[int] | None = None,
+    maximize: Mapping[int, bool] | None = None,
+) -> dict[int, Tally]:
+    """The tallies of a database in one query, by the ids of its studies that have trials.
+
+    Where trials failed there is one query more, of these and of those that were tried again: not every
+    failure is a result, nor the last word on its slot.
 
     Args:
         ids: of the studies that are asked for; all by default. What others have is not looked at.
-        scores: look for the best; else trials are counted by an index alone.
+        scored: those of them whose best score is wanted; all by default. Others are counted by an index.
+        maximize: whether more is better, by study; asked for, where it is not given.
     """
-    among = _among(_TRIALS, ids)
-    more = dict(connection.execute(_DIRECTION.where(*_among(_DIRECTIONS, ids))).tuples().all())
+    ways = _ways(connection, ids) if maximize is None else maximize
     counts: dict[int, dict[str, int]] = {}
-    best_of: dict[int, tuple[bool, float | None]] = {}
-    for study_id, state, number, most, least in connection.execute(
-        (_COUNTS if scores else _STATES).where(*among)
-    ):
+    scores: dict[int, dict[str, float]] = {}
+    for study_id, state, number, most, least in connection.execute(_counts(ids, scored)):
         counts.setdefault(study_id, {})[state] = number
-        if most is not None and not best_of.get(study_id, (False, None))[0]:
-            best_of[study_id] = state == "COMPLETE", most if more.get(study_id) == "MAXIMIZE" else least
-    failed = {study_id for study_id, row in counts.items() if "FAIL" in row}
-    put_back, again = (_put_back(connection, among), _again(connection, among)) if failed else ({}, set())
+        if most is not None:
+            scores.setdefault(study_id, {})[state] = most if ways.get(study_id) else least
+    failing = [study_id for study_id, row in counts.items() if "FAIL" in row]
+    failures = _failures(connection, None if ids is None else failing) if failing else {}
     return {
-        study_id: Tally(
-            row.get("COMPLETE", 0),
-            row.get("PRUNED", 0),
-            row.get("FAIL", 0) - put_back.get(study_id, 0),
-            row.get("RUNNING", 0),
-            row.get("WAITING", 0),
-            best_of.get(study_id, (False, None))[1],
-            study_id in again and study_id in failed,
-            put_back.get(study_id, 0),
-        )
+        study_id: _tally_of(row, scores.get(study_id, {}), failures.get(study_id, Tally()))
         for study_id, row in counts.items()
     }
 
 
-# States and directions as the text that they are: of thousands, Optuna's enums take as long as the query.
-_STATE = type_coerce(_TRIALS.c.state, String)
-_DIRECTION = select(_DIRECTIONS.c.study_id, type_coerce(_DIRECTIONS.c.direction, String)).where(
-    _DIRECTIONS.c.objective == 0
-)
-_COUNTS = (
-    select(_TRIALS.c.study_id, _STATE, func.count(), func.max(_VALUES.c.value), func.min(_VALUES.c.value))
-    .select_from(
-        _TRIALS.outerjoin(_VALUES, and_(_VALUES.c.trial_id == _TRIALS.c.trial_id, _VALUES.c.objective == 0))
+def _tally_of(counts: Mapping[str, int], scores: Mapping[str, float], failures: Tally) -> Tally:
+    return Tally(
+        counts.get("COMPLETE", 0),
+        counts.get("PRUNED", 0),
+        failures.failed,
+        counts.get("RUNNING", 0),
+        counts.get("WAITING", 0),
+        scores.get("COMPLETE", scores.get("PRUNED")),
+        failures.given_back,
     )
-    .group_by(_TRIALS.c.study_id, _TRIALS.c.state)
+
+
+# States and directions as the text that they are: of thousands, Optuna's enums take as long as the query.
+_STATE = type_coerce(_TRIALS.c.state, String).label("state")
+_SLOT, _FAILURE, _ATTEMPT = (_ATTRIBUTES.alias(name) for name in ("slot", "failure", "attempt"))
+
+
+def _of_trial(table: Any, *conditions: Any) -> Any:
+    return and_(table.c.trial_id == _TRIALS.c.trial_id, *conditions)
+
+
+_VALUE = _of_trial(_VALUES, _VALUES.c.objective == 0)
+_JOINED = _TRIALS.outerjoin(_SLOT, _of_trial(_SLOT, _SLOT.c.key == "slot")).outerjoin(
+    _FAILURE, _of_trial(_FAILURE, _FAILURE.c.key == "failure")
 )
-"""Of each study and state: how many trials, the greatest and the least value of the first objective."""
-_STATES = select(_TRIALS.c.study_id, _STATE, func.count(), null(), null()).group_by(
-    _TRIALS.c.study_id, _TRIALS.c.state
+_COLUMNS = (
+    _TRIALS.c.study_id,
+    _TRIALS.c.trial_id,
+    _TRIALS.c.number,
+    _STATE,
+    _SLOT.c.value_json.label("slot"),
+    _FAILURE.c.value_json.label("failure"),
 )
-"""The same without the values."""
+_OUTCOMES = select(*_COLUMNS, _VALUES.c.value.label("score")).select_from(_JOINED.outerjoin(_VALUES, _VALUE))
+# The literal, and not a parameter: only so the planner takes the small index of retries.
+_TRIED_AGAIN = _of_trial(_ATTEMPT, literal_column("attempt.key") == literal_column("'attempt'"))
+
+
+def outcomes(connection: Connection, ids: Collection[int]) -> dict[int, list[Outcome]]:
+    """Every trial of some studies, without its details, by study."""
+    found: dict[int, list[Outcome]] = {study_id: [] for study_id in ids}
+    for row in connection.execute(_OUTCOMES.where(_TRIALS.c.study_id.in_(ids))):
+        found[row.study_id].append(_outcome_of(row, row.score))
+    return found
+
+
+def _outcome_of(row: Any, score: float | None = None) -> Outcome:
+    slot = row.number if row.slot is None else int(row.slot)
+    reason = None if row.failure is None else _reason(json.loads(row.failure))
+    return Outcome(row.trial_id, row.number, slot, _STATES[row.state], reason, score)
+
+
+def _ways(connection: Connection, ids: Collection[int] | None) -> dict[int, bool]:
+    """True where more is better, by study."""
+    direction = type_coerce(_DIRECTIONS.c.direction, String)
+    query = select(_DIRECTIONS.c.study_id, direction).where(
+        _DIRECTIONS.c.objective == 0, *_among(_DIRECTIONS, ids)
+    )
+    return {study_id: way == "MAXIMIZE" for study_id, way in connection.execute(query)}
+
+
+def _counts(ids: Collection[int] | None, scored: Collection[int] | None) -> Any:
+    """Of each study and state: how many trials, the greatest and the least value of the first objective."""
+    values: tuple[Any, ...] = (null(), null())
+    source: Any = _TRIALS
+    if scored is None:
+        source = _TRIALS.outerjoin(_VALUES, _VALUE)
+        values = (func.max(_VALUES.c.value), func.min(_VALUES.c.value))
+    elif scored:
+        value = select(_VALUES.c.value).where(_VALUE).correlate(_TRIALS).scalar_subquery()
+        wanted = case((_TRIALS.c.study_id.in_(scored), value))
+        values = (func.max(wanted), func.min(wanted))
+    columns = (_TRIALS.c.study_id, _STATE)
+    query = select(*columns, func.count(), *values).select_from(source)
+    return query.where(*_among(_TRIALS, ids)).group_by(_TRIALS.c.study_id, _TRIALS.c.state)
+
+
+def _failures(connection: Connection, ids: Collection[int] | None) -> dict[int, Tally]:
+    """Tallies of the failures alone: `failed` and `given_back`."""
+    among, failed = _among(_TRIALS, ids), _TRIALS.c.state == TrialState.FAIL
+    again = _JOINED.join(_ATTEMPT, _TRIED_AGAIN)
+    query = union_all(
+        select(*_COLUMNS).select_from(_JOINED).where(failed, *among),
+        select(*_COLUMNS).select_from(again).where(_TRIALS.c.state != TrialState.FAIL, *among),
+    )
+    found: dict[int, list[Outcome]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.study_id, []).append(_outcome_of(row))
+    return {study_id: tally(some, maximize=True) for study_id, some in found.items()}
 
 
 def _among(table: Table, ids: Collection[int] | None) -> tuple[Any, ...]:
     return () if ids is None else (table.c.study_id.in_(ids),)
-
-
-def _put_back(connection: Connection, among: Sequence[Any]) -> dict[int, int]:
-    """How many closed trials of each study say nothing: their slots were given back."""
-    joined = _TRIALS.join(_ATTRIBUTES, _TRIALS.c.trial_id == _ATTRIBUTES.c.trial_id)
-    query = select(_TRIALS.c.study_id, _ATTRIBUTES.c.value_json).select_from(joined)
-    found: dict[int, int] = {}
-    for study_id, text in connection.execute(
-        query.where(*among, _TRIALS.c.state == TrialState.FAIL, _ATTRIBUTES.c.key == "failure")
-    ):
-        if not _is_result(json.loads(text)):
-            found[study_id] = found.get(study_id, 0) + 1
-    return found
-
-
-def _is_result(failure: Any) -> bool:
-    kind = failure.get("kind") if isinstance(failure, dict) else None
-    return kind is None or Reason(kind).is_result
-
-
-def _again(connection: Connection, among: Sequence[Any]) -> set[int]:
-    """Studies with a slot that waits or runs for another time."""
-    joined = _TRIALS.join(_ATTRIBUTES, _TRIALS.c.trial_id == _ATTRIBUTES.c.trial_id)
-    query = select(_TRIALS.c.study_id.distinct()).select_from(joined)
-    query = query.where(*among, _ATTRIBUTES.c.key == "attempt", _TRIALS.c.state.in_(OPEN))
-    return set(connection.execute(query).scalars())

@@ -14,11 +14,12 @@ from optuna.trial import FrozenTrial
 from recsweep.common.errors import UserError
 from recsweep.common.files import counted
 from recsweep.study.definitions import stored_form
+from recsweep.study.outcomes import latest
 from recsweep.study.record import StudyRecord
 from recsweep.study.states import State
 from recsweep.study.store import Store
 from recsweep.study.study import TEST_ATTRIBUTE, Study
-from recsweep.study.trial import CLOSED, ENDED, ENDS, Trial, from_optuna, latest, owner_alive
+from recsweep.study.trial import CLOSED, ENDED, ENDS, Trial, from_optuna, owner_alive
 
 _OPEN = (State.WAITING, State.RUNNING)
 _RECORD = "record"

@@ -13,6 +13,7 @@ from recsweep.common.files import to_plain
 from recsweep.common.owner import Owner
 from recsweep.study.details import Failure, Holder, Inherited, Result
 from recsweep.study.distributions import in_optunas_terms
+from recsweep.study.outcomes import fills_its_slot
 from recsweep.study.states import Reason, State
 from recsweep.study.wholeness import check_trial
 from recsweep.sweeps.space import Params, Space
@@ -61,11 +62,14 @@ class Trial:
     """Its place among the trials of its study that ended, from 1; None where an earlier version closed it."""
 
     @property
+    def reason(self) -> Reason | None:
+        """Why it failed or was stopped early, in a word."""
+        return None if self.failure is None else self.failure.kind
+
+    @property
     def counted(self) -> bool:
         """True where this trial fills its slot."""
-        if self.state == State.FAILED:
-            return self.failure is None or self.failure.kind.is_result
-        return self.state.scored
+        return fills_its_slot(self.state, self.reason)
 
 
 def by_end(trial: Trial) -> tuple[bool, int, datetime, int]:
@@ -92,32 +96,6 @@ class Claim:
 def claim_of(trial: Trial) -> Claim:
     """The claim under which a trial runs."""
     return Claim(trial.id, trial.slot, trial.attempt, trial.crashes, trial.alone)
-
-
-def best(results: list[Trial], *, maximize: bool) -> Trial | None:
-    """The trial with the best score; ties go to the lower slot.
-
-    A pruned trial wins only where none is complete: its score is what it came to, not what it can.
-    """
-    scored = [trial for trial in results if trial.score is not None]
-    done = [trial for trial in scored if trial.state == State.COMPLETE] or scored
-    if not done:
-        return None
-    sign = -1 if maximize else 1
-    return min(done, key=lambda trial: (sign * (trial.score or 0.0), trial.slot))
-
-
-def latest(trials: list[Trial]) -> dict[int, Trial]:
-    """The trial that says what a slot came to, by slot."""
-    slots: dict[int, Trial] = {}
-    for trial in sorted(trials, key=lambda t: t.number):
-        if trial.failure is not None and trial.failure.kind == Reason.DUPLICATE:
-            continue
-        current = slots.get(trial.slot)
-        # A finished slot stays finished, should a second trial of it ever be made.
-        if current is None or not current.state.scored:
-            slots[trial.slot] = trial
-    return slots
 
 
 STATES = {

@@ -8,7 +8,7 @@ const OVER = ["paused", "cancelled", "completed", "failed"];
 const by = id => document.getElementById(id);
 const id = by("job").dataset.id;
 const curves = new Map();
-let weighed = -1, waiting = 0, polling = 0, looking = false, heard = 0, status = "";
+let weighed = -1, pages = 1, waiting = 0, polling = 0, looking = false, heard = 0, status = "";
 
 function summary(job) {
   const {done, total, running, failed, pruned} = job.progress;
@@ -35,6 +35,18 @@ function showBest(job) {
 const keyOf = trial => `${trial.study} ${trial.slot}`;
 const partsOf = (told, slot) => JSON.stringify([told.dataset, told.model, told.phase, slot]);
 
+// The answer has the last trials alone; those before come page by page, as they are asked for.
+async function withEarlier(job) {
+  let before = job.trials_before;
+  for (let page = 1; page < pages && before; page++) {
+    const answer = await ask("GET", `jobs/${id}/trials?limit=100&before=${before}`);
+    job.trials.unshift(...answer.trials);
+    before = answer.previous;
+  }
+  by("earlier").hidden = !before;
+  return job;
+}
+
 function showTrials(job) {
   const several = job.studies.length > 1;
   const make = () => element("tr", {}, ...["", "", "number", "number", "number", "words"].map(kind => element("td", {class: kind})));
@@ -49,14 +61,13 @@ function showTrials(job) {
   });
 }
 
-function showHistory(job) {
-  const scored = job.trials.filter(trial => trial.score !== null && trial.state !== "running");
-  if (!scored.length) return missing(by("history"), "No trial has come to a score yet.");
+function showHistory(job, scores) {
+  if (!scores.length) return missing(by("history"), "No trial has come to a score yet.");
   const found = job.studies.find(study => study.best)?.best.score;  // the lowest, where less is better
-  const less = scored.some(trial => trial.score > found) && scored.every(trial => trial.score >= found);
+  const less = scores.some(score => score > found) && scores.every(score => score >= found);
   const better = less ? Math.min : Math.max;
-  const points = scored.map((trial, place) => [place, trial.score]);
-  let best = points[0][1];
+  const points = scores.map((score, place) => [place, score]);
+  let best = scores[0];
   const sofar = points.map(([place, score]) => [place, best = better(best, score)]);
   lines(by("history"), [{points: sofar, kind: "best"}, {points, dots: true}],
     `${points.length} trials; the best so far is ${number(best)}`, "trial");
@@ -77,10 +88,12 @@ function showCurves(job) {
   lines(by("curves"), series.reverse(), `Learning curves of ${series.length} trials`, "epoch");
 }
 
-async function showImportance(job) {
+async function showResults(job) {
   const done = job.progress.done;
   if (done === weighed) return;
   weighed = done;
+  const {scores} = await ask("GET", `/jobs/${id}/scores`);
+  showHistory(job, scores);
   const {studies} = await ask("GET", `/jobs/${id}/importance`);
   if (!studies.length) return missing(by("importance"), "It can be said once two trials are complete.");
   const parts = studies.map(study => {
@@ -108,7 +121,6 @@ function show(job) {
   }
   showBest(job);
   showTrials(job);
-  showHistory(job);
   showCurves(job);
 }
 
@@ -116,9 +128,9 @@ async function look() {
   if (looking) return soon();
   looking = true;
   try {
-    const job = await ask("GET", `jobs/${id}`);
+    const job = await withEarlier(await ask("GET", `jobs/${id}`));
     show(job);
-    await showImportance(job);
+    await showResults(job);
     put(by("live"), polling ? "Looked at every few seconds." : OVER.includes(status) ? "" : "Live.");
   } catch (refused) {
     put(by("live"), refused.message);
@@ -161,5 +173,6 @@ buttons(id, async action => {
   await look();
   if (action !== "delete" && !OVER.includes(status)) { stream.close(); stream = listen(); }
 });
+by("earlier").addEventListener("click", () => { pages += 1; look(); });
 let stream = listen();
 look();

@@ -1,5 +1,5 @@
 import {ask} from "./session.js";
-import {element, put, rows, tellState} from "./rows.js";
+import {element, number, put, rows, tellState} from "./rows.js";
 
 const EVERY = 2000;
 const body = document.getElementById("jobs");
@@ -10,17 +10,19 @@ let pages = 1;
 
 function make(job) {
   const link = element("a", {href: `/jobs/${job.id}`});
-  return element("tr", {}, element("td", {}, link), ...Array.from({length: 5}, () => element("td")));
+  return element("tr", {}, element("td", {}, link), ...Array.from({length: 6}, () => element("td")));
 }
 
 function tell(row, job) {
-  const [name, state, datasets, models, trials, made] = row.children;
+  const [name, state, datasets, models, trials, best, made] = row.children;
   put(name.firstChild, job.name);
   tellState(state, job.status);
   put(datasets, job.datasets.join(", "));
   put(models, job.models.join(", "));
   trials.className = "number";
-  put(trials, String(job.trials_total ?? ""));
+  put(trials, job.progress.total === null ? "" : `${job.progress.done} of ${job.progress.total}`);
+  best.className = "number";
+  put(best, number(job.best_score));
   put(made, new Date(job.created).toLocaleString());
 }
 
