@@ -118,7 +118,7 @@ endif
 
 .PHONY: help setup setup-ray test-ray lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
-.PHONY: bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-service fuzz-service clean
+.PHONY: bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-service fuzz-service clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -288,6 +288,9 @@ bench-search: setup ## what each engine and algo finds: FPMC's recorded grid, an
 
 bench-kills: setup ## 20 kills in a sweep of 30 trials, against an undisturbed one
 	@python benchmarks/kills.py
+
+bench-ray: setup-ray ## two Ray nodes, one of them killed in the middle of a study, ten times
+	@python benchmarks/ray_nodes.py
 
 bench-service: setup ## 50 clients that poll and 50 streams of events against a real server, for 60 seconds
 	@python benchmarks/service_load.py
