@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from recsweep.common.errors import StoreDamaged
 from recsweep.common.owner import Owner
-from recsweep.study import Failure, Holder, Inherited, Reason, Result
+from recsweep.study import Failure, Holder, Inherited, Lineage, Reason, Result, Stretch
 from recsweep.study.trial import State, from_attributes
 
 STORED = {
@@ -55,3 +56,29 @@ def test_a_failure_without_a_traceback_names_none():
 
 def test_a_holder_is_told_by_its_process_and_its_host():
     assert READ["owner"].describe() == "process 17 on host-a"
+
+
+LINEAGE = Lineage(7, (Stretch(2, 1, {"a": 1}), Stretch(5, 4, {"a": 2}), Stretch(7, 6, {"a": 3})))
+
+
+def test_a_lineage_is_written_as_it_was_read():
+    written = Result({"ndcg@10": 0.5}, lineage=LINEAGE).to_dict()
+    assert written["lineage"]["stretches"][1] == {"slot": 5, "from_epoch": 4, "params": {"a": 2}}
+    assert from_attributes(1, 0, State.COMPLETE, {"result": written}).result.lineage == LINEAGE
+    assert "lineage" not in Result({"ndcg@10": 0.5}).to_dict()
+
+
+@pytest.mark.parametrize(
+    "lineage", [None, [], {}, {"seed": 1, "stretches": []}, {"seed": 1, "stretches": [{"slot": 1}]}, 3]
+)
+def test_a_lineage_that_is_none_is_damage(lineage):
+    result = {"metrics": {}, "lineage": lineage}
+    with pytest.raises(StoreDamaged, match="the attribute `result` of trial 0"):
+        from_attributes(1, 0, State.COMPLETE, {"result": result})
+
+
+def test_a_parent_is_the_last_one_whose_weights_were_taken_up():
+    assert LINEAGE.parent(7) == (5, 6)
+    back = Lineage(7, (*LINEAGE.stretches, Stretch(2, 8, {}), Stretch(7, 9, {}), Stretch(7, 11, {})))
+    assert back.parent(7) == (2, 9)
+    assert Lineage(7, (Stretch(7, 1, {}), Stretch(7, 3, {}))).parent(7) is None

@@ -85,15 +85,21 @@ def test_the_best_epoch_keeps_the_settings_that_it_had(small):
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        (((1, {}),), "entry 1 .*from_epoch: 1 must be after epoch 1"),
-        (((3, {}), (3, {})), "entry 2 .*from_epoch: 3 must be after epoch 3"),
-        (((7, {}),), "from_epoch: 7 is after the last epoch, 6"),
-        (((3, {"seed": 4}),), "seed: it may not change within a training: the random numbers go on"),
-        (((3, {"learner": "sgd"}),), "learner: .*an optimizer cannot go on from the state of another"),
+        (((1, {}),), "entry 1 .*`from_epoch`: 1 must be after epoch 1"),
+        (((3, {}), (3, {})), "entry 2 .*`from_epoch`: 3 must be after epoch 3"),
+        (((7, {}),), "`from_epoch`: 7 is after the last epoch, 6"),
+        (((3, {"seed": 4}),), "`seed`: it may not change within a training: the random numbers go on"),
+        (((3, {"learner": "sgd"}),), "`learner`: .*an optimizer cannot go on from the state of another"),
         (((3, {"valid_metric": "MRR@10"}),), "scores would not be comparable"),
-        (((3, {"MAX_ITEM_LIST_LENGTH": 6}),), "MAX_ITEM_LIST_LENGTH: the data would be others"),
-        (((3, {"learning_rate": 0.1, "inner_size": 32}),), "inner_size: 32 gives .*dense_1.* another shape"),
-        (((3, {}), (4, {"n_layers": 2})), "entry 2 .*n_layers: 2 gives .*another shape; leave it as it was"),
+        (((3, {"MAX_ITEM_LIST_LENGTH": 6}),), "`MAX_ITEM_LIST_LENGTH`: the data would be others"),
+        (
+            ((3, {"learning_rate": 0.1, "inner_size": 32}),),
+            "`inner_size`: 32 gives .*dense_1.* another shape",
+        ),
+        (
+            ((3, {}), (4, {"n_layers": 2})),
+            "entry 2 .*`n_layers`: 2 gives .*another shape; leave it as it was",
+        ),
     ],
 )
 def test_what_cannot_change_is_refused_before_anything_is_trained(small, schedule, said):
@@ -106,12 +112,12 @@ def test_what_cannot_change_is_refused_before_anything_is_trained(small, schedul
 
 def test_changes_follow_a_validation(small):
     settings, split = small
-    with pytest.raises(ScheduleRefused, match=r"from_epoch: 4 must follow a validation, .* every 2 epochs"):
+    with pytest.raises(ScheduleRefused, match=r"`from_epoch`: 4 must follow a validation, .* every 2 epochs"):
         training.train({**settings, "eval_step": 2}, split, CPU, schedule=((4, {}),))
 
 
 def test_a_state_is_not_taken_up_with_another_model(small, tmp_path):
     settings, split = small
     state = state_after(1, settings, split, tmp_path / "one.pt")
-    with pytest.raises(ScheduleRefused, match=r"the state: n_layers: 2 gives .* another shape"):
+    with pytest.raises(ScheduleRefused, match=r"the state: `n_layers`: 2 gives .* another shape"):
         training.train({**settings, "n_layers": 2}, split, CPU, resume=state)

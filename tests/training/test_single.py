@@ -61,7 +61,7 @@ def test_remarks_on_data_are_said_of_a_cached_split_too(best, tmp_path, monkeypa
     class Trains(Exception):
         pass
 
-    def train(*_):
+    def train(*_, **named):
         raise Trains
 
     monkeypatch.setattr(single.training, "train", train)
@@ -99,3 +99,67 @@ def test_a_file_that_is_gone_is_said_a_new_one_is_not(best):
     assert "toy.kg with the hash abababababababab…, it is not there; " in refuse()
     path.write_text(yaml.safe_dump({**config, "data_hashes": 3}))
     assert "must hold a hash for each data file; remove the key" in refuse()
+
+
+# -- a schedule ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scheduled(best, tmp_path):
+    """A function that trains, or refuses, a best_config.yaml with a schedule, and gives what it was asked."""
+    _, path, *_ = best
+
+    def train(schedule, **changes):
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "schedule": schedule, **changes}))
+        return single.train_file(path, "cpu", tmp_path / "other", save=None, test=True, tell=print)
+
+    return train
+
+
+def test_a_schedule_is_trained_and_tested_as_its_best_epoch(scheduled, monkeypatch):
+    monkeypatch.undo()
+    given = {}
+    evaluate = single.training.evaluate
+
+    def remember(settings, *others):
+        given.update(settings)
+        return evaluate(settings, *others)
+
+    monkeypatch.setattr(single.training, "evaluate", remember)
+    trained, test = scheduled([{"from_epoch": 2, "learning_rate": 0.5}], epochs=3, fast=False)
+    assert trained.epochs == 3
+    assert trained.last["config"]["learning_rate"] == 0.5
+    assert given["learning_rate"] == trained.best["config"]["learning_rate"]
+    assert "schedule" not in given
+    assert test
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        (3, "must be a list of changes; write `- from_epoch: 4`"),
+        ([3], "must hold an epoch and settings; write `from_epoch: 4`"),
+        ([{"learning_rate": 0.1}], "`from_epoch` must be a whole number, but is None"),
+        ([{"from_epoch": "4"}], "`from_epoch` must be a whole number, but is 4"),
+        (
+            [{"from_epoch": 2, "learning_rat": 1}],
+            "NARM never reads `learning_rat`; did you mean `learning_rate`",
+        ),
+        ([{"from_epoch": 2, "loss_type": "AB"}], "loss_type"),
+    ],
+)
+def test_a_schedule_that_is_none_is_refused_with_its_line(best, scheduled, schedule, said):
+    with pytest.raises(InputError) as error:
+        scheduled(schedule)
+    line = next(n for n, text in enumerate(best[1].read_text().splitlines(), 1) if "schedule:" in text)
+    found = int(str(error.value).removeprefix(f"{best[1]}:").split(":")[0])
+    assert line <= found <= line + 3
+    assert said in str(error.value)
+
+
+def test_what_cannot_change_is_refused_where_it_stands(best, scheduled, monkeypatch):
+    monkeypatch.undo()
+    with pytest.raises(InputError, match=r"`hidden_size`: 64 gives .* another shape; leave it as it was"):
+        scheduled([{"from_epoch": 2, "hidden_size": 64}], epochs=3)
+    with pytest.raises(InputError, match=r"`from_epoch`: 5 is after the last epoch, 3; choose another epoch"):
+        scheduled([{"from_epoch": 5}], epochs=3)

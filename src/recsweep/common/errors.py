@@ -100,9 +100,11 @@ class ScheduleRefused(UserError):
     """
 
     def __init__(self, number: int, name: str, reason: str) -> None:
-        self.number, self.name, self.reason = number, name, reason
+        self.number, self.name = number, name
+        self.problem = f"`{name}`: {reason}"
+        self.fix = "choose another epoch" if name == "from_epoch" else "leave it as it was before"
         where = "the state" if number < 0 else f"entry {number + 1} of the schedule"
-        super().__init__(f"{where}: {name}: {reason}; leave it as it was before")
+        super().__init__(f"{where}: {self.problem}; {self.fix}")
 
 
 class UnsupportedEnvironment(UserError):

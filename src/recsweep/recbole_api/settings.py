@@ -15,9 +15,11 @@ TIME_ORDER = "time_order"
 SPLIT_SEED = "split_seed"
 FAST = "fast"
 DATA_HASHES = "data_hashes"
+SCHEDULE, FROM_EPOCH = "schedule", "from_epoch"
 """Keys of ours in a RecBole config; RecBole ignores what it does not know. `split_seed` draws a random
 split, which is one for all trials although each trial has a seed of its own; `fast` chooses the code
-that trains; `data_hashes` says by what content a configuration was found, file by file."""
+that trains; `data_hashes` says by what content a configuration was found, file by file; `schedule` lists
+changes, each with the epoch `from_epoch` from which on it holds."""
 
 
 def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]:

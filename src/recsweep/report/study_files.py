@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from recsweep.common.files import counted, to_plain, write_json, write_text, write_yaml
-from recsweep.planning.definition import study_settings
-from recsweep.recbole_api.settings import DATA_HASHES
+from recsweep.planning.lineage import training_of
+from recsweep.recbole_api.settings import DATA_HASHES, FROM_EPOCH, SCHEDULE
 from recsweep.report.pareto import pareto_csv, pareto_front, pareto_markdown
 from recsweep.report.results import FINISHED, StudyResult
 from recsweep.report.text import cell, reason, worker
@@ -22,6 +22,10 @@ _CONFIG_HEADER = """The best configuration that the sweep found for {label}{so_f
 Train with it:  recsweep train --config {path}
 RecBole reads it too (config_file_list=[...]); it knows no `time_order` and uses its own rounding."""
 _NO_FOLDER = "\nThe store does not say where the data are: write the folder that theirs is in as `data_path`."
+
+_SCHEDULED = (
+    "\nNor does it know a `schedule`: it would train to the end with what holds from the first epoch on."
+)
 
 
 def write_study(result: StudyResult) -> None:
@@ -41,8 +45,10 @@ def write_study(result: StudyResult) -> None:
     config_path = outputs.best_config(*names)
     header = _CONFIG_HEADER.format(label=record.label, so_far=_so_far(result), path=config_path)
     header += "" if record.knows_its_data else _NO_FOLDER
-    settings = study_settings(record, winner.params, winner.seed or 0)
-    write_yaml(config_path, {**settings, DATA_HASHES: dict(record.hashes)}, header)
+    settings, changes = training_of(record, winner)
+    schedule = {SCHEDULE: [{FROM_EPOCH: first, **changed} for first, changed in changes]} if changes else {}
+    header += _SCHEDULED if changes else ""
+    write_yaml(config_path, {**settings, **schedule, DATA_HASHES: dict(record.hashes)}, header)
     write_json(outputs.best_params(*names), result.parameters)
     # Last: it is what the pipeline takes as the sign that a study is done.
     write_yaml(outputs.best_result(*names), best_result(result))
@@ -79,6 +85,7 @@ def best_result(result: StudyResult) -> dict[str, Any]:
             "state": result.state,
             "budget": _counts(result),
             **({"inherited": winner.inherited} if winner.inherited else {}),
+            **({"lineage": winner.result.lineage} if winner.result.lineage else {}),
             "search": _search(record),
             "content": {"study": record.content_hash, "data": dict(record.hashes)},
             "environment": _environment(winner),
@@ -173,6 +180,7 @@ def _everything(record: StudyRecord, trial: Trial) -> dict[str, Any]:
         "seed": trial.seed,
         "attempt": trial.attempt,
         "inherited": trial.inherited,
+        **({"lineage": trial.result.lineage} if trial.result.lineage else {}),
         "started": trial.started,
         "finished": trial.finished,
         "worker": worker(trial) or None,
@@ -201,21 +209,30 @@ def _epochs(trial: Trial) -> Any:
 def trials_csv(record: StudyRecord, trials: list[Trial]) -> str:
     """One row a trial: slot, state, score, parameters, metrics, seed, epochs, seconds, reason.
 
-    The score is the value of the first objective; each further one has a column of its own.
+    The score is the value of the first objective; each further one has a column of its own. Where a trial
+    took up the weights of another one: whose, and from which epoch on.
     """
     parameters = list(record.space)
     further = [objective.name for objective in record.objectives[1:]]
     metrics = sorted({name for trial in trials for name in trial.result.metrics})
     last = ("seed", "attempt", "best_epoch", "epochs", "seconds", "reason")
+    origin = ("parent", FROM_EPOCH) if any(trial.result.lineage for trial in trials) else ()
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["trial", "state", "score", *further, *parameters, *metrics, *last])
+    writer.writerow(["trial", "state", "score", *further, *parameters, *metrics, *origin, *last])
     for trial in trials:
         found = trial.result.metrics
         first = (trial.slot, trial.state, cell(trial.score), *map(cell, _further(trial, len(further))))
         searched = (cell(trial.params.get(name)) for name in parameters)
-        writer.writerow([*first, *searched, *(cell(found.get(name)) for name in metrics), *_last(trial)])
+        named = (cell(found.get(name)) for name in metrics)
+        writer.writerow([*first, *searched, *named, *(_origin(trial) if origin else ()), *_last(trial)])
     return buffer.getvalue()
+
+
+def _origin(trial: Trial) -> tuple[str, str]:
+    lineage = trial.result.lineage
+    parent = lineage.parent(trial.slot) if lineage is not None else None
+    return ("", "") if parent is None else (str(parent[0]), str(parent[1]))
 
 
 def _last(trial: Trial) -> tuple[Any, ...]:

@@ -12,10 +12,11 @@ import torch
 from recsweep.common.errors import RecsweepError
 from recsweep.common.files import to_plain
 from recsweep.datasets.prepare import prepare
+from recsweep.planning.lineage import training_of
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.study_run import StudyRun
 from recsweep.study import TEST_ATTRIBUTE, Trial
-from recsweep.training import training
+from recsweep.training import schedules, training
 
 
 def evaluate_winner(run: StudyRun, device: torch.device) -> dict[str, float]:
@@ -33,15 +34,7 @@ def evaluate_winner(run: StudyRun, device: torch.device) -> dict[str, float]:
     stored = study.test_metrics(trial)
     if stored is not None:
         return stored
-    settings = plan.settings(trial.params, trial.seed)
-    split = prepare(settings, plan.files, plan.outputs.cache).split
-    state, source = _restore(plan, trial, settings), "restored"
-    if state is None:
-        run.say(
-            f"{plan.label}: no checkpoint of trial {trial.slot} is left; training it again for the test split"
-        )
-        state, source = training.train(settings, split, device).best, "retrained"
-    metrics = training.evaluate(settings, split, device, state)
+    metrics, source = _evaluate(run, trial, device)
     study.set_attribute(
         TEST_ATTRIBUTE,
         {
@@ -53,6 +46,22 @@ def evaluate_winner(run: StudyRun, device: torch.device) -> dict[str, float]:
         },
     )
     return metrics
+
+
+def _evaluate(run: StudyRun, trial: Trial, device: torch.device) -> tuple[dict[str, float], str]:
+    """The test metrics of a trial, and whether its weights were restored or retrained."""
+    plan = run.plan
+    begun, schedule = training_of(plan, trial)
+    settings = schedules.settings_at(begun, schedule, trial.result.best_epoch or 1)
+    split = prepare(settings, plan.files, plan.outputs.cache).split
+    state, source = _restore(plan, trial, settings), "restored"
+    if state is None:
+        run.say(
+            f"{plan.label}: no checkpoint of trial {trial.slot} is left; training it again for the test split"
+        )
+        state, source = training.train(begun, split, device, schedule=schedule).best, "retrained"
+        settings = schedules.settings_at(begun, schedule, state["epoch"] + 1)
+    return training.evaluate(settings, split, device, state), source
 
 
 def _restore(plan: StudyPlan, trial: Trial, settings: dict[str, Any]) -> dict[str, Any] | None:

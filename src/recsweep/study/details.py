@@ -12,6 +12,47 @@ from typing import Any
 
 from recsweep.common.owner import Owner
 from recsweep.study.states import Reason
+from recsweep.sweeps.space import Params
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Epochs of a training under one set of parameters."""
+
+    slot: int
+    """Whose trial trained them."""
+    from_epoch: int
+    """The first of them, from 1; the last one stands before those of the next stretch."""
+    params: Params
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"slot": self.slot, "from_epoch": self.from_epoch, "params": dict(self.params)}
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """All stretches, from the first epoch on, of a trial that took up the weights of others."""
+
+    seed: int
+    """Of the trial that began; the random numbers go on from there through all stretches."""
+    stretches: tuple[Stretch, ...]
+
+    def parent(self, slot: int) -> tuple[int, int] | None:
+        """The slot whose weights a slot's trial took up last, and its own first epoch after that."""
+        followed = zip(self.stretches, self.stretches[1:], strict=False)
+        found = [(one.slot, then.from_epoch) for one, then in followed if one.slot != slot == then.slot]
+        return found[-1] if found else None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"seed": self.seed, "stretches": [stretch.to_dict() for stretch in self.stretches]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Lineage:
+        stretches = (
+            Stretch(int(one["slot"]), int(one["from_epoch"]), dict(one["params"]))
+            for one in data["stretches"]
+        )
+        return cls(int(data["seed"]), tuple(stretches))
 
 
 @dataclass(frozen=True)
@@ -24,6 +65,8 @@ class Result:
     seconds: float | None = None
     path: str | None = None
     """Whose code trained it."""
+    lineage: Lineage | None = None
+    """Of a trial that took up another one's weights."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, without what is not known."""
@@ -33,6 +76,7 @@ class Result:
             "epochs": self.epochs,
             "seconds": self.seconds,
             "path": self.path,
+            "lineage": self.lineage and self.lineage.to_dict(),
         }
         return {name: value for name, value in parts.items() if value is not None}
 
@@ -44,6 +88,7 @@ class Result:
             data.get("epochs"),
             data.get("seconds"),
             data.get("path"),
+            Lineage.from_dict(data["lineage"]) if data.get("lineage") else None,
         )
 
 

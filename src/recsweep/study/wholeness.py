@@ -104,9 +104,14 @@ def _is_result(value: Any) -> bool:
         return False
     metrics, seconds = value.get("metrics", {}), value.get("seconds", 0.0)
     ours = not value or "metrics" in value or "seconds" in value
-    return (
-        ours and isinstance(metrics, dict) and all(map(_is_number, metrics.values())) and _is_number(seconds)
-    )
+    whole = isinstance(metrics, dict) and all(map(_is_number, metrics.values())) and _is_number(seconds)
+    return ours and whole and ("lineage" not in value or _is_lineage(value["lineage"]))
+
+
+def _is_lineage(value: Any) -> bool:
+    if not _has(seed=int, stretches=list)(value) or not value["stretches"]:
+        return False
+    return all(map(_has(slot=int, from_epoch=int, params=dict), value["stretches"]))
 
 
 def _is_failure(value: Any) -> bool:

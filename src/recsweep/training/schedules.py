@@ -75,6 +75,13 @@ def parts(settings: Mapping[str, Any], schedule: Schedule) -> list[Part]:
     return found
 
 
+def settings_at(settings: Mapping[str, Any], schedule: Schedule, epoch: int) -> dict[str, Any]:
+    """The settings that an epoch was trained with."""
+    return next(
+        part.settings for part in parts(settings, schedule) if part.last is None or epoch <= part.last
+    )
+
+
 def check(found: Sequence[Part], split: Split, resume: TrialState | None = None) -> None:
     """See that the model of each part can go on from the one before.
 

@@ -7,17 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from recsweep.common.devices import resolve_device
+from recsweep.common.errors import InputError, ScheduleRefused
 from recsweep.datasets.files import DataFiles, read_files
 from recsweep.datasets.prepare import prepare, remarks
 from recsweep.planning.setting_checks import check_flat
-from recsweep.recbole_api import catalog
+from recsweep.recbole_api import catalog, heeds
 from recsweep.recbole_api.needs import unusable
-from recsweep.recbole_api.settings import BUILTIN_DATASET, DATA_HASHES, FAST, SPLIT_SEED, TIME_ORDER
-from recsweep.sweeps.documents import Document, load_document, nearest
-from recsweep.training import training
+from recsweep.recbole_api.settings import (
+    BUILTIN_DATASET,
+    DATA_HASHES,
+    FAST,
+    FROM_EPOCH,
+    SCHEDULE,
+    SPLIT_SEED,
+    TIME_ORDER,
+)
+from recsweep.sweeps.documents import Document, Location, load_document, nearest
+from recsweep.training import schedules, training
+from recsweep.training.schedules import Schedule
 
 _REQUIRED = ("model", "dataset")
-_OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST, DATA_HASHES})
+_OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST, DATA_HASHES, SCHEDULE})
 
 
 def train_file(
@@ -36,13 +46,13 @@ def train_file(
 
     Raises:
         UserError: the device is not there.
-        InputError: a key that is missing or unknown, data that is not there, or that is not what the
-            configuration was found on.
+        InputError: a key that is missing or unknown, a schedule that cannot be trained, data that is not
+            there, or that is not what the configuration was found on.
     """
     document = load_document(path)
     _check_keys(document)
     where = resolve_device(device)  # before minutes go into data for it
-    settings = document.data
+    settings, schedule = document.data, _schedule(document)
     settings.setdefault("seed", 2020)  # RecBole's own
     files = _files(document)
     _check_hashes(document, files)
@@ -51,12 +61,15 @@ def train_file(
         tell(remark)
     split = prepared.split
     metric = settings.get("valid_metric", "score")
-    trained = training.train(
-        settings, split, where, lambda epoch, score: tell(f"epoch {epoch} {metric} {score:.4f}")
-    )
+    told = lambda epoch, score: tell(f"epoch {epoch} {metric} {score:.4f}")  # noqa: E731
+    try:
+        trained = training.train(settings, split, where, told, schedule=schedule)
+    except ScheduleRefused as refused:
+        raise _at_entry(document, refused) from None
     if save is not None:
         training.save_checkpoints(save, trained)
-    return trained, training.evaluate(settings, split, where, trained.best) if test else None
+    then = schedules.settings_at(settings, schedule, trained.best_epoch)
+    return trained, training.evaluate(then, split, where, trained.best) if test else None
 
 
 def _check_keys(document: Document) -> None:
@@ -68,17 +81,52 @@ def _check_keys(document: Document) -> None:
         raise document.error(
             ("model",), f"RecBole has no model `{model}`", nearest(str(model), catalog.models())
         )
-    readable = (
-        _OWN | catalog.settings() | catalog.searchable(model) | catalog.published_defaults(model).keys()
-    )
     for name in document.data:
-        if name not in readable:
-            raise document.error(
-                (name,), f"{model} never reads `{name}`", nearest(name, readable), at_key=True
-            )
+        _check_key(document, model, name, (name,))
     if (reason := unusable(model)) is not None:
         raise document.error(("model",), f"{model} {reason}", "use another model")
     check_flat(model, document)
+
+
+def _check_key(document: Document, model: str, name: str, location: Location) -> None:
+    own = catalog.settings() | catalog.searchable(model) | catalog.published_defaults(model).keys()
+    if name not in (readable := _OWN | own):
+        raise document.error(location, f"{model} never reads `{name}`", nearest(name, readable), at_key=True)
+
+
+def _schedule(document: Document) -> Schedule:
+    """The changes that a file asks for, which are taken out of its settings."""
+    entries = document.data.pop(SCHEDULE, None) or []
+    if not isinstance(entries, list):
+        raise document.error((SCHEDULE,), "must be a list of changes", f"write `- {FROM_EPOCH}: 4`")
+    found = [_change(document, number, entry) for number, entry in enumerate(entries)]
+    try:
+        schedules.parts(document.data, found)
+    except ScheduleRefused as refused:
+        raise _at_entry(document, refused) from None
+    return found
+
+
+def _change(document: Document, number: int, entry: Any) -> tuple[int, dict[str, Any]]:
+    fix = f"write `{FROM_EPOCH}: 4`, and below it the settings that hold from then on"
+    if not isinstance(entry, dict):
+        raise document.error((SCHEDULE, number), "must hold an epoch and settings", fix)
+    first, model = entry.get(FROM_EPOCH), document.data["model"]
+    if type(first) is not int:
+        problem = f"`{FROM_EPOCH}` must be a whole number, but is {first}"
+        raise document.error((SCHEDULE, number, FROM_EPOCH), problem, fix)
+    changes = {name: value for name, value in entry.items() if name != FROM_EPOCH}
+    for name, value in changes.items():
+        location = (SCHEDULE, number, name)
+        _check_key(document, model, name, location)
+        wrong = heeds.mistake(model, name, value) if name in catalog.fixable(model) else None
+        if wrong is not None:
+            raise document.error(location, *wrong)
+    return first, changes
+
+
+def _at_entry(document: Document, refused: ScheduleRefused) -> InputError:
+    return document.error((SCHEDULE, refused.number, refused.name), refused.problem, refused.fix)
 
 
 def _files(document: Document) -> DataFiles:
