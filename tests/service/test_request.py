@@ -12,8 +12,10 @@ from helpers.bad_jobs import SPACE, WRONG
 from helpers.service import CONFIG, JOB
 from recsweep.planning.plan import plan_sweep
 from recsweep.service.body import read_object
+from recsweep.service.planned import dry_run
 from recsweep.service.refusals import Refused
 from recsweep.service.request import KEYS, JobRequest, default_engine, request_of
+from recsweep.service.rows import Rows
 from recsweep.service.sweep_of import plans_of, sweep_of
 from recsweep.sweeps.config import SweepConfig
 from recsweep.sweeps.fields import facts
@@ -122,6 +124,29 @@ def test_without_a_space_a_job_is_what_the_shipped_files_say():
     (by_file,) = plan_sweep(load_sweep(CONFIG / "config.yaml", {"models": "SASRec", "engine": "optuna"}))
     (by_job,) = planned(search_space=None, engine="optuna", pruner="median")
     assert by_job.content_hash == by_file.content_hash
+
+
+@pytest.mark.parametrize(
+    ("trouble", "changes", "engine"),
+    [
+        (None, {}, "ray"),
+        (None, {"algo": "random"}, "ray"),
+        (None, {"engine": "optuna"}, "optuna"),
+        (None, {"engine": "hyperopt"}, "hyperopt"),
+        (None, {"algo": "gp"}, "optuna"),  # which Ray Tune has not
+        (None, {"objectives": ["NDCG@10", "training_seconds"]}, "optuna"),
+        ("Ray 1.0 is installed", {}, "optuna"),
+        ("Ray is not installed", {}, "optuna"),
+    ],
+)
+def test_a_job_is_driven_by_what_is_here(
+    trouble: str | None, changes: dict[str, Any], engine: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("recsweep.running.ray_link.trouble", lambda: trouble)
+    request = asked(search_space=None, **changes)
+    assert request.driven_by == engine
+    assert request.plain()["engine"] == engine, "a job that was made stays with it"
+    assert dry_run(request, CONFIG, Rows(most_bytes=0))["engine"] == engine
 
 
 def test_a_kept_request_is_read_again_as_it_was():

@@ -194,11 +194,33 @@ def test_a_job_is_as_the_readme_has_it(client: Client, job_id: str):
     assert found["request"]["search_space"] == JOB["search_space"]
 
 
+@pytest.mark.parametrize(("trouble", "engine"), [(None, "ray"), ("Ray is not installed", "optuna")])
+def test_an_answer_says_which_engine_drives_a_job(
+    client: Client, trouble: str | None, engine: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("recsweep.running.ray_link.trouble", lambda: trouble)
+    job_id = client.make()
+    monkeypatch.setattr(
+        "recsweep.running.ray_link.trouble", lambda: "it is gone" if trouble is None else None
+    )
+    for answer in (client("GET", f"jobs/{job_id}").json(), client("GET", "jobs").json()["jobs"][0]):
+        assert answer["engine"] == engine
+    assert client("POST", "validate", json=JOB).json()["engine"] != engine
+
+
 def test_a_wrong_wish_says_which_are_allowed(client: Client, job_id: str):
     answer = client("POST", f"jobs/{job_id}/resume")
     assert answer.status_code == 409
     assert answer.json()["state"] == "created"
     assert answer.json()["allowed"] == ["start", "delete"]
+
+
+def test_requests_are_counted_by_route(client: Client, job_id: str):
+    for where in (f"/api/tuning/jobs/{job_id}", f"/jobs/{job_id}", "/api/tuning/nothing"):
+        client("GET", where)
+    told = client("GET", "/metrics").text
+    for route, status in (("/api/tuning/jobs/{job_id}", 200), ("/jobs/{job_id}", 303), ("none", 404)):
+        assert f'recsweep_requests_total{{route="{route}",method="GET",status="{status}"}} 1\n' in told
 
 
 def test_a_repeated_create_has_the_same_job(client: Client):

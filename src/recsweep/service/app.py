@@ -44,7 +44,7 @@ def make_app(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    app.add_middleware(Front, service=service)
+    app.add_middleware(Front, service=service, prefix=PREFIX)
     add_handlers(app)
     app.include_router(routes_health.health)
     app.include_router(routes_health.numbers)

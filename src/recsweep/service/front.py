@@ -26,10 +26,11 @@ class Front:
     Args:
         app: the rest of it.
         service: whose limits hold, and which counts requests.
+        prefix: of the routes that are no pages; FastAPI knows a route by the rest of its path.
     """
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app, self._service = app, service
+    def __init__(self, app: ASGIApp, service: Service, prefix: str) -> None:
+        self._app, self._service, self._prefix = app, service, prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -46,8 +47,13 @@ class Front:
             await answer.fail(unexpected(Request(scope), error), scope, receive)
         finally:
             took = None if answer.is_stream else time.monotonic() - began
-            path = getattr(scope.get("route"), "path", "")
-            self._service.requests.note(path or "none", _method(scope), answer.status, took)
+            self._service.requests.note(self._route(scope), _method(scope), answer.status, took)
+
+    def _route(self, scope: Scope) -> str:
+        """The path of the route that answered, with its parameters' names."""
+        path = getattr(scope.get("route"), "path", "")
+        below = scope["path"].startswith(self._prefix) and not path.startswith(self._prefix)
+        return f"{self._prefix}{path}" if path and below else path or "none"
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """The body of a request, refused where it says that it is too large, or turns out to be."""

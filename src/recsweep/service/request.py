@@ -7,7 +7,6 @@ data sets by their files' names, and holds no path, no address and no code.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from recsweep.recbole_api import catalog
+from recsweep.running import ray_link
 from recsweep.service.refusals import NOTHING, Mistake, Refused
 from recsweep.sweeps import engine_table
 from recsweep.sweeps.config import Name, SweepConfig
@@ -204,8 +204,7 @@ class _Elsewhere(ValueError):
 
 def default_engine() -> str:
     """The engine of a job that names none: Ray Tune where it is installed, Optuna elsewhere."""
-    with_ray = importlib.util.find_spec("ray") is not None
-    return RAY if with_ray else OTHERWISE
+    return OTHERWISE if ray_link.trouble() else RAY
 
 
 def request_of(data: Mapping[str, Any]) -> JobRequest:
