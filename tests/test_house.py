@@ -212,6 +212,24 @@ def test_the_parent_of_the_workers_holds_no_torch():
     assert run_python(code) == "[]"
 
 
+def test_recbole_is_imported_when_it_is_used_and_bridged_first():
+    """Only `compat` imports it, which mends it first; and it alone imports what builds on RecBole's classes."""
+    own_metrics = "recsweep.recbole_api.own_metrics"
+    direct = [
+        path
+        for path in FILES
+        if any(name == own_metrics or name.split(".")[0] == "recbole" for name in imported(path))
+    ]
+    assert {ids(path) for path in direct} == {"recbole_api/compat.py", "recbole_api/own_metrics.py"}
+    code = (
+        "import importlib, logging, sys, numpy\n"
+        f"for name in {[name for name in MODULES if name not in (own_metrics, 'recsweep.__main__')]}:\n"
+        "    importlib.import_module(name)\n"
+        "print('recbole' in sys.modules, 'float' in vars(numpy), logging.getLogger().filters)"
+    )
+    assert run_python(code) == "False False []"
+
+
 def test_importing_the_package_imports_nothing_foreign():
     code = "import sys\nbefore = set(sys.modules)\nimport recsweep\nprint(sorted(set(sys.modules) - before))"
     assert run_python(code) == "['recsweep']"

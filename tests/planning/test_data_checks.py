@@ -8,7 +8,6 @@ import sys
 import pytest
 import torch
 import yaml
-from recbole.utils import KGDataLoaderState
 
 from helpers.rich import COLUMNS, DRAWN, RICH, make_rich
 from helpers.workspace import make_workspace
@@ -18,6 +17,7 @@ from recsweep.datasets.files import find_files
 from recsweep.datasets.prepare import prepare
 from recsweep.planning.plan import check_data, plan_sweep
 from recsweep.recbole_api import catalog, source
+from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
 from recsweep.recbole_api.needs import needs, unusable
@@ -300,7 +300,7 @@ def test_every_model_gets_its_data_or_is_refused_with_a_reason(tmp_path, shared_
     config = TypedConfig(copy.deepcopy(settings), torch.device("cpu"), tmp_path)
     train, valid, test = make_loaders(config, split)
     if needs(model).graph:
-        train.set_mode(KGDataLoaderState.RS)
+        train.set_mode(recbole("utils").KGDataLoaderState.RS)
     batch = next(iter(train))
     assert len(batch) > 0
     assert len(valid) > 0

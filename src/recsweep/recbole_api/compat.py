@@ -1,6 +1,6 @@
 """All that RecBole 1.2.1's age breaks, handled in one place, without touching its files.
 
-`apply()` comes before the first import of RecBole. What it does, by cause:
+RecBole's modules come from `recbole()`, which calls `apply()` before the first of them. What that does:
 
 =============================  ===================================================================
 NumPy >= 1.24, 2               aliases that RecBole uses (`np.float`, `np.bool8`, …) come back
@@ -26,6 +26,7 @@ import importlib.metadata
 import logging
 import warnings
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 from recsweep.common.errors import UnsupportedEnvironment
@@ -95,6 +96,13 @@ def apply() -> None:
         _import_recbole()
     _patch_recbole()
     _trust_settings_in_checkpoints()
+
+
+@cache
+def recbole(module: str) -> ModuleType:
+    """A module of RecBole's, by its name within it, once RecBole works: all others get theirs here."""
+    apply()
+    return importlib.import_module(f"recbole.{module}")
 
 
 def _numpy_aliases() -> None:

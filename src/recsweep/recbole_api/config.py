@@ -6,22 +6,21 @@ import copy
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
 
 from recsweep.common.yaml_loader import FloatLoader
-from recsweep.recbole_api import compat
+from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.settings import BUILTIN_DATASET
 
-compat.apply()
 
-from recbole.config.configurator import Config
-
-
-class TypedConfig(Config):  # type: ignore[misc]  # RecBole has no types
+class TypedConfig:
     """A RecBole Config made from values that already have their types.
+
+    It is one of RecBole's Config too, of a class that is put together for the first of them, when RecBole is
+    imported: as a `pathlib.Path` is made as a `PosixPath`.
 
     Args:
         settings: the flat config (`recbole_api.settings.trial_settings`).
@@ -29,11 +28,21 @@ class TypedConfig(Config):  # type: ignore[misc]  # RecBole has no types
         scratch: a folder for whatever RecBole insists on writing.
     """
 
+    final_config_dict: dict[str, Any]
+    internal_config_dict: dict[str, Any]
+    if TYPE_CHECKING:  # RecBole has no types
+
+        def __getitem__(self, name: str) -> Any: ...
+
+    def __new__(cls, *_: Any, **__: Any) -> TypedConfig:
+        return object.__new__(_joined())
+
     def __init__(self, settings: Mapping[str, Any], device: torch.device, scratch: Path) -> None:
         self._device = device
         given = {**copy.deepcopy(dict(settings)), "checkpoint_dir": str(scratch)}
         given.setdefault("state", "warning")
-        super().__init__(model=given["model"], dataset=given["dataset"], config_dict=given)
+        made: Any = super()
+        made.__init__(model=given["model"], dataset=given["dataset"], config_dict=given)
         if given.get("data_path"):
             # RecBole sends every data set called ml-100k to its own wheel, whatever the path says.
             own = Path(given["data_path"]) / given["dataset"]
@@ -45,7 +54,8 @@ class TypedConfig(Config):  # type: ignore[misc]  # RecBole has no types
         """RecBole sets NumPy names here that NumPy 2 no longer has; see `compat`."""
 
     def _init_parameters_category(self) -> None:
-        super()._init_parameters_category()
+        made: Any = super()
+        made._init_parameters_category()
         # RecBole appends to these module-level lists.
         own: dict[str, list[str]] = {}
         for name, values in vars(self)["parameters"].items():
@@ -77,6 +87,11 @@ class TypedConfig(Config):  # type: ignore[misc]  # RecBole has no types
             # RecBole scales losses wherever CUDA is there, even when it trains on the CPU: in bfloat16,
             # which needs no scaling.
             self.final_config_dict["enable_scaler"] = False
+
+
+@cache
+def _joined() -> type[TypedConfig]:
+    return type("TypedConfig", (TypedConfig, recbole("config.configurator").Config), {})
 
 
 @cache

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.frames import AtomicFiles, handed
 from recsweep.recbole_api.settings import SPLIT_SEED, TIME_ORDER
 
-from recbole.data.dataset import SequentialDataset  # isort: skip
-from recbole.data.interaction import Interaction  # isort: skip
-from recbole.data.utils import data_preparation  # isort: skip
-from recbole.utils import ModelType, dataset_arguments, init_seed  # isort: skip
-
 # RecBole's own list leaves out what shapes a graph, and a data set for decision trees.
-_DATASET_ARGUMENTS = (
-    *dataset_arguments,
+_MORE_ARGUMENTS = (
     *("kg_reverse_r", "entity_kg_num_interval", "relation_kg_num_interval"),
     *("convert_token_to_onehot", "token_num_threshold"),
 )
-_CLASS_BY_TYPE = {
-    ModelType.SEQUENTIAL: "SequentialDataset",
-    ModelType.KNOWLEDGE: "KnowledgeBasedDataset",
-}
+_CLASS_BY_TYPE = {"SEQUENTIAL": "SequentialDataset", "KNOWLEDGE": "KnowledgeBasedDataset"}
 
 
 @dataclass(frozen=True)
@@ -54,12 +45,8 @@ class Split:
 def data_key(config: TypedConfig) -> dict[str, Any]:
     """Every setting that shapes the split; two configs with equal keys may share one."""
     names = [
-        *_DATASET_ARGUMENTS,
-        "eval_args",
-        "repeatable",
-        "numerical_features",
-        "discretization",
-        "encoding",
+        *(*recbole("utils").dataset_arguments, *_MORE_ARGUMENTS),
+        *("eval_args", "repeatable", "numerical_features", "discretization", "encoding"),
     ]
     key = {name: config[name] for name in names}
     key["dataset_class"] = _dataset_class(config).__name__
@@ -77,8 +64,8 @@ def _split_seed(config: TypedConfig) -> int:
 
 def _dataset_class(config: TypedConfig) -> Any:
     """As RecBole's `create_dataset`, which would also unpickle what lies in the folder."""
-    module = importlib.import_module("recbole.data.dataset")
-    default = _CLASS_BY_TYPE.get(config["MODEL_TYPE"], "Dataset")
+    module = recbole("data.dataset")
+    default = _CLASS_BY_TYPE.get(config["MODEL_TYPE"].name, "Dataset")
     return getattr(module, config["model"] + "Dataset", getattr(module, default))
 
 
@@ -106,12 +93,14 @@ def build_split(
         confirm: is told what is left of them, before anybody uses it.
     """
     cls = _dataset_class(config)
-    init_seed(_split_seed(config), config["reproducibility"])
+    recbole("utils").init_seed(_split_seed(config), config["reproducibility"])
     whole = handed(cls, files, config)(config)
     rows = whole.inter_feat
     users, items = (int(rows[name].nunique()) for name in (whole.uid_field, whole.iid_field))
     train, valid, test = whole.build()
-    augmented = isinstance(whole, SequentialDataset) and not config["benchmark_filename"]
+    augmented = (
+        isinstance(whole, recbole("data.dataset").SequentialDataset) and not config["benchmark_filename"]
+    )
     confirm(Kept(len(rows), users, items, (len(train), len(valid), len(test)), augmented))
     for dataset in (whole, train, valid, test):
         dataset.__class__ = cls  # RecBole's own class again, so that it can be stored
@@ -126,13 +115,13 @@ def make_loaders(config: TypedConfig, split: Split) -> tuple[Any, Any, Any]:
     parts = [_for_trial(part, config) for part in split.parts]
     whole = _for_trial(split.whole, config)
     whole.build = lambda: parts
-    train, valid, test = data_preparation(config, whole)
+    train, valid, test = recbole("data.utils").data_preparation(config, whole)
     return train, valid, test
 
 
 def interaction(fields: dict[str, torch.Tensor]) -> Any:
     """RecBole's `Interaction`, what its models take: columns by field name."""
-    return Interaction(fields)
+    return recbole("data.interaction").Interaction(fields)
 
 
 def _for_trial(dataset: Any, config: TypedConfig) -> Any:

@@ -13,10 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.settings import TIME_ORDER
-
-from recbole.utils import FeatureType  # isort: skip
 
 # A float32 between 0 and 1 tells this many equally spaced values apart.
 MAX_EXACT_RANKS = 2**23
@@ -74,7 +73,7 @@ def _load(dataset: Any, files: AtomicFiles, path: Path, source: Any) -> pd.DataF
     for name, word in table.types.items():
         if unload and name in unload:
             continue
-        kind, cells = FeatureType(word), table.cells(name)
+        kind, cells = recbole("utils").FeatureType(word), table.cells(name)
         if source != "link":
             dataset.field2source[name] = source
             dataset.field2type[name] = kind
@@ -93,7 +92,7 @@ def _sequences(dataset: Any, name: str, kind: Any, cells: np.ndarray[Any, Any]) 
     for cell in cells:
         if cell not in parsed:
             parts = list(filter(None, cell.split(separator))) if isinstance(cell, str) else []
-            numeric = kind == FeatureType.FLOAT_SEQ
+            numeric = kind == recbole("utils").FeatureType.FLOAT_SEQ
             parsed[cell] = np.array(list(map(float, parts))) if numeric else np.array(parts, dtype=str)
     length = max(map(len, parsed.values()), default=0)
     dataset.field2seqlen[name] = length if longest is None else min(longest, length)

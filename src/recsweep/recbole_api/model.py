@@ -11,14 +11,13 @@ import numpy as np
 import torch
 
 from recsweep.recbole_api import safety
+from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
-
-from recbole.utils import get_model, get_trainer, init_seed  # isort: skip
 
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch, deterministic kernels on."""
-    init_seed(seed, True)
+    recbole("utils").init_seed(seed, True)
 
 
 @contextmanager
@@ -38,12 +37,12 @@ def clean_globals() -> Iterator[None]:
 def make_model(config: TypedConfig, train_data: Any) -> Any:
     """A RecBole model with fresh weights, on the config's device."""
     seed_everything(config["seed"])
-    return get_model(config["model"])(config, train_data._dataset).to(config["device"])
+    return recbole("utils").get_model(config["model"])(config, train_data._dataset).to(config["device"])
 
 
 def make_trainer(config: TypedConfig, model: Any) -> Any:
     """The trainer that RecBole uses for the model."""
-    return get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    return recbole("utils").get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
 
 
 def fit(
@@ -170,7 +169,6 @@ def pretrains_only(model: Any) -> str | None:
 
 def hyper_tuning() -> Any:
     """RecBole's `HyperTuning` class."""
-    from recbole.trainer.hyper_tuning import HyperTuning
-
+    module = recbole("trainer.hyper_tuning")
     safety.close()
-    return HyperTuning
+    return module.HyperTuning

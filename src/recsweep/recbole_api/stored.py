@@ -16,30 +16,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from recsweep.recbole_api.data import Split
+from recsweep.recbole_api.compat import recbole
+from recsweep.recbole_api.data import Split, interaction
 
-from recbole.data import dataset as recbole_datasets  # isort: skip
-from recbole.data.interaction import Interaction  # isort: skip
-from recbole.sampler import SeqSampler  # isort: skip
-from recbole.utils import FeatureSource, FeatureType  # isort: skip
-
-CLASSES = {
-    name: getattr(recbole_datasets, name)
-    for name in (
-        *("Dataset", "SequentialDataset", "KnowledgeBasedDataset", "KGSeqDataset", "DecisionTreeDataset"),
-        *("DIENDataset", "GRU4RecKGDataset", "KSRDataset"),
-    )
-}
-"""Every class of data sets that RecBole's models use."""
+CLASSES = (
+    *("Dataset", "SequentialDataset", "KnowledgeBasedDataset", "KGSeqDataset", "DecisionTreeDataset"),
+    *("DIENDataset", "GRU4RecKGDataset", "KSRDataset"),
+)
+"""Every class of data sets that RecBole's models use, by its name there."""
 
 # No data, or not this machine's: a trial has its own config, and knows where its data lie.
 _ANEW = {"config", "logger", "seq_sampler", "dataset_path"}
 _NEEDED = {
-    "inter_feat": Interaction,
     **dict.fromkeys(("field2type", "field2source", "field2seqlen", "field2id_token", "field2token_id"), dict),
     **dict.fromkeys(("uid_field", "iid_field"), str),
 }
-_IDS = (FeatureType.TOKEN, FeatureType.TOKEN_SEQ)
+_IDS = ("TOKEN", "TOKEN_SEQ")
 _DEEPEST = 8
 _PLAIN = (bool, int, str, type(None))
 
@@ -51,7 +43,7 @@ def dump_split(split: Split) -> tuple[dict[str, Any], list[torch.Tensor]]:
         TypeError: a data set holds something of a kind that is not known here; the message names it.
     """
     kind = type(split.whole).__name__
-    if CLASSES.get(kind) is not type(split.whole):
+    if _class(kind) is not type(split.whole):
         raise TypeError(f"{kind} is no data set of RecBole's that is known; add it to `stored.CLASSES`")
     writer = _Writer()
     whole, *others = held = [_data_of(dataset) for dataset in (split.whole, *split.parts)]
@@ -63,6 +55,20 @@ def dump_split(split: Split) -> tuple[dict[str, Any], list[torch.Tensor]]:
     ]
     content = {"class": kind, "shared": shared, "whole": apart[0], "parts": apart[1:]}
     return content, writer.arrays
+
+
+def _class(name: Any) -> Any:
+    """A class of data sets of RecBole's, by its name; None where it is none of those."""
+    return getattr(recbole("data.dataset"), name) if name in CLASSES else None
+
+
+def _table() -> Any:
+    return recbole("data.interaction").Interaction
+
+
+def _kinds() -> tuple[Any, Any]:
+    """RecBole's enumerations that say what a column is, and which file it is from."""
+    return recbole("utils").FeatureType, recbole("utils").FeatureSource
 
 
 def _data_of(dataset: Any) -> dict[str, Any]:
@@ -88,13 +94,13 @@ class _Writer:
             return {"float": str(value)}
         if value is None or isinstance(value, bool | int | float | str):
             return str(value) if isinstance(value, str) else value
-        if isinstance(value, FeatureType | FeatureSource):
+        if isinstance(value, _kinds()):
             return {type(value).__name__: value.value}
         if isinstance(value, torch.Tensor):
             return {"tensor": self._number(value)}
         if isinstance(value, np.ndarray):
             return self._array(value)
-        if isinstance(value, Interaction):
+        if isinstance(value, _table()):
             return {"table": {str(name): self._number(column) for name, column in value.interaction.items()}}
         if type(value) is dict:
             return self._mapping(value)
@@ -131,7 +137,7 @@ def load_split(content: Any, arrays: Sequence[torch.Tensor]) -> Split:
     if not isinstance(content, dict) or content.keys() != {"class", "shared", "whole", "parts"}:
         raise ValueError("a split has `class`, `shared`, `whole` and `parts`")
     found = content["class"]
-    cls = CLASSES.get(found) if isinstance(found, str) else None
+    cls = _class(found)
     if cls is None:
         raise ValueError(f"{found!r} is no data set of RecBole's")
     if not isinstance(content["parts"], list) or len(content["parts"]) != 3:
@@ -142,8 +148,8 @@ def load_split(content: Any, arrays: Sequence[torch.Tensor]) -> Split:
     for dataset in made:
         _check(dataset)
     whole, train, valid, test = made
-    if cls is CLASSES["DIENDataset"]:  # drew its negatives when the split was made, and draws no more
-        sampler = SeqSampler(whole)
+    if found == "DIENDataset":  # drew its negatives when the split was made, and draws no more
+        sampler = recbole("sampler").SeqSampler(whole)
         for dataset in made:
             dataset.seq_sampler = sampler
     return Split(whole, (train, valid, test))
@@ -213,7 +219,7 @@ class _Reader:
             or not next(iter(columns.values())).dim()
         ):
             raise ValueError("the columns of a table have one length")
-        return Interaction(columns)
+        return interaction(columns)
 
 
 def _words(given: list[Any], dtype: Any) -> np.ndarray[Any, Any]:
@@ -224,8 +230,8 @@ def _words(given: list[Any], dtype: Any) -> np.ndarray[Any, Any]:
 
 _READERS: dict[str, tuple[Callable[[_Reader, Any, int], Any], type]] = {
     "float": (lambda reader, text, depth: float(text), str),
-    "FeatureType": (lambda reader, name, depth: FeatureType(name), str),
-    "FeatureSource": (lambda reader, name, depth: FeatureSource(name), str),
+    "FeatureType": (lambda reader, name, depth: recbole("utils").FeatureType(name), str),
+    "FeatureSource": (lambda reader, name, depth: recbole("utils").FeatureSource(name), str),
     "tensor": (_Reader.tensor, int),
     "array": (lambda reader, number, depth: reader.tensor(number, depth).numpy(), int),
     "text": (lambda reader, words, depth: _words(words, np.str_), list),
@@ -241,7 +247,7 @@ _READERS: dict[str, tuple[Callable[[_Reader, Any, int], Any], type]] = {
 
 def _check(dataset: Any) -> None:
     """Refuse what would fail later, or reach beyond an array in a compiled kernel: ids that are none."""
-    for name, kind in _NEEDED.items():
+    for name, kind in {"inter_feat": _table(), **_NEEDED}.items():
         if not isinstance(getattr(dataset, name, None), kind):
             raise ValueError(f"a data set needs `{name}`")
     limits = {field: len(words) for field, words in dataset.field2id_token.items()}
@@ -251,10 +257,15 @@ def _check(dataset: Any) -> None:
     length_field = getattr(dataset, "item_list_length_field", None)
     if length_field is not None:
         limits[length_field] = dataset.max_item_list_len + 1
-    tables = [value for value in vars(dataset).values() if isinstance(value, Interaction)]
+    tables = [value for value in vars(dataset).values() if isinstance(value, _table())]
     for field, column in [pair for table in tables for pair in table.interaction.items()]:
-        if field in limits and (dataset.field2type.get(field) in _IDS or field == length_field):
+        if field in limits and (_kind(dataset, field) in _IDS or field == length_field):
             _check_ids(field, column, int(field == length_field), limits[field])
+
+
+def _kind(dataset: Any, field: str) -> str:
+    """The name of a column's type; of a cache that somebody wrote it may be anything."""
+    return str(getattr(dataset.field2type.get(field), "name", ""))
 
 
 def _check_ids(field: str, column: torch.Tensor, lowest: int, limit: int) -> None:

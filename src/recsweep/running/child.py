@@ -157,8 +157,10 @@ def _make_worker(pipe: Connection, inbox: Inbox, owner: Owner, threads: int) -> 
     with suppress(OSError):  # the parent went on without this worker; its end of the pipe will tell
         pipe.send(Started(torch.cuda.device_count()))  # counts without taking memory of any
 
+    from recsweep.recbole_api import compat
     from recsweep.running.worker import Worker
 
+    compat.apply()  # here, so that no trial waits for it
     return Worker(owner, lambda event: _tell(pipe, event), inbox.stop)
 
 
