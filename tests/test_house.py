@@ -213,7 +213,7 @@ def test_the_parent_of_the_workers_holds_no_torch():
 
 
 def test_recbole_is_imported_when_it_is_used_and_bridged_first():
-    """Only `compat` imports it, which mends it first; and it alone imports what builds on RecBole's classes."""
+    """Only `compat` imports it, after mending it, and imports what builds on its classes."""
     own_metrics = "recsweep.recbole_api.own_metrics"
     direct = [
         path
@@ -221,10 +221,9 @@ def test_recbole_is_imported_when_it_is_used_and_bridged_first():
         if any(name == own_metrics or name.split(".")[0] == "recbole" for name in imported(path))
     ]
     assert {ids(path) for path in direct} == {"recbole_api/compat.py", "recbole_api/own_metrics.py"}
+    names = [name for name in MODULES if name not in (own_metrics, "recsweep.__main__")]
     code = (
-        "import importlib, logging, sys, numpy\n"
-        f"for name in {[name for name in MODULES if name not in (own_metrics, 'recsweep.__main__')]}:\n"
-        "    importlib.import_module(name)\n"
+        f"import importlib, logging, sys, numpy\nfor name in {names}:\n    importlib.import_module(name)\n"
         "print('recbole' in sys.modules, 'float' in vars(numpy), logging.getLogger().filters)"
     )
     assert run_python(code) == "False False []"

@@ -76,6 +76,33 @@ def test_studies_are_those_of_the_store(offered, tmp_path):
     assert offered("worker", "--outputs", "elsewhere", "--study", "") == []
 
 
+@pytest.mark.parametrize("command", ["show", "ls", "status", "compare", "rm", "mv", "stop"])
+def test_studies_are_offered_wherever_one_is_named(offered, tmp_path, command):
+    (tmp_path / "outputs").mkdir()
+    store(tmp_path / "outputs" / "recsweep.db", "s/toy/NARM/full")
+    assert offered(command, "s/") == ["s/toy/NARM/full"]
+
+
+def test_the_store_is_that_of_the_command(offered, tmp_path, monkeypatch):
+    """The sweep file names it, below its own folder; the environment goes first, the command before both."""
+    for name in ("own", "given", "typed"):
+        store(tmp_path / f"{name}.db", name)
+    (tmp_path / "sweep.yaml").write_text(
+        (tmp_path / "sweep.yaml").read_text() + "storage: sqlite:///own.db\n"
+    )
+    (tmp_path / "address").write_text("sqlite:///typed.db\n")
+    (tmp_path / "address").chmod(0o600)
+    assert offered("show", "--sweep", "sweep.yaml", "") == ["own"]
+    monkeypatch.setenv("RECSWEEP_STORAGE", "sqlite:///given.db")
+    assert offered("show", "--sweep", "sweep.yaml", "") == ["given"]
+    assert offered("show", "--storage-file", "address", "") == ["typed"]
+
+
+def test_a_sweep_in_python_is_not_run_while_one_types(offered, tmp_path):
+    (tmp_path / "mine.py").write_text("raise SystemExit('run')")
+    assert offered("show", "--sweep", "mine.py:sweep", "") == []
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
+import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from recsweep.common.address import StoreAddress, read_address
+from recsweep.cli.addresses import find_address
+from recsweep.common.address import StoreAddress
 from recsweep.sweeps.config import SweepConfig
-from recsweep.sweeps.documents import load_document
 from recsweep.sweeps.fields import facts
-from recsweep.sweeps.options import SETTINGS
+from recsweep.sweeps.loading import read_overridden
+from recsweep.sweeps.options import SETTINGS, STORE
 from recsweep.sweeps.setting import Setting
 
 _MOST = 200
 """Studies that are offered; more is no help."""
 
 
-def values(setting: Setting, given: Mapping[str, Any], typed: str) -> list[CompletionItem]:
+def values(setting: Setting, context: click.Context, typed: str) -> list[CompletionItem]:
     """The values that may be meant, as far as one is typed.
 
     Args:
-        given: options that stand before it.
+        context: the command, with the options that stand before it.
     """
     if setting.completes in ("file", "folder"):
         return [CompletionItem(typed, type="dir" if setting.completes == "folder" else "file")]
@@ -35,42 +35,38 @@ def values(setting: Setting, given: Mapping[str, Any], typed: str) -> list[Compl
         head, _, last = typed.rpartition(" ")
         before = f"{head} "
     try:
-        names = _names(setting, given)
+        names = _names(setting, context)
     except Exception:  # a half-typed command is nobody's mistake yet
         names = []
     taken = before.split()
     return [CompletionItem(before + name) for name in names if name.startswith(last) and name not in taken]
 
 
-def _names(setting: Setting, given: Mapping[str, Any]) -> list[str]:
+def _names(setting: Setting, context: click.Context) -> list[str]:
     if setting.completes in ("models", "datasets"):
-        folder = _config(given).parent / setting.completes
+        folder = _config(context).parent / setting.completes
         return sorted(path.stem for path in folder.glob("*.yaml"))
     if setting.completes == "phases":
         return list(facts(SweepConfig, ("search", "phases")).choices)
     if setting.completes == "studies":
-        return _studies(given)
+        return _studies(context)
     return list(setting.facts.choices)
 
 
-def _config(given: Mapping[str, Any]) -> Path:
+def _config(context: click.Context) -> Path:
     """The sweep file; of a sweep in Python the Python file, beside which `config` may lie."""
-    text = str(given.get("config") or SETTINGS["config"].default)
+    text = str(context.params.get("config") or SETTINGS["config"].default)
     path = Path(text.rpartition(":")[0] if ".py:" in text else text)
     beside = path.parent / "config" / path.name
     return beside if ".py:" in text and not (path.parent / "models").is_dir() else path
 
 
-def _value(given: Mapping[str, Any], name: str) -> str:
-    return str(given.get(name) or os.environ.get(SETTINGS[name].variable, ""))
-
-
-def _studies(given: Mapping[str, Any]) -> list[str]:
+def _studies(context: click.Context) -> list[str]:
     """Names of studies in the store that the options, the environment or the sweep name; of SQLite's alone.
 
     A server may be away, and a journal is read from its first line: neither answers while somebody types.
     """
-    address = _address(given)
+    address = _address(context)
     if address.kind != "sqlite" or address.file is None or not address.file.is_file():
         return []
     with closing(
@@ -82,16 +78,16 @@ def _studies(given: Mapping[str, Any]) -> list[str]:
     return sorted(str(name) for (name,) in rows)
 
 
-def _address(given: Mapping[str, Any]) -> StoreAddress:
-    if url := _value(given, "storage"):
-        return StoreAddress.of(url)
-    if file := _value(given, "storage_file"):
-        return read_address(Path(file))
-    path = _config(given)
-    written = load_document(path).data if path.suffix != ".py" and path.is_file() else {}
-    if written.get("storage"):
-        return StoreAddress.of(written["storage"])
-    if written.get("storage_file"):
-        return read_address(path.parent / str(written["storage_file"]))
-    outputs = Path(_value(given, "outputs") or str(written.get("outputs") or "outputs"))
-    return StoreAddress.of(f"sqlite:///{outputs / 'recsweep.db'}")
+def _address(context: click.Context) -> StoreAddress:
+    """As a command finds it; but a sweep in Python is not run while somebody types."""
+    given = {name: context.params.get(name) for name in STORE}
+    config = str(context.params.get("config") or SETTINGS["config"].default)
+    in_python = ".py:" in config
+
+    def typed(name: str) -> bool:
+        source = context.get_parameter_source(name)
+        return source is ParameterSource.COMMANDLINE and not (in_python and name == "config")
+
+    return find_address(
+        {**given, "config": "" if in_python else config}, typed, lambda: read_overridden(config, given).config
+    )

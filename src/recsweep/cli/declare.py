@@ -57,7 +57,7 @@ class Option(click.Option):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Completions for the shell: choices, names of files beside the sweep, of studies in its store."""
-        return complete.values(self.setting, ctx.params, incomplete)
+        return complete.values(self.setting, ctx, incomplete)
 
 
 def _default(setting: Setting) -> str:
@@ -103,7 +103,7 @@ def argument(name: str, completes: str = "studies", **settings: Any) -> click.Ar
     offered = Setting(name, "", THIS, completes=completes)
     return click.Argument(
         [name],
-        shell_complete=lambda context, _, typed: complete.values(offered, context.params, typed),
+        shell_complete=lambda context, _, typed: complete.values(offered, context, typed),
         **settings,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsweep.cli.declare import KEEP, command
+from recsweep.cli.declare import KEEP, argument, command
 from recsweep.cli.stores import as_csv, as_json, opened, opened_at, output_folders
 from recsweep.cli.studies import PLACE, is_pattern, matches
 from recsweep.common.address import AddressError, StoreAddress
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     *PLACE,
     "yes",
     "dry_run",
-    arguments=[click.Argument(["names"], nargs=-1, required=True, metavar="STUDY...")],
+    arguments=[argument("names", nargs=-1, required=True, metavar="STUDY...")],
 )
 def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None:
     """Remove studies with all their trials from the store, after a question. Result files and weights stay.
@@ -60,7 +60,7 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None
     KEEP,
     "recsweep mv smoke/ml-100k-small/GRU4Rec/full gru4rec-first",
     *PLACE,
-    arguments=[click.Argument(["name"], metavar="STUDY"), click.Argument(["new"], metavar="NAME")],
+    arguments=[argument("name", metavar="STUDY"), click.Argument(["new"], metavar="NAME")],
 )
 def mv(name: str, new: str, **options: Any) -> None:
     """Give a study another name in the store, as `--study-name` does; its sweep then begins anew."""
@@ -87,7 +87,7 @@ def mv(name: str, new: str, **options: Any) -> None:
     *PLACE,
     "dry_run",
     arguments=[
-        click.Argument(["source"], metavar="STORE"),
+        argument("source", "file", metavar="STORE"),
         click.Argument(["names"], nargs=-1, metavar="[STUDY...]"),
     ],
 )
@@ -105,8 +105,8 @@ def merge(source: str, names: tuple[str, ...], dry_run: bool, **options: Any) ->
     "recsweep export smoke.db 'smoke/*'",
     *PLACE,
     arguments=[
-        click.Argument(["target"], metavar="FILE"),
-        click.Argument(["names"], nargs=-1, metavar="[STUDY...]"),
+        argument("target", "file", metavar="FILE"),
+        argument("names", nargs=-1, metavar="[STUDY...]"),
     ],
 )
 def export(target: str, names: tuple[str, ...], **options: Any) -> None:

@@ -7,19 +7,20 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsweep.cli.addresses import find_address, names_a_file
 from recsweep.cli.declare import source
 from recsweep.cli.openly import IN_THE_OPEN
 from recsweep.cli.options import overridden, say_aside
-from recsweep.common.address import AddressError, StoreAddress, read_address
+from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError
 from recsweep.common.files import to_plain
-from recsweep.common.names import is_name
-from recsweep.common.paths import Outputs, is_made
+from recsweep.common.paths import is_made
 from recsweep.sweeps.options import STORE
 
 if TYPE_CHECKING:
@@ -59,29 +60,16 @@ def address_of(options: Mapping[str, Any]) -> StoreAddress:
     Raises:
         InputError: it is no address of a store, or there are two.
     """
-    url, file = _nearer(options)
-    root = Path(options.get("outputs") or "outputs")
-    try:
-        if url or file:
-            address = StoreAddress.of(url) if url else read_address(Path(str(file)).expanduser())
-            if url and address.secret and _typed("storage"):
-                say_aside(f"recsweep: {IN_THE_OPEN}")
-            address = address.below(root)
-            address.check_place()
-            return address
-    except AddressError as error:
-        raise InputError("--storage" if url else "--storage-file", error.problem, error.fix) from None
-    if _names_a_file(str(options["config"])):
-        config = _of_file(options)
-        own = config.storage
-        return Outputs(config.outputs, config.sweep).storage_url if own is None else own.below(config.outputs)
-    return Outputs(root, "any").storage_url
+    address = find_address(options, _typed, partial(_of_file, options))
+    if address.secret and options.get("storage") and _typed("storage"):
+        say_aside(f"recsweep: {IN_THE_OPEN}")
+    return address
 
 
 def output_folders(options: Mapping[str, Any]) -> list[Path]:
     """The folders in which outputs of studies may be: those that are named, and the store's own."""
     folders = [Path(options.get("outputs") or "outputs")]
-    if _names_a_file(str(options["config"])):
+    if names_a_file(str(options["config"]), _typed):
         folders.append(_of_file(options).outputs)
     if (file := address_of(options).file) is not None:
         folders.append(file.parent)
@@ -91,22 +79,6 @@ def output_folders(options: Mapping[str, Any]) -> list[Path]:
 def _of_file(options: Mapping[str, Any]) -> SweepConfig:
     """The sweep's file, with what the options set over it."""
     return overridden({name: options.get(name) for name in ("config", *STORE)}, whole=False).config
-
-
-def _names_a_file(text: str) -> bool:
-    """True where the sweep's file is there, or was asked for; of a store, `--sweep` may be a mere name."""
-    path = Path(text.rpartition(":")[0] if ".py:" in text else text)
-    return path.is_file() or (_typed("config") and not is_name(text))
-
-
-def _nearer(options: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """The address, or the file that holds it: what the command says goes before what the environment says."""
-    url, file = options.get("storage"), options.get("storage_file")
-    if not (url and file):
-        return url, file
-    if _typed("storage") == _typed("storage_file"):
-        raise InputError("--storage", "stands beside --storage-file", "give one of them")
-    return (url, None) if _typed("storage") else (None, file)
 
 
 def _typed(name: str) -> bool:

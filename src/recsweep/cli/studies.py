@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsweep.cli.declare import LOOK, command
+from recsweep.cli.declare import LOOK, argument, command
 from recsweep.cli.options import say_aside
 from recsweep.cli.stores import as_csv, as_json, opened
 from recsweep.common.errors import UserError
@@ -26,7 +26,7 @@ PARTS = ("dataset", "model", "phase")
 
 def names_argument(*, required: bool = False) -> click.Argument:
     """Studies that are named without an option."""
-    return click.Argument(["names"], nargs=-1, required=required, metavar="STUDY...")
+    return argument("names", nargs=-1, required=required, metavar="STUDY...")
 
 
 @command(
@@ -84,7 +84,7 @@ def matches(study: str, name: str) -> bool:
     *PLACE,
     "json",
     "csv",
-    arguments=[click.Argument(["name"], metavar="STUDY")],
+    arguments=[argument("name", metavar="STUDY")],
 )
 def show(name: str, json: bool, csv: bool, **options: Any) -> None:
     """Show all that the store knows of a study: what it is, how far, its winner, its best trials.
