@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "end_to_end"))
+sys.path[:0] = [str(ROOT / "tests" / "end_to_end"), str(ROOT / "tests")]
 
 import killing  # noqa: E402
 

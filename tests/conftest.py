@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import shutil
 import signal
@@ -36,6 +37,8 @@ for name in [name for name in os.environ if name.startswith("RECSWEEP_") and nam
 for asks in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     if signal.getsignal(asks) is signal.SIG_IGN:
         signal.signal(asks, signal.default_int_handler if asks is signal.SIGINT else signal.SIG_DFL)
+# What collection makes is no garbage, and to look through it again and again takes a tenth of a run.
+gc.disable()
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
@@ -52,6 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In one of several processes the long tests come first, so that none is left to the end alone."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         longest_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for, but not among modules and tests."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from helpers import warm
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
 CELLS = [cell for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
@@ -21,15 +20,7 @@ def test_the_cells_run_one_after_the_other_and_find_what_is_written(tmp_path):
     script.write_text(
         "\n".join([*code, "print(study.best)", "print(len(found), open(__file__).read() != '')"])
     )
-    told = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=tmp_path,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    told = warm.run_script(script, tmp_path, 300)
     assert told.returncode == 0, told.stderr
     best, count = told.stdout.splitlines()
     assert count == "2 True"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import pytest
 import torch
 
+from helpers import warm
 from helpers.workspace import make_workspace, run_python
 from recsweep.cli import main
 from recsweep.common import devices
-from recsweep.common.errors import UserError
 from recsweep.common.files import write_yaml
 
 
@@ -55,19 +54,11 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize(
-    ("command", "device", "real"),
-    [
-        ("tune", "cuda", True),
-        ("tune a study", "mps", False),
-        ("worker", "cuda", False),
-        ("worker", "mps", False),
-    ],
+    ("command", "device"),
+    [("tune", "cuda"), ("tune a study", "mps"), ("worker", "cuda"), ("worker", "mps")],
 )
-def test_a_command_that_would_train_ends_with_one_line_and_makes_nothing(
-    request, call, tmp_path, command, device, real
-):
-    if not real:
-        request.getfixturevalue("quick")
+@pytest.mark.usefixtures("quick")
+def test_a_command_that_would_train_ends_with_one_line_and_makes_nothing(call, tmp_path, command, device):
     make_workspace(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     code, said = call(command.split()[0], "--config", "sweep.yaml", "--device", device, *COMMANDS[command])
@@ -135,23 +126,24 @@ def test_one_training_is_refused_before_its_data_are_read(tmp_path):
         tmp_path / "config.yaml",
         {"model": "BPR", "dataset": "toy", "data_path": str(workspace.dataset.parent)},
     )
-    command = [sys.executable, "-m", "recsweep", "train", "--config", "config.yaml", "--device", device]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = warm.run(["train", "--config", "config.yaml", "--device", device], tmp_path, 60)
     assert done.returncode == 2, done.stderr
     (line,) = (done.stdout + done.stderr).splitlines()
     assert line.startswith(f"recsweep: device: {device} was asked for")
     assert not (tmp_path / "outputs" / "cache").exists()
 
 
-def test_the_parent_asks_without_loading_torch():
+def test_the_parent_asks_without_torch_and_without_a_file_called_torch(tmp_path):
+    (tmp_path / "torch.py").write_text(f"open({json.dumps(str(tmp_path / 'harmed'))}, 'w')\n")
     code = (
-        "import sys\nfrom recsweep.common import devices, errors\n"
+        "import os, sys\nfrom recsweep.common import devices, errors\nos.chdir(sys.argv[1])\n"
         "try:\n    devices.require('cuda')\nexcept errors.UserError as error:\n    print(error)\n"
         "print('torch' in sys.modules)"
     )
-    said = run_python(code).splitlines()
-    assert said[0].startswith("device: cuda was asked for")
+    said = run_python(code, str(tmp_path)).splitlines()
+    assert said[0].startswith("device: cuda was asked for, but torch sees no GPU")
     assert said[1] == "False"
+    assert not (tmp_path / "harmed").exists()
 
 
 def test_a_device_that_is_not_named_costs_nothing(monkeypatch):
@@ -175,11 +167,3 @@ def test_what_torch_can_use_is_not_refused(monkeypatch):
 def test_where_nobody_can_answer_the_workers_will(monkeypatch, ask):
     monkeypatch.setattr(devices, "_ASK", ask)
     devices.require("cuda")
-
-
-def test_a_file_in_the_working_folder_is_not_taken_for_torch(monkeypatch, tmp_path):
-    (tmp_path / "torch.py").write_text(f"open({json.dumps(str(tmp_path / 'harmed'))}, 'w')\n")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="device: cuda was asked for"):
-        devices.require("cuda")
-    assert not (tmp_path / "harmed").exists()

@@ -1,8 +1,9 @@
 """Kill a sweep again and again, run it on, and see that it ends as if nothing had been.
 
 A run is a process group of its own (`recsweep tune`: the supervisor and its workers), killed as a
-whole with SIGKILL. What is left in the store is read from a copy, so that the next run finds
-exactly what the kill left behind.
+whole with SIGKILL. A warm one is forked, as its workers are: two groups, killed one right after the
+other. What is left in the store is read from a copy, so that the next run finds exactly what the kill
+left behind.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,9 +28,10 @@ from pathlib import Path
 import psutil
 import yaml
 
+from helpers import warm
 from recsweep.common.paths import Outputs
 from recsweep.study import Store, Trial
-from running import taken
+from running import Process, taken, templates
 
 VOLATILE = frozenset({"seconds", "attempt"})
 """Columns that tell how a sweep went and not what it found."""
@@ -52,6 +55,8 @@ class Sweep:
     workers: int = 1
     storage: str | None = None
     """Where the store is; None: SQLite, in the sweep's outputs."""
+    warm: bool = False
+    """Fork its commands (`helpers/warm.py`) where that is possible, which spares their imports."""
 
     def command(self, name: str) -> list[str]:
         """`recsweep tune` or another command on this sweep; it runs in the sweep's folder."""
@@ -111,7 +116,7 @@ def run_to_end(sweep: Sweep, folder: Path) -> None:
         RuntimeError: one of them failed or never ended.
     """
     for name in ("tune", "summarize"):
-        code = _run(sweep.command(name), folder, RUN_LIMIT_SECONDS)
+        code = _run(sweep, name, folder, RUN_LIMIT_SECONDS)
         if code is None:
             raise RuntimeError(f"`recsweep {name}` did not end; its output:\n{log_tail(folder)}")
         if code != 0:
@@ -157,7 +162,7 @@ def kill_and_run_on(
         after = moments.uniform(
             _EARLIEST, max(_EARLIEST, latest * _room(counted / sweep.trials, len(done) / kills))
         )
-        code = _run(sweep.command("tune"), folder, after)
+        code = _run(sweep, "tune", folder, after)
         if code is not None:
             if code != 0:
                 raise RuntimeError(f"a run failed with exit code {code}; its output:\n{log_tail(folder)}")
@@ -267,20 +272,33 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def _run(command: list[str], folder: Path, limit: float) -> int | None:
-    """Exit code of a command, or None if its whole process group had to be killed after `limit` seconds."""
+def _run(sweep: Sweep, name: str, folder: Path, limit: float) -> int | None:
+    """Exit code of a command, or None if all of its processes had to be killed after `limit` seconds."""
     folder.mkdir(parents=True, exist_ok=True)
+    command = sweep.command(name)
     with _log(folder).open("ab") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        process: Process
+        if sweep.warm and warm.POSSIBLE:
+            process = warm.start_into(log.fileno(), command[3:], folder)
+        else:
+            process = subprocess.Popen(
+                command, cwd=folder, stdout=log, stderr=log, start_new_session=True, text=True
+            )
+    groups = [process.pid]
     try:
         return process.wait(timeout=limit)
     except subprocess.TimeoutExpired:
         return None
     finally:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(process, warm.Running):
+                groups += [template.pid for template in templates(process.pid)]
+            for group in groups:
+                with suppress(ProcessLookupError):  # a template ends with its command
+                    os.killpg(group, signal.SIGKILL)
             process.wait()
-        _require_gone(process.pid)
+        for group in groups:
+            _require_gone(group)
 
 
 def _require_gone(group: int) -> None:

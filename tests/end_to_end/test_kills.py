@@ -11,7 +11,7 @@ CONFIG = Path(__file__).parents[2] / "config" / "smoke.yaml"
 
 
 def test_a_sweep_killed_three_times_ends_with_the_usual_summary(tmp_path: Path) -> None:
-    _compare(tmp_path, trials=6, epochs=8, kills=3)
+    _compare(tmp_path, trials=6, epochs=8, kills=3, warm=True)
 
 
 @pytest.mark.long
@@ -19,8 +19,8 @@ def test_a_sweep_killed_twenty_times_ends_with_the_usual_summary(tmp_path: Path)
     _compare(tmp_path, trials=30, epochs=4, kills=20)
 
 
-def _compare(folder: Path, trials: int, epochs: int, kills: int) -> None:
-    sweep = killing.Sweep(CONFIG, trials, epochs, seed=7)
+def _compare(folder: Path, trials: int, epochs: int, kills: int, warm: bool = False) -> None:
+    sweep = killing.Sweep(CONFIG, trials, epochs, seed=7, warm=warm)
     pace = killing.measured_run(sweep, folder / "undisturbed")
     killing.kill_and_run_on(sweep, folder / "killed", kills, killing.latest_moment(pace, kills), seed=7)
     assert killing.store_problems(folder / "killed", trials) == []

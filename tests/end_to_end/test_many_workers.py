@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -227,13 +226,7 @@ def test_a_sweep_outlives_a_restart_of_its_server(folder: Folder):
 
 
 def test_a_worker_without_an_opened_study_says_what_to_do(folder: Folder):
-    done = subprocess.run(
-        folder.command("worker", "--study", STUDY),
-        cwd=folder.path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = folder.run("worker", "--study", STUDY)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
         f"recsweep: study {STUDY} is not in the store; a worker joins a sweep that was opened; "

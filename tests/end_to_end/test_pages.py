@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from helpers.browser import launched
 from helpers.contrast import contrast
 from helpers.found import NASTY, OBJECTIVES, drawn, fill_store, some_trials, trial, workspace
 from recsweep.planning.plan import StudyPlan
+from running import Folder
 
 MARKS = (".point path", "path.point", "path.js-line")  # bars, marks, lines
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -265,14 +264,9 @@ def test_pictures_with_many_panels_and_words_fit_a_telephone(seen: Seen, plan: S
 
 
 def test_the_dashboard_shows_the_study(browser: Browser, plan: StudyPlan) -> None:
-    command = [sys.executable, "-m", "recsweep", "dashboard", "--port", "0"]
-    sweep = plan.outputs.root.parent / "sweep.yaml"
-    process = subprocess.Popen(
-        [*command, "--config", str(sweep)],
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    folder = Folder.__new__(Folder)
+    folder.path = plan.outputs.root.parent
+    process = folder.start("dashboard", "--port", "0", "--config", "sweep.yaml")
     page = browser.new_page()
     seen = Seen(page)
     try:

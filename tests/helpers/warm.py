@@ -13,6 +13,7 @@ import ctypes
 import gc
 import importlib
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -38,6 +39,7 @@ _LIGHT = (
     *("recsweep.cli.commands", "recsweep.api.sweep_run", "recsweep.running.supervisor", "recsweep.study"),
     *("recsweep.search.starts", "recsweep.report.summary", "recsweep.report.study_files"),
     *("recsweep.report.pareto", "recsweep.report.results", "sqlalchemy.dialects.sqlite"),
+    *("recsweep.datasets.feasible", "alembic.command", "alembic.script"),
 )
 """What most commands need. None of it is torch."""
 HEAVY = ("train", "prepare", "doctor")
@@ -174,16 +176,30 @@ def start(args: list[str], folder: Path) -> Running:
     """
     read, write = os.pipe()
     try:
-        return Running(args, _fork(args, folder, write, write), read)
+        return Running(args, _fork(args, folder, write, write, _main), read)
     finally:
         os.close(write)
 
 
 def run(args: list[str], folder: Path, seconds: float) -> subprocess.CompletedProcess[str]:
     """A command to its end."""
+    return _told(args, folder, seconds, _main, "-m", "recsweep")
+
+
+def run_script(path: Path, folder: Path, seconds: float, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A script to its end, by a process without torch that has imported most of recsweep."""
+    return _told([str(path), *arguments], folder, seconds, _script)
+
+
+def _told(
+    args: list[str], folder: Path, seconds: float, main: Callable[[], None], *afresh: str
+) -> subprocess.CompletedProcess[str]:
+    if not POSSIBLE:
+        command = [sys.executable, *afresh, *args]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds)
     out, err = os.memfd_create("out"), os.memfd_create("err")
     with os.fdopen(out, encoding="utf-8") as said, os.fdopen(err, encoding="utf-8") as told:
-        running = Running(args, _fork(args, folder, out, err), None)
+        running = Running(args, _fork(args, folder, out, err, main), None)
         try:
             code = running.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -194,7 +210,12 @@ def run(args: list[str], folder: Path, seconds: float) -> subprocess.CompletedPr
         return subprocess.CompletedProcess(args, code, said.read(), told.read())
 
 
-def _fork(args: list[str], folder: Path, stdout: int, stderr: int) -> Forked:
+def start_into(log: int, args: list[str], folder: Path) -> Running:
+    """The same for a command whose words go to a file that is open."""
+    return Running(args, _fork(args, folder, log, log, _main), None)
+
+
+def _fork(args: list[str], folder: Path, stdout: int, stderr: int, main: Callable[[], None]) -> Forked:
     """A command; the two handles are its own streams."""
     heavy = _with_torch()
     ours, theirs = Pipe()
@@ -202,7 +223,7 @@ def _fork(args: list[str], folder: Path, stdout: int, stderr: int) -> Forked:
         with theirs:
             forked = (heavy if args[0] in HEAVY else _commands()).fork(theirs)
         ours.send(_start(str(folder), os.environ, args))
-        ours.send((_command, (_loaded_with(os.environ),)))
+        ours.send((_command, (_loaded_with(os.environ), main)))
         _send(ours, [stdout, stderr, heavy._control.fileno()])
     return forked
 
@@ -224,7 +245,7 @@ def _loaded_with(environment: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environment.items() if k.startswith(templates._READ_AT_LOAD)}
 
 
-def _command(pipe: Connection, loaded_with: dict[str, str]) -> NoReturn:
+def _command(pipe: Connection, loaded_with: dict[str, str], program: Callable[[], None]) -> NoReturn:
     """The life of a command, from its fork on."""
     out, err, lender = _receive(pipe, 3)
     pipe.close()
@@ -243,13 +264,18 @@ def _command(pipe: Connection, loaded_with: dict[str, str]) -> NoReturn:
         return _Lent(environment, control) if same else Template(environment)
 
     templates.Template = lent  # type: ignore[assignment,misc]
-    _leave(_code_of(_main))
+    _leave(_code_of(program))
 
 
 def _main() -> None:
     from recsweep.cli import main
 
     main()
+
+
+def _script() -> None:
+    sys.argv.pop(0)
+    runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def _code_of(main: Callable[[], None]) -> int:
@@ -284,6 +310,7 @@ def _lend(pipe: Connection, parent: int) -> None:
     """The life of the template of a command."""
     (control,) = _receive(pipe, 1)
     pipe.close()
+    os.setsid()  # its workers are a group with it
     ctypes.CDLL(None).prctl(_SET_NAME, template_of(parent).encode())
     gc.disable()
     template._Nursery(socket.socket(fileno=control)).serve()

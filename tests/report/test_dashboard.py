@@ -8,12 +8,12 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from helpers.found import fill_store, some_trials, workspace
+from recsweep.cli import main
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import UserError
 
@@ -23,17 +23,6 @@ def serve(*given: Any) -> None:
     from recsweep.report import dashboard
 
     dashboard.serve(*given)
-
-
-def start(sweep: Path, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "recsweep", "dashboard", "--config", str(sweep), *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
 
 
 def free_port() -> int:
@@ -51,7 +40,15 @@ def filled(tmp_path):
 
 def test_it_says_its_address_lists_studies_and_ends_with_ctrl_c(filled):
     port = free_port()
-    process = start(filled.sweep, "--port", str(port))
+    command = [sys.executable, "-m", "recsweep", "dashboard", "--config", str(filled.sweep)]
+    process = subprocess.Popen(
+        [*command, "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         line = process.stdout.readline()
         assert line == f"dashboard on http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
@@ -68,16 +65,20 @@ def test_it_says_its_address_lists_studies_and_ends_with_ctrl_c(filled):
     assert err == ""
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(filled):
+def test_a_port_that_is_taken_is_told_in_one_line(filled, monkeypatch, capfd):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        process = start(filled.sweep, "--port", str(port))
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert out == ""
-    assert err == (
+        monkeypatch.setattr(
+            sys, "argv", ["recsweep", "dashboard", "--config", str(filled.sweep), "--port", str(port)]
+        )
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err == (
         f"recsweep: cannot serve on 127.0.0.1 port {port}; Address already in use; "
         "give another one with --port, or 0 for any free one\n"
     )

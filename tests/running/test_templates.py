@@ -12,8 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from helpers import forked
-from helpers.workspace import run_python
+from helpers import forked, warm
 from recsweep.running import processes, templates
 from recsweep.running.events import Broken, Died
 from recsweep.running.local_workers import LocalWorkers, death_of
@@ -221,14 +220,15 @@ def test_one_whose_end_nobody_could_tell_is_dead_for_a_reason():
 
 
 SCORES = """
-import io, json, sys
+import io, json, os, sys
 from pathlib import Path
 import pickle
 from recsweep.running.progress import Display
 from recsweep.running.supervisor import Supervisor
 from recsweep.study import Store
 
-plan = pickle.loads(Path(sys.argv[1]).read_bytes())
+os.environ["RECSWEEP_TEMPLATE"] = sys.argv[1]
+plan = pickle.loads(Path(sys.argv[2]).read_bytes())
 with Supervisor(Display(stream=io.StringIO())) as supervisor:
     test = supervisor.run_study(plan, 1, 1)
 assert "torch" not in sys.modules, "the parent trains nothing"
@@ -240,12 +240,15 @@ print(json.dumps([test, [[t.params, t.score, t.curve, t.seed] for t in trials]])
 def test_results_are_those_of_workers_that_are_started_afresh(make_plan, tmp_path, monkeypatch):
     import pickle
 
+    script = tmp_path / "scores.py"
+    script.write_text(SCORES)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     said = []
     for how in ("1", "0"):
         plan = make_plan("GRU4Rec", max_evals=2, outputs=str(tmp_path / how), engine="optuna", algo="bayes")
         (tmp_path / how / "plan.pkl").write_bytes(pickle.dumps(plan))
-        monkeypatch.setenv(templates.SWITCH, how)
-        monkeypatch.setenv("OMP_NUM_THREADS", "2")
-        said.append(run_python(SCORES, str(tmp_path / how / "plan.pkl")).splitlines()[-1])
+        done = warm.run_script(script, tmp_path, LIMIT_SECONDS * 8, how, str(tmp_path / how / "plan.pkl"))
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout.splitlines()[-1])
     assert said[0] == said[1]
     assert said[0].count("learning_rate") == 2
