@@ -214,14 +214,14 @@ def _stand_in() -> Callable[..., training.Trained]:
     moments = {name: {"exp_avg": w.clone(), "exp_avg_sq": w.clone()} for name, w in weights.items()}
 
     def train(
-        settings: Mapping[str, Any], split: Any, device: Any, after_epoch: training.AfterEpoch
+        settings: Mapping[str, Any], split: Any, device: Any, after_epoch: training.AfterEpoch, **named: Any
     ) -> training.Trained:
         score = 0.1 + (settings["seed"] % 10_000) / 100_000
         for epoch in range(1, EPOCHS + 1):
             after_epoch(epoch, score * epoch / EPOCHS)
         metrics = dict.fromkeys(("recall@10", "mrr@10", "ndcg@10", "hit@10"), score)
         state = {"config": dict(settings), "state_dict": weights, "optimizer": {"state": moments}}
-        return training.Trained(score, metrics, EPOCHS, EPOCHS, 0.0, state, dict(state))
+        return training.Trained(score, metrics, EPOCHS, EPOCHS, 0.0, "stand-in", state, dict(state))
 
     return train
 

@@ -186,7 +186,7 @@ class Machine:
         self._here.seat = seat
         return torch.device("cpu")
 
-    def train(self, settings, split, device, after_epoch):
+    def train(self, settings, split, device, after_epoch, **named):
         seat = self._here.seat
         slot = next(n for n in range(self.plan.budget) if self.plan.trial_seed(n) == settings["seed"])
         with self._lock:

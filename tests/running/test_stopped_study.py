@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 
 from helpers.thread_workers import ThreadWorkers
 from recsweep.common.errors import StudyStopped, SweepPaused
+from recsweep.common.interrupts import AskedToLeave
 from recsweep.common.owner import this_process
-from recsweep.running import child, worker
+from recsweep.running import child, crew, worker
 from recsweep.running.commands import Stop
 from recsweep.running.events import EpochDone, Idle, Interrupted, Started
 from recsweep.running.progress import Display
@@ -31,7 +33,7 @@ def serve(pipe):
 def plan(make_plan, monkeypatch):
     """A study of four trials, each of three epochs that take no time."""
 
-    def train(settings, split, device, after_epoch):
+    def train(settings, split, device, after_epoch, **named):
         for epoch in range(1, EPOCHS + 1):
             after_epoch(epoch, 0.1)
         return training.Trained(
@@ -143,3 +145,37 @@ def test_a_command_to_stop_is_heeded_at_the_end_of_an_epoch(plan, study, now):
     assert (Interrupted(0, "told to stop at epoch 1") in events) == now
     assert events[-1] == Idle()
     assert study.open_slots(plan.budget) == (4 if now else 3)
+
+
+@pytest.mark.parametrize(
+    ("least", "said"), [(0.0, "told to stop at epoch 2"), (30.0, "the sweep was stopped")]
+)
+def test_sigterm_waits_for_the_epoch_of_a_long_trial(plan, study, monkeypatch, least, said):
+    """A short one has nothing to lose, and goes back as it is."""
+    begun, asked = threading.Event(), threading.Event()
+
+    class Asked(ThreadWorkers):
+        def send(self, number, command):
+            super().send(number, command)
+            if isinstance(command, Stop):
+                asked.set()
+
+    def train(settings, split, device, after_epoch, **named):
+        after_epoch(1, 0.1)
+        begun.set()
+        asked.wait(2.0)
+        after_epoch(2, 0.1)
+        raise AssertionError("it goes on")
+
+    def beat(self, run):
+        if begun.is_set():
+            raise AskedToLeave
+
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(Supervisor, "_beat", beat)
+    monkeypatch.setattr(crew, "LEAST_SECONDS", least)
+    with Supervisor(Display(stream=io.StringIO()), Asked(serve)) as supervisor, pytest.raises(AskedToLeave):
+        supervisor.run_study(plan, 1, 1)
+    (ended,) = [trial for trial in study.trials() if trial.state == "failed"]
+    assert (ended.slot, ended.failure.kind, ended.failure.message) == (0, Reason.INTERRUPTED, said)
+    assert study.open_slots(plan.budget) == 4

@@ -135,11 +135,11 @@ def test_only_the_weights_of_the_best_trial_stay(run):
 def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(run, monkeypatch):
     real, calls = training.train, []
 
-    def fail_once(*args):
+    def fail_once(*args, **named):
         calls.append(args)
         if len(calls) == 1:
             raise ValueError("the shapes do not match")
-        return real(*args)
+        return real(*args, **named)
 
     monkeypatch.setattr(training, "train", fail_once)
     events, plan, study, _ = run(budget=2)
@@ -161,7 +161,9 @@ def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(run, monkeypatch):
 def test_a_diverging_trial_is_recorded_with_its_reason(run, monkeypatch):
     real = training.train
     monkeypatch.setattr(
-        training, "train", lambda settings, *rest: real({**settings, "learning_rate": 1e30}, *rest)
+        training,
+        "train",
+        lambda settings, *rest, **named: real({**settings, "learning_rate": 1e30}, *rest, **named),
     )
     _, _, study, _ = run(budget=1)
     (trial,) = study.results()

@@ -339,7 +339,7 @@ def work(make_plan, monkeypatch):
     def work(rule, before=lambda study: None, budget=4, epochs=4, real=False):
         trials = itertools.count()
         if not real:
-            monkeypatch.setattr(training, "train", lambda *args: trained(*args, next(trials)))
+            monkeypatch.setattr(training, "train", lambda *args, **named: trained(*args, next(trials)))
         plan = make_plan(max_evals=budget, epochs=epochs, algo="random")
         plan = replace(plan, sweep=plan.sweep.model_copy(update={"pruning": rule}))
         store = Store(plan.storage_url)
@@ -431,7 +431,7 @@ def test_the_store_is_read_only_where_the_rule_is_due(work, monkeypatch, rule, r
 
         monkeypatch.setattr(Study, name, counted)
 
-    def stand_in(settings, split, device, after_epoch):
+    def stand_in(settings, split, device, after_epoch, **named):
         inside[0] = True
         for epoch in range(1, 5):
             after_epoch(epoch, 0.5)

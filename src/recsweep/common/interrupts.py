@@ -21,6 +21,11 @@ _ASKED_TO_LEAVE = [
 ]
 """`kill`, a terminal that was closed, Ctrl-backslash."""
 
+
+class AskedToLeave(KeyboardInterrupt):
+    """SIGTERM: whoever sends it waits some seconds before SIGKILL, so that there is time for good order."""
+
+
 _Handler = Callable[[int, FrameType | None], None]
 
 
@@ -29,7 +34,7 @@ def as_interrupt() -> Iterator[None]:
     """SIGTERM, SIGHUP and SIGQUIT end what runs as Ctrl-C does: slots go back, nothing stays behind."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise AskedToLeave if number == signal.SIGTERM else KeyboardInterrupt
 
     with _handled(_ASKED_TO_LEAVE, interrupt):
         yield

@@ -106,6 +106,10 @@ class Outputs:
     def trial_checkpoints(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
         return self.checkpoints(dataset, model, phase) / f"trial-{slot}"
 
+    def trial_state(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
+        """State of a slot's trial in training, from which its next one goes on."""
+        return self.checkpoints(dataset, model, phase) / "resume" / f"slot-{slot}.pt"
+
     def archived_checkpoints(self, dataset: str, model: str, phase: str | None = None, *, stamp: str) -> Path:
         """Weights of a study that was archived; `stamp`: the time in its name."""
         return self.checkpoints(dataset, model, phase) / f"@{stamp}"

@@ -10,12 +10,19 @@ from dataclasses import dataclass
 from recsweep.common.errors import SweepPaused
 from recsweep.common.owner import this_process
 from recsweep.planning.plan import StudyPlan
-from recsweep.running.commands import Command
-from recsweep.running.events import Event
+from recsweep.running.commands import Command, Stop
+from recsweep.running.events import Broken, Died, Event, Interrupted, PutBack, TrialDone
 from recsweep.running.gpus import Seat
 from recsweep.running.study_run import StudyRun
 from recsweep.running.workers import Hired, Workers
 from recsweep.study import Claim
+
+GRACE_SECONDS = 8.0
+"""For trials to end an epoch in when SIGTERM has come; SLURM waits for 30 before it kills, docker for 10."""
+LEAST_SECONDS = 30.0
+"""A trial that has run for less is not waited for."""
+_LAST_WORDS = (Interrupted, TrialDone, PutBack, Broken, Died)
+"""Events after which a worker trains no more, or something else."""
 
 
 @dataclass
@@ -123,6 +130,25 @@ class Crew:
         self._workers.stop(busy, force=True)
         self._workers.stop(idle)
         self._workers.close()
+
+    def end_epochs(self) -> None:
+        """Let trials that have run for long end their epoch, so that their slots go on from there.
+
+        Others have little to lose: nobody waits for them.
+        """
+        now = time.monotonic()
+        long = {
+            member.number
+            for member in self.members
+            if member.claim is not None and now - member.claimed_at >= LEAST_SECONDS
+        }
+        for number in long:
+            self._workers.send(number, Stop(now=True))
+        until = now + GRACE_SECONDS
+        while long and (left := until - time.monotonic()) > 0:
+            for number, event in self._workers.events(left):
+                if isinstance(event, _LAST_WORDS):
+                    long.discard(number)
 
     def abandon(self, run: StudyRun, message: str) -> None:
         """Stop all at once; the trials that ran go back for free."""

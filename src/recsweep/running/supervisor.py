@@ -14,7 +14,7 @@ from typing import Any
 
 from recsweep.common.errors import UserError
 from recsweep.common.files import counted
-from recsweep.common.interrupts import as_interrupt
+from recsweep.common.interrupts import AskedToLeave, as_interrupt
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.crew import Crew
 from recsweep.running.deaths import Deaths
@@ -156,6 +156,12 @@ class Supervisor:
         with as_interrupt():
             try:
                 yield
+            except AskedToLeave:
+                try:
+                    self._crew.end_epochs()
+                finally:
+                    self._crew.abandon(run, "the sweep was stopped")
+                raise
             except BaseException:
                 self._crew.abandon(run, "the sweep was stopped")
                 raise

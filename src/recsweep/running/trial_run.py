@@ -7,6 +7,7 @@ store unreachable) is raised.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import torch
 
@@ -17,12 +18,14 @@ from recsweep.running.bench import Bench
 from recsweep.running.checkpoints import keep_if_best
 from recsweep.running.events import EpochDone, Interrupted, Measured, PutBack, TrialDone
 from recsweep.running.failures import classify
+from recsweep.running.resume import Resume
 from recsweep.search.curves import Curve
 from recsweep.search.engines.base import Observation
 from recsweep.study import Claim, Reason, Result
 from recsweep.sweeps.config import SECONDS
 from recsweep.sweeps.space import Params
 from recsweep.training import training
+from recsweep.training.state import TrialState
 
 MOST_DROPPED = 3
 """So many results in a row are dropped, as another process had put their slots back."""
@@ -41,6 +44,7 @@ class TrialRun:
         self._bench, self._run, self._claim, self._params = bench, bench.run, claim, params
         self._curve: dict[int, float] = {}
         self._started = 0.0
+        self._resume = Resume(bench.run.plan, claim)
         self.began = False
         """True where it was still ours to train."""
 
@@ -59,8 +63,11 @@ class TrialRun:
             gpu_memory.start(self._bench.device)
         settings = plan.settings(self._params, seed)
         try:
-            split = self._bench.split_for(self._params)
-            trained = training.train(settings, split, self._bench.device, self._after_epoch)
+            split, device = self._bench.split_for(self._params), self._bench.device
+            state = self._going_on(settings)
+            trained = training.train(
+                settings, split, device, self._after_epoch, watch=self._resume.watch, resume=state
+            )
         except TrialStopped:
             return self._dropped()
         except TrialPruned as stop:
@@ -79,15 +86,31 @@ class TrialRun:
     def _without_result(self) -> Observation:
         return Observation(self._claim.slot, self._params, None)
 
-    def _after_epoch(self, epoch: int, score: float) -> None:
+    def _going_on(self, settings: dict[str, Any]) -> TrialState | None:
+        """The state that an earlier trial of the slot left, whose epochs are told to the store again."""
+        state = self._resume.find(settings)
+        if state is not None:
+            slot, epoch = self._claim.slot, state.epoch
+            self._run.say(f"{self._run.label} trial {slot}: goes on after epoch {epoch}, where it was left")
+            self._started -= state.seconds
+            for past, score in state.curve:
+                self._report(past, score)
+        return state
+
+    def _report(self, epoch: int, score: float) -> None:
         self._curve[epoch] = score
         if not self._run.study.report(self._claim, epoch, score):
             raise TrialStopped("the trial was closed by another process")
+
+    def _after_epoch(self, epoch: int, score: float) -> None:
+        self._report(epoch, score)
         self._bench.send(EpochDone(self._claim.slot, epoch, score))
         if (stop := self._bench.stop_asked()) is not None and stop.now:
+            self._resume.keep()
             raise TrialInterrupted(f"told to stop at epoch {epoch}")
         if (verdict := self._bench.verdict(Curve(self._claim.slot, self._curve))) is not None:
             raise TrialPruned(f"pruned at epoch {epoch}: {verdict}")
+        self._resume.keep_now_and_then()
 
     # -- what it came to ---------------------------------------------------------------------------
 
@@ -99,6 +122,7 @@ class TrialRun:
         values = tuple(_value(objective.name, trained) for objective in self._run.plan.objectives)
         if not self._run.study.finish(claim, values, result):
             return self._dropped()
+        self._resume.remove()
         self._bench.host.dropped = 0
         keep_if_best(self._run, claim, trained)
         done = TrialDone(claim.slot, trained.score, trained.epochs, trained.seconds, params=self._params)
@@ -114,6 +138,7 @@ class TrialRun:
         result = Result({}, best_epoch, max(curve), round(seconds, 3))
         if not self._run.study.prune(claim, [score], result, reason):
             return self._dropped()
+        self._resume.remove()
         done = TrialDone(claim.slot, score, max(curve), seconds, reason, pruned=True, params=self._params)
         self._bench.send(done)
         self._tell_memory()
@@ -137,6 +162,7 @@ class TrialRun:
         seconds, epochs = self._seconds, max(self._curve, default=0)
         where = "" if kind == Reason.DIVERGED else self._keep_traceback(error)
         self._run.study.fail(claim, kind, message, seconds, traceback=where)
+        self._resume.remove()
         self._bench.send(
             TrialDone(claim.slot, None, epochs, seconds, message, params=self._params, traceback=where)
         )

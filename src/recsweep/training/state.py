@@ -42,6 +42,8 @@ class TrialState:
     """RecBole's counters, and the metrics of the best validation."""
     best: dict[str, Any] | None
     """The best epoch until then: its number, score, weights, other state and settings."""
+    of: str = ""
+    """Whose it is, for whoever keeps it."""
 
     def save(self, path: Path) -> None:
         """Write it, whole or not at all."""

@@ -67,8 +67,8 @@ def train(
         settings: a complete RecBole config (`recbole_api.settings.trial_settings`).
         split: the prepared data.
         device: where to train.
-        after_epoch: called after each validation.
-        watch: called after it, with what gives the trial's state.
+        after_epoch: called after each validation; may raise to stop the trial.
+        watch: called just before it, with what gives the trial's state.
         resume: the state of a trial to go on from; what it comes to is what an undisturbed one comes to.
             Settings may differ from its own as those of a schedule do.
         schedule: settings that hold from an epoch on.
@@ -83,9 +83,9 @@ def train(
     state = resume
 
     def told(end: EpochEnd) -> None:
-        after_epoch(end.epoch, end.score)
         if watch is not None:
             watch(end)
+        after_epoch(end.epoch, end.score)
 
     for part in parts[:-1]:
         if state is None or (part.last is not None and state.epoch < part.last):
