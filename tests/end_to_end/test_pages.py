@@ -81,7 +81,9 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> StudyPlan:
     values = ((0.1, 5.0), (0.12, 20.0), (0.2, 9.0))
     complete = [trial(slot, own[0], values=own) for slot, own in enumerate(values)]
     fill_store(plan, [*complete, trial(3, None, "failed")])
-    drawn([plan], [plan])
+    with pytest.MonkeyPatch.context() as patch:  # its thumbnails are not looked at
+        patch.setattr("recsweep.report.plots.write_picture", lambda chart, title, path: path.touch())
+        drawn([plan], [plan])
     return plan
 
 

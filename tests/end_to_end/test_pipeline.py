@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from helpers import warm
+from helpers.quick_venv import quick_venv
 from recsweep.study import Store
 from running import LIMIT_SECONDS, ROOT, make
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / ".venv" / "installed.lock").is_file(), reason="`make setup` has not been run here"
 )
+
+
+@pytest.fixture
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """What `make` is given to start `recsweep` by a fork, without its imports."""
+    if not warm.POSSIBLE:
+        yield []
+        return
+    with quick_venv(tmp_path_factory.mktemp("quick")) as made:
+        yield [f"VENV={os.path.relpath(made, ROOT)}"]
 
 
 def counted(outputs: Path, model: str = "FPMC") -> list[int]:
@@ -26,7 +39,9 @@ def counted(outputs: Path, model: str = "FPMC") -> list[int]:
     return slots
 
 
-def test_the_pipeline_runs_resumes_and_never_trains_a_finished_trial_again(tmp_path: Path) -> None:
+def test_the_pipeline_runs_resumes_and_never_trains_a_finished_trial_again(
+    tmp_path: Path, forked: list[str]
+) -> None:
     outputs = tmp_path / "out puts"  # a blank must not matter
     settings = ("TUNABLE_MODELS=FPMC", "COOLDOWN=0", "EPOCHS=1", f"OUTPUTS={outputs}")
 
@@ -40,7 +55,7 @@ def test_the_pipeline_runs_resumes_and_never_trains_a_finished_trial_again(tmp_p
     assert again.returncode == 0, again.stderr
     assert "Nothing to be done" in again.stderr
 
-    more = make("tune-smoke", *settings, "MAX_EVALS=2")
+    more = make("tune-smoke", *settings, "MAX_EVALS=2", *forked)
     assert more.returncode == 0, more.stderr
     assert "1 of 2 trials to run" in more.stderr
     assert counted(outputs) == [0, 1]
@@ -48,7 +63,7 @@ def test_the_pipeline_runs_resumes_and_never_trains_a_finished_trial_again(tmp_p
     best = outputs / "results/smoke/ml-100k-small/FPMC/best_result.yaml"
     before = best.read_bytes()
     best.unlink()
-    rebuilt = make("tune-smoke", *settings, "MAX_EVALS=2")
+    rebuilt = make("tune-smoke", *settings, "MAX_EVALS=2", *forked)
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert "all 2 trials are in the store, nothing to train" in rebuilt.stderr
     assert best.read_bytes() == before
@@ -67,9 +82,12 @@ def test_the_pipeline_runs_resumes_and_never_trains_a_finished_trial_again(tmp_p
     ],
 )
 @pytest.mark.parametrize("target", ["tune-smoke", "tune"])
-def test_a_value_is_never_run_as_a_command(tmp_path: Path, target: str, value: str) -> None:
+def test_a_value_is_never_run_as_a_command(
+    tmp_path: Path, forked: list[str], target: str, value: str
+) -> None:
     marker = tmp_path / "marker"
-    done = make(target, f"TUNABLE_MODELS={value.format(marker=marker)}", f"OUTPUTS={tmp_path / 'outputs'}")
+    given = f"TUNABLE_MODELS={value.format(marker=marker)}", f"OUTPUTS={tmp_path / 'outputs'}"
+    done = make(target, *given, *forked)
     assert done.returncode == 2
     refused = "unknown model" if value == "1" else "a name has letters"
     named = "--models" if target == "tune" else "--config models"
@@ -78,14 +96,14 @@ def test_a_value_is_never_run_as_a_command(tmp_path: Path, target: str, value: s
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_wrong_number_is_one_line(tmp_path: Path) -> None:
-    done = make("tune", "MAX_EVALS=many", f"OUTPUTS={tmp_path}")
+def test_a_wrong_number_is_one_line(tmp_path: Path, forked: list[str]) -> None:
+    done = make("tune", "MAX_EVALS=many", f"OUTPUTS={tmp_path}", *forked)
     assert done.returncode == 2
     assert "recsweep: --max-evals: must be a whole number" in done.stderr
 
 
-def test_several_models_reach_the_pipeline_in_one_variable(tmp_path: Path) -> None:
-    done = make("dry-run", "TUNABLE_MODELS=GRU4Rec SASRec", "MAX_EVALS=7", f"OUTPUTS={tmp_path}")
+def test_several_models_reach_the_pipeline_in_one_variable(tmp_path: Path, forked: list[str]) -> None:
+    done = make("dry-run", "TUNABLE_MODELS=GRU4Rec SASRec", "MAX_EVALS=7", f"OUTPUTS={tmp_path}", *forked)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:2] == [
         "ml-100k/GRU4Rec: 7 of 7 trials to run",

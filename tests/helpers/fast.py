@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -36,6 +37,9 @@ FAST_PATHS = (COMPILED, TORCH)
 SEED = 2026
 _SPLITS: dict[str, Split] = {}
 _REFERENCES: dict[str, Run] = {}
+# Where there is no GPU, each seed is kept with the stack of its call: five stacks, as deep as pytest's.
+for _device in (torch.cuda, torch.xpu, torch.mtia):
+    vars(_device)["traceback"] = SimpleNamespace(format_stack=list)
 
 
 # -- data -----------------------------------------------------------------------------------------

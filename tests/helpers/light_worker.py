@@ -123,10 +123,14 @@ def work(job: Job, until_closed: bool = True, barrier: Barrier | None = None, en
     store.close()
 
 
+_OF_STORES = ("alembic.command", "alembic.script", "psycopg", "sqlalchemy.dialects.postgresql.psycopg")
+"""What is imported where a store is opened: more than half of what such a worker would compute."""
+
+
 def fork_context() -> Any:
     """Processes that fork from one that has imported all this: they start in milliseconds."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, *_OF_STORES])
     return context
 
 

@@ -215,15 +215,29 @@ def start_into(log: int, args: list[str], folder: Path) -> Running:
     return Running(args, _fork(args, folder, log, log, _main), None)
 
 
-def _fork(args: list[str], folder: Path, stdout: int, stderr: int, main: Callable[[], None]) -> Forked:
+def start_between(
+    out: int, err: int, args: list[str], folder: Path, environment: Mapping[str, str]
+) -> Running:
+    """The same for one whose two streams are open, in an environment of its own."""
+    return Running(args, _fork(args, folder, out, err, _main, environment), None)
+
+
+def _fork(
+    args: list[str],
+    folder: Path,
+    stdout: int,
+    stderr: int,
+    main: Callable[[], None],
+    environment: Mapping[str, str] = os.environ,
+) -> Forked:
     """A command; the two handles are its own streams."""
     heavy = _with_torch()
     ours, theirs = Pipe()
     with ours:
         with theirs:
             forked = (heavy if args[0] in HEAVY else _commands()).fork(theirs)
-        ours.send(_start(str(folder), os.environ, args))
-        ours.send((_command, (_loaded_with(os.environ), main)))
+        ours.send(_start(str(folder), environment, args))
+        ours.send((_command, (_loaded_with(environment), main)))
         _send(ours, [stdout, stderr, heavy._control.fileno()])
     return forked
 

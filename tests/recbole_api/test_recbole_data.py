@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
 import os
 import random
 import sys
@@ -27,6 +26,7 @@ from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api import data, frames
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
+from recsweep.running import processes
 from recsweep.sweeps.loading import load_sweep
 
 # -- time -----------------------------------------------------------------------------------------
@@ -149,11 +149,12 @@ def test_a_damaged_entry_is_made_anew(tmp_path, name, damage):
     assert sorted(p.name for p in entry.iterdir()) == ["arrays.bin", "manifest.yaml", "split.json"]
 
 
-def prepare_together(folder: str, barrier, results) -> None:
+def prepare_together(pipe, folder: str) -> None:
     plan = make_plan_of(folder)
-    barrier.wait()
+    pipe.send("ready")
+    pipe.recv()
     found = prepared(plan)
-    results.put((found.key, found.split.statistics))
+    pipe.send((found.key, found.split.statistics))
 
 
 def make_plan_of(folder: str) -> StudyPlan:
@@ -162,16 +163,16 @@ def make_plan_of(folder: str) -> StudyPlan:
 
 def test_two_processes_that_prepare_at_once_both_succeed_and_leave_one_entry(tmp_path):
     plan = make_tiny(tmp_path)
-    context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(2), context.SimpleQueue()
-    arguments = (str(tmp_path), barrier, results)
-    processes = [context.Process(target=prepare_together, args=arguments) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
+    started = [processes.start(prepare_together, (str(tmp_path),), 1) for _ in range(2)]
+    pipes = [pipe for _, pipe in started]
+    assert [pipe.recv() for pipe in pipes] == ["ready"] * 2
+    for pipe in pipes:
+        pipe.send("go")
+    first, second = (pipe.recv() for pipe in pipes)
+    assert first == second
+    for process, _ in started:
         process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0]
-    assert results.get() == results.get()
+        assert process.exitcode == 0
     (entry,) = plan.outputs.cache.iterdir()
     assert not entry.name.startswith(".")
     assert prepared(plan).cached
