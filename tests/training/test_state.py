@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,3 +261,39 @@ def test_only_what_a_model_has_changed_is_kept():
     one.count = object()
     with pytest.raises(TrialError, match="Model keeps count, a object, from epoch to epoch"):
         before.changed()
+
+
+_GOES_ON = """
+import json, sys
+from pathlib import Path
+import torch
+from helpers.fast import CPU, split_of
+from recsweep.training import training
+from recsweep.training.state import TrialState
+
+settings, folder, state, out = json.loads(sys.argv[1]), *map(Path, sys.argv[2:])
+split = split_of(settings, folder)
+trained = training.train(settings, split, CPU, resume=TrialState.load(state))
+weights = trained.last["state_dict"], trained.best["state_dict"]
+torch.save([trained.score, trained.metrics, trained.epochs, *weights], out)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", ["GRU4Rec", "SASRec", "BERT4Rec", "FPMC"])
+def test_another_process_comes_to_the_same(model, folder, tmp_path):
+    settings = fast_settings(folder, model)
+    split = split_of(settings, folder)
+    stopped_after(3, settings, split, tmp_path / "state.pt")
+    expected = training.train(settings, split, CPU)
+    files = (folder, tmp_path / "state.pt", tmp_path / "found.pt")
+    command = [sys.executable, "-c", _GOES_ON, json.dumps(settings), *map(str, files)]
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads()})
+    weights = expected.last["state_dict"], expected.best["state_dict"]
+    found = torch.load(tmp_path / "found.pt", weights_only=True)
+    assert same(found, [expected.score, expected.metrics, expected.epochs, *weights])
+
+
+def threads():
+    return str(torch.get_num_threads())
