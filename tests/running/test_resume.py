@@ -158,3 +158,22 @@ def test_a_state_that_cannot_be_written_costs_nothing_else(plans, monkeypatch):
     _, broken = plans
     assert isinstance(work(broken, stop_at=2)[-2], Interrupted)
     assert epochs(work(broken)) == [1, 2, 3, 4, 5]
+
+
+def test_a_disk_that_has_room_again_is_written_again(plans, study_of, monkeypatch):
+    monkeypatch.setattr(resume, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(resume, "SHARE", 1e9)
+    real, tried = TrialState.save, []
+
+    def save(self, path):
+        tried.append(self.epoch)
+        if self.epoch == 2:
+            raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos")
+        real(self, path)
+
+    monkeypatch.setattr(TrialState, "save", save)
+    _, broken = plans
+    work(broken, killed_at=3)
+    assert (tried, TrialState.load(state_file(broken)).epoch) == ([1, 2], 1)
+    put_back(study_of(broken))
+    assert epochs(work(broken)) == [2, 3, 4, 5]

@@ -67,15 +67,19 @@ class Resume:
             self.keep()
 
     def keep(self) -> None:
-        """Write the state of the epoch that is over. What cannot be written costs nothing but that."""
+        """Write the state of the epoch that is over. What cannot be written costs nothing but that.
+
+        A disk may have room again; what was written before stays, and is whole.
+        """
         if self._end is None or self._cannot:
             return
         began = time.perf_counter()
         try:
             replace(self._end.state(), of=self._of).save(self._file)
-        except (TrialError, OSError, RuntimeError):  # torch's own of a disk that is full
+        except TrialError:  # the model keeps what no file can hold
             self._cannot = True
-            self.remove()
+        except (OSError, RuntimeError):  # the latter is torch's, of a disk that is full
+            pass
         self._written = time.perf_counter()
         self._pause = max(LEAST_SECONDS, (self._written - began) / SHARE)
 
