@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from helpers import warm
 from helpers.quick_venv import quick_venv
 from recsweep.study import Store
 from running import LIMIT_SECONDS, ROOT, make
@@ -22,9 +21,6 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """What `make` is given to start `recsweep` by a fork, without its imports."""
-    if not warm.POSSIBLE:
-        yield []
-        return
     with quick_venv(tmp_path_factory.mktemp("quick")) as made:
         yield [f"VENV={os.path.relpath(made, ROOT)}"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from helpers.pages import ROOT, Shown, checkout, perform, steps
+from helpers.quick_venv import quick_venv
 
 DOCS = ROOT / "docs"
 HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
@@ -51,8 +52,10 @@ def follow(page: Path, folder: Path, until: str = "") -> int:
     return count
 
 
-def test_the_tutorial_leads_from_a_csv_to_a_sweep_that_could_run(tmp_path):
-    assert follow(DOCS / "tutorial.md", checkout(tmp_path), until="make tune-all") > 8
+def test_the_tutorial_leads_from_a_csv_to_a_sweep_that_could_run(tmp_path, tmp_path_factory):
+    with quick_venv(tmp_path_factory.mktemp("quick")) as environment:
+        folder = checkout(tmp_path, environment)
+        assert follow(DOCS / "tutorial.md", folder, until="make tune-all") > 8
 
 
 @pytest.mark.long

@@ -35,12 +35,16 @@ def steps(page: str) -> Iterator[tuple[str, str] | Shown]:
                 yield Shown(command, tuple(lines))
 
 
-def checkout(folder: Path) -> Path:
-    """A folder in which a page's commands run: this checkout, with outputs of its own."""
+def checkout(folder: Path, environment: Path | None = None) -> Path:
+    """A folder in which a page's commands run: this checkout, with outputs of its own.
+
+    Args:
+        environment: that of Python; not given: that of this test run.
+    """
     for name in CHECKOUT:
         source = ROOT / name
         subprocess.run(["cp", "-r", source, folder / name], check=True)
-    (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
+    (folder / ".venv").symlink_to(environment or sys.prefix, target_is_directory=True)
     return folder
 
 

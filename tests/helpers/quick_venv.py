@@ -6,6 +6,7 @@ streams to the test's process, which forks it, and ends with its exit code.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 from helpers import warm
 
 _LIMIT_SECONDS = 240.0
+_ALL = itertools.count(1)
 _COMMAND = """#!{python} -IS
 import json, os, socket, sys
 
@@ -34,8 +36,11 @@ _SNAKEMAKE = "#!{python}\nimport sys\nfrom snakemake.cli import main\n\nsys.exit
 
 @contextmanager
 def quick_venv(folder: Path) -> Iterator[Path]:
-    """Within, such an environment is there, in a folder of its own below the given one."""
+    """Within, such an environment is there, below a folder; where nothing is forked, the test run's own."""
     made, own = folder / "venv", Path(sys.prefix)
+    if not warm.POSSIBLE:
+        yield own
+        return
     (made / "bin").mkdir(parents=True)
     for part in own.iterdir():
         if part.is_dir() and part.name != "bin":
@@ -45,12 +50,12 @@ def quick_venv(folder: Path) -> Iterator[Path]:
     for tool in (own / "bin").iterdir():
         if tool.name not in ("recsweep", "snakemake"):
             (made / "bin" / tool.name).symlink_to(tool)
-    python, address = made / "bin" / "python", folder / "way"
+    python, address = made / "bin" / "python", f"\0recsweep-{os.getpid()}-{next(_ALL)}"
     for name, text in (("recsweep", _COMMAND), ("snakemake", _SNAKEMAKE)):
-        (made / "bin" / name).write_text(text.format(python=python, address=str(address)))
+        (made / "bin" / name).write_text(text.format(python=python, address=address))
         (made / "bin" / name).chmod(0o755)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(address))
+        listener.bind(address)
         listener.listen()
         thread = threading.Thread(target=_listen, args=(listener,))
         thread.start()

@@ -13,7 +13,9 @@ BY_TEST += ("tests/end_to_end/test_pipeline.py", "tests/end_to_end/test_supervis
 """Files of minutes whose tests share nothing that is dear to make."""
 BY_MODEL = ("tests/training/test_fast_equality.py",)
 """Files whose tests of one model share what was trained for it."""
-_FIRST = ("tests/end_to_end/", "tests/training/")
+_FIRST = ("tests/end_to_end/", "tests/training/", "tests/running/", "tests/api/", "tests/search/")
+_FIRST += ("tests/report/", "tests/recbole_api/", "tests/cli/", "tests/common/test_secrets.py")
+"""What takes longest; a file of seconds is what is left at the end."""
 
 
 class LongestFirst(LoadScopeScheduling):
@@ -39,7 +41,7 @@ def scope_of(nodeid: str) -> str:
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Put the tests with real processes first, then those that train, then file by file, the larger first."""
+    """Put the tests with real processes first, then those that train, then what else takes long."""
     count = Counter(item.nodeid.partition("::")[0] for item in items)
 
     def rank(item: pytest.Item) -> tuple[int, int]:
