@@ -65,8 +65,13 @@ IMPORTERS = {
     "fastapi": {"service"},
     "starlette": {"service"},
     "uvicorn": {"service"},
-    # One starts it; the engine has its searchers, which need no Ray that runs.
-    "ray": {"running/ray_link", "search/engines/ray_"},
+    # One starts it; the engine has Ray Tune's searchers, which need no Ray that runs. The others are what Ray
+    # Tune wants as classes of its own kinds: a run and its parts, a trial, a scheduler.
+    "ray": {
+        "running/ray_link",
+        "search/engines/ray_",
+        *(f"running/ray_{part}" for part in ("drive", "parts", "trial", "schedulers")),
+    },
     "httpx": {"client"},
     "jinja2": {"service/pages"},
 }

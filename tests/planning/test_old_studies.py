@@ -44,6 +44,20 @@ def test_what_no_result_depends_on_is_no_part_of_a_study():
     assert other.proposal_seed(3) == usual.proposal_seed(3)
 
 
+def test_a_scheduler_changes_the_definition_but_no_seed_and_is_kept():
+    given = {"models": "FPMC", "engine": "ray"}
+    without, with_asha = (
+        plan_sweep(load_sweep(CONFIG / "smoke.yaml", {**given, **more}))[0]
+        for more in ({}, {"scheduler": "asha"})
+    )
+    assert "scheduler" not in without.definition
+    assert without.content_hash != with_asha.content_hash
+    assert without.trial_seed(3) == with_asha.trial_seed(3)
+    assert without.proposal_seed(3) == with_asha.proposal_seed(3)
+    kept = with_asha.record()
+    assert (kept.search.scheduler, kept.pruning.warmup_epochs) == ("asha", 2)
+
+
 def test_a_pruner_changes_the_definition_but_not_what_a_trial_trains():
     with_none, with_median = (
         plan_sweep(load_sweep(CONFIG / "smoke.yaml", {"models": "FPMC", "pruner": pruner}))[0]

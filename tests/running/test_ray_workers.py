@@ -9,31 +9,17 @@ import psutil
 import pytest
 
 from helpers.light_hand import process_main
-from helpers.ray import needs_ray
+from helpers.ray import kept_link, needs_ray
 from helpers.workers_contract import WorkersContract
 from recsweep.api.slots import store_of
 from recsweep.running.progress import Display
-from recsweep.running.ray_link import Link
 from recsweep.running.ray_workers import RayWorkers
 from recsweep.running.supervisor import Supervisor
 
 
-class KeptLink(Link):
-    """One Ray for all tests, as it takes seconds to start."""
-
-    def close(self):
-        pass
-
-    def end(self):
-        super().close()
-
-
 @pytest.fixture(scope="module")
 def link(tmp_path_factory):
-    link = KeptLink()
-    link.open(tmp_path_factory.mktemp("scratch"), 3)
-    yield link
-    link.end()
+    yield from kept_link(tmp_path_factory.mktemp("scratch"))
 
 
 @needs_ray

@@ -175,6 +175,21 @@ def test_a_mistake_in_the_sweep_file_is_one_line_with_its_place(tmp_path, extra,
             "nsga2, but got hyperopt with bayes; correct the value",
         ),
         (
+            "search: {scheduler: asha}\n",
+            "4:9: `search`: scheduler asha is Ray Tune's, but got engine hyperopt; use engine ray, "
+            "or a pruner in its place; correct the value",
+        ),
+        (
+            "search: {engine: ray, scheduler: ashes}\n",
+            "4:34: `search.scheduler` must be one of none, asha, hyperband, median, but got 'ashes'; "
+            "did you mean `asha`?",
+        ),
+        (
+            "search: {engine: ray, scheduler: asha}\npruning: {pruner: median}\n",
+            "1:1: search.scheduler asha needs pruning.pruner none, but got median: one rule ends trials; "
+            "correct the value",
+        ),
+        (
             "workers: {store_patience_seconds: -1}\n",
             "4:35: `workers.store_patience_seconds` must be at least 0, but got -1; correct the value",
         ),

@@ -372,3 +372,23 @@ def test_a_workspace_is_what_it_was(tmp_path):
     workspace.load()
     assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
     assert workspace.model.read_text() == NARM
+
+
+@pytest.mark.parametrize(
+    ("more", "given", "scheduler", "pruner"),
+    [
+        ("pruning: {pruner: median}\n", {"engine": "ray", "scheduler": "asha"}, "asha", "none"),
+        ("search: {engine: ray, scheduler: asha}\n", {"pruner": "median"}, "none", "median"),
+        ("pruning: {pruner: median}\n", {"engine": "ray", "scheduler": "none"}, "none", "median"),
+    ],
+)
+def test_a_given_rule_replaces_the_one_of_the_file(tmp_path, more, given, scheduler, pruner):
+    config = make_workspace(tmp_path, sweep=SWEEP + more).load(**given).config
+    assert (config.search.scheduler, config.pruning.pruner) == (scheduler, pruner)
+
+
+def test_two_given_rules_are_refused(workspace):
+    with pytest.raises(
+        InputError, match=r"search\.scheduler asha needs pruning\.pruner none, but got median"
+    ):
+        workspace.load(engine="ray", scheduler="asha", pruner="median")

@@ -14,6 +14,7 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.running import ray_link
 from recsweep.running.aside import say_aside
 from recsweep.sweeps.engine_table import RAY
+from recsweep.sweeps.scheduler_table import NO_SCHEDULER
 
 if TYPE_CHECKING:
     from recsweep.study import Store
@@ -94,12 +95,27 @@ def require_ray(plans: Sequence[StudyPlan]) -> None:
             ray_link.require("workers.on: ray", plan.storage_url)
 
 
+def require_no_scheduler(plans: Sequence[StudyPlan]) -> None:
+    """Refuse workers of their own in a study whose trials a scheduler of Ray Tune's compares.
+
+    Raises:
+        UserError: it has one.
+    """
+    for plan in plans[:1]:
+        if (name := plan.sweep.search.scheduler) != NO_SCHEDULER:
+            raise UserError(
+                f"{plan.label}: its trials are ended by Ray Tune's {name}, which decides in the process of "
+                "`recsweep tune` alone; give that one more --workers, on a cluster by RAY_ADDRESS, or search "
+                "with --scheduler none"
+            )
+
+
 def prepare_workers(plans: Sequence[StudyPlan], best_params: str | None = None) -> None:
     """Start what workers are forked from where a trial is to run, so that it imports while data are checked.
 
     What is wrong with a study is told later, in its turn.
     """
-    if any(plan.sweep.workers.on == "ray" for plan in plans[:1]):
+    if any("ray" in (plan.sweep.workers.on, plan.sweep.search.engine) for plan in plans[:1]):
         return
     with suppress(UserError):
         if any(_has_trials_to_run(plan, best_params) for plan in plans):

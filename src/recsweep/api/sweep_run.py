@@ -74,7 +74,7 @@ class SweepRun:
         from recsweep.running.supervisor import Supervisor
         from recsweep.search.starts import begin
 
-        with Supervisor(display, workers_of(self.studies.sweep.config.workers)) as supervisor:
+        with Supervisor(display, workers_of(self.studies.sweep.config)) as supervisor:
             for position, plan in enumerate(chosen, 1):
                 if self.best_params is None and troubles.end_before(plan):
                     continue

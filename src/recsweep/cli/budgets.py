@@ -29,7 +29,8 @@ def announce(plans: list[StudyPlan], best_params: str | None = None) -> None:
         click.echo(f"{plan.label}: {missing} of {counted(budget, 'trial')} to run{follows}")
     config = plans[0].sweep if plans else None
     how = f" with {config.search.engine}/{config.search.algo}" if config else ""
-    pruned = f", pruned by {config.pruning.pruner}" if config and config.pruning.pruner != "none" else ""
+    rules = {config.pruning.pruner, config.search.scheduler} - {"none"} if config else set()
+    pruned = "".join(f", pruned by {rule}" for rule in rules)
     epochs = config.training.epochs if config else 0
     click.echo(
         f"{counted(len(plans), 'study')}, {counted(total, 'trial')} to run{how}{pruned}, "

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsweep.api.interrupted import told_how_to_go_on
-from recsweep.api.slots import go_on, open_slots, prepare_workers, require_device, require_ray, store_of
+from recsweep.api.slots import (
+    go_on,
+    open_slots,
+    prepare_workers,
+    require_device,
+    require_no_scheduler,
+    require_ray,
+    store_of,
+)
 from recsweep.api.studies import make_outputs
 from recsweep.api.sweep_run import SweepRun, display_of, write_and_tell
 from recsweep.api.troubles import Troubles
@@ -89,7 +97,7 @@ def evaluate(**options: Any) -> None:
     from recsweep.search.starts import as_begun
 
     going_on = told_how_to_go_on(chosen, studies.all, typed)
-    workers = workers_of(studies.sweep.config.workers)
+    workers = workers_of(studies.sweep.config)
     with display_of(studies, "evaluate") as display, going_on, Supervisor(display, workers) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):
@@ -139,6 +147,7 @@ def worker(study: str | None, **options: Any) -> None:
         if not chosen:
             names = [plan.name for plan in studies.chosen]
             raise InputError("--study", f"the sweep has no study {study}", nearest(study, names))
+    require_no_scheduler(chosen)
     require_ray(chosen)
     require_device(chosen, sure=True)
     make_outputs(studies.sweep)
@@ -149,7 +158,7 @@ def worker(study: str | None, **options: Any) -> None:
     from recsweep.running.supervisor import Supervisor
 
     going_on = told_how_to_go_on(chosen, studies.all, typed)
-    shown, workers = display_of(studies, "worker", first=told), workers_of(studies.sweep.config.workers)
+    shown, workers = display_of(studies, "worker", first=told), workers_of(studies.sweep.config, joining=True)
     with shown as display, going_on, Supervisor(display, workers) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):

@@ -119,6 +119,10 @@ class Outputs:
         folder = self.root / "checkpoints" / dataset / model
         return (folder / phase if phase else folder) / f"trial-{slot}"
 
+    def ray_results(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        """Ray Tune's own files of a study that it drives; never read."""
+        return self._of_study(self.root / "ray" / self.sweep, dataset, model, phase)
+
     @property
     def tune_log(self) -> Path:
         """Log of `recsweep tune`, run after run."""

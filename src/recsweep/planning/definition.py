@@ -42,6 +42,8 @@ def defined(study: Description) -> dict[str, Any]:
         parts["phase"] = {"name": study.phase, "searched": list(study.space), "start": start}
     if pruning.pruner != "none":
         parts["pruning"] = pruning.model_dump()
+    if search.scheduler != "none":
+        parts["scheduler"] = {"name": search.scheduler, "warmup_epochs": pruning.warmup_epochs}
     plain: dict[str, Any] = to_plain(parts)
     return plain
 

@@ -67,6 +67,8 @@ class Bench:
             "repository": repository(),
             "hardware": hardware(),
         }
+        self.judge: Callable[[], str | None] | None = None
+        """Somebody else who decides whether a trial goes on, in the place of the pruner."""
         self._splits = {run.plan.model_of(run.plan.defaults): prepared.split}
         self._said_paths: set[str] = set()
         self._curves: dict[int, Curve] = {}
@@ -98,6 +100,8 @@ class Bench:
 
     def verdict(self, own: Curve) -> str | None:
         """Why the pruner ends the trial now. The store is asked for the others only where it may."""
+        if self.judge is not None:
+            return self.judge()
         plan, run = self.run.plan, self.run
         config, epochs = plan.sweep.pruning, plan.sweep.training.epochs
         if not pruning.is_due(config, own, max_epochs=epochs):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_c
     from recsweep.running.events import Broken, Event
     from recsweep.running.gpus import Seat
     from recsweep.running.worker import Worker
+    from recsweep.study import Claim
+    from recsweep.sweeps.space import Params
 
 
 def child_main(
@@ -117,6 +119,20 @@ class Inbox:
                     self._waiting.append(command)
         return self._stop
 
+    def word(self) -> str | None:
+        """Wait for the word on a trial after its epoch: why it ends here; None: it goes on."""
+        from recsweep.running.commands import Continue, Prune, Stop
+
+        while self.stop() is None:
+            command = self.next()
+            if command is None or isinstance(command, Continue):
+                return None
+            if isinstance(command, Prune):
+                return command.reason
+            if isinstance(command, Stop):
+                self._stop = command
+        return None
+
 
 class Obeying(Protocol):
     """The worker that carries commands out."""
@@ -125,6 +141,8 @@ class Obeying(Protocol):
 
     def evaluate(self, plan: StudyPlan, seat: Seat | None = None) -> None: ...
 
+    def train(self, plan: StudyPlan, claim: Claim, params: Params) -> None: ...
+
 
 def serve(inbox: Inbox, worker: Obeying) -> None:
     """Carry out commands until a worker is told to stop, or nobody is left to tell it anything.
@@ -132,7 +150,7 @@ def serve(inbox: Inbox, worker: Obeying) -> None:
     Raises:
         RecsweepError: a command that is none of those there are.
     """
-    from recsweep.running.commands import Evaluate, Search, Stop, unknown
+    from recsweep.running.commands import Continue, Evaluate, Prune, Search, Stop, Train, unknown
 
     while (command := inbox.next()) is not None:
         match command:
@@ -140,6 +158,10 @@ def serve(inbox: Inbox, worker: Obeying) -> None:
                 worker.search(plan, seat)
             case Evaluate(plan, seat):
                 worker.evaluate(plan, seat)
+            case Train(plan, claim, params):
+                worker.train(plan, claim, params)
+            case Continue() | Prune():
+                pass  # of a trial that has ended meanwhile
             case Stop():
                 return
             case _:
@@ -161,7 +183,7 @@ def _make_worker(pipe: Connection, inbox: Inbox, owner: Owner, threads: int) -> 
     from recsweep.running.worker import Worker
 
     compat.apply()  # here, so that no trial waits for it
-    return Worker(owner, lambda event: _tell(pipe, event), inbox.stop)
+    return Worker(owner, lambda event: _tell(pipe, event), inbox.stop, inbox.word)
 
 
 def _tell(pipe: Connection, event: Event) -> None:

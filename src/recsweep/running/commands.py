@@ -8,6 +8,8 @@ from typing import Never
 from recsweep.common.errors import RecsweepError
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.gpus import Seat
+from recsweep.study import Claim
+from recsweep.sweeps.space import Params
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,28 @@ class Stop:
     """The trial that runs ends with its epoch, and its slot waits again; else it is trained to its end."""
 
 
-Command = Search | Evaluate | Stop
+@dataclass(frozen=True)
+class Train:
+    """Train one slot that was claimed for the worker, and wait for a word after each epoch."""
+
+    plan: StudyPlan
+    claim: Claim
+    params: Params
+
+
+@dataclass(frozen=True)
+class Continue:
+    """The word that the trial goes on."""
+
+
+@dataclass(frozen=True)
+class Prune:
+    """The word that the trial ends at the epoch that it is at."""
+
+    reason: str
+
+
+Command = Search | Evaluate | Stop | Train | Continue | Prune
 
 
 def unknown(message: Never) -> RecsweepError:

@@ -46,6 +46,25 @@ class Terms:
     version: str = __version__
 
 
+def enter(terms: Terms) -> LocalWorkers:
+    """Make this process an actor's; gives those that start its worker process.
+
+    Raises:
+        RecsweepError: the node has another recsweep.
+    """
+    if terms.version != __version__:
+        raise RecsweepError(
+            f"this node has recsweep {__version__}, and the run is of {terms.version}; "
+            "install the same everywhere"
+        )
+    if terms.folder.is_dir():
+        os.chdir(terms.folder)
+    if not terms.gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ[SWITCH] = "0"  # one process, of which nothing is forked
+    return LocalWorkers(partial(terms.main, owner=terms.owner))
+
+
 class Hand:
     """The actor. `hear` may wait while `send` is called; each of them is called by one at a time.
 
@@ -54,17 +73,7 @@ class Hand:
     """
 
     def __init__(self, terms: Terms) -> None:
-        if terms.version != __version__:
-            raise RecsweepError(
-                f"this node has recsweep {__version__}, and the run is of {terms.version}; "
-                "install the same everywhere"
-            )
-        if terms.folder.is_dir():
-            os.chdir(terms.folder)
-        if not terms.gpus:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        os.environ[SWITCH] = "0"  # one process, of which nothing is forked
-        self._workers = LocalWorkers(partial(terms.main, owner=terms.owner))
+        self._workers = enter(terms)
         self._workers.start(terms.number, outputs_here(terms.plan))
         self._number = terms.number
 

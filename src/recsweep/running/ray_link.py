@@ -116,8 +116,11 @@ class Link:
             return self.ray
         address = cluster()
         with _signals_kept(), variables(_environment_of(address)):
+            early = "ray" in sys.modules
             import ray
 
+            if early and not ray.is_initialized():
+                _read_token_again()
             logging.getLogger("ray").setLevel(logging.CRITICAL)
             if not ray.is_initialized():
                 self._ours = True
@@ -227,6 +230,14 @@ def _environment_of(address: str | None) -> Mapping[str, str]:
     if "RAY_AUTH_MODE" not in os.environ:
         own |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token}
     return asked | own
+
+
+def _read_token_again() -> None:
+    """Whoever imported Ray before has let it read how it is to authenticate, which is kept."""
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 from recsweep.running import cooldown
 from recsweep.running.bench import Bench
 from recsweep.running.events import Claimed, Cooling
+from recsweep.running.history import observations, running_beside, search_of
 from recsweep.running.trial_run import TrialRun
-from recsweep.search.engines.base import Observation, Search
-from recsweep.search.starts import settled_starts
-from recsweep.study import Claim, State
+from recsweep.search.engines.base import Observation
+from recsweep.study import Claim
 from recsweep.sweeps.space import Params
 
 
@@ -34,15 +34,7 @@ class StudySession:
             (config.timeout_minutes, config.no_improvement_after, plan.sweep.timeout_minutes)
         )
         self.retired = False
-        self.search = Search(
-            plan.space,
-            plan.defaults,
-            plan.maximize,
-            config.algo,
-            config.startup_trials,
-            settled_starts(plan, bench.run.study),
-            tuple(plan.directions) if len(plan.directions) > 1 else (),
-        )
+        self.search = search_of(plan, bench.run.study)
 
     def next_slot(self) -> int | None:
         if self.retired or self._bench.over or self._stopped():
@@ -71,16 +63,10 @@ class StudySession:
         return self._run.plan.proposal_seed(slot)
 
     def history(self) -> list[Observation]:
-        return [
-            Observation(
-                trial.slot, trial.params, trial.score, trial.values, pruned=trial.state == State.PRUNED
-            )
-            for trial in self._run.results()
-        ]
+        return observations(self._run)
 
     def running(self) -> list[Params]:
-        mine = self._claim.trial_id if self._claim else None
-        return [trial.params for trial in self._run.running() if trial.params and trial.id != mine]
+        return running_beside(self._run, self._claim)
 
     def run(self, slot: int, params: Params) -> Observation:
         claim = self._claim

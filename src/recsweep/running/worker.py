@@ -17,22 +17,17 @@ from recsweep.common.errors import RecsweepError, disk_trouble
 from recsweep.common.owner import Owner
 from recsweep.datasets.prepare import Prepared, prepare
 from recsweep.planning.plan import StudyPlan
-from recsweep.running import gpu_memory
+from recsweep.running import cooldown, gpu_memory
 from recsweep.running.bench import Bench
 from recsweep.running.commands import Stop
 from recsweep.running.evaluate import evaluate_winner
-from recsweep.running.events import (
-    Evaluated,
-    Event,
-    Idle,
-    Note,
-    Ready,
-)
+from recsweep.running.events import Cooling, Evaluated, Event, Idle, Note, Ready
 from recsweep.running.gpus import Seat
 from recsweep.running.session import StudySession
 from recsweep.running.study_run import StudyRun
+from recsweep.running.trial_run import TrialRun
 from recsweep.search.engines import make_engine
-from recsweep.study import DATA_ATTRIBUTE, Store
+from recsweep.study import DATA_ATTRIBUTE, Claim, Store
 from recsweep.sweeps.space import Params
 
 _KEPT_SPLITS = 2
@@ -45,12 +40,19 @@ class Worker:
         owner: who answers for this worker's trials; the supervisor, which outlives it.
         send: takes every event.
         stop: asked before each claim, and after each epoch; None: go on.
+        word: waited for after each epoch of a trial that somebody else decides on: why it ends; None: it
+            goes on.
     """
 
     def __init__(
-        self, owner: Owner, send: Callable[[Event], None], stop: Callable[[], Stop | None] = lambda: None
+        self,
+        owner: Owner,
+        send: Callable[[Event], None],
+        stop: Callable[[], Stop | None] = lambda: None,
+        word: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self.owner, self.send, self.stop = owner, send, stop
+        self.owner, self.send, self.stop, self._word = owner, send, stop, word
+        self._bench: Bench | None = None
         self._stores: dict[StoreAddress, Store] = {}
         self._splits: dict[str, Prepared] = {}
         self._trials_run = 0
@@ -65,15 +67,33 @@ class Worker:
         Args:
             seat: a GPU and the terms on which it may be used; None: the config's device, unshared.
         """
+        bench = self._bench_for(plan, seat)
+        session = StudySession(bench)
+        make_engine(plan.sweep.search.engine).search(session)
+        gpu_memory.release(bench.device)  # for those that train on while this worker waits
+        self.send(Idle(retired=session.retired))
+
+    def train(self, plan: StudyPlan, claim: Claim, params: Params) -> None:
+        """Train a slot that was claimed for this worker, and wait for a word after each of its epochs."""
+        bench = self._bench
+        if bench is None or bench.run.plan.name != plan.name:
+            bench = self._bench = self._bench_for(plan, None)
+            bench.judge = self._word
+        elif (pause := cooldown.decide(plan.sweep.cooldown, str(bench.device))).seconds > 0:
+            self.send(Cooling(pause.seconds))
+            cooldown.rest(pause, cooldown.gpu_temperature, lambda: bench.stop_asked() is not None)
+        TrialRun(bench, claim, params).train()
+        gpu_memory.release(bench.device)
+        self.send(Idle(retired=self.count_trial(plan.sweep.workers.trials_per_worker)))
+
+    def _bench_for(self, plan: StudyPlan, seat: Seat | None) -> Bench:
+        """Where the trials of a study are trained; the store is told of its data."""
         device = _device(plan, seat)
         prepared = self.prepared(plan, device)
         run = self.run(plan)
         if DATA_ATTRIBUTE not in run.study.attributes:
             run.study.set_attribute(DATA_ATTRIBUTE, prepared.split.statistics)
-        session = StudySession(Bench(self, run, prepared, device, seat))
-        make_engine(plan.sweep.search.engine).search(session)
-        gpu_memory.release(device)  # for those that train on while this worker waits
-        self.send(Idle(retired=session.retired))
+        return Bench(self, run, prepared, device, seat)
 
     def evaluate(self, plan: StudyPlan, seat: Seat | None = None) -> None:
         """Evaluate the winner of a closed study on the test split."""

@@ -23,6 +23,7 @@ from recsweep.sweeps.engine_table import ENGINES, RAY, AlgoName, EngineName
 from recsweep.sweeps.fields import descriptions, facts, field_at
 from recsweep.sweeps.parameters import Parameter
 from recsweep.sweeps.pruner_table import PrunerName
+from recsweep.sweeps.scheduler_table import SchedulerName
 from recsweep.sweeps.sections import Frozen, Minutes, Most, Phase
 from recsweep.sweeps.values import Flag, Text, Value, Whole
 
@@ -33,6 +34,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "algo": "search.algo",
         "num_samples": "search.max_evals",
         "startup_trials": "search.startup_trials",
+        "scheduler": "search.scheduler",
         "phases": "search.phases",
         "transfer": "search.transfer",
         "allow_large_grid": "search.allow_large_grid",
@@ -130,7 +132,7 @@ class JobRequest(Frozen):
     """The engine that drives it. None: Ray Tune where it is installed, Optuna elsewhere. Answers say it."""
     algo: AlgoName = _of("algo")
     startup_trials: Most = _of("startup_trials")
-    scheduler: Literal["none"] = "none"
+    scheduler: SchedulerName = _of("scheduler")
     """Ray Tune's scheduler; elsewhere trials are stopped early by `pruner`."""
     pruner: PrunerName = _of("pruner")
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)] = _of("phases")

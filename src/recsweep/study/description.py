@@ -202,8 +202,9 @@ class Description:
 
     @property
     def _seed_hash(self) -> str:
-        """Of all but the pruner: with and without one, a study trains the same trials."""
-        return content_hash({k: part for k, part in _hashed(self.definition).items() if k != "pruning"})
+        """Of all but what ends trials early: with and without it, a study trains the same trials."""
+        parts = _hashed(self.definition)
+        return content_hash({k: part for k, part in parts.items() if k not in ("pruning", "scheduler")})
 
     def trial_seed(self, slot: int) -> int:
         """Seed of a trial's training, the same wherever and however often it runs."""

@@ -174,9 +174,12 @@ def search_config(definition: Mapping[str, Any], apart: Apart) -> SearchConfig:
     """How a study searches, with its limits."""
     limits = {"timeout_minutes": apart.timeout_minutes, "no_improvement_after": apart.no_improvement_after}
     budget = {"max_evals": apart.max_evals} if apart.max_evals else {}
-    return remade(SearchConfig, {**definition["search"], **limits, **budget})
+    scheduler = {"scheduler": definition["scheduler"]["name"]} if "scheduler" in definition else {}
+    return remade(SearchConfig, {**definition["search"], **scheduler, **limits, **budget})
 
 
 def pruning_config(definition: Mapping[str, Any]) -> PruningConfig:
     """The rule that stops trials of a study early."""
-    return remade(PruningConfig, definition.get("pruning", {}))
+    scheduled = definition.get("scheduler", {})
+    grace = {"warmup_epochs": scheduled["warmup_epochs"]} if scheduled else {}
+    return remade(PruningConfig, definition.get("pruning", grace))

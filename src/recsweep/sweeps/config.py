@@ -21,6 +21,8 @@ from recsweep.common.escape import for_terminal
 from recsweep.common.names import checked_name
 from recsweep.sweeps.engine_table import Can, with_ability
 from recsweep.sweeps.parameters import Parameter
+from recsweep.sweeps.pruner_table import NO_PRUNER
+from recsweep.sweeps.scheduler_table import NO_SCHEDULER
 from recsweep.sweeps.sections import (
     SECONDS,
     WHOLE,
@@ -96,6 +98,16 @@ class SweepConfig(Frozen):
     def _one_store(self) -> SweepConfig:
         if self.storage is not None and self.storage_file is not None:
             raise ValueError("give `storage` or `storage_file`, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _one_rule_ends_trials(self) -> SweepConfig:
+        scheduler, pruner = self.search.scheduler, self.pruning.pruner
+        if scheduler != NO_SCHEDULER and pruner != NO_PRUNER:
+            raise ValueError(
+                f"search.scheduler {scheduler} needs pruning.pruner none, but got {pruner}: "
+                "one rule ends trials"
+            )
         return self
 
     @model_validator(mode="after")

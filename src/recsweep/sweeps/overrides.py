@@ -19,7 +19,9 @@ OVERRIDES: dict[str, tuple[str, ...]] = {name: SETTINGS[name].path for name in O
 """Options of the command line (and of --config and the environment), and the key that each one sets."""
 _LISTS = tuple(name for name in OF_A_SWEEP if SETTINGS[name].several)
 _SWITCHES = tuple(name for name in OF_A_SWEEP if SETTINGS[name].switch)
-_TEXTS = ("storage_file", "outputs", "engine", "algo", "pruner", "device")
+_TEXTS = ("storage_file", "outputs", "engine", "algo", "pruner", "scheduler", "device")
+_REPLACES = {"scheduler": "pruner", "pruner": "scheduler"}
+"""One rule ends trials: who gives one does not want the other of the file."""
 _WHOLE = re.compile(r"[-+]?[0-9]{1,100}")
 _REAL = re.compile(
     r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?(inf|infinity|nan)", re.IGNORECASE
@@ -122,13 +124,22 @@ def _overridden(config: SweepConfig, given: Mapping[str, Any]) -> dict[str, Any]
     data = config.model_dump()
     if "storage" in given or "storage_file" in given:
         data |= {"storage": None, "storage_file": None}
+    for option, other in _REPLACES.items():
+        if given.get(option, "none") != "none" and other not in given:
+            target, key = _at(data, other)
+            target[key] = "none"
     for option, value in given.items():
-        target = data
-        *parents, key = OVERRIDES[option]
-        for parent in parents:
-            target = target[parent]
+        target, key = _at(data, option)
         target[key] = _from_text(option, value)
     return data
+
+
+def _at(data: dict[str, Any], option: str) -> tuple[dict[str, Any], str]:
+    """The section in which an option's key stands, and the key."""
+    *parents, key = OVERRIDES[option]
+    for parent in parents:
+        data = data[parent]
+    return data, key
 
 
 def _from_text(option: str, value: Any) -> Any:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from recsweep.sweeps import engine_table
 from recsweep.sweeps.engine_table import ENGINES, AlgoName, Can, EngineName
 from recsweep.sweeps.pruner_table import NO_PRUNER, PrunerName
+from recsweep.sweeps.scheduler_table import NO_SCHEDULER, SchedulerName
 from recsweep.sweeps.values import MOST_ROWS, Flag, Real, Text, Whole
 
 YEAR_SECONDS = 366 * 24 * 3600
@@ -45,6 +46,8 @@ class SearchConfig(Frozen):
     make a study of 20 trials a random search."""
     allow_large_grid: Flag = False
     """Confirms an exhaustive search of more than 1,000 combinations."""
+    scheduler: SchedulerName = NO_SCHEDULER
+    """Engine `ray`: the rule of Ray Tune that ends poor trials early, in the place of a pruner."""
     phases: tuple[Phase, ...] = Field((WHOLE,), min_length=1)
     """Parts of the search space to search one after the other; each starts from the best before."""
     phase_shares: dict[Phase, Real] = {}
@@ -85,6 +88,15 @@ class SearchConfig(Frozen):
             raise ValueError(
                 f"the engine {self.engine} has no algo {self.algo}; it has "
                 f"{', '.join(row.names())}; or use engine {' or '.join(engine_table.having(self.algo))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scheduled_by_ray(self) -> SearchConfig:
+        if self.scheduler != NO_SCHEDULER and self.engine != engine_table.RAY:
+            raise ValueError(
+                f"scheduler {self.scheduler} is Ray Tune's, but got engine {self.engine}; use engine ray, "
+                "or a pruner in its place"
             )
         return self
 

@@ -50,6 +50,16 @@ SWEEP_SETTINGS = (
         SEARCH,
         "pruning.pruner",
         "PRUNER",
+        more="It takes the place of a file's scheduler",
+        definition=True,
+    ),
+    Setting(
+        "scheduler",
+        "Ray Tune's rule that stops poor trials early (engine ray).",
+        SEARCH,
+        "search.scheduler",
+        "SCHEDULER",
+        more="It takes the place of a file's pruner",
         definition=True,
     ),
     Setting(
