@@ -119,7 +119,7 @@ endif
 
 .PHONY: help setup setup-ray test-ray lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
-.PHONY: bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-service fuzz-service clean
+.PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-service fuzz-service clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -283,6 +283,12 @@ bench-scaling: setup ## 1 to 32 workers on one study, and the store's cost with 
 
 bench-pruning: setup ## epochs and best scores with and without the shipped pruner, five seeds of FPMC
 	@python benchmarks/pruning.py --algo random
+
+bench-schedulers: setup-ray ## the same with Ray Tune's ASHA and without it
+	@python benchmarks/pruning.py --engine ray --algo random --pruners asha
+
+bench-ray-overhead: setup-ray ## Ray Tune's own cost a trial, over the optuna engine
+	@python benchmarks/ray_overhead.py
 
 bench-search: setup ## what each engine and algo finds: FPMC's recorded grid, and published searches
 	@python benchmarks/search_fpmc.py

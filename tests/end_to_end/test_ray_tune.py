@@ -24,7 +24,7 @@ def test_a_killed_search_goes_on_and_fills_exactly_its_budget(tmp_path, cache):
     family = psutil.Process(process.pid).children(recursive=True)
     before = {trial.id for trial in folder.trials(STUDY) if trial.counted}
     os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(map(_lives, family)), 60, "the end of what it had started")
+    wait_for(lambda: not any(map(_lives, family)), 180, "the end of what it had started")
     done = folder.run("tune", *options, fresh=True)
     assert done.returncode == 0, done.stderr
     counted = [trial for trial in folder.trials(STUDY) if trial.counted]

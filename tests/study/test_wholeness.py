@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 from helpers.light_worker import DEFAULTS, SPACE
-from helpers.workspace import make_workspace
+from helpers.workspace import make_workspace, run_python
 from recsweep.cli import main
 from recsweep.common.errors import StoreDamaged, StudyForeign, UserError
 from recsweep.common.owner import this_process
@@ -205,6 +205,17 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     with pytest.raises(UserError, match="is no SQLite database"):
         Store(f"sqlite:///{file}")
     assert file.read_text() == "my notes\n" * 100
+
+
+def test_a_second_store_of_a_process_leaves_the_first_one_its_log(tmp_path):
+    """SQLite's log is removed by whoever leaves last, and locks say who is there."""
+    (tmp_path / "s.db").touch()  # the first store makes the tables, so that it has nothing to check yet
+    first = Store(f"sqlite:///{tmp_path}/s.db")
+    first.open_study("a", {}, maximize=True)
+    Store(f"sqlite:///{tmp_path}/s.db")
+    write = "c.execute('DELETE FROM trials'); c.commit(); c.close()"
+    run_python(f"import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); {write}", str(tmp_path / "s.db"))
+    assert (tmp_path / "s.db-wal").exists()
 
 
 def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path):

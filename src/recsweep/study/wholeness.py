@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from recsweep.common.address import StoreAddress
@@ -52,15 +53,15 @@ def check_sqlite(store: StoreAddress) -> None:
     seen = (str(file.resolve()), file.stat().st_ino)
     if seen in _whole:
         return
-    with file.open("rb") as content:
-        if content.read(len(_SQLITE)) != _SQLITE:
-            raise UserError(f"the store {store} is no SQLite database; give the path of one, or a new name")
+    # By SQLite alone: whoever closes the file himself ends the locks of all connections of this process, and
+    # the next process that leaves would remove the log that they read.
     try:
         with closing(sqlite3.connect(file, timeout=_LOCK_SECONDS)) as connection:
             found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
             tables = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master")}
     except sqlite3.DatabaseError as error:
         if is_damage(str(error)):
+            _require_header(store, file)
             raise damaged(store, str(error)) from None
         return  # locked, or not to be read: it is opened next, and says so there
     if found != ["ok"]:
@@ -71,6 +72,13 @@ def check_sqlite(store: StoreAddress) -> None:
             "give the path of another one, or a new name"
         )
     _whole.add(seen)
+
+
+def _require_header(store: StoreAddress, file: Path) -> None:
+    """Tell what never was a database from one that is damaged; no connection can read either."""
+    with file.open("rb") as content:
+        if content.read(len(_SQLITE)) != _SQLITE:
+            raise UserError(f"the store {store} is no SQLite database; give the path of one, or a new name")
 
 
 def other_schema(store: StoreAddress, message: str) -> UserError:
