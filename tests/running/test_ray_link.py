@@ -51,6 +51,16 @@ def test_sqlite_is_no_store_for_a_cluster(there, monkeypatch, address):
     ray_link.require("workers.on: ray", StoreAddress("journal:///shared/log"))
 
 
+@pytest.mark.parametrize(("address", "fits"), [("ray://head:10001", False), ("head:6379", True), ("", True)])
+def test_ray_tune_runs_on_a_node_and_no_client(monkeypatch, address, fits):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    if fits:
+        ray_link.require_no_client("engine: ray")
+    else:
+        with pytest.raises(UserError, match=r"^engine: ray runs Ray Tune in this process, .*=auto"):
+            ray_link.require_no_client("engine: ray")
+
+
 @pytest.mark.parametrize("address", ["", "local", "auto", "127.0.0.1:6379", "ray://localhost:10001"])
 def test_sqlite_is_one_where_all_is_on_this_machine(there, monkeypatch, address):
     monkeypatch.setenv("RAY_ADDRESS", address)

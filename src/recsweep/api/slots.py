@@ -91,6 +91,7 @@ def require_ray(plans: Sequence[StudyPlan]) -> None:
     for plan in plans[:1]:
         if plan.sweep.search.engine == RAY:
             ray_link.require("engine: ray", plan.storage_url)
+            ray_link.require_no_client("engine: ray")
         elif plan.sweep.workers.on == "ray":
             ray_link.require("workers.on: ray", plan.storage_url)
 

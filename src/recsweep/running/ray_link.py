@@ -71,6 +71,19 @@ def require(wanted: str, store: StoreAddress) -> None:
         _require_shared(store)
 
 
+def require_no_client(wanted: str) -> None:
+    """Refuse an address of Ray's client: Ray Tune runs in this process, which has to be one of the cluster's.
+
+    Raises:
+        UserError: it is one.
+    """
+    if (cluster() or "").startswith("ray://"):
+        raise UserError(
+            f"{wanted} runs Ray Tune in this process, which Ray's client ({ADDRESS}=ray://…) cannot; run it "
+            f"on a node of the cluster with {ADDRESS}=auto, or take another engine with workers.on: ray"
+        )
+
+
 def _require_shared(store: StoreAddress) -> None:
     if store.kind == "sqlite":
         raise UserError(
