@@ -30,6 +30,7 @@ _KEPT = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM")
 
 # Small models on busy machines: threads that wait for each other cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as workers have it: no spinning for a core that is taken
 # What the shell that started the tests gives to recsweep is not for them.
 for name in [name for name in os.environ if name.startswith("RECSWEEP_") and name not in _KEPT]:
     del os.environ[name]
