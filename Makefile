@@ -246,7 +246,7 @@ attack: setup ## what was done to break it, once more: kills, signals, clocks, d
 test-ray: setup-ray ## the tests that need Ray, one after the other
 	@python -m pytest -m "" --dist no -k ray tests
 
-attack-service: setup ## kill job workers, runners and trials at random, 50 times; cancel a running job 20 times
+attack-service: setup ## kill servers, job workers and trials at random, 50 times on each store; cancel a job 20 times
 	@python -m pytest -m "" -s tests/end_to_end/test_service_kills.py
 
 docs: setup ## make the tables of the pages, the lists above and the schemas anew, from the settings

@@ -2,65 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
-import psutil
 import pytest
+from service_crew import Crew, Servers, asked, job_workers, listen, problems, processes_in
 
+from recsweep.client import Client, Event
 from recsweep.service.jobs import Job, Jobs, sweep_name
-from recsweep.study import Reason
 from running import Folder, wait_for
 
 pytestmark = [pytest.mark.attack, pytest.mark.long]
 
-TRIALS, WORKERS = 30, 2
+KILLS, JOBS, TRIALS = 50, 5, 60
 LIMIT_SECONDS = 1800.0
-
-
-class JobWorkers:
-    """Job workers of a folder, started again when they were killed."""
-
-    def __init__(self, folder: Folder, address: str, number: int = WORKERS) -> None:
-        self._folder, self._address = folder, address
-        self.processes = [self._start() for _ in range(number)]
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "recsweep", "job-worker", "--config", "config/smoke.yaml"],
-            cwd=self._folder.path,
-            env={**os.environ, "RECSWEEP_STORAGE": self._address},
-            stdout=subprocess.DEVNULL,
-            stderr=(self._folder.path / "job-workers.log").open("ab"),
-            start_new_session=True,
-        )
-
-    def kill(self, number: int) -> None:
-        """SIGKILL to a job worker; another one starts in its place."""
-        self.processes[number].kill()
-        self.processes[number].wait()
-        self.processes[number] = self._start()
-
-    def below(self) -> list[psutil.Process]:
-        """The processes that the job workers have started: runners, and their trials' processes."""
-        found: list[psutil.Process] = []
-        for process in self.processes:
-            with suppress(psutil.Error):
-                found += psutil.Process(process.pid).children(recursive=True)
-        return found
-
-    def end(self) -> None:
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            process.wait(30)
 
 
 @pytest.fixture
@@ -79,34 +39,31 @@ def jobs(address: str) -> Iterator[Jobs]:
 
 
 @pytest.fixture
-def workers(folder: Folder, address: str, jobs: Jobs) -> Iterator[Callable[[int], JobWorkers]]:
-    started: list[JobWorkers] = []
-
-    def start(number: int) -> JobWorkers:
-        started.append(JobWorkers(folder, address, number))
-        return started[-1]
-
-    yield start
+def ended(folder: Folder) -> Iterator[Callable[[Crew], Any]]:
+    """Ends processes with the test, and sees that they leave none behind."""
+    started: list[Crew] = []
+    yield started.append
     for one in started:
         one.end()
-    assert runners(folder) == [], "a job worker that ends leaves no process"
+    wait_for(lambda: processes_in(folder) == [], 60, "the end of every process")
 
 
-def runners(folder: Folder) -> list[int]:
-    """Processes that work below a folder."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.cwd() == str(folder.path) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-    return found
+def asked_for(seed: int, trials: int, **more: Any) -> dict[str, Any]:
+    named = {"name": f"job {seed}", "dataset": "ml-100k-small", "model": "FPMC", "engine": "optuna"}
+    return {**named, "num_samples": trials, "seed": seed, "epochs": 5, **more}
 
 
 def make(jobs: Jobs, trials: int, seed: int, **more: Any) -> Job:
-    request = {"name": f"job {seed}", "dataset": "ml-100k-small", "model": "FPMC", "engine": "optuna"}
-    request |= {"num_samples": trials, "seed": seed, "epochs": 5, **more}
+    request = asked_for(seed, trials, **more)
     job = jobs.create(request, f"job {seed}", ["FPMC"], ["ml-100k-small"], trials=trials)
     return jobs.start(job.id)
+
+
+def make_by(client: Client, seed: int, trials: int) -> str:
+    """A job that was made and started over HTTP; its id."""
+    made = asked(lambda: client.create(asked_for(seed, trials), key=f"job-{seed}"))
+    asked(lambda: client.start(made.id))
+    return made.id
 
 
 def await_epoch(jobs: Jobs, job: Job) -> None:
@@ -115,63 +72,11 @@ def await_epoch(jobs: Jobs, job: Job) -> None:
     wait_for(lambda: any(e.kind == "trial.epoch" for e in jobs.events(job.id, before)), 120, "an epoch")
 
 
-def problems(jobs: Jobs, job: Job, trials: int) -> list[str]:
-    """What is not as it must be of a job that is complete: its trials, and what was told of them."""
-    found = []
-    if jobs.get(job.id).status != "completed":
-        found.append(f"job {job.id} is {jobs.get(job.id).status}: {jobs.get(job.id).error}")
-    for study in jobs.store.studies(sweep=sweep_name(job.id)):
-        counted = Counter(trial.slot for trial in study.trials() if trial.counted)
-        if counted != Counter(range(trials)):
-            found.append(f"the slots of {study.name} are filled so: {counted}")
-        blamed = [t.failure for t in study.trials() if t.counted and t.failure is not None]
-        if wrong := [failure for failure in blamed if failure.kind != Reason.CRASH]:
-            found.append(f"trials of {study.name} are blamed for a kill: {wrong}")
-        if left := [trial.slot for trial in study.trials() if not trial.state.closed]:
-            found.append(f"trials of {study.name} are left: {left}")
-    events = jobs.events(job.id, limit=100_000)
-    told = Counter(event.data["slot"] for event in events if event.kind == "trial.ended")
-    if told != Counter(range(trials)):
-        found.append(f"the ends of trials were told so: {told}")
-    if [event.n for event in events] != list(range(1, len(events) + 1)):
-        found.append("the numbers of events have gaps")
-    return found
-
-
-def kill_one(workers: JobWorkers, chance: random.Random) -> str:
-    """SIGKILL to a job worker, or to a process below one; what that was."""
-    below = workers.below()
-    if not below or chance.random() < 0.4:
-        workers.kill(chance.randrange(len(workers.processes)))
-        return "a job worker"
-    with suppress(psutil.Error):
-        chance.choice(below).kill()
-    return "a process of a job"
-
-
-def kill_and_run_on(jobs: Jobs, workers: JobWorkers, made: list[Job], kills: int, seed: int) -> None:
-    """Kill so often, at random moments, then wait until all jobs are over.
-
-    A job that came to rest, as its process died again and again, is resumed as its owner would do.
-    """
-    chance, started, done = random.Random(seed), time.monotonic(), 0
-    while not all(jobs.get(job.id).status == "completed" for job in made):
-        assert time.monotonic() - started < LIMIT_SECONDS, [jobs.get(job.id) for job in made]
-        time.sleep(chance.uniform(0.2, 4.0))
-        if done < kills and workers.below():
-            kill_one(workers, chance)
-            done += 1
-        for job in made:
-            if jobs.get(job.id).status in ("failed", "paused"):
-                jobs.resume(job.id)
-    assert done == kills, f"the jobs were over after {done} of {kills} kills"
-
-
 def test_a_killed_job_worker_and_a_killed_runner_lose_nothing(
-    folder: Folder, jobs: Jobs, workers: Callable[[int], JobWorkers]
+    folder: Folder, jobs: Jobs, address: str, ended: Callable[[Crew], Any]
 ) -> None:
     job = make(jobs, 4, 1)
-    crew = workers(1)
+    ended(crew := job_workers(folder, address, 1))
     for kill in (lambda: crew.kill(0), lambda: crew.below()[0].kill()):
         await_epoch(jobs, job)
         kill()
@@ -180,21 +85,91 @@ def test_a_killed_job_worker_and_a_killed_runner_lose_nothing(
     assert (folder.outputs / "jobs" / job.id / "results").is_dir()
 
 
-@pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
+def kill_and_run_on(jobs: Jobs, servers: Servers, client: Client, ids: list[str], seed: int) -> Counter[str]:
+    """Kill at random until all jobs are completed, each time once some more trials have ended.
+
+    A job that came to rest, as its process died again and again, is resumed as its owner would do it.
+
+    Returns:
+        What was killed, and how often.
+    """
+    chance, started, killed = random.Random(seed), time.monotonic(), Counter[str]()
+    found = [jobs.get(one) for one in ids]
+    while any(job.status != "completed" for job in found):
+        assert time.monotonic() - started < LIMIT_SECONDS, found
+        time.sleep(chance.uniform(0.1, 1.0))
+        for job in found:
+            if job.status in ("failed", "paused"):
+                asked(lambda job=job: client.resume(job.id))
+        done = sum(one.done for one in jobs.progress(found).values())
+        if killed.total() < KILLS and done * (KILLS + 1) >= JOBS * TRIALS * killed.total():
+            killed[servers.kill_one(chance)] += 1
+        found = [jobs.get(one) for one in ids]
+    sys.stderr.write(f"{time.monotonic() - started:.0f} s, killed: {dict(killed)}\n")
+    assert killed.total() == KILLS, "the jobs were over before"
+    return killed
+
+
+@pytest.mark.parametrize(
+    ("address", "number", "workers"), [("postgresql", 2, 1), ("sqlite", 1, 2)], indirect=["address"]
+)
 def test_five_jobs_killed_at_random_fifty_times_end_with_exactly_their_trials(
-    folder: Folder, jobs: Jobs, workers: Callable[[int], JobWorkers]
+    folder: Folder, jobs: Jobs, address: str, number: int, workers: int, ended: Callable[[Crew], Any]
 ) -> None:
-    made = [make(jobs, TRIALS, seed) for seed in range(5)]
-    crew = workers(WORKERS)
-    kill_and_run_on(jobs, crew, made, 25, seed=2026)
-    assert [text for job in made for text in problems(jobs, job, TRIALS)] == []
+    ended(servers := Servers(folder, address, number, workers))
+    with servers.client() as client:
+        ids = [make_by(client, seed, TRIALS) for seed in range(JOBS)]
+        heard: dict[str, list[Event]] = {one: [] for one in ids}
+        listeners = [
+            threading.Thread(target=listen, args=(servers.client(place), one, heard[one]), daemon=True)
+            for place, one in enumerate(ids)
+        ]
+        for listener in listeners:
+            listener.start()
+        killed = kill_and_run_on(jobs, servers, client, ids, seed=2026)
+        for listener in listeners:
+            listener.join(120)
+    assert set(killed) == {"a server", "a job worker", "a process of a job"}
+    assert [text for one in ids for text in problems(jobs, jobs.get(one), TRIALS)] == []
+    for one in ids:
+        told = [(event.n, event.kind, event.data.get("slot")) for event in jobs.events(one, limit=100_000)]
+        assert [(event.n, event.kind, event.data.get("slot")) for event in heard[one]] == told
+    servers.await_rest()
+
+
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
+def test_two_servers_on_one_database_share_the_load(
+    folder: Folder, jobs: Jobs, address: str, ended: Callable[[Crew], Any]
+) -> None:
+    ended(servers := Servers(folder, address, 2, 1))
+    with servers.client(0) as first, servers.client(1) as other:
+        ids = [make_by(first, seed, 10) for seed in range(4)]
+        owners: dict[str, set[int]] = {one: set() for one in ids}
+        at_once = 0
+
+        def all_over() -> bool:
+            nonlocal at_once
+            found = [jobs.get(one) for one in ids]
+            for job in found:
+                owners[job.id] |= {job.owner["pid"]} if job.owner else set()
+            at_once = max(at_once, sum(job.status == "running" for job in found))
+            return all(job.status.over for job in found)
+
+        wait_for(all_over, 240, "the end of the jobs")
+        assert at_once == 2
+        assert all(len(own) == 1 for own in owners.values()), "no job changed hands"
+        assert len({pid for own in owners.values() for pid in own}) == 2, "each server's job worker ran some"
+        for one in ids:
+            assert other.get(one).progress.done == first.get(one).progress.done == 10
+            assert problems(jobs, jobs.get(one), 10) == []
+            assert len([e for e in other.events(one) if e.kind == "trial.ended"]) == 10
 
 
 def test_a_job_that_runs_is_cancelled_within_five_seconds_twenty_times(
-    folder: Folder, jobs: Jobs, workers: Callable[[int], JobWorkers]
+    folder: Folder, jobs: Jobs, address: str, ended: Callable[[Crew], Any]
 ) -> None:
     job = make(jobs, 100, 3, epochs=200, patience=200, max_concurrent_trials=2)
-    workers(1)
+    ended(job_workers(folder, address, 1))
     taken = []
     for _ in range(20):
         await_epoch(jobs, job)
@@ -205,6 +180,5 @@ def test_a_job_that_runs_is_cancelled_within_five_seconds_twenty_times(
         (study,) = jobs.store.studies(sweep=sweep_name(job.id))
         assert study.running() == [], "its slots are back"
         jobs.resume(job.id)
-    (folder.path / "cancelled").write_text(f"{taken}\n")
     sys.stderr.write(f"seconds until a job was cancelled: {sorted(round(one, 1) for one in taken)}\n")
     assert max(taken) <= 5.0
