@@ -73,6 +73,11 @@ class Postgres:
     def address(self) -> str:
         return str(self._server.get_uri(database="postgres"))
 
+    @property
+    def pid(self) -> int:
+        """The first process of the server."""
+        return int(self._server.get_pid())
+
     def url(self, database: str) -> str:
         """SQLAlchemy's URL of a database."""
         return str(self._server.get_uri(database=database, driver="psycopg"))

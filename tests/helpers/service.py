@@ -86,7 +86,7 @@ def job(**changes: Any) -> dict[str, Any]:
 
 @contextmanager
 def running_app(folder: Path, empty: Path, **settings: Any) -> Iterator[Client]:
-    """An app on a store in a folder. Its streams look for what is new all the time.
+    """An app on a store in a folder. It looks for what is new whenever it is asked.
 
     Args:
         empty: a store that is copied.
@@ -98,6 +98,7 @@ def running_app(folder: Path, empty: Path, **settings: Any) -> Iterator[Client]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("recsweep.service.routes_events.POLL_SECONDS", 0.01)
             patch.setattr("recsweep.service.watch.FRESH_SECONDS", 0.0)
+            patch.setattr("recsweep.service.shared.FRESH_SECONDS", 0.0)
             yield Client(Service(jobs, Tokens(WRITE, (READ,)), CONFIG, folder, **{"rows": _ROWS, **settings}))
     finally:
         jobs.close()

@@ -41,6 +41,18 @@ def filled(store: Store, plan: StudyPlan) -> Study:
     return study
 
 
+def failed_twice(store: Store, plan: StudyPlan) -> Study:
+    """A study whose only slots failed, were tried again and failed again."""
+    study = open_study(plan, store)
+    study.ensure_slots(plan.budget)
+    for _ in range(2):
+        for _ in range(plan.budget):
+            study.fail(claimed(study, plan), Reason.ERROR, "no fault of its own")
+        study.return_slots(study.results())
+    study.fail(claimed(study, plan), Reason.ERROR, "its own fault")
+    return study
+
+
 @pytest.fixture(params=["sqlite", "postgresql", "journal"])
 def address(request: Any, tmp_path: Path) -> str:
     if request.param == "postgresql":
@@ -71,4 +83,14 @@ def test_a_slot_that_failed_and_was_tried_again_is_counted_once(
         ]
         assert one.winner is not None
         assert one.winner.slot == 3
+    store.close()
+
+
+def test_a_slot_that_failed_again_and_again_has_failed_once(
+    address: str, make_plan: Callable[..., StudyPlan]
+) -> None:
+    store = Store(address)
+    failed_twice(store, make_plan(max_evals=2))
+    ((_, found),) = store.tallied()
+    assert found == Tally(failed=1, waiting=1)
     store.close()

@@ -113,7 +113,7 @@ class ListedJob(JobSummary):
 
     progress: Progress
     best_score: float | None = Field(
-        description="Of all its studies; null where they are on several data sets."
+        description="Of studies that have ended, and of a job that runs; null where data sets are several."
     )
 
 

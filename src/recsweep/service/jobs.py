@@ -37,6 +37,7 @@ __all__ = [
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's, of 5 bits each: none is taken for another, and texts sort as their numbers do."""
 _RANDOM_BITS, _LENGTH = 80, 26
+State = tuple[Any, ...]
 _TIMES = ("created", "queued", "started", "ended")
 
 
@@ -221,6 +222,17 @@ class Jobs:
             raise NoSuchJob(job_id)
         return Job.from_row(row)
 
+    def state(self, job_id: str) -> State:
+        """A value that is another one once something has happened in a job.
+
+        Raises:
+            NoSuchJob: there is none.
+        """
+        found = self._call(lambda again: self.rows.state(job_id))
+        if found is None:
+            raise NoSuchJob(job_id)
+        return found
+
     def page(
         self,
         after: str | None = None,
@@ -240,9 +252,13 @@ class Jobs:
         return jobs, jobs[-1].id if len(rows) > limit else None
 
     def progress(self, jobs: Sequence[Job]) -> dict[str, JobProgress]:
-        """How far jobs are, by their ids: a few questions to the store for all of them."""
+        """How far jobs are, by their ids: a few questions to the store for all of them.
+
+        The best score is that of studies that have ended, and of jobs that run.
+        """
         names = {sweep_name(job.id): job for job in jobs}
-        found = self._call(lambda again: counted_studies(self.rows, list(names)))
+        run = [sweep_name(job.id) for job in jobs if job.status.at_work]
+        found = self._call(lambda again: counted_studies(self.rows, list(names), run))
         return {job.id: progress_of(found.get(name, ()), job.trials) for name, job in names.items()}
 
     def studies(self, job: Job) -> list[StudyTrials]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -15,13 +14,12 @@ from starlette.concurrency import run_in_threadpool
 
 from recsweep.service.asked import JobId
 from recsweep.service.guard import Reader
-from recsweep.service.jobs import JobEvent
 from recsweep.service.problems import Trouble, errors
 from recsweep.service.service import Service, TheService
+from recsweep.service.watch import lines_of
 
 router = APIRouter(tags=["events"], dependencies=[Reader])
 POLL_SECONDS, HEARTBEAT_SECONDS = 0.5, 15.0
-_AT_ONCE = 200
 _RETRY = "retry: 2000\n\n"
 _NUMBER = r"^[0-9]{1,9}$"
 _Last = Annotated[
@@ -75,28 +73,18 @@ async def _stream(service: Service, job_id: str, heard: int) -> AsyncIterator[st
         while not service.closing.is_set():
             job = await service.watch.job(job_id)
             if job is None:
-                yield _event("end", {"status": "deleted"})
+                yield lines_of("end", {"status": "deleted"})
                 return
-            found: list[JobEvent] = []
-            if job.events > heard:
-                found = await run_in_threadpool(service.jobs.events, job_id, heard, _AT_ONCE)
-            for one in found:
-                heard = one.n
-                yield _event(one.kind, {**one.data, "at": one.at.isoformat()}, one.n)
-            if not found and job.status.over:
-                yield _event("end", {"status": job.status.value})
-                return
+            found = await service.watch.events(job_id, heard) if job.events > heard else []
             if found:
-                quiet = time.monotonic()
-            elif time.monotonic() - quiet >= HEARTBEAT_SECONDS:
+                heard, quiet = found[-1][0], time.monotonic()
+                yield "".join(lines for _, lines in found)
+            if job.status.over and heard >= job.events:
+                yield lines_of("end", {"status": job.status.value})
+                return
+            if time.monotonic() - quiet >= HEARTBEAT_SECONDS:
                 quiet = time.monotonic()
                 yield ": still here\n\n"
-            await asyncio.sleep(0 if len(found) == _AT_ONCE else POLL_SECONDS)
+            await asyncio.sleep(0 if found and job.events > heard else POLL_SECONDS)
     finally:
         service.streams -= 1
-
-
-def _event(kind: str, data: object, number: int | None = None) -> str:
-    """An event as the stream has it."""
-    head = "" if number is None else f"id: {number}\n"
-    return f"{head}event: {kind}\ndata: {json.dumps(data, allow_nan=False)}\n\n"

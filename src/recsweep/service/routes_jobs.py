@@ -79,7 +79,7 @@ def validate_job(service: TheService, asked: Asked) -> Response:
 @router.get("/jobs/{job_id}", response_model=JobAnswer, responses=errors(404, 422), dependencies=[Reader])
 def get_job(service: TheService, job_id: JobId) -> Response:
     """A job with its last trials, the best of all, how far it is, and how long it will take."""
-    return _answer(service, service.jobs.get(job_id))
+    return Response(service.whole_jobs.of(job_id), media_type="application/json")
 
 
 @router.post(

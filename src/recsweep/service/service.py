@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.responses import JSONResponse
 
 from recsweep.common.address import StoreAddress
 from recsweep.service.auth import Tokens
@@ -17,7 +18,9 @@ from recsweep.service.jobs import Jobs
 from recsweep.service.limits import Limits, Rate
 from recsweep.service.metrics import Requests
 from recsweep.service.rows import Rows
+from recsweep.service.shared import Shared
 from recsweep.service.sweep_of import CONFIG
+from recsweep.service.views import whole
 from recsweep.service.watch import Watch
 from recsweep.service.weights import Weights
 from recsweep.study.trial_counts import trials_by_state
@@ -61,6 +64,14 @@ class Service:
     def watch(self) -> Watch:
         """Jobs that streams look at."""
         return Watch(self.jobs)
+
+    @cached_property
+    def whole_jobs(self) -> Shared:
+        """Jobs with all that is known of them, as JSON."""
+        return Shared(self.jobs, self._whole)
+
+    def _whole(self, job_id: str) -> bytes:
+        return bytes(JSONResponse(whole(self.jobs, self.jobs.get(job_id))).body)
 
     @cached_property
     def weights(self) -> Weights:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,17 +89,21 @@ def studies_in(connection: Connection, sweeps: Sequence[str], *, brief: bool = F
     return [JobStudy(row.study_id, StudyRecord.from_row(row._asdict()), row.maximize, none) for row in rows]
 
 
-def counted_studies(rows: JobRows, sweeps: Sequence[str]) -> dict[str, list[JobStudy]]:
-    """The studies of sweeps, counted, by the names of these.
+def counted_studies(
+    rows: JobRows, sweeps: Sequence[str], scored: Collection[str] = ()
+) -> dict[str, list[JobStudy]]:
+    """The studies of sweeps, counted, by the names of these. Those that have ended say their best score.
 
-    Those that have ended say their best score themselves.
+    Args:
+        scored: sweeps whose trials are asked for the best score where a study has not ended: a page of sweeps
+            has thousands, and each is another look into the store.
     """
     found: dict[str, list[JobStudy]] = {}
     with rows.reading.connect() as connection:
         studies = studies_in(connection, sweeps, brief=True)
         ways = {study.id: study.maximize for study in studies}
-        scored = [study.id for study in studies if study.record.ended is None]
-        tallies = tally_tables(connection, list(ways), scored=scored, maximize=ways) if ways else {}
+        open_ = [s.id for s in studies if s.record.ended is None and s.record.sweep_name in scored]
+        tallies = tally_tables(connection, list(ways), scored=open_, maximize=ways) if ways else {}
     for study in studies:
         tally, record = tallies.get(study.id, Tally()), study.record
         own = tally if record.ended is None else tally._replace(best=record.score)

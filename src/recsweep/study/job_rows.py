@@ -28,6 +28,9 @@ Row = Mapping[str, Any]
 STATUS_EVENT = "job"
 _KINDS = ("sqlite", "postgresql")
 _KEPT = tuple(column for column in JOBS.c if column.name not in ("request_hash", "idempotency_key"))
+_STATE = select(
+    *(JOBS.c[name] for name in ("status", "events", "queued", "started", "ended", "error"))
+).where(JOBS.c.id == bindparam("id"))
 _PARTS = (
     select(PARTS.c.job_id, PARTS.c.kind, PARTS.c.name)
     .where(PARTS.c.job_id.in_(bindparam("ids", expanding=True)))
@@ -108,6 +111,12 @@ class JobRows:
         with self.reading.connect() as connection:
             rows = connection.execute(select(*_KEPT).where(JOBS.c.id == job_id)).all()
             return next(iter(_whole(connection, rows)), None)
+
+    def state(self, job_id: str) -> tuple[Any, ...] | None:
+        """The columns that are others once something has happened in a job; None where there is none."""
+        with self.reading.connect() as connection:
+            row = connection.execute(_STATE, {"id": job_id}).first()
+        return None if row is None else tuple(row)
 
     def page(
         self,

@@ -22,7 +22,6 @@ from sqlalchemy import (
     null,
     select,
     type_coerce,
-    union_all,
 )
 
 from recsweep.study.journal_storage import everything
@@ -174,6 +173,16 @@ _OUTCOMES = select(*_COLUMNS, _VALUES.c.value.label("score")).select_from(_JOINE
 _TRIED_AGAIN = _of_trial(_ATTEMPT, literal_column("attempt.key") == literal_column("'attempt'"))
 
 
+_IS_FAILED = _TRIALS.c.state == TrialState.FAIL
+_FAILED = select(*_COLUMNS).select_from(_JOINED).where(_IS_FAILED)
+_FAILED_ONCE = (
+    select(*_COLUMNS[:4], null().label("slot"), _FAILURE.c.value_json.label("failure"))
+    .select_from(_TRIALS.outerjoin(_FAILURE, _of_trial(_FAILURE, _FAILURE.c.key == "failure")))
+    .where(_IS_FAILED)
+)
+_AGAIN = select(*_COLUMNS).select_from(_JOINED.join(_ATTEMPT, _TRIED_AGAIN))
+
+
 def outcomes(connection: Connection, ids: Collection[int]) -> dict[int, list[Outcome]]:
     """Every trial of some studies, without its details, by study."""
     found: dict[int, list[Outcome]] = {study_id: [] for study_id in ids}
@@ -215,14 +224,15 @@ def _counts(ids: Collection[int] | None, scored: Collection[int] | None) -> Any:
 
 def _failures(connection: Connection, ids: Collection[int] | None) -> dict[int, Tally]:
     """Tallies of the failures alone: `failed` and `given_back`."""
-    among, failed = _among(_TRIALS, ids), _TRIALS.c.state == TrialState.FAIL
-    again = _JOINED.join(_ATTEMPT, _TRIED_AGAIN)
-    query = union_all(
-        select(*_COLUMNS).select_from(_JOINED).where(failed, *among),
-        select(*_COLUMNS).select_from(again).where(_TRIALS.c.state != TrialState.FAIL, *among),
-    )
+    among = _among(_TRIALS, ids)
     found: dict[int, list[Outcome]] = {}
-    for row in connection.execute(query):
+    tried_again = {row.trial_id: row for row in connection.execute(_AGAIN.where(*among))}
+    again = {row.study_id for row in tried_again.values()}
+    # Slots are asked for only where one was tried again: elsewhere a trial is its slot's only one.
+    several = connection.execute(_FAILED.where(*_among(_TRIALS, list(again)))).all() if again else []
+    tried_again |= {row.trial_id: row for row in several}
+    once = [row for row in connection.execute(_FAILED_ONCE.where(*among)) if row.study_id not in again]
+    for row in (*tried_again.values(), *once):
         found.setdefault(row.study_id, []).append(_outcome_of(row))
     return {study_id: tally(some, maximize=True) for study_id, some in found.items()}
 

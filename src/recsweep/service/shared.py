@@ -1,0 +1,56 @@
+"""Answers for one job that many ask for at once: made once a state of the job, and handed to all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from recsweep.service.jobs import Jobs, State
+
+FRESH_SECONDS = 1.0
+"""So old an answer may be at most. All that happens in a job is told by an event, and with each the state of
+the job is another one; what else there is, as the seconds of a trial that runs, may be so old."""
+_LOCKS = 64
+
+
+@dataclass(frozen=True)
+class _Kept:
+    state: State
+    since: float
+    body: bytes
+
+
+class Shared:
+    """The bodies of answers for jobs.
+
+    Args:
+        make: the body for a job.
+        most: how many are kept.
+    """
+
+    def __init__(self, jobs: Jobs, make: Callable[[str], bytes], most: int = 256) -> None:
+        self._jobs, self._make, self._most = jobs, make, most
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
+        self._lock = threading.Lock()
+
+    def of(self, job_id: str) -> bytes:
+        """The body for a job.
+
+        Raises:
+            NoSuchJob: there is none.
+        """
+        with self._locks[hash(job_id) % _LOCKS]:  # one makes it, and the others wait for that
+            state, now = self._jobs.state(job_id), time.monotonic()
+            kept = self._kept.get(job_id)
+            if kept is None or kept.state != state or now - kept.since >= FRESH_SECONDS:
+                kept = _Kept(state, now, self._make(job_id))
+            with self._lock:
+                self._kept[job_id] = kept
+                self._kept.move_to_end(job_id)
+                if len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
+            return kept.body
