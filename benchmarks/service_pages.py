@@ -1,15 +1,18 @@
 """The service's pages over a store that is full: 10,000 jobs, 1,000,000 trials, in a real PostgreSQL.
 
-The store is filled by bulk SQL with what recsweep itself writes: a job with its models and data sets, its
-study with its record, and of each trial its parameters, value, curve and attributes. Pages asked for:
+The store is filled by `full_store.py`. A real `recsweep serve` is asked over HTTP, one question after the
+other, all kinds of them in turns:
 
-- list: 50 jobs with how far each is, from any place in the list, the last one too; with each filter.
-- job: one job at random with its studies, how far they are, all of its trials with their parameters and
-  metrics, and a page of its events.
+- list: 50 jobs with how far each is, from anywhere in the list, the last page too; with each filter.
+- job: one job at random with its studies, how far they are, the best trial and the last fifty.
+- trials, scores, events: the page of trials before these, the scores of all trials for the chart, the events
+  of a whole job as a stream.
+- the two pages themselves, which ask for the rest.
 
-Seconds are those of the whole question, in one process beside the server.
+Seconds are those of the whole question by the clock; of processors those of the server and of PostgreSQL.
 
     python benchmarks/service_pages.py --write
+    python benchmarks/service_pages.py --keep /tmp/full --against ../before/src    # two versions in turns
 """
 
 from __future__ import annotations
@@ -19,224 +22,155 @@ import os
 import random
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import httpx
 import psutil
-import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from helpers.light_worker import DEFAULTS, ENVIRONMENT, SPACE  # noqa: E402
-from helpers.postgres import Postgres, running_postgres  # noqa: E402
-from recsweep.common.owner import this_process  # noqa: E402
-from recsweep.planning.plan import plan_sweep  # noqa: E402
-from recsweep.search.starts import open_study  # noqa: E402
-from recsweep.service.jobs import Job, Jobs, new_id, sweep_name  # noqa: E402
-from recsweep.service.states import JobStatus  # noqa: E402
-from recsweep.study import Result  # noqa: E402
-from recsweep.sweeps.loading import load_sweep  # noqa: E402
+from full_store import Full, full_store  # noqa: E402
 from results import command, own_lines, write_section  # noqa: E402
+from service_process import Served, served  # noqa: E402
 
 TARGET = 0.050
-MODELS, DATASETS = ("FPMC", "GRU4Rec", "SASRec", "NARM"), ("ml-100k", "ml-100k-small", "another")
 PAGE = 50
-_FIRST = 1_000_000
-"""The first id of what is filled in: above what is there."""
+API = "/api/tuning"
+_TARGETED = ("list", "job")
+"""Kinds of questions that the target is for."""
 
-_FILL = """
-CREATE TEMP TABLE made AS SELECT n, {first} + n AS study_id, ({ids})[1 + n] AS id,
-  ({models})[1 + n % 4] AS model, ({datasets})[1 + n % 3] AS dataset,
-  CASE n % 10 WHEN 7 THEN 'failed' WHEN 8 THEN 'cancelled' WHEN 9 THEN 'paused' ELSE 'completed' END AS status
-  FROM generate_series(0, {jobs} - 1) AS n;
-INSERT INTO tuning_jobs (id, name, status, request, request_hash, trials, created, beat, deaths, events)
-  SELECT id, 'job ' || n, status, '{{"engine": "optuna", "num_samples": {trials}}}', '', {trials},
-    now() AT TIME ZONE 'UTC', 0, 0, {trials} FROM made;
-INSERT INTO tuning_job_parts (job_id, kind, position, name)
-  SELECT id, 'model', 0, model FROM made UNION ALL SELECT id, 'dataset', 0, dataset FROM made;
-INSERT INTO tuning_events (job_id, n, kind, data, at, mark)
-  SELECT id, k, 'trial.ended', '{{"slot": ' || k || '}}', now() AT TIME ZONE 'UTC', k || '.ended'
-  FROM made, generate_series(1, {trials}) AS k;
-INSERT INTO studies (study_id, study_name)
-  SELECT study_id, 'job-' || id || '/' || dataset || '/' || model || '/full' FROM made;
-INSERT INTO study_directions (study_id, direction, objective) SELECT study_id, 'MAXIMIZE', 0 FROM made;
-INSERT INTO study_user_attributes (study_id, key, value_json)
-  SELECT made.study_id, a.key, a.value_json FROM made, study_user_attributes a
-  WHERE a.study_id = {model_study};
-INSERT INTO trials (trial_id, number, study_id, state, datetime_start, datetime_complete)
-  SELECT {first} + n * {trials} + k, k, study_id,
-    CASE WHEN k % 20 = 7 THEN 'PRUNED' WHEN k % 50 = 3 THEN 'FAIL' ELSE 'COMPLETE' END::trialstate,
-    now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC'
-  FROM made, generate_series(0, {trials} - 1) AS k;
-INSERT INTO trial_values (trial_id, objective, value, value_type)
-  SELECT trial_id, 0, (trial_id::bigint * 7919 % 10007) / 10007.0, 'FINITE' FROM trials
-  WHERE study_id >= {first} AND state <> 'FAIL';
-INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
-  SELECT t.trial_id, p.param_name, p.param_value, p.distribution_json FROM trials t, trial_params p
-  WHERE t.study_id >= {first} AND p.trial_id = {model_trial};
-INSERT INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)
-  SELECT trial_id, step, step / 100.0, 'FINITE' FROM trials, generate_series(1, 3) AS step
-  WHERE study_id >= {first};
-INSERT INTO trial_user_attributes (trial_id, key, value_json)
-  SELECT t.trial_id, a.key, CASE a.key WHEN 'slot' THEN t.number::text ELSE a.value_json END
-  FROM trials t, trial_user_attributes a WHERE t.study_id >= {first} AND a.trial_id = {model_trial};
-INSERT INTO trial_user_attributes (trial_id, key, value_json)
-  SELECT trial_id, 'failure', '{{"kind": "diverged", "message": "the loss is NaN"}}' FROM trials
-  WHERE study_id >= {first} AND state IN ('FAIL', 'PRUNED');
-"""
+
+@dataclass
+class Taken:
+    """Seconds of one kind of question, by the clock and of processors."""
+
+    clock: list[float] = field(default_factory=list)
+    processors: list[float] = field(default_factory=list)
+
+
+Measured = dict[str, dict[str, Taken]]
+"""By kind of question, and by version of recsweep."""
 
 
 def main() -> int:
     """Measure, print, and write if asked to."""
     arguments = _arguments()
-    started = time.monotonic()
-    with running_postgres() as postgres:
-        url = postgres.new_url()
-        jobs = Jobs(url)
-        fill(postgres, url, jobs, arguments)
-        filled = time.monotonic() - started
-        _tell(f"filled in {filled:.0f} s")
-        measured = measure(_server(postgres), jobs, arguments.asked)
-    text = report(measured, arguments, filled)
+    with ExitStack() as stack:
+        full = stack.enter_context(full_store(arguments.jobs, arguments.trials, arguments.keep, _tell))
+        versions = {"recsweep": ROOT / "src"}
+        if arguments.against is not None:
+            versions = {"before": arguments.against.resolve(), **versions}
+        servers = {name: stack.enter_context(_served(source, full.url)) for name, source in versions.items()}
+        _tell(f"{len(servers)} server{'s' if len(servers) > 1 else ''} up; {arguments.asked} rounds")
+        measured = measure(full, servers, arguments.asked)
+        text = report(measured, arguments, full.filled)
     _tell(text)
     if arguments.write:
         write_section("service pages", text)
-    return int(any(p95([clock for clock, _ in taken]) > TARGET for taken in measured.values()))
+    own = [taken["recsweep"] for name, taken in measured.items() if name.startswith(_TARGETED)]
+    return int(any(p95(taken.clock) > TARGET for taken in own))
 
 
-def _server(postgres: Postgres) -> psutil.Process:
-    with psycopg.connect(postgres.address) as connection:
-        return psutil.Process(connection.info.backend_pid).parent() or psutil.Process()
+@contextmanager
+def _served(source: Path, url: str) -> Iterator[Served]:
+    """A server of the recsweep in a folder of source, on the full store."""
+    environment = {"RECSWEEP_STORAGE": url, "PYTHONPATH": str(source)}
+    with tempfile.TemporaryDirectory() as folder:
+        options = ("--job-workers=0", "--requests-per-minute=1000000")
+        with served(Path(folder), *options, environment=environment) as server:
+            yield server
 
 
-def fill(postgres: Postgres, url: str, jobs: Jobs, arguments: argparse.Namespace) -> None:
-    """So many jobs with so many trials each, like the one that recsweep makes first."""
-    study_id, trial_id = _model_study(jobs)
-    ids = sorted(new_id() for _ in range(arguments.jobs))
-    database = url.partition("?")[0].rpartition("/")[2]
-    address = postgres.address.replace("/postgres?", f"/{database}?")
-    with psycopg.connect(address, autocommit=True) as connection:
-        script = _FILL.format(
-            first=_FIRST,
-            jobs=arguments.jobs,
-            trials=arguments.trials,
-            model_study=study_id,
-            model_trial=trial_id,
-            ids=f"ARRAY{ids}",
-            models=f"ARRAY{list(MODELS)}",
-            datasets=f"ARRAY{list(DATASETS)}",
-        )
-        for statement in script.split(";\n"):
-            if statement.strip():
-                connection.execute(statement)  # type: ignore[call-overload]
-        _copy_records(connection, study_id)
-        connection.execute("VACUUM ANALYZE")
+def measure(full: Full, servers: dict[str, Served], asked: int) -> Measured:
+    """Seconds of each kind of question to each server, all kinds and servers in turns."""
+    with ExitStack() as stack:
+        clients = {
+            name: stack.enter_context(
+                httpx.Client(
+                    base_url=server.url, headers=server.headers, cookies=server.session(), timeout=60
+                )
+            )
+            for name, server in servers.items()
+        }
+        ids = _all_jobs(next(iter(clients.values())))
+        measured: Measured = {name: {one: Taken() for one in servers} for name in questions(ids, 0)}
+        for number in range(-3, asked):  # the first ones are not counted: connections, statements, caches
+            for name, path in questions(ids, number).items():
+                for version, client in clients.items():
+                    clock, processors = _taken(client, path, servers[version], full)
+                    if number >= 0 and clock is not None:
+                        measured[name][version].clock.append(clock)
+                        measured[name][version].processors.append(processors)
+            if number % 25 == 0:
+                _tell(f"round {number} of {asked}")
+    return measured
 
 
-def _model_study(jobs: Jobs) -> tuple[int, int]:
-    """A study with one trial, as recsweep writes them; their ids."""
-    sweep = load_sweep(ROOT / "config" / "smoke.yaml", {"models": "FPMC", "outputs": "outputs"})
-    plan = plan_sweep(sweep)[0]
-    study = open_study(plan, jobs.store)
-    study.ensure_slots(1)
-    claim = study.claim(1, this_process())
-    if claim is None:
-        raise RuntimeError("no slot waits in a new study")
-    study.start(claim, DEFAULTS, SPACE, 1, ENVIRONMENT)
-    metrics = {f"{name}@10": 0.1 for name in ("ndcg", "recall", "mrr", "hit")}
-    study.finish(claim, 0.1, Result(metrics, 3, 3, 1.5))
-    return study.id, claim.trial_id
-
-
-def _copy_records(connection: Any, study_id: int) -> None:
-    """The record of each study, like the one that there is."""
-    columns = [
-        row[0]
-        for row in connection.execute(
-            "SELECT column_name FROM information_schema.columns WHERE table_name = 'recsweep_studies'"
-        )
-    ]
-    own = {
-        "study_id": "made.study_id",
-        "study": "'job-' || id || '/' || dataset || '/' || model || '/full'",
-        "sweep_name": "'job-' || id",
-        "dataset_name": "dataset",
-        "model_name": "model",
-        "budget": "100",
-        "score": "CASE status WHEN 'completed' THEN 0.5 END",
-        "ended": "CASE status WHEN 'completed' THEN '2026-11-26T12:00:00+00:00' END",
-    }
-    values = ", ".join(own.get(name, f"r.{name}") for name in columns)
-    connection.execute(
-        f"INSERT INTO recsweep_studies ({', '.join(columns)}) SELECT {values} "
-        f"FROM made, recsweep_studies r WHERE r.study_id = {study_id}"
+def _client(server: Served) -> httpx.Client:
+    return httpx.Client(
+        base_url=server.url, headers=server.headers, cookies=server.session(), timeout=60, trust_env=False
     )
 
 
-def measure(server: psutil.Process, jobs: Jobs, asked: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds of each question, by the clock and of processors, by what it is."""
-    chance = random.Random(2026)
-    ids = [job.id for job in _all(jobs)]
-
-    def page(**wanted: Any) -> None:
-        found, _ = jobs.page(limit=PAGE, **wanted)
-        jobs.progress(found)
-
-    def job() -> None:
-        look_at(jobs, chance.choice(ids))
-
-    questions: dict[str, Callable[[], None]] = {
-        "list, the first page": page,
-        "list, the last page": lambda: page(after=ids[-PAGE - 1]),
-        "list, a page anywhere": lambda: page(after=chance.choice(ids)),
-        "list, by status": lambda: page(after=chance.choice(ids), status=JobStatus.PAUSED),
-        "list, by model and data set": lambda: page(model="SASRec", dataset="another"),
-        "list, by a model that none has": lambda: page(model="nobody"),
-        "job, with all of its trials": job,
+def questions(ids: list[str], number: int) -> dict[str, str]:
+    """The questions of a round, by what they are: of jobs at random, the same for each server."""
+    chance = random.Random(number)
+    job, after = chance.choice(ids), chance.choice(ids)
+    return {
+        "list, the first page": f"{API}/jobs?limit={PAGE}",
+        "list, the last page": f"{API}/jobs?limit={PAGE}&after={ids[PAGE]}",
+        "list, a page anywhere": f"{API}/jobs?limit={PAGE}&after={after}",
+        "list, by status": f"{API}/jobs?limit={PAGE}&after={after}&status=paused",
+        "list, by model and data set": f"{API}/jobs?limit={PAGE}&model=SASRec&dataset=another",
+        "list, by a model that none has": f"{API}/jobs?limit={PAGE}&model=nobody",
+        "list, the page itself": "/",
+        "job, with its last trials": f"{API}/jobs/{job}",
+        "job, the page itself": f"/jobs/{job}",
+        "trials, those before": f"{API}/jobs/{job}/trials?limit={PAGE}&before=0.50",
+        "scores of all trials": f"/jobs/{job}/scores",
+        "events of a whole job": f"{API}/jobs/{job}/events",
     }
-    for ask in questions.values():
-        ask()
-    return {name: [_taken(ask, server) for _ in range(asked)] for name, ask in questions.items()}
 
 
-def look_at(jobs: Jobs, job_id: str) -> None:
-    """What the page of a job shows."""
-    job = jobs.get(job_id)
-    jobs.progress([job])
-    for study in jobs.store.studies(sweep=sweep_name(job.id)):
-        study.record()
-        study.results()
-        study.running()
-    jobs.events(job.id, limit=100)
-
-
-def _all(jobs: Jobs) -> list[Job]:
-    found: list[Job] = []
-    after = None
+def _all_jobs(client: httpx.Client) -> list[str]:
+    """The ids of all jobs, the oldest first."""
+    found: list[str] = []
+    after = ""
     while True:
-        page, after = jobs.page(after, 1000)
-        found += page
-        if after is None:
-            return found
+        page = client.get(f"{API}/jobs?limit=200{after}").raise_for_status().json()
+        found += [job["id"] for job in page["jobs"]]
+        if page["next"] is None:
+            return found[::-1]
+        after = f"&after={page['next']}"
 
 
-def _taken(ask: Callable[[], None], server: psutil.Process) -> tuple[float, float]:
-    """Seconds by the clock, and seconds of processors that this process and the server took."""
-    started, before = time.perf_counter(), time.process_time() + _processor(server)
-    ask()
-    return time.perf_counter() - started, time.process_time() + _processor(server) - before
+def _taken(client: httpx.Client, path: str, server: Served, full: Full) -> tuple[float | None, float]:
+    """Seconds by the clock, and seconds of processors that the server and PostgreSQL took.
+
+    An earlier version may not have that route: it is not counted there.
+    """
+    before, started = _processor(server, full), time.perf_counter()
+    answer = client.get(path)
+    clock = time.perf_counter() - started
+    if answer.status_code in (404, 422):
+        return None, 0.0
+    answer.raise_for_status()
+    return clock, _processor(server, full) - before
 
 
-def _processor(server: psutil.Process) -> float:
-    """Seconds that the processes of a server have run."""
+def _processor(server: Served, full: Full) -> float:
+    """Seconds that the processes of a server and of its database have run."""
     found = 0
-    for process in server.children():
-        with suppress(OSError):
-            found += int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0])
+    for process in (psutil.Process(server.process.pid), *full.processes):
+        for thread in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
+            with suppress(OSError):
+                found += int(thread.read_text().split()[0])
     return found / 1e9
 
 
@@ -245,32 +179,40 @@ def p95(seconds: list[float]) -> float:
     return statistics.quantiles(seconds, n=20)[-1]
 
 
-def report(
-    measured: dict[str, list[tuple[float, float]]], arguments: argparse.Namespace, filled: float
-) -> str:
+def report(measured: Measured, arguments: argparse.Namespace, filled: float | None) -> str:
     """The section of RESULTS.md."""
+    trials = arguments.jobs * arguments.trials
+    made = "filled before" if filled is None else f"filled in {filled:.0f} s"
     lines = [
         "## Pages of the service over a full store",
         "",
         f"Written by `{command()}` on {time.strftime('%Y-%m-%d')}.",
         "What is asked, and how, stands at the top of [service_pages.py](service_pages.py).",
         "",
-        f"- {arguments.jobs:,} jobs of {arguments.trials} trials, {arguments.jobs * arguments.trials:,} in "
-        f"all, in PostgreSQL on the same machine, filled in {filled:.0f} s; each question "
-        f"{arguments.asked} times. Load of the machine meanwhile: {os.getloadavg()[0]:.1f}.",
+        f"- {arguments.jobs:,} jobs of {arguments.trials} trials, {trials:,} in all, in PostgreSQL on the "
+        f"same machine, {made}; each question {arguments.asked} times. "
+        f"Load of the machine meanwhile: {os.getloadavg()[0]:.1f}.",
         *own_lines(),
         "",
         "| question | ms: median | p95 | of processors: median | p95 | target ms | |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
-    for name, taken in measured.items():
-        clock, processors = ([1000 * pair[kind] for pair in taken] for kind in (0, 1))
-        reached = "reached" if p95(clock) <= 1000 * TARGET else "missed"
-        lines.append(
-            f"| {name} | {statistics.median(clock):.1f} | **{p95(clock):.1f}** | "
-            f"{statistics.median(processors):.1f} | {p95(processors):.1f} | {1000 * TARGET:.0f} | {reached} |"
-        )
+    for name, versions in measured.items():
+        for version, taken in versions.items():
+            if len(taken.clock) > 1:
+                about = name if version == "recsweep" else f"{name}: {version}"
+                lines.append(_row(about, taken, name.startswith(_TARGETED)))
     return "\n".join(lines)
+
+
+def _row(about: str, taken: Taken, targeted: bool) -> str:
+    clock, processors = ([1000 * one for one in some] for some in (taken.clock, taken.processors))
+    reached = "reached" if p95(clock) <= 1000 * TARGET else "missed"
+    target = f"{1000 * TARGET:.0f} | {reached}" if targeted else " | "
+    return (
+        f"| {about} | {statistics.median(clock):.1f} | **{p95(clock):.1f}** | "
+        f"{statistics.median(processors):.1f} | {p95(processors):.1f} | {target} |"
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -280,6 +222,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--trials", type=int, default=100, help="of each job")
     parser.add_argument("--asked", type=int, default=200, help="times that each question is asked")
+    parser.add_argument("--keep", type=Path, help="a folder in which the full store stays for the next time")
+    parser.add_argument("--against", type=Path, help="source of another recsweep, whose server is asked too")
     parser.add_argument("--write", action="store_true", help="write the section of RESULTS.md")
     return parser.parse_args()
 

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from recsweep.service.auth import SESSION, Role, Tokens
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "a-token-for-benchmarks-only"
@@ -25,15 +27,19 @@ class Served:
     url: str
     process: subprocess.Popen[str]
 
+    def session(self) -> dict[str, str]:
+        """The cookie of a page that has shown the token."""
+        return {SESSION: Tokens(TOKEN).session(Role.WRITE)}
+
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {TOKEN}"}
 
 
 @contextmanager
-def served(folder: Path, *options: str) -> Iterator[Served]:
+def served(folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[Served]:
     """A server on a free port; ended at the end."""
-    environment = {**os.environ, "RECSWEEP_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "RECSWEEP_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1", **(environment or {})}
     config = f"--config={ROOT / 'config/config.yaml'}"
     command = [sys.executable, "-m", "recsweep", "serve", config, "--port=0"]
     process = subprocess.Popen(
