@@ -252,10 +252,7 @@ class Jobs:
         return jobs, jobs[-1].id if len(rows) > limit else None
 
     def progress(self, jobs: Sequence[Job]) -> dict[str, JobProgress]:
-        """How far jobs are, by their ids: a few questions to the store for all of them.
-
-        The best score is that of studies that have ended, and of jobs that run.
-        """
+        """How far jobs are, by their ids; best scores of studies that have ended, and of jobs that run."""
         names = {sweep_name(job.id): job for job in jobs}
         run = [sweep_name(job.id) for job in jobs if job.status.at_work]
         found = self._call(lambda again: counted_studies(self.rows, list(names), run))
@@ -268,11 +265,7 @@ class Jobs:
         return self._call(lambda again: studies_with_trials(self.rows, sweep_name(job.id)))
 
     def details(self, trials: Iterable[Outcome], *, whole: bool = False) -> dict[int, Trial]:
-        """Some trials, by their ids.
-
-        Args:
-            whole: with the values of all objectives, and with their validations.
-        """
+        """Some trials, by their ids; `whole`: with the values of all objectives, and their validations."""
         wanted = list(trials)
         return self._call(lambda again: details_of(self.rows, wanted, whole=whole)) if wanted else {}
 
