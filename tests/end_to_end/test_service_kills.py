@@ -121,8 +121,8 @@ def test_five_jobs_killed_at_random_fifty_times_end_with_exactly_their_trials(
         ids = [make_by(client, seed, TRIALS) for seed in range(JOBS)]
         heard: dict[str, list[Event]] = {one: [] for one in ids}
         listeners = [
-            threading.Thread(target=listen, args=(servers.client(place), one, heard[one]), daemon=True)
-            for place, one in enumerate(ids)
+            threading.Thread(target=listen, args=(servers.client(position), one, heard[one]), daemon=True)
+            for position, one in enumerate(ids)
         ]
         for listener in listeners:
             listener.start()
