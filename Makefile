@@ -301,7 +301,7 @@ bench-ray: setup-ray ## two Ray nodes, one of them killed in the middle of a stu
 	@python benchmarks/ray_nodes.py
 
 bench-service: setup ## 50 clients that poll and 50 streams of events against a real server, for 60 seconds
-	@python benchmarks/service_load.py
+	@python benchmarks/service_load.py --write
 
 fuzz-service: setup ## 10,000 requests made of the OpenAPI document against a real server (makes .venv-fuzz)
 	@cmp -s envs/fuzz.lock .venv-fuzz/installed.lock || { \

@@ -1,15 +1,18 @@
 """50 clients that poll a job and 50 streams of its events, for a minute: errors, seconds, cost.
 
-    python benchmarks/service_load.py [--seconds 60] [--trials 30]
+    python benchmarks/service_load.py [--seconds 60] [--trials 6] [--write]
 
-The same job is run twice: looked at by nobody, and by all of them. Trials' own seconds are compared.
+The same job is run twice, looked at by nobody and by all of them, and the seconds of its trials are compared.
+Its trials are alike (only the learning rate varies) and train on one core: server and clients have the other.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,26 +20,29 @@ from typing import Any
 
 import httpx
 
+from results import command, own_lines, write_section
 from service_process import Served, served
 
 CLIENTS = STREAMS = 50
 POLL_SECONDS = 1.0
 TARGET_MS, TARGET_SHARE = 100, 0.03
+LONGEST_SECONDS = 900
+Looked = tuple[list[float], int, list[str]]
+"""Seconds of each answer, events that were heard, errors."""
 JOB: dict[str, Any] = {
     "name": "load",
     "dataset": "ml-100k-small",
-    "model": "SASRec",
-    "epochs": 20,
-    "patience": 20,
     "engine": "optuna",
     "algo": "random",
+    "search_space": {"learning_rate": {"type": "loguniform", "min": 1e-4, "max": 1e-2}},
 }
 
 
 async def polled(
-    client: httpx.AsyncClient, where: str, until: float, took: list[float], wrong: list[str]
+    client: httpx.AsyncClient, where: str, until: float, took: list[float], wrong: list[str], after: float
 ) -> None:
-    """Ask for the job, and rest for a second, until the time is over."""
+    """Ask for the job, and rest for a second, until the time is over; begin after some seconds."""
+    await asyncio.sleep(after)
     while time.monotonic() < until:
         began = time.monotonic()
         try:
@@ -65,7 +71,7 @@ async def streamed(
         wrong.append(repr(error))
 
 
-async def looked_at(server: Served, where: str, seconds: float) -> tuple[list[float], int, list[str]]:
+async def looked_at(server: Served, where: str, seconds: float) -> Looked:
     """All clients and streams at once; seconds of each answer, events that were heard, errors."""
     took: list[float] = []
     heard: list[int] = []
@@ -75,16 +81,20 @@ async def looked_at(server: Served, where: str, seconds: float) -> tuple[list[fl
     async with httpx.AsyncClient(
         base_url=server.url, headers=server.headers, limits=limits, timeout=httpx.Timeout(30, read=60)
     ) as client:
-        polls = [polled(client, where, until, took, wrong) for _ in range(CLIENTS)]
+        # Clients that know nothing of each other do not ask all in the same moment.
+        starts = [POLL_SECONDS * number / CLIENTS for number in range(CLIENTS)]
+        polls = [polled(client, where, until, took, wrong, after) for after in starts]
         streams = [streamed(client, f"{where}/events", until, heard, wrong) for _ in range(STREAMS)]
         await asyncio.wait_for(asyncio.gather(*polls, *streams), seconds + 90)
     return took, sum(heard), wrong
 
 
-def begun(server: Served, trials: int) -> str:
+def begun(server: Served, asked: argparse.Namespace) -> str:
     """A job that runs; its address."""
-    with httpx.Client(base_url=server.url, headers=server.headers) as client:
-        made = client.post("/api/tuning/jobs", json={**JOB, "num_samples": trials}).raise_for_status().json()
+    job = {**JOB, "model": asked.model, "num_samples": asked.trials}
+    job |= {"epochs": asked.epochs, "patience": asked.epochs}
+    with httpx.Client(base_url=server.url, headers=server.headers, timeout=60) as client:
+        made = client.post("/api/tuning/jobs", json=job).raise_for_status().json()
         where = f"/api/tuning/jobs/{made['id']}"
         client.post(f"{where}/start").raise_for_status()
         while not client.get(where).json()["trials"]:
@@ -94,31 +104,87 @@ def begun(server: Served, trials: int) -> str:
 
 def ended(server: Served, where: str) -> list[float]:
     """The seconds of its trials, once it is completed."""
-    with httpx.Client(base_url=server.url, headers=server.headers) as client:
+    began = told = time.monotonic()
+    with httpx.Client(base_url=server.url, headers=server.headers, timeout=60) as client:
         while (job := client.get(where).json())["status"] in ("queued", "running"):
+            if time.monotonic() - began > LONGEST_SECONDS:
+                raise SystemExit(f"the job is not over after {LONGEST_SECONDS} s")
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                _tell(
+                    f"{told - began:4.0f} s: {job['progress']['done']} of {job['progress']['total']} trials"
+                )
             time.sleep(1)
     if job["status"] != "completed":
         raise SystemExit(f"the job is {job['status']}: {job['error']}")
     return [trial["seconds"] for trial in job["trials"]]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--trials", type=int, default=30)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as server:
-        alone = ended(server, begun(server, options.trials))
-        where = begun(server, options.trials)
-        took, heard, wrong = asyncio.run(looked_at(server, where, options.seconds))
-        beside = ended(server, where)
-    p95 = statistics.quantiles(took, n=20)[-1] * 1000
+def report(looked: Looked, alone: list[float], beside: list[float], processors: float) -> tuple[str, bool]:
+    """The section of RESULTS.md, and whether each target is reached."""
+    took, heard, wrong = looked
+    p95, median = statistics.quantiles(took, n=20)[-1] * 1000, statistics.median(took) * 1000
     slower = sum(beside) / sum(alone) - 1
-    print(f"{len(took):,} answers, {heard:,} events heard, {len(wrong)} errors {wrong[:3]}")
-    print(f"median {statistics.median(took) * 1000:.0f} ms, p95 {p95:.0f} ms (target {TARGET_MS})")
-    print(f"{len(beside)} trials: {sum(alone):.1f} s alone, {sum(beside):.1f} s beside: {slower:+.1%}")
-    return int(bool(wrong) or p95 > TARGET_MS or slower > TARGET_SHARE)
+    spent = f"{sum(alone):.1f} alone, {sum(beside):.1f} beside: {slower:+.1%}"
+    rows = [
+        ("errors", f"{len(wrong)} of {len(took):,} answers and {STREAMS} streams", "0", not wrong),
+        ("p95 of an answer, ms", f"{p95:.0f} (median {median:.0f})", f"{TARGET_MS}", p95 <= TARGET_MS),
+        (f"seconds of {len(beside)} trials", spent, f"{TARGET_SHARE:+.0%}", slower <= TARGET_SHARE),
+    ]
+    lines = [
+        "## Fifty clients and fifty streams",
+        "",
+        f"Written by `{command()}` on {time.strftime('%Y-%m-%d')}.",
+        "How stands at the top of [service_load.py](service_load.py).",
+        "",
+        *own_lines(),
+        f"- {heard:,} events were heard. For them and for {len(took):,} answers the server took "
+        f"{processors:.1f} s of a processor. Load of the machine at the end: {os.getloadavg()[0]:.1f}.",
+        *(f"- Error: {one}" for one in wrong[:3]),
+        "",
+        "| | measured | target | |",
+        "|---|---|---|---|",
+    ]
+    for about, found, target, is_reached in rows:
+        lines.append(f"| {about} | **{found}** | {target} | {'reached' if is_reached else 'missed'} |")
+    return "\n".join(lines), all(row[-1] for row in rows)
+
+
+def main() -> int:
+    """Measure, print, and write if asked to."""
+    asked = _arguments()
+    one_core = {"OMP_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder), environment=one_core) as server:
+        _tell(f"{server.url}: a job that nobody looks at")
+        alone = ended(server, begun(server, asked))
+        _tell(f"trials took {sum(alone):.1f} s; the same job with {CLIENTS} clients and {STREAMS} streams")
+        where, before = begun(server, asked), server.processor()
+        took, heard, wrong = asyncio.run(looked_at(server, where, asked.seconds))
+        processors = server.processor() - before
+        _tell(f"{len(took):,} answers, {heard:,} events heard, {len(wrong)} errors {wrong[:3]}")
+        beside = ended(server, where)
+    text, reached = report((took, heard, wrong), alone, beside, processors)
+    _tell(text)
+    if asked.write:
+        write_section("service load", text)
+    return int(not reached)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--model", default="SASRec")
+    parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=6, help="of each trial")
+    parser.add_argument("--write", action="store_true", help="write the section of RESULTS.md")
+    return parser.parse_args()
+
+
+def _tell(text: str) -> None:
+    print(text, flush=True)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from recsweep.service.auth import SESSION, Role, Tokens
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +28,11 @@ class Served:
 
     url: str
     process: subprocess.Popen[str]
+
+    def processor(self) -> float:
+        """Seconds that the server itself has run, its job workers not among them."""
+        own = psutil.Process(self.process.pid).cpu_times()
+        return float(own.user + own.system)
 
     def session(self) -> dict[str, str]:
         """The cookie of a page that has shown the token."""
