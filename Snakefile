@@ -319,9 +319,8 @@ onstart:
 
     try:
         announce(list(STUDIES.values()))
-        # Jobs that join a study do not take back what `recsweep stop` asked; the other rules do.
-        if JOBS:
-            go_on(STUDIES.values())
+        # What `recsweep stop` asks from now on holds for all jobs: none of them takes it back.
+        go_on(STUDIES.values())
     except RecsweepError as error:
         print(f"recsweep: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -135,3 +135,22 @@ def test_a_worker_that_joins_does_not_go_on(plan, study, call):
     assert code == 3
     assert err[-1].startswith("recsweep: toy/NARM: stopped, as `recsweep stop` asked at ")
     assert standing(study) == flag
+
+
+@pytest.mark.parametrize("command", ["tune", "open", "worker"])
+def test_jobs_of_one_snakemake_are_stopped_as_one_run(plan, study, call, monkeypatch, command):
+    """None of them takes back what was asked of another; Snakemake itself does, when it begins."""
+    monkeypatch.setenv("RECSWEEP_TYPED", "snakemake --cores 1")
+    monkeypatch.setattr(Supervisor, "run_study", lambda self, *given, **how: pytest.fail("begun"))
+    flag = raise_flag(study, now=False, everything=True)
+    code, _, err = call(command, "--config", str(plan.folder / "sweep.yaml"))
+    said = f"not begun, as `recsweep stop --all` asked at {flag.at} on {flag.by}; no trial is lost, and "
+    assert (code, err[-1]) == (3, f"recsweep: {said}running the same command again goes on")
+    assert standing(study) == flag
+
+
+def test_a_job_of_snakemake_leaves_a_flag_where_it_is(plan, study, call, monkeypatch):
+    monkeypatch.setenv("RECSWEEP_TYPED", "snakemake --cores 1")
+    flag = raise_flag(study, now=False)
+    assert call("open", "--config", str(plan.folder / "sweep.yaml"))[0] == 0
+    assert standing(study) == flag

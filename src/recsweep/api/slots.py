@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recsweep.common.address import StoreAddress
 from recsweep.common.devices import is_named, require
-from recsweep.common.errors import InputError, StudyChanged, UserError
+from recsweep.common.errors import InputError, StudyChanged, SweepPaused, UserError
 from recsweep.common.paths import is_made
 from recsweep.planning.plan import StudyPlan
 from recsweep.running import ray_link
@@ -17,7 +17,7 @@ from recsweep.sweeps.engine_table import RAY
 from recsweep.sweeps.scheduler_table import NO_SCHEDULER
 
 if TYPE_CHECKING:
-    from recsweep.study import Store
+    from recsweep.study import Store, Study
 
 RAISED = "raised"
 """Attribute of a study to which `--more` has added trials: how many, up to which slot, by which run, and
@@ -165,14 +165,35 @@ def go_on(plans: Iterable[StudyPlan]) -> None:
     """
     from recsweep.study import take_back
 
+    for plan, study in _there(plans):
+        if take_back(study):
+            say_aside(f"{plan.label}: was stopped by `recsweep stop`, and goes on")
+
+
+def refuse_if_all_stopped(plans: Iterable[StudyPlan]) -> None:
+    """Begin nothing of a run that was stopped whole, while another of its studies was worked on.
+
+    Raises:
+        SweepPaused: `recsweep stop --all` asked for it.
+    """
+    from recsweep.study import standing
+
+    for _, study in _there(plans):
+        flag = standing(study)
+        if flag is not None and flag.everything:
+            raise SweepPaused(
+                f"not begun, as `recsweep stop --all` asked at {flag.at} on {flag.by}; no trial is lost, and "
+                "running the same command again goes on"
+            )
+
+
+def _there(plans: Iterable[StudyPlan]) -> Iterator[tuple[StudyPlan, Study]]:
+    """Those of these studies that are in their stores, while these are open."""
     of_stores: dict[StoreAddress, list[StudyPlan]] = {}
     for plan in plans:
         of_stores.setdefault(plan.storage_url, []).append(plan)
     for address, several in of_stores.items():
-        if not is_made(address):
-            continue
-        with store_of(several[0]) as store:
-            for plan in several:
-                study = store.find_study(plan.name)
-                if study is not None and take_back(study):
-                    say_aside(f"{plan.label}: was stopped by `recsweep stop`, and goes on")
+        if is_made(address):
+            with store_of(several[0]) as store:
+                found = [(plan, store.find_study(plan.name)) for plan in several]
+                yield from ((plan, study) for plan, study in found if study is not None)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from recsweep.api.interrupted import told_how_to_go_on
 from recsweep.api.seen import seen_by, write_sweep
-from recsweep.api.slots import go_on, prepare_workers, refuse_if_changed, settle_more, store_of
+from recsweep.api.slots import (
+    go_on,
+    prepare_workers,
+    refuse_if_all_stopped,
+    refuse_if_changed,
+    settle_more,
+    store_of,
+)
 from recsweep.api.studies import Studies, make_outputs
 from recsweep.api.troubles import Troubles
 from recsweep.common.errors import LimitReached, RecsweepError, UserError
@@ -31,6 +38,7 @@ class SweepRun:
         best_params: start from the parameters of a file.
         restart: begin studies anew that were made from another definition.
         log: a file for the lines, beside the sweep's own.
+        is_job: it is one job of a run, which was begun elsewhere; what is asked of that run holds for it.
     """
 
     studies: Studies
@@ -38,6 +46,7 @@ class SweepRun:
     best_params: str | None = None
     restart: bool = False
     log: Path | None = None
+    is_job: bool = False
 
     def tune(self, show: Callable[[Path], None] | None) -> None:
         """Fill the slots of the studies, test their winners, write their files.
@@ -57,7 +66,10 @@ class SweepRun:
         told = remarks(self.studies.sweep)
         check_data(self.studies.sweep, tell=told.append)
         to_run = [refuse_if_changed(plan, self.best_params, self.restart) for plan in chosen]
-        go_on(chosen)
+        if self.is_job:
+            refuse_if_all_stopped(every)
+        else:
+            go_on(chosen)
         going_on = told_how_to_go_on(chosen, every, self.again)
         with display_of(self.studies, "tune", self.log, told) as display, going_on:
             troubles = Troubles(display, len(chosen))

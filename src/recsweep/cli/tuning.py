@@ -14,6 +14,7 @@ from recsweep.api.slots import (
     go_on,
     open_slots,
     prepare_workers,
+    refuse_if_all_stopped,
     require_device,
     require_no_scheduler,
     require_ray,
@@ -25,7 +26,7 @@ from recsweep.api.troubles import Troubles
 from recsweep.cli.budgets import announce, with_more
 from recsweep.cli.declare import RUN, command
 from recsweep.cli.options import as_log, say_aside, studies_of
-from recsweep.cli.typed import typed
+from recsweep.cli.typed import is_job, typed
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import counted
 from recsweep.planning.plan import StudyPlan, check_data
@@ -70,7 +71,7 @@ def tune(
         announce(chosen, best_params)
         return
     whole = not any(options[name] for name in ("dataset", "model", "phase", "study_name"))
-    run = SweepRun(replace(studies, chosen=chosen), typed, best_params, restart, log_file)
+    run = SweepRun(replace(studies, chosen=chosen), typed, best_params, restart, log_file, is_job())
     run.tune(_show_summary if whole else None)
 
 
@@ -128,7 +129,10 @@ def open_(best_params: str | None, **options: Any) -> None:
     studies = studies_of(options)
     make_outputs(studies.sweep)
     check_data(studies.sweep, tell=say_aside)
-    go_on(studies.chosen)
+    if is_job():
+        refuse_if_all_stopped(studies.all)
+    else:
+        go_on(studies.chosen)
     for plan in studies.chosen:
         with store_of(plan) as store:
             begun, origin = begin(plan, store, best_params)
@@ -152,6 +156,8 @@ def worker(study: str | None, **options: Any) -> None:
     require_device(chosen, sure=True)
     make_outputs(studies.sweep)
     prepare_workers(chosen)
+    if is_job():
+        refuse_if_all_stopped(studies.all)
     told = remarks(studies.sweep)
     check_data(studies.sweep, tell=told.append)
     from recsweep.running.hire import workers_of

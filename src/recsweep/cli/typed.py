@@ -59,6 +59,11 @@ def _program(path: str) -> list[str]:
     return [name if found and Path(found).resolve() == Path(path).resolve() else path]
 
 
+def is_job(environment: Mapping[str, str] = os.environ) -> bool:
+    """True in a job of Snakemake: it is part of a run that was begun, and may be stopped, as a whole."""
+    return bool(environment.get(TYPED))
+
+
 def typed() -> str:
     """The command line of the command that runs."""
     context = click.get_current_context()
