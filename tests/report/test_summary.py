@@ -13,6 +13,7 @@ import yaml
 
 from helpers.found import OBJECTIVES, fill_store, not_begun, result_of, some_trials, trial, workspace
 from recsweep.api.seen import results_of
+from recsweep.common.escape import for_markdown
 from recsweep.report.results import with_missing
 from recsweep.report.study_files import best_result, study_results, write_study
 from recsweep.report.summary import write_summary
@@ -20,6 +21,7 @@ from recsweep.report.summary_latex import summary_latex
 from recsweep.report.summary_markdown import summary_markdown
 from recsweep.report.summary_notes import data_lines, edges, footnotes
 from recsweep.report.tables import best_tests, ranked, summary_csv, trials_text
+from recsweep.study import Store
 
 
 @pytest.fixture
@@ -50,11 +52,27 @@ def table_row(text, name):
 
 
 def test_a_study_whose_first_trials_failed_and_were_given_back_has_begun(plans):
-    failed = dataclasses.replace(not_begun(plans[0]), given_back=2)
+    failed = dataclasses.replace(not_begun(plans[0]), given_back=2, failure="no room\nfor it")
     assert failed.state == "not finished"
     notes = footnotes([failed, not_begun(plans[1])])
-    assert "Failed and to be run again: toy/NARM 2." in notes
+    paused = "toy/NARM: paused, as its first 2 trials failed, to be run again; the last one: no room for it."
+    assert paused in notes
+    begun = dataclasses.replace(full(plans[0], trials=3), given_back=1, failure="no room")
+    assert "toy/NARM: 1 trial failed, to be run again; the last one: no room." in footnotes([begun])
     assert not any("in the store yet" in note for note in notes)
+
+
+def test_why_a_study_paused_is_read_from_its_store(plans):
+    fill_store(plans[0], [trial(slot, state="failed") for slot in range(3)])
+    store = Store(plans[0].storage_url)
+    study = store.find_study(plans[0].name)
+    study.return_slots(study.results())
+    store.close()
+    (result,) = results_of(plans)
+    assert (result.state, trials_text(result)) == ("not finished", "0 of 18, not finished")
+    (note,) = (note for note in footnotes([result]) if "paused" in note)
+    assert note.startswith("toy/NARM: paused, as its first 3 trials failed, to be run again; the last one: ")
+    assert for_markdown(note) in summary_markdown([result])
 
 
 def test_an_unfinished_study_is_said_to_be_unfinished_in_every_view(plans):

@@ -37,6 +37,8 @@ class StudyResult:
     """True where a trial runs at this moment."""
     given_back: int = 0
     """Slots that failed for a reason that is no result, and have none yet."""
+    failure: str = ""
+    """The reason of the last of them."""
     moved: str = ""
     """How the files of today are no longer those of the study; empty: they are, or nobody has asked."""
 
@@ -125,13 +127,17 @@ def read_result(record: StudyRecord, root: Path, store: Store) -> StudyResult:
     winner = best(trials, maximize=record.maximize)
     ended = closed(record, study)
     test = study.test_metrics(winner) if winner else None
-    runs, back = bool(study.running()), _given_back(study, trials)
-    return StudyResult(record, root, trials, winner, test, ended, runs=runs, given_back=back)
+    result = StudyResult(record, root, trials, winner, test, ended, runs=bool(study.running()))
+    return _with_given_back(result, study)
 
 
-def _given_back(study: Study, counted: list[Trial]) -> int:
-    filled = {trial.slot for trial in counted}
-    return len({trial.slot for trial in study.trials() if trial.state == State.FAILED} - filled)
+def _with_given_back(result: StudyResult, study: Study) -> StudyResult:
+    """With the slots that failed and wait again, and why."""
+    filled = {trial.slot for trial in result.trials}
+    back = [one for one in study.trials() if one.state == State.FAILED and one.slot not in filled]
+    last = max(back, key=lambda one: one.id, default=None)
+    why = last.failure.message if last is not None and last.failure is not None else ""
+    return replace(result, given_back=len({one.slot for one in back}), failure=why)
 
 
 def _as_it_stands(record: StudyRecord, trials: list[Trial]) -> StudyRecord:

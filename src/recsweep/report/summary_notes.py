@@ -19,6 +19,8 @@ NO_FILTERS = frozenset(
     {"name", "path", "user_field", "item_field", "time_field", "rating_field", "columns", "split"}
 )
 """Keys of a data set that name things; the others say what is kept of it."""
+_LONGEST = 200
+"""Characters of a reason."""
 _NEAR_EDGE = 0.02
 """A share of a range, in the scale in which it is searched."""
 
@@ -30,12 +32,20 @@ def footnotes(results: Sequence[StudyResult]) -> list[str]:
     notes = list(budgets(results))
     failed = {name_of(result): result.all_failed for result in results}
     pruned = {name_of(result): result.all_pruned for result in results}
-    back = {name_of(one): sum(each.given_back for each in (*one.before, one)) for one in results}
-    told = ("Failed trials", failed), ("Pruned trials", pruned), ("Failed and to be run again", back)
-    for title, numbers in told:
+    for title, numbers in (("Failed trials", failed), ("Pruned trials", pruned)):
         found = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
         notes += [f"{title}: {found}."] if found else []
-    return [*notes, *endings(results)]
+    return [*notes, *pauses(results), *endings(results)]
+
+
+def pauses(results: Sequence[StudyResult]) -> Iterator[str]:
+    """The studies whose first trials all failed alike; and other trials that failed, but are no results."""
+    for result in (one for last in results for one in (*last.before, last)):
+        if result.given_back:
+            trials, why = counted(result.given_back, "trial"), " ".join(result.failure.split())[:_LONGEST]
+            what = f"{trials} failed" if result.trained else f"paused, as its first {trials} failed"
+            reason = f"; the last one: {why}" if why else ""
+            yield f"{result.record.label}: {what}, to be run again{reason}."
 
 
 def endings(results: Sequence[StudyResult]) -> Iterator[str]:
