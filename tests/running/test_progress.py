@@ -74,7 +74,9 @@ def test_the_time_left_is_shared_by_the_workers():
     assert view.seconds_left == 75
 
 
-def test_lines_are_plain_where_there_is_no_terminal(tmp_path):
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE", "PLAIN"])
+def test_lines_are_plain_where_there_is_no_terminal(monkeypatch, variable):
+    monkeypatch.setenv(variable, "1")  # the first is set in a notebook
     stream = io.StringIO()
     with Display(stream=stream) as display:
         display.line("trial 3 of 20: NDCG@10 0.1234 [not markup] " + "x" * 200)

@@ -51,8 +51,10 @@ class Display:
     def __init__(
         self, *logs: Path | None, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        file = stream or sys.stderr
+        # A notebook and many a CI set FORCE_COLOR, by which rich would draw on what is no terminal.
         self._console = Console(
-            file=stream or sys.stderr, highlight=False, soft_wrap=True, force_jupyter=False
+            file=file, highlight=False, soft_wrap=True, force_jupyter=False, force_terminal=file.isatty()
         )
         self._live: Live | None = None
         self._logs: list[TextIO] = []
