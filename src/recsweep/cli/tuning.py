@@ -156,8 +156,7 @@ def worker(study: str | None, **options: Any) -> None:
     require_device(chosen, sure=True)
     make_outputs(studies.sweep)
     prepare_workers(chosen)
-    if is_job():
-        refuse_if_all_stopped(studies.all)
+    refuse_if_all_stopped(studies.all if is_job() else [])
     told = remarks(studies.sweep)
     check_data(studies.sweep, tell=told.append)
     from recsweep.running.hire import workers_of
