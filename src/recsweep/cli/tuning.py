@@ -145,12 +145,7 @@ def open_(best_params: str | None, **options: Any) -> None:
 def worker(study: str | None, **options: Any) -> None:
     """Join a sweep that runs elsewhere: fill the slots that wait in its store, then end."""
     studies = studies_of(options)
-    chosen = studies.chosen
-    if study:
-        chosen = [plan for plan in chosen if plan.name == study]
-        if not chosen:
-            names = [plan.name for plan in studies.chosen]
-            raise InputError("--study", f"the sweep has no study {study}", nearest(study, names))
+    chosen = _asked(studies.chosen, study)
     require_no_scheduler(chosen)
     require_ray(chosen)
     require_device(chosen, sure=True)
@@ -175,6 +170,19 @@ def worker(study: str | None, **options: Any) -> None:
                 else:
                     supervisor.join_study(begun, position, len(chosen))
         troubles.raise_any()
+
+
+def _asked(chosen: list[StudyPlan], study: str | None) -> list[StudyPlan]:
+    """The study of that name; all of them, where none is named.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [plan for plan in chosen if study in (None, plan.name)]
+    if not found and study:
+        names = [plan.name for plan in chosen]
+        raise InputError("--study", f"the sweep has no study {study}", nearest(study, names))
+    return found
 
 
 def _opened(plan: StudyPlan, store: Store, *, alone: bool) -> StudyPlan | None:
