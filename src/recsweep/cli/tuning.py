@@ -178,8 +178,8 @@ def _asked(chosen: list[StudyPlan], study: str | None) -> list[StudyPlan]:
     Raises:
         InputError: there is none.
     """
-    found = [plan for plan in chosen if study in (None, plan.name)]
-    if not found and study:
+    found = [plan for plan in chosen if not study or plan.name == study]
+    if study and not found:
         names = [plan.name for plan in chosen]
         raise InputError("--study", f"the sweep has no study {study}", nearest(study, names))
     return found

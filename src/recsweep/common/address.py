@@ -278,7 +278,7 @@ def _check_port(port: str) -> None:
 
 
 def _options(query: str) -> tuple[str, bool]:
-    """The options after `?`, masked but for those that are known to hold no secret; whether any is masked."""
+    """The options after `?`, masked but for those that hold no secret; and True where any is masked."""
     shown, secret = [], False
     for part in query.split("&") if query else []:
         name, _, value = part.partition("=")

@@ -198,7 +198,7 @@ def _fill(folder: Path, split: Split, key: str) -> None:
 
 
 def _put(temporary: Path, entry: Path, key: str) -> bool:
-    """Move a new entry to its place; whether one that is whole is there then."""
+    """Move a new entry to its place; True where one that is whole is there then."""
     for _ in range(2):
         with suppress(OSError):
             os.rename(temporary, entry)

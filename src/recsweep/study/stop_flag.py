@@ -65,7 +65,7 @@ def _standing(attributes: Mapping[str, Any]) -> StopFlag | None:
 
 
 def take_back(study: Study) -> bool:
-    """Take back the flag that stands now, and none that is raised later; whether one stood."""
+    """Take back the flag that stands now, and none that is raised later; True where one stood."""
     flag = standing(study)
     if flag is not None:
         study.set_attribute(GO_ON_ATTRIBUTE, flag.token)

@@ -57,7 +57,7 @@ def quiet() -> Iterator[None]:
 
 
 def _sampler(session: Session) -> Callable[[Basis], Draw]:
-    """How an algo draws, given what is basis. Libraries that only one algo needs are imported by it."""
+    """How an algo draws from what its proposals follow from; a library of one algo is imported for it."""
     if session.search.algo == "qmc":
         from recsweep.search.engines.sobol import Sobol
 

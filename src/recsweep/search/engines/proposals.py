@@ -151,7 +151,7 @@ class Found:
     results: dict[str, float | None] = field(default_factory=dict)
 
     def add(self, observation: Observation) -> bool:
-        """Note a result; whether it is the best so far by the first objective."""
+        """Note a result; True where it is the best so far by the first objective."""
         # Keyed by slot: equal parameters with another seed are another result.
         self.results[f"slot {observation.slot}: {canonical_json(observation.params)}"] = observation.score
         if outcome(self.search, observation) is None:
