@@ -12,6 +12,7 @@ OTHER = {
     "algo": "random",
     "max_evals": 7,
     "pruner": "median",
+    "scheduler": "asha",
     "phases": "coarse",
     "warm_start": "good.json",
     "transfer": True,
@@ -33,6 +34,8 @@ OTHER = {
     "outputs": "elsewhere",
 }
 """Another value of each setting than the one that the workspace has."""
+NEEDS = {"scheduler": {"engine": "ray", "algo": "random"}}
+"""Settings without which another one is refused."""
 
 
 @pytest.fixture
@@ -48,5 +51,6 @@ def workspace(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name in OF_A_SWEEP if name not in ("models", "datasets")])
 def test_a_setting_changes_the_definition_as_the_registry_says(workspace, name):
-    changed = workspace.plan(**{name: OTHER[name]}).definition != workspace.plan().definition
-    assert changed is SETTINGS[name].definition
+    needs = NEEDS.get(name, {})
+    before, after = workspace.plan(**needs), workspace.plan(**needs, **{name: OTHER[name]})
+    assert (before.definition != after.definition) is SETTINGS[name].definition

@@ -23,7 +23,7 @@ from recsweep.common.files import to_plain
 from recsweep.planning.definition import defined, study_settings
 from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.search.starts import open_study
-from recsweep.study import Store
+from recsweep.study import DATA_ATTRIBUTE, Store
 from recsweep.study.description import Objective
 from recsweep.study.parts import Apart, Change, Details, Maker, Winner
 from recsweep.study.record import COLUMNS, VERSION, StudyRecord
@@ -178,6 +178,19 @@ def test_opening_a_study_again_keeps_what_is_known_of_it(plan: StudyPlan, store:
     assert [one.to for one in raised.details.history] == [4, 7]
     assert raised.details.counts == {"users": 4}
     assert raised.details.winner == first.details.winner
+
+
+def test_a_kill_between_attribute_and_record_leaves_neither_for_good(plan, store, monkeypatch):
+    study = open_study(plan, store)
+
+    def killed(step):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "update_record", killed)
+    with pytest.raises(KeyboardInterrupt):
+        study.set_attribute(DATA_ATTRIBUTE, {"users": 4})
+    assert DATA_ATTRIBUTE not in study.attributes  # so the next worker tells it again, and the record with it
+
 
 
 def test_names_are_matched_exactly_and_under_a_name_of_the_users_too(plan: StudyPlan, store: Store) -> None:

@@ -93,18 +93,24 @@ class StoreDamaged(UserError):
 class ScheduleRefused(UserError):
     """A setting that cannot change while a model is trained, or not at that epoch.
 
-    Args:
+    Attributes:
         number: of the entry in the schedule, from 0; -1 for settings that a state is taken up with.
         name: of the setting.
-        reason: why.
+        problem: what is wrong with it.
+        fix: what to do.
     """
 
-    def __init__(self, number: int, name: str, reason: str) -> None:
-        self.number, self.name = number, name
-        self.problem = f"`{name}`: {reason}"
-        self.fix = "choose another epoch" if name == "from_epoch" else "leave it as it was before"
+    number, name, problem, fix = -1, "", "", ""
+
+    @classmethod
+    def at(cls, number: int, name: str, reason: str) -> ScheduleRefused:
+        """The error of an entry, or of a state."""
+        problem = f"`{name}`: {reason}"
+        fix = "choose another epoch" if name == "from_epoch" else "leave it as it was before"
         where = "the state" if number < 0 else f"entry {number + 1} of the schedule"
-        super().__init__(f"{where}: {self.problem}; {self.fix}")
+        refused = cls(f"{where}: {problem}; {fix}")
+        refused.number, refused.name, refused.problem, refused.fix = number, name, problem, fix
+        return refused
 
 
 class UnsupportedEnvironment(UserError):

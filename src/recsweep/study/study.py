@@ -92,9 +92,10 @@ class Study:
 
     def set_attribute(self, name: str, value: Any) -> None:
         storage, plain = self._backend.storage, to_plain(value)
-        self._patience.call(lambda again: storage.set_study_user_attr(self.id, name, plain))
+        # The attribute last: after a kill in between it is missing, and whoever asks for it does both again.
         if (told := _TOLD.get(name)) is not None:
             self.update_record(lambda record: told(record, plain))
+        self._patience.call(lambda again: storage.set_study_user_attr(self.id, name, plain))
 
     def record(self) -> StudyRecord | None:
         """The record of the study itself; None where it was removed, or is none of ours."""

@@ -61,11 +61,11 @@ def parts(settings: Mapping[str, Any], schedule: Schedule) -> list[Part]:
         before = found.pop()
         step, epochs = int(settings.get("eval_step", 1)), int(before.settings.get("epochs", 300))
         if first <= before.first:
-            raise ScheduleRefused(number, "from_epoch", f"{first} must be after epoch {before.first}")
+            raise ScheduleRefused.at(number, "from_epoch", f"{first} must be after epoch {before.first}")
         if first > epochs:
-            raise ScheduleRefused(number, "from_epoch", f"{first} is after the last epoch, {epochs}")
+            raise ScheduleRefused.at(number, "from_epoch", f"{first} is after the last epoch, {epochs}")
         if step > 0 and (first - 1) % step:
-            raise ScheduleRefused(
+            raise ScheduleRefused.at(
                 number, "from_epoch", f"{first} must follow a validation, which is every {step} epochs"
             )
         found += [
@@ -109,7 +109,7 @@ def _check_change(number: int, before: Mapping[str, Any], after: Mapping[str, An
         return
     for name in changed:
         if name in _FIXED:
-            raise ScheduleRefused(number, name, f"it may not change within a training: {_FIXED[name]}")
+            raise ScheduleRefused.at(number, name, f"it may not change within a training: {_FIXED[name]}")
     with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
         _check_shapes(number, before, after, changed, split, Path(scratch))
 
@@ -123,15 +123,15 @@ def _check_shapes(
     scratch: Path,
 ) -> None:
     if data_key(TypedConfig(before, _CPU, scratch)) != data_key(TypedConfig(after, _CPU, scratch)):
-        raise ScheduleRefused(number, changed[0], "the data would be others")
+        raise ScheduleRefused.at(number, changed[0], "the data would be others")
     had, has = (live.shapes(settings, split, scratch) for settings in (before, after))
     if had == has:
         return
     for name in changed:
         alone = {**before, name: after[name]} if name in after else before
         if (differs := _different(had, live.shapes(alone, split, scratch))) is not None:
-            raise ScheduleRefused(number, name, f"{after[name]} gives {differs} another shape")
-    raise ScheduleRefused(number, changed[0], f"{_different(had, has)} would have another shape")
+            raise ScheduleRefused.at(number, name, f"{after[name]} gives {differs} another shape")
+    raise ScheduleRefused.at(number, changed[0], f"{_different(had, has)} would have another shape")
 
 
 def _different(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
