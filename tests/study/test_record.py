@@ -192,7 +192,6 @@ def test_a_kill_between_attribute_and_record_leaves_neither_for_good(plan, store
     assert DATA_ATTRIBUTE not in study.attributes  # so the next worker tells it again, and the record with it
 
 
-
 def test_names_are_matched_exactly_and_under_a_name_of_the_users_too(plan: StudyPlan, store: Store) -> None:
     longer = plan.sweep.model_copy(update={"sweep": "s2"})
     for one in (plan, dataclasses.replace(plan, study_name="mine"), dataclasses.replace(plan, sweep=longer)):
