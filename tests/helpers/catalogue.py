@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from recsweep.datasets.prepare import open_tables
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.data import Split, build_split
+from recsweep.recbole_api.data import Split, build_split, data_key
 from recsweep.recbole_api.model import clean_globals
 
 USERS, ITEMS = 40, 30
@@ -124,3 +126,21 @@ def make_split(config: TypedConfig) -> Split:
     """The split of a config, read and made now."""
     with clean_globals():
         return build_split(config, open_tables(config))
+
+
+def splits(folder: Path) -> Callable[[Mapping[str, Any]], Split]:
+    """Gives the split for settings, each made once.
+
+    Args:
+        folder: that the data set's folder is in.
+    """
+    made: dict[str, Split] = {}
+
+    def find(settings: Mapping[str, Any]) -> Split:
+        config = TypedConfig(settings, torch.device("cpu"), folder)
+        key = repr(data_key(config))
+        if key not in made:
+            made[key] = make_split(config)
+        return made[key]
+
+    return find

@@ -7,13 +7,13 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from helpers.catalogue import make_split, settings_for, write_dataset
+from helpers.catalogue import settings_for, splits, write_dataset
 from helpers.devices import MixedDevices, StandInDevice, tensors_in
 from recsweep.common.errors import TrialError
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.data import data_key, make_loaders
+from recsweep.recbole_api.data import make_loaders
 from recsweep.training import training
 
 CPU, META = torch.device("cpu"), torch.device("meta")
@@ -40,16 +40,7 @@ def rich(tmp_path_factory):
 @pytest.fixture(scope="module")
 def split_of(rich):
     """The split for settings, each made once."""
-    made = {}
-
-    def find(settings):
-        config = TypedConfig(settings, CPU, rich.parent)
-        key = repr(data_key(config))
-        if key not in made:
-            made[key] = make_split(config)
-        return made[key]
-
-    return find
+    return splits(rich.parent)
 
 
 def through_a_file(trained, folder):

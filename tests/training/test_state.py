@@ -14,12 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.catalogue import make_split, settings_for, write_dataset
+from helpers.catalogue import settings_for, splits, write_dataset
 from helpers.fast import COMPILED, CPU, RECBOLE, TORCH, settings_of, split_of, taking, write_interactions
 from recsweep.common.errors import TrialError, TrialStopped
 from recsweep.recbole_api import catalog
-from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.data import data_key
 from recsweep.training import training
 from recsweep.training.attributes import Attributes
 from recsweep.training.fast.families import served
@@ -57,16 +55,7 @@ def rich(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rich_split(rich):
-    made = {}
-
-    def find(settings):
-        config = TypedConfig(settings, CPU, rich.parent)
-        key = repr(data_key(config))
-        if key not in made:
-            made[key] = make_split(config)
-        return made[key]
-
-    return find
+    return splits(rich.parent)
 
 
 class Stopped(TrialStopped):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from recsweep.common import errors, scratch
 from recsweep.common.errors import RecsweepError, UserError, disk_trouble
 from recsweep.common.interrupts import leave_to_parent
-from recsweep.common.masking import mask, mask_traceback
+from recsweep.common.masking import mask_traceback
 from recsweep.common.owner import Owner
 
 if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_collections`
@@ -59,16 +59,11 @@ def breaking_told(pipe: Connection, log: str) -> Iterator[None]:
         yield
     except Exception as caught:
         error = disk_trouble(caught) or caught
-        if not isinstance(error, RecsweepError):
-            message = mask(f"{type(error).__name__}: {error} (traceback in {log})")
-        else:
-            message = str(error)
         sys.stderr.write(mask_traceback(caught))
-        kind = type(error).__name__ if isinstance(error, RecsweepError) else "bug"
         from recsweep.running.events import Broken
 
         with suppress(OSError):  # nobody listens any more
-            pipe.send(Broken(kind, message, mask_traceback(error)))
+            pipe.send(Broken.of(error, f" (traceback in {log})"))
 
 
 @contextmanager

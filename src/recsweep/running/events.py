@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from recsweep.common.errors import RecsweepError
 from recsweep.common.files import counted
+from recsweep.common.masking import mask, mask_traceback
 from recsweep.running.gpus import Memory
 from recsweep.study import Claim
 from recsweep.sweeps.space import Params
@@ -120,6 +122,17 @@ class Broken:
     message: str
     traceback: str = ""
     """The text."""
+
+    @classmethod
+    def of(cls, error: Exception, where: str = "") -> Broken:
+        """An error as a supervisor is told of it, masked.
+
+        Args:
+            where: said of one that is none of ours.
+        """
+        if isinstance(error, RecsweepError):
+            return cls(type(error).__name__, str(error), mask_traceback(error))
+        return cls("bug", mask(f"{type(error).__name__}: {error}{where}"), mask_traceback(error))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from ray import tune
 from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
 
 from recsweep.common.errors import RecsweepError
-from recsweep.common.masking import mask, mask_traceback
 from recsweep.common.owner import Owner
 from recsweep.common.surroundings import variables
 from recsweep.planning.plan import StudyPlan
@@ -152,7 +151,7 @@ class Drive:
                 self._tune(_Proposals(run))
         except Exception as error:
             if not self.aborted:
-                self._tell_any(_broken(error))
+                self._tell_any(Broken.of(error))
         finally:
             with self._lock:
                 self._ending = True
@@ -291,9 +290,3 @@ def _end(trial: Any, reason: str) -> None:
 
 def _name(trial: Any) -> str:
     return f"trial-{trial.config['slot']}-{trial.config['claim']['attempt']}"
-
-
-def _broken(error: Exception) -> Broken:
-    is_ours = isinstance(error, RecsweepError)
-    message = str(error) if is_ours else mask(f"{type(error).__name__}: {error}")
-    return Broken(type(error).__name__ if is_ours else "bug", message, mask_traceback(error))
