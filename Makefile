@@ -244,7 +244,7 @@ attack: setup ## what was done to break it, once more: kills, signals, clocks, d
 		tests/study/test_wholeness.py tests/datasets/test_prepare.py tests/recbole_api/test_stored.py tests/recbole_api/test_safety.py tests/common/test_masking.py
 
 test-ray: setup-ray ## the tests that need Ray, one after the other
-	@python -m pytest -m "" --dist no -k ray tests
+	@python -m pytest -m "" --dist no -k "ray and not array" tests
 
 attack-service: setup ## kill servers, job workers and trials at random, 50 times on each store; cancel a job 20 times
 	@python -m pytest -m "" -s tests/end_to_end/test_service_kills.py
