@@ -133,7 +133,7 @@ class Link:
             import ray
 
             if early and not ray.is_initialized():
-                _read_token_again()
+                _read_again(ours=address is None)
             logging.getLogger("ray").setLevel(logging.CRITICAL)
             if not ray.is_initialized():
                 self._ours = True
@@ -245,10 +245,13 @@ def _environment_of(address: str | None) -> Mapping[str, str]:
     return asked | own
 
 
-def _read_token_again() -> None:
-    """Whoever imported Ray before has let it read how it is to authenticate, which is kept."""
+def _read_again(*, ours: bool) -> None:
+    """Whoever imported Ray before has let it read how to authenticate and where to listen, which it keeps."""
+    from ray._private import ray_constants
     from ray._raylet import AuthenticationTokenLoader, Config
 
+    if ours:
+        ray_constants.ENABLE_RAY_CLUSTER = False
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
 
