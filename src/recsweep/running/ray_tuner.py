@@ -139,9 +139,9 @@ class RayTuner(Workers):
             if self._tester is not None and number == self._tests:
                 self._end_test()
 
-    def _end_drive(self) -> None:
+    def _end_drive(self, *, force: bool = False) -> None:
         if self._drive is not None:
-            self._drive.close()
+            self._drive.close(force=force)
             self._drive = None
 
     def _end_test(self) -> None:
@@ -150,9 +150,7 @@ class RayTuner(Workers):
             self._tester = None
 
     def close(self) -> None:
-        if self._drive is not None:
-            self._drive.close(force=True)
-            self._drive = None
+        self._end_drive(force=True)
         if self._link.ray is not None:
             self._end_test()
         self._owners.clear()
