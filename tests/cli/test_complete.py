@@ -98,6 +98,16 @@ def test_the_store_is_that_of_the_command(offered, tmp_path, monkeypatch):
     assert offered("show", "--storage-file", "address", "") == ["typed"]
 
 
+def test_what_can_be_merged_are_the_studies_of_the_other_store(offered, tmp_path):
+    (tmp_path / "outputs").mkdir()
+    store(tmp_path / "outputs" / "recsweep.db", "ours/toy/NARM/full")
+    store(tmp_path / "other.db", "s/toy/NARM/full", "s/toy/STAMP/full")
+    assert offered("merge", "other.db", "s/toy/N") == ["s/toy/NARM/full"]
+    assert offered("merge", "sqlite:///other.db", "s/toy/NARM/full", "s/toy/S") == ["s/toy/STAMP/full"]
+    assert offered("merge", "--storage", "sqlite:///outputs/recsweep.db", "other.db", "ours") == []
+    assert offered("merge", "none.db", "") == []
+
+
 def test_a_sweep_in_python_is_not_run_while_one_types(offered, tmp_path):
     (tmp_path / "mine.py").write_text("raise SystemExit('run')")
     assert offered("show", "--sweep", "mine.py:sweep", "") == []

@@ -42,6 +42,18 @@ def find_address(
     return Outputs(root, "any").storage_url
 
 
+def other_address(text: str) -> StoreAddress:
+    """The address of another store, as `merge` takes it; a path is SQLite's.
+
+    Raises:
+        InputError: it is no address of a store.
+    """
+    try:
+        return StoreAddress.of(text if "://" in text else f"sqlite:///{text}")
+    except AddressError as error:
+        raise InputError("STORE", error.problem, error.fix) from None
+
+
 def names_a_file(text: str, typed: Callable[[str], bool]) -> bool:
     """True where the sweep's file is there, or was asked for; of a store, `--sweep` may be a mere name."""
     path = Path(text.rpartition(":")[0] if ".py:" in text else text)

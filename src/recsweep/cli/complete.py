@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from recsweep.cli.addresses import find_address
+from recsweep.cli.addresses import find_address, other_address
 from recsweep.common.address import StoreAddress
 from recsweep.sweeps.config import SweepConfig
 from recsweep.sweeps.fields import facts
@@ -49,7 +49,9 @@ def _names(setting: Setting, context: click.Context) -> list[str]:
     if setting.completes == "phases":
         return list(facts(SweepConfig, ("search", "phases")).choices)
     if setting.completes == "studies":
-        return _studies(context)
+        return _studies(_address(context))
+    if setting.completes == "theirs":
+        return _studies(other_address(str(context.params["source"])))
     return list(setting.facts.choices)
 
 
@@ -61,12 +63,11 @@ def _config(context: click.Context) -> Path:
     return beside if ".py:" in text and not (path.parent / "models").is_dir() else path
 
 
-def _studies(context: click.Context) -> list[str]:
-    """Names of studies in the store that the options, the environment or the sweep name; of SQLite's alone.
+def _studies(address: StoreAddress) -> list[str]:
+    """Names of the studies in a store; of SQLite's alone.
 
     A server may be away, and a journal is read from its first line: neither answers while somebody types.
     """
-    address = _address(context)
     if address.kind != "sqlite" or address.file is None or not address.file.is_file():
         return []
     with closing(
@@ -79,7 +80,10 @@ def _studies(context: click.Context) -> list[str]:
 
 
 def _address(context: click.Context) -> StoreAddress:
-    """As a command finds it; but a sweep in Python is not run while somebody types."""
+    """The store of the options, the environment or the sweep, as a command finds it.
+
+    But a sweep in Python is not run while somebody types.
+    """
     given = {name: context.params.get(name) for name in STORE}
     config = str(context.params.get("config") or SETTINGS["config"].default)
     in_python = ".py:" in config

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsweep.cli.addresses import other_address
 from recsweep.cli.declare import KEEP, argument, command
 from recsweep.cli.stores import as_csv, as_json, opened, opened_at, output_folders
 from recsweep.cli.studies import PLACE, is_pattern, matches
-from recsweep.common.address import AddressError, StoreAddress
+from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.escape import for_terminal
 from recsweep.common.files import counted, write_text
@@ -88,7 +89,7 @@ def mv(name: str, new: str, **options: Any) -> None:
     "dry_run",
     arguments=[
         argument("source", "file", metavar="STORE"),
-        click.Argument(["names"], nargs=-1, metavar="[STUDY...]"),
+        argument("names", "theirs", nargs=-1, metavar="[STUDY...]"),
     ],
 )
 def merge(source: str, names: tuple[str, ...], dry_run: bool, **options: Any) -> None:
@@ -174,11 +175,8 @@ def _bring(theirs: Store, store: Store, names: Sequence[str], *, dry_run: bool =
 
 
 def _there(source: str) -> StoreAddress:
-    """The address of a store that is there; a path is SQLite's."""
-    try:
-        address = StoreAddress.of(source if "://" in source else f"sqlite:///{source}")
-    except AddressError as error:
-        raise InputError("STORE", error.problem, error.fix) from None
+    """The address of a store that is there."""
+    address = other_address(source)
     if not is_made(address):
         raise UserError(f"there is no store at {address}; nothing can be merged from it; correct the path")
     return address

@@ -40,7 +40,8 @@ class Setting:
     """Least and most of a whole number, of an option without a key."""
     required: bool = False
     completes: str = ""
-    """The source of the shell's completions: `models`, `datasets`, `phases`, `studies`, `file`, `folder`."""
+    """The source of the shell's completions: `models`, `datasets`, `phases`, `studies`, `theirs` (those
+    of another store), `file`, `folder`."""
     several: bool = False
     """Several names in one value, with spaces between them."""
     definition: bool = False
