@@ -30,6 +30,7 @@ from recsweep.study import State
 ETA = 3
 """One in so many goes on from each rung."""
 SIGNIFICANCE = 0.1
+"""Below this `wilcoxon` ends a trial, as in Optuna: a threshold that is no probability, see above."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def without_improvement(counted: Sequence[Trial], *, maximize: bool) -> tuple[in
 
 
 def seconds_run(trials: Iterable[Trial], now: datetime) -> float:
-    """How long at least one of the trials ran.
+    """How many seconds at least one of the trials ran.
 
     Each trial has run as long as it says itself: the clock of the store's times may be set meanwhile.
     Attempts that were put back do not count, nor does what passed between them: a sweep that was killed

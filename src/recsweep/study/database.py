@@ -30,7 +30,9 @@ from recsweep.study.statements import INDEXES
 from recsweep.study.wholeness import check_sqlite, damaged, is_damage, other_schema
 
 LOCK_TIMEOUT_SECONDS = 60
+"""How long SQLite waits for a lock that another process holds, before it says `database is locked`."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two tries of a step: the pause doubles from the first to the longest."""
 _fitting: set[str] = set()
 """Revisions of tables that were found to be of this Optuna; one, as a rule."""
 _T = TypeVar("_T")

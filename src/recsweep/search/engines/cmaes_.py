@@ -14,16 +14,17 @@ from recsweep.sweeps import space as spaces
 from recsweep.sweeps.space import Choice, Params
 
 _STEP = 0.2
-"""The first standard deviation, as a part of each parameter's range."""
+"""The first standard deviation, as a part of each range; between Hansen's 0.3 and Optuna's 1/6."""
 
 
 class CmaEs:
-    """Draws from a normal distribution that moves, stretches and turns towards what was good.
+    """Draws from a normal distribution that moves, stretches and turns towards what was good (Hansen 2016).
 
     It begins at the best of the first `startup_trials` trials, which are random. The trials after
     them, in the order of slots and as many at a time as make a generation, move it; failed ones are
     left out. So a proposal follows from the history and the slot's seed alone. Where the distribution
-    has shrunk to a point, it starts again with generations twice as large, as IPOP-CMA-ES does.
+    has shrunk to a point, it starts again with generations twice as large, as IPOP-CMA-ES does
+    (Auger and Hansen 2005).
 
     CMA-ES knows numbers that always exist. A choice of numbers is taken by rank; other choices, and
     parameters with a condition, are drawn at random for each trial.

@@ -11,7 +11,7 @@ from recsweep.sweeps.space import Params
 
 
 class Sobol:
-    """A scrambled Sobol sequence, one dimension a parameter; a slot's number is its point's number.
+    """A scrambled Sobol sequence (Owen 1998), one dimension a parameter; a slot's number is its point's.
 
     The seed of the scrambling is the study's. A point that was tried before is replaced by the same
     number's point under another scrambling.

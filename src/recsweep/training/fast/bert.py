@@ -22,8 +22,8 @@ from recsweep.training.fast.stream import Batch, Stream
 from recsweep.training.fast.table import Table, required
 from recsweep.training.fast.transformer import feed_forward, joined_layers, output
 
-# Numbers in the embeddings of one part of a batch, padding included: they stay in the cache.
 _VALUES_AT_ONCE = 1 << 18
+"""Numbers in the embeddings of one part of a batch, padding included: they stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,12 @@ class Masked:
     """[rows, masks]."""
 
     def part(self, rows: torch.Tensor, longest: int) -> Masked:
-        """Some rows, without the columns that are padding in all of them."""
+        """Some rows, without the columns that are padding in all of them.
+
+        Args:
+            rows: [part] int64, places in this object.
+            longest: the longest of their sequences.
+        """
         places = self.places[rows]
         first = places.shape[1] - int((places > 0).any(0).sum())
         columns = (self.positives[rows, first:], self.negatives[rows, first:])
@@ -61,7 +66,7 @@ class Masking:
         self._columns = {name: fields[name].cpu() for name in names}
 
     def __call__(self, rows: torch.Tensor) -> Masked:
-        """Draw the masks of a batch."""
+        """Draw the masks of a batch, of the rows [batch] of the loader's data set."""
         t = self._transform
         batch = interaction({name: values[rows] for name, values in self._columns.items()})
         done = t(self._dataset, batch)

@@ -15,8 +15,8 @@ from recsweep.training.fast.table import Table, required
 
 CROSS_ENTROPY, BPR = 1, 2
 _KINDS = {"CE": CROSS_ENTROPY, "BPR": BPR}
-# Items in a chunk of sequences, padding included: the Python path's balance of memory and overhead.
 TOKENS = 12_800
+"""Items in a chunk of sequences, padding included: the Python path's balance of memory and overhead."""
 
 
 class Encoder(ProductFamily):
@@ -51,7 +51,17 @@ class Encoder(ProductFamily):
     def regularization(
         self, table: Table, places: torch.Tensor, targets: torch.Tensor, hidden: torch.Tensor
     ) -> torch.Tensor | None:
-        """The part of the loss that needs a whole batch; only models that are not cut into chunks have it."""
+        """The part of the loss that needs a whole batch; only models that are not cut into chunks have it.
+
+        Args:
+            table: the training data.
+            places: [rows], the batch's rows where the table is.
+            targets: [rows].
+            hidden: [rows, d], what `encode` gave.
+
+        Returns:
+            A number without dimensions, which is added to the mean of the losses; None: there is none.
+        """
         return None
 
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
@@ -117,7 +127,7 @@ class Encoder(ProductFamily):
         return self.model.item_embedding.weight, None
 
     def sequence_arguments(self, table: Table, batch: Batch) -> tuple[Any, ...]:
-        """The first arguments of every kernel of a sequence model."""
+        """The first arguments of every kernel of a sequence model: weights, gradients, data, rows, loss."""
         return (
             self.plain,
             self.gradients,
@@ -131,7 +141,15 @@ class Encoder(ProductFamily):
 
 
 def chunk_bounds(lengths: Sequence[int], tokens: int) -> list[tuple[int, int]]:
-    """Cut a batch, longest sequence first, into runs of at most `tokens` items with their padding."""
+    """Cut a batch into runs of at most `tokens` items with their padding, and of one sequence at least.
+
+    Args:
+        lengths: of the sequences, the longest one first, each at least 1.
+        tokens: items, padding included.
+
+    Returns:
+        Where each run begins, and where it ends.
+    """
     bounds, begin = [], 0
     while begin < len(lengths):
         end = min(len(lengths), begin + max(1, tokens // lengths[begin]))

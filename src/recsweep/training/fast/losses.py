@@ -9,10 +9,19 @@ import torch
 from torch.nn import functional
 
 _SCORES_AT_ONCE = 1 << 22
+"""Scores that are in memory at once: 16 MiB in float32."""
 
 
 def bpr(better: torch.Tensor, worse: torch.Tensor) -> torch.Tensor:
-    """RecBole's `BPRLoss` (gamma 1e-10), summed over the samples."""
+    """RecBole's `BPRLoss` (Rendle et al. 2009, "BPR"): -log(1e-10 + sigmoid(better - worse)).
+
+    Args:
+        better: [samples], scores of the items that were met.
+        worse: [samples], scores of the negatives.
+
+    Returns:
+        The sum over the samples, without dimensions.
+    """
     return -torch.log(1e-10 + torch.sigmoid(better - worse)).sum()
 
 
@@ -28,10 +37,18 @@ def a_number(loss: float) -> float:
 
 
 def cross_entropy(hidden: torch.Tensor, items: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Sum of the cross-entropies of `hidden @ items.T`, [rows, d] against [n_items, d].
+    """The cross-entropies of the scores `hidden @ items.T`, as torch's `cross_entropy` has them.
 
     The scores of a few rows at a time are made, turned into gradients and forgotten, instead of being
     kept for the backward pass.
+
+    Args:
+        hidden: [rows, d].
+        items: [n_items, d], the padding item among them, as in RecBole.
+        targets: [rows] int64.
+
+    Returns:
+        The sum over the rows, in float32, without dimensions.
     """
     result: torch.Tensor = _CrossEntropy.apply(hidden, items, targets)  # type: ignore[no-untyped-call]
     return result

@@ -10,7 +10,11 @@ from recsweep.training.fast.base import Family
 
 
 def make_stepper(optimizer: Any, family: Family) -> Stepper:
-    """The fastest way to do the steps of RecBole's optimizer."""
+    """The fastest way to do the steps of RecBole's optimizer.
+
+    Adam (Kingma and Ba 2015) as torch computes it: on the compiled kernel, or by torch's fused one. Any other
+    optimizer, several groups of parameters and `amsgrad` stay as they are.
+    """
     group = optimizer.param_groups[0]
     if type(optimizer) is not torch.optim.Adam or len(optimizer.param_groups) != 1 or group["amsgrad"]:
         return Stepper(optimizer, family.scaler)

@@ -21,10 +21,12 @@ from recsweep.training.fast.scores import Matrix, Scores
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table, required
 
-# Numbers in the embeddings of one part, padding included: what a layer holds at once stays in the cache.
 _VALUES_AT_ONCE = 1 << 18
+"""Numbers in the embeddings of one part, padding included: what a layer holds at once stays in the cache."""
 _SCORES_AT_ONCE = 1 << 22
+"""Scores of a validation that are in memory at once, with what a model makes of each: 16 MiB in float32."""
 _ROWS_AT_ONCE = 256
+"""Rows of a validation that are scored at once, where that memory would bear more."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,12 @@ def _use_tensors(model: Any) -> None:
 
 
 def padded_in_front(sequences: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Move padding [rows, width] from the end to the front."""
+    """Sequences [rows, width] with their padding moved from the end to the front.
+
+    Args:
+        sequences: [rows, width] int64, 0 where there is padding.
+        lengths: [rows] int64, without padding.
+    """
     width = sequences.shape[1]
     places = torch.arange(width, device=sequences.device) - (width - lengths[:, None])
     return sequences.gather(1, places.clamp(min=0)) * (places >= 0)

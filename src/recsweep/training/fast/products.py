@@ -12,6 +12,7 @@ from recsweep.training.fast.scores import Product, Scores
 from recsweep.training.fast.table import Table
 
 ROWS_AT_ONCE = 2048
+"""Rows whose queries are computed at once."""
 
 
 class ProductFamily(Family):

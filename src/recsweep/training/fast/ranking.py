@@ -13,6 +13,7 @@ from recsweep.training.fast.scores import NAN, TIE
 from recsweep.training.fast.table import Labels, Pairs, Table
 
 _TIED_AT_ONCE = 256
+"""Rows with ties whose scores are computed at once, all items of each."""
 
 
 def hits(family: Family, table: Table, cutoff: int) -> torch.Tensor | None:
@@ -20,8 +21,14 @@ def hits(family: Family, table: Table, cutoff: int) -> torch.Tensor | None:
 
     Where items share a score, torch's top-k decides, as in RecBole.
 
+    Args:
+        family: gives the scores.
+        table: the validation's rows, with their labels.
+        cutoff: the largest k of the metrics.
+
     Returns:
-        None where a target's rank is open because of a NaN; the order is then RecBole's to decide.
+        int32, on the CPU; None where a target's rank is open because of a NaN: the order is then RecBole's to
+        decide.
     """
     if table.labels is not None:
         return _of_users(family, table, table.labels, cutoff)

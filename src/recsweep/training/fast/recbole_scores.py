@@ -15,8 +15,8 @@ from recsweep.training.fast.base import Family
 from recsweep.training.fast.scores import Matrix, Scores
 from recsweep.training.fast.table import Table
 
-# Scores of one call: they stay in a processor's cache, and fill a GPU.
 SCORES_ON_CPU, SCORES_ON_GPU = 1 << 18, 1 << 22
+"""Scores of one call, 1 and 16 MiB in float32: they stay in a processor's cache, and fill a GPU."""
 
 
 class RecboleScores(Family):

@@ -12,8 +12,8 @@ from recsweep.training.fast.encoders import Encoder, linear_parameters
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table
 
-# Items in a chunk of the compiled recurrence; measured, see benchmarks/NOTES.md.
 _TOKENS = 3200
+"""Items in a chunk of the compiled recurrence; measured, see benchmarks/NOTES.md."""
 
 
 class _Recurrent(Encoder):

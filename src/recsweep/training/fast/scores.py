@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 SCORES_AT_ONCE = 1 << 23
+"""Scores that are in memory at once: 32 MiB in float32."""
 TIE, NAN = 1, 2
 """Why a rank is open; the kernel's numbers."""
 

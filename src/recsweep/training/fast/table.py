@@ -25,7 +25,14 @@ class Pairs:
         return cls(counts.to(device), _column(torch.cat(items), device))
 
     def at(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of some rows: which of them each pair belongs to, counted from 0, and its item."""
+        """The pairs of some rows.
+
+        Args:
+            rows: [some] int64, where the pairs are.
+
+        Returns:
+            [pairs of these] int64: which of the rows each pair belongs to, counted from 0; and its item.
+        """
         counts = self.counts[rows]
         owners = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), counts)
         ends, own_ends = self.counts.cumsum(0), counts.cumsum(0)
@@ -108,7 +115,11 @@ class Table:
 
 
 def required(column: torch.Tensor | None) -> torch.Tensor:
-    """A column of sequences, which a data set of pairs does not have."""
+    """A column of sequences.
+
+    Raises:
+        ValueError: the data set is one of pairs, and has none.
+    """
     if column is None:
         raise ValueError("the data set has no sequences")
     return column

@@ -13,8 +13,8 @@ from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table
 
 _ACTIVATIONS = ("gelu", "relu", "swish", "tanh", "sigmoid")
-# Items in a chunk of the compiled encoder, so that all it holds stays in the cache; see benchmarks/NOTES.md.
 _TOKENS = 1024
+"""Items in a chunk of the compiled encoder: all it holds stays in the cache; see benchmarks/NOTES.md."""
 
 
 class SasRec(Encoder):
@@ -97,18 +97,27 @@ def _attend_last(attention: Any, x: torch.Tensor, lengths: torch.Tensor) -> torc
 
 
 def joined_layers(*layers: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights and biases of linear layers as those of one."""
+    """Weights [all outputs, d] and biases [all outputs] of linear layers of one input as those of one."""
     return torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
 
 
 def output(attention: Any, context: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """RecBole's `MultiHeadAttention`, from what the heads found to its end."""
+    """RecBole's `MultiHeadAttention`, from what the heads found to its end.
+
+    Args:
+        attention: RecBole's layer.
+        context: [..., d], what the heads found, side by side.
+        x: [..., d], the input of the layer, which is added.
+
+    Returns:
+        [..., d].
+    """
     result: torch.Tensor = attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
     return result
 
 
 def feed_forward(layer: Any, x: torch.Tensor) -> torch.Tensor:
-    """RecBole's `FeedForward`; torch's exact GELU is what RecBole writes out with `erf`."""
+    """RecBole's `FeedForward` of x [..., d]; torch's exact GELU is what RecBole writes out with `erf`."""
     hidden = layer.dense_1(x)
     name = layer.intermediate_act_fn.__name__
     hidden = functional.gelu(hidden) if name == "gelu" else layer.intermediate_act_fn(hidden)
