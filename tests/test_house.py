@@ -9,8 +9,6 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-import pytest
-
 import recsweep
 from helpers.workspace import run_python
 
@@ -91,9 +89,14 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree(path)))
+
+
 def imported(path: Path) -> Iterator[str]:
     """Modules that a file imports, those inside functions included."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -109,25 +112,30 @@ def line_of(module: str) -> str:
     return module.split(".")[1] if "." in module else "recsweep"
 
 
+@cache
 def own_imports(path: Path) -> set[str]:
     return {name for name in imported(path) if name.split(".")[0] == "recsweep" and name != "recsweep"}
 
 
-def ids(path: Path) -> str:
-    return str(path.relative_to(SOURCE))
+def at(path: Path, node: ast.AST | None = None) -> str:
+    """A file, and the line of it that something stands on."""
+    name = str(path.relative_to(SOURCE))
+    return f"{name}:{node.lineno}" if node is not None else name
 
 
 def test_every_file_has_its_place_in_the_order():
     assert {line_of(module) for module in MODULES} - {"recsweep"} <= set(ORDER)
 
 
-@pytest.mark.parametrize("path", FILES, ids=ids)
-def test_a_file_imports_only_from_lines_above_it(path):
-    own = line_of(module_name(path))
-    # `recsweep` itself names what Python code may use; that it imports nothing is tested below.
-    above = ORDER[: ORDER.index(own)] if own != "recsweep" else ORDER
-    wrong = {name for name in own_imports(path) if line_of(name) not in (*above, own)}
-    assert not wrong, f"{ids(path)} stands on the line `{own}`, but imports {sorted(wrong)}"
+def test_a_file_imports_only_from_lines_above_it():
+    found = []
+    for path in FILES:
+        own = line_of(module_name(path))
+        # `recsweep` itself names what Python code may use; that it imports nothing is tested below.
+        above = ORDER[: ORDER.index(own)] if own != "recsweep" else ORDER
+        wrong = sorted(name for name in own_imports(path) if line_of(name) not in (*above, own))
+        found += [f"{at(path)} stands on the line `{own}`, but imports {name}" for name in wrong]
+    assert found == []
 
 
 def test_no_two_files_import_each_other():
@@ -138,72 +146,76 @@ def test_no_two_files_import_each_other():
     assert not edges.keys() - done, f"a cycle among {sorted(edges.keys() - done)}"
 
 
-@pytest.mark.parametrize("library", IMPORTERS)
-def test_a_foreign_library_has_one_importer(library):
-    importers = {
-        path.relative_to(SOURCE).with_suffix("").as_posix()
-        for path in FILES
-        if library in {name.split(".")[0] for name in imported(path)}
-    }
-    allowed = IMPORTERS[library]
-    wrong = {name for name in importers if name not in allowed and name.split("/")[0] not in allowed}
-    assert not wrong
+def test_a_foreign_library_has_one_importer():
+    found = []
+    for path in FILES:
+        name = path.relative_to(SOURCE).with_suffix("").as_posix()
+        for library in IMPORTERS.keys() & {name.split(".")[0] for name in imported(path)}:
+            if not {name, name.split("/")[0]} & IMPORTERS[library]:
+                found.append(f"{at(path)} imports {library}")
+    assert found == []
 
 
-def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
+@cache
+def calls() -> list[tuple[str, str, ast.Call]]:
+    """Location and name of every call, and the call itself."""
+    every = ((path, node) for path in FILES for node in nodes(path) if isinstance(node, ast.Call))
+    return [(at(path, node), ast.unparse(node.func), node) for path, node in every]
 
 
-@pytest.mark.parametrize("path", FILES, ids=ids)
-def test_nothing_evaluates_strings_or_runs_a_shell(path):
+def test_nothing_evaluates_strings_or_runs_a_shell():
     forbidden = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "builtins.eval"}
-    for name, call in calls(path):
-        assert name not in forbidden, f"{ids(path)}:{call.lineno}: {name}"
-        for keyword in call.keywords:
-            assert keyword.arg != "shell", f"{ids(path)}:{call.lineno}: shell="
+    found = [f"{location}: {name}" for location, name, _ in calls() if name in forbidden]
+    found += [
+        f"{location}: shell="
+        for location, _, call in calls()
+        if any(keyword.arg == "shell" for keyword in call.keywords)
+    ]
+    assert found == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=ids)
-def test_nothing_prints_but_the_command_line(path):
-    assert not [call.lineno for name, call in calls(path) if name == "print"]
+def test_nothing_prints_but_the_command_line():
+    assert [location for location, name, _ in calls() if name == "print"] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=ids)
-def test_no_file_swallows_every_error_or_validates_by_assert(path):
-    for node in ast.walk(tree(path)):
-        assert not isinstance(node, ast.Assert), f"{ids(path)}:{node.lineno}: assert"
-        bare = isinstance(node, ast.ExceptHandler) and node.type is None
-        assert not bare, f"{ids(path)}:{node.lineno}: bare except"
+def test_no_file_swallows_every_error_or_validates_by_assert():
+    found = []
+    for path in FILES:
+        for node in nodes(path):
+            if isinstance(node, ast.Assert):
+                found.append(f"{at(path, node)}: assert")
+            if isinstance(node, ast.ExceptHandler) and node.type is None:
+                found.append(f"{at(path, node)}: bare except")
+    assert found == []
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.read_text().strip()], ids=ids)
-def test_every_file_says_what_it_is(path):
-    assert ast.get_docstring(tree(path))
+def test_every_file_says_what_it_is():
+    said_nothing = [at(path) for path in FILES if tree(path).body and not ast.get_docstring(tree(path))]
+    assert said_nothing == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=ids)
-def test_a_file_is_read_in_one_sitting(path):
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    excused = "lines, as " in (ast.get_docstring(tree(path)) or "")
-    assert lines <= LONGEST or excused, (
-        f"{ids(path)} has {lines} lines, more than {LONGEST}: move a concept to a file of its own, or say "
-        "in its docstring why not: `These are many lines, as …`"
+def test_a_file_is_read_in_one_sitting():
+    long = []
+    for path in FILES:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > LONGEST and "lines, as " not in (ast.get_docstring(tree(path)) or ""):
+            long.append(f"{at(path)} has {lines} lines, more than {LONGEST}")
+    assert long == [], (
+        "move a concept to a file of its own, or say in its docstring why not: `These are many lines, as …`"
     )
 
 
 def test_a_function_is_read_at_a_glance():
     long = []
     for path in FILES:
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             said = ast.get_docstring(node)
             body = node.body[1:] if said is not None else node.body
             lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
             if lines > LONGEST_BODY and "long, as " not in (said or ""):
-                long.append(f"{ids(path)}:{node.lineno}: {node.name} has {lines} lines")
+                long.append(f"{at(path, node)}: {node.name} has {lines} lines")
     assert long == [], "split it, or say in its docstring why not: `It is long, as …`"
 
 
@@ -225,7 +237,7 @@ def test_recbole_is_imported_when_it_is_used_and_bridged_first():
         for path in FILES
         if any(name == own_metrics or name.split(".")[0] == "recbole" for name in imported(path))
     ]
-    assert {ids(path) for path in direct} == {"recbole_api/compat.py", "recbole_api/own_metrics.py"}
+    assert {at(path) for path in direct} == {"recbole_api/compat.py", "recbole_api/own_metrics.py"}
     names = [name for name in MODULES if name not in (own_metrics, "recsweep.__main__")]
     code = (
         f"import importlib, logging, sys, numpy\nfor name in {names}:\n"
@@ -284,7 +296,7 @@ def test_names_of_tests_are_short():
     long = [
         f"{path.relative_to(TESTS)}:{node.lineno}: {node.name}"
         for path in TESTS.rglob("*.py")
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if node.name.startswith("test_") and len(node.name.split("_")) - 1 > LONGEST_NAME
     ]
@@ -295,7 +307,7 @@ def test_names_say_what_things_are():
     vague = {"FAMILIES", "known", "place", "_known", "_place"}
     found = []
     for path in (*FILES, *TESTS.rglob("*.py")):
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             stored = isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store)
             name = getattr(node, "id", getattr(node, "attr", "")) if stored else ""
             if isinstance(node, ast.arg):
