@@ -117,7 +117,7 @@ $(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)
 endif
 endif
 
-.PHONY: help setup setup-ray test-ray lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
+.PHONY: help setup setup-ray setup-cluster test-ray lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-service fuzz-service clean
 
@@ -185,7 +185,13 @@ setup-ray: setup ## install Ray into .venv: for ENGINE=ray and WORKERS_ON=ray
 		cp envs/ray.lock $(VENV)/installed-ray.lock; \
 	}
 
-lock: ## rebuild envs/requirements.lock and envs/ray.lock from the .in files
+setup-cluster: setup ## install Snakemake's executors for SLURM and Kubernetes into .venv
+	@cmp -s envs/cluster.lock $(VENV)/installed-cluster.lock || { \
+		$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement envs/cluster.lock; \
+		cp envs/cluster.lock $(VENV)/installed-cluster.lock; \
+	}
+
+lock: ## rebuild the locks in envs/ from the .in files
 	@"$(PYTHON)" -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
 	@bash envs/lock.sh "$(CURDIR)/.venv-lock/bin/uv"
 

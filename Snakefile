@@ -92,7 +92,6 @@ FLAGS = {
     command: ["--config", SWEEP_FILE, *flags(command, SWEEP.overrides)]
     for command in ("prepare", "open", "worker", "tune", "summarize")
 }
-GPUS = 0 if SWEEP.config.training.device == "cpu" else 1
 LAST = {
     (study.dataset_name, study.model_name): study
     for study in STUDIES.values()
@@ -107,8 +106,9 @@ RESULT_FILES = (
 )
 SUMMARY = [str(OUTPUTS.summary(suffix)) for suffix in ("csv", "md", "tex")]
 JOBS = SWEEP.config.workers.workers_per_study
-# A study uses the whole machine; two at once would fight for its cores.
+# A study uses the whole machine, if nobody says otherwise; two at once would fight for its cores.
 CORES = os.cpu_count() or 1
+ELSEWHERE = 4
 
 
 wildcard_constraints:
@@ -139,6 +139,25 @@ def files_of(*place, names=RESULT_FILES):
 
 def results_of(study, names=RESULT_FILES):
     return files_of(*study.folder_names, names=names)
+
+
+def cpus(wildcards, jobs=1):
+    """The cores of a job that trains a study; jobs on one machine share it, and elsewhere it is not known."""
+    shared = max(1, CORES // jobs) if workflow.local_exec else ELSEWHERE
+    return study_of(wildcards).resources.cpus or shared
+
+
+def gpus(wildcards):
+    """The GPUs of such a job; None where it wants none, as Kubernetes takes a 0 for one that is asked for."""
+    asked = study_of(wildcards).resources.gpus
+    if asked is None:
+        asked = 0 if SWEEP.config.training.device == "cpu" else 1
+    return asked or None
+
+
+def minutes(wildcards):
+    """Its time limit; None: the scheduler's own, or what a profile says."""
+    return study_of(wildcards).resources.minutes
 
 
 def needs(wildcards):
@@ -178,7 +197,6 @@ rule prepare_dataset:
     threads: 1
     resources:
         mem_mb=4000,
-        gpu=0,
     params:
         flags=FLAGS["prepare"],
         data=lambda wildcards: str(
@@ -206,7 +224,6 @@ rule open_study:
     threads: 1
     resources:
         mem_mb=1000,
-        gpu=0,
     params:
         flags=FLAGS["open"],
         fingerprint=fingerprint,
@@ -226,10 +243,12 @@ rule work_on_study:
         f"{LOGS}/work/{{dataset}}/{{model}}/{{phase}}.{{job}}.benchmark.tsv"
     conda:
         "envs/recsweep.yaml"
-    threads: max(1, CORES // max(1, JOBS))
+    threads: lambda wildcards: cpus(wildcards, JOBS)
     resources:
-        mem_mb=8000,
-        gpu=GPUS,
+        mem_mb=lambda wildcards: study_of(wildcards).resources.mebibytes,
+        gpu=gpus,
+        gpu_manufacturer=lambda wildcards: "nvidia" if gpus(wildcards) else None,
+        runtime=minutes,
     params:
         flags=FLAGS["worker"],
         fingerprint=fingerprint,
@@ -250,10 +269,12 @@ rule tune_phase:
         f"{LOGS}/tune/{{dataset}}/{{model}}/{{phase}}.benchmark.tsv"
     conda:
         "envs/recsweep.yaml"
-    threads: CORES
+    threads: cpus
     resources:
-        mem_mb=8000,
-        gpu=GPUS,
+        mem_mb=lambda wildcards: study_of(wildcards).resources.mebibytes,
+        gpu=gpus,
+        gpu_manufacturer=lambda wildcards: "nvidia" if gpus(wildcards) else None,
+        runtime=minutes,
     params:
         flags=FLAGS["tune"],
         fingerprint=fingerprint,
@@ -274,10 +295,12 @@ rule tune_study:
         f"{LOGS}/tune/{{dataset}}/{{model}}.benchmark.tsv"
     conda:
         "envs/recsweep.yaml"
-    threads: CORES
+    threads: cpus
     resources:
-        mem_mb=8000,
-        gpu=GPUS,
+        mem_mb=lambda wildcards: study_of(wildcards).resources.mebibytes,
+        gpu=gpus,
+        gpu_manufacturer=lambda wildcards: "nvidia" if gpus(wildcards) else None,
+        runtime=minutes,
     params:
         flags=FLAGS["tune"],
         fingerprint=fingerprint,
@@ -305,7 +328,6 @@ rule summarize_sweep:
     threads: 1
     resources:
         mem_mb=1000,
-        gpu=0,
     params:
         flags=FLAGS["summarize"],
         store=str(next(iter(STUDIES.values())).storage_url),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rebuild envs/requirements.lock and envs/ray.lock from the .in files (`make lock`).
+# Rebuild the locks from the .in files (`make lock`).
 #
 #   envs/lock.sh UV
 set -euo pipefail
@@ -25,12 +25,14 @@ rm fuzz.new
 
 sed -i "s/^# lock: .*/# lock: $digest/" recsweep.post-deploy.sh
 
-# Ray, in the versions of the lock above: what it needs besides, and nothing that the lock has already.
-"$uv" pip compile ray.in --constraint requirements.lock \
-  --universal --python-version 3.11 --upgrade \
-  --no-header --no-emit-index-url --annotation-style line --quiet --output-file ray.new
-{
-  echo "# Made by \`make lock\` from ray.in; do not edit. Installed beside requirements.lock by \`make setup-ray\`."
-  grep -vxFf <(grep -oE '^[a-z0-9._-]+==[^ ;]+' requirements.lock) <(sed -E 's/ *#.*//' ray.new) || true
-} > ray.lock
-rm ray.new
+# Extras, in the versions of the lock above: what each needs besides, and nothing that the lock has already.
+for extra in ray cluster; do
+  "$uv" pip compile "$extra.in" --constraint requirements.lock \
+    --universal --python-version 3.11 --upgrade \
+    --no-header --no-emit-index-url --annotation-style line --quiet --output-file "$extra.new"
+  {
+    echo "# Made by \`make lock\` from $extra.in; do not edit. Installed beside requirements.lock by \`make setup-$extra\`."
+    grep -vEf <(sed -nE 's/^([a-z0-9._-]+==[^ ;]+).*/^\1( |$)/p' requirements.lock) <(sed -E 's/ *#.*//' "$extra.new") || true
+  } > "$extra.lock"
+  rm "$extra.new"
+done

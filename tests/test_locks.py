@@ -19,11 +19,16 @@ def pinned(path):
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
 
 
-def test_an_extra_lock_names_nothing_that_the_base_has():
-    base, ray = pinned(ENVS / "requirements.lock"), pinned(ENVS / "ray.lock")
+@pytest.mark.parametrize("name", ["ray", "cluster"])
+def test_an_extra_lock_names_nothing_that_the_base_has(name):
+    base, extra = pinned(ENVS / "requirements.lock"), pinned(ENVS / f"{name}.lock")
     assert len(base) > 100
-    assert ray["ray"] == RAY_VERSION
-    assert base.keys() & ray.keys() == set()
+    assert extra
+    assert base.keys() & extra.keys() == set()
+
+
+def test_ray_is_locked_in_the_version_that_is_asked_for():
+    assert pinned(ENVS / "ray.lock")["ray"] == RAY_VERSION
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from recsweep.sweeps.parameters import QUniform as QUniform
     from recsweep.sweeps.parameters import RandInt as RandInt
     from recsweep.sweeps.parameters import Uniform as Uniform
+    from recsweep.sweeps.resources import ResourcesConfig as ResourcesConfig
     from recsweep.sweeps.sections import CooldownConfig as CooldownConfig
     from recsweep.sweeps.sections import EvaluationConfig as EvaluationConfig
     from recsweep.sweeps.sections import PruningConfig as PruningConfig
@@ -64,6 +65,7 @@ PUBLIC = {
         "EvaluationConfig": "sweeps.sections",
         "CooldownConfig": "sweeps.sections",
         "WorkersConfig": "sweeps.sections",
+        "ResourcesConfig": "sweeps.resources",
     },
     "Data sets": {"DatasetConfig": "sweeps.config", "SplitConfig": "sweeps.config"},
     "Models and their search spaces": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 
 import pytest
@@ -198,7 +199,7 @@ def test_minus_one_worker_is_one_a_core(workspace, monkeypatch, written):
 
 
 def test_the_cores_are_those_that_this_process_may_use(monkeypatch):
-    monkeypatch.setattr(overrides.os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
     assert overrides.cores() == 3
 
 

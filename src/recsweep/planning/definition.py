@@ -69,7 +69,7 @@ def study_settings(study: Description, params: Mapping[str, Any], seed: int) -> 
 
 def _defining_model(model: ModelConfig) -> dict[str, Any]:
     """A model file's part of a definition; `phases` only names what a study's own part says."""
-    plain = model.model_dump(exclude={"phases"})
+    plain = model.model_dump(exclude={"phases", "resources"})
     for parameter in plain["space"].values():
         if parameter["when"] is None:
             del parameter["when"]

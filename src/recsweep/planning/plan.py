@@ -37,6 +37,7 @@ from recsweep.sweeps.config import (
 from recsweep.sweeps.documents import Document, nearest
 from recsweep.sweeps.engine_table import Can
 from recsweep.sweeps.loading import Sweep
+from recsweep.sweeps.resources import ResourcesConfig
 
 if TYPE_CHECKING:
     from recsweep.datasets.check import Checked
@@ -135,6 +136,11 @@ class StudyPlan(Description):
         search = self.search
         shares = divide(search.max_evals, [search.phase_shares.get(name, 1.0) for name in self.chain])  # type: ignore[call-overload]
         return shares[self.chain.index(self.phase)] + self.inherits
+
+    @property
+    def resources(self) -> ResourcesConfig:
+        """Resources of a job that trains the study: as the model's file says, else the sweep."""
+        return self.model.resources.over(self.sweep.resources)
 
     @property
     def definition(self) -> dict[str, Any]:

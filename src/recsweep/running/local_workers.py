@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recsweep.common import scratch
+from recsweep.common.cores import cores
 from recsweep.common.errors import InputError
 from recsweep.common.owner import this_process
 from recsweep.common.scratch import PREPARING
@@ -22,7 +23,6 @@ from recsweep.running.events import Died, Event
 from recsweep.running.processes import Process, start
 from recsweep.running.workers import Hired, Workers
 from recsweep.sweeps.config import WorkersConfig
-from recsweep.sweeps.overrides import cores
 
 _GOODBYE_SECONDS = 5.0
 MOST_THREADS = 4096

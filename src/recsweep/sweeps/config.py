@@ -22,6 +22,7 @@ from recsweep.common.names import checked_name
 from recsweep.sweeps.engine_table import Can, with_ability
 from recsweep.sweeps.parameters import Parameter
 from recsweep.sweeps.pruner_table import NO_PRUNER
+from recsweep.sweeps.resources import ResourcesConfig
 from recsweep.sweeps.scheduler_table import NO_SCHEDULER
 from recsweep.sweeps.sections import (
     SECONDS,
@@ -78,6 +79,8 @@ class SweepConfig(Frozen):
     """Rest between the trials of a study."""
     workers: WorkersConfig = WorkersConfig()
     """The processes that train."""
+    resources: ResourcesConfig = ResourcesConfig()
+    """Resources that each job that trains a study asks a scheduler for."""
     seed: Whole = Field(2026, ge=0, le=MOST_SEED)
     """All seeds of the sweep are derived from it."""
     timeout_minutes: Minutes | None = None
@@ -226,6 +229,8 @@ class ModelConfig(Frozen):
     """The parameters that are searched."""
     phases: dict[Phase, tuple[Text, ...]] = Field({})
     """Names of the parameters that each phase searches."""
+    resources: ResourcesConfig = ResourcesConfig()
+    """Resources of a job that trains this model, where it differs from the sweep's."""
 
     @field_validator("phases")
     @classmethod
@@ -274,6 +279,7 @@ __all__ = [
     "EvaluationConfig",
     "ModelConfig",
     "PruningConfig",
+    "ResourcesConfig",
     "SearchConfig",
     "SplitConfig",
     "SweepConfig",

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from recsweep.common.address import AddressError, StoreAddress
+from recsweep.common.cores import cores
 from recsweep.common.errors import InputError
 from recsweep.sweeps.config import SweepConfig
 from recsweep.sweeps.documents import nearest, rule, short_value
@@ -78,11 +79,6 @@ def given_of(overrides: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
     if "storage" in given and "storage_file" in given:
         raise InputError(called("storage", names), "stands beside storage_file", "give one of them")
     return given
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def option_flags(overrides: Mapping[str, Any], takes: Container[str] = OVERRIDES) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from recsweep.sweeps.config import MODEL_PARAMETER, ModelConfig, VariantsConfig
 from recsweep.sweeps.documents import Document, load_document, nearest, validate
 from recsweep.sweeps.parameters import Choice
+from recsweep.sweeps.resources import largest
 
 
 def load_variants(document: Document) -> tuple[dict[str, ModelConfig], dict[str, Document]]:
@@ -49,4 +50,5 @@ def merge_variants(name: str, variants: Mapping[str, ModelConfig]) -> ModelConfi
             conditions = {"when": {MODEL_PARAMETER: variant, **when}}
             space[f"{variant}.{own}"] = parameter.model_copy(update=conditions)
         defaults |= {f"{variant}.{own}": value for own, value in model.defaults.items()}
-    return ModelConfig(model=name, defaults=defaults, space=space)
+    needed = largest(model.resources for model in variants.values())
+    return ModelConfig(model=name, defaults=defaults, space=space, resources=needed)
