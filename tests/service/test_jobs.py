@@ -180,15 +180,15 @@ def test_tables_of_a_later_version_are_left_alone(tmp_path: Path) -> None:
     with jobs.rows.engine.begin() as connection:
         connection.execute(sqlalchemy.text(f"UPDATE {VERSION_TABLE} SET version_num = '99'"))
     jobs.close()
-    with pytest.raises(UserError, match="of a later recsweep \\(version 99, ours is 1\\)"):
+    with pytest.raises(UserError, match="of a later recsweep \\(version 99, ours is 2\\)"):
         Jobs(address)
 
 
 def test_the_tables_are_as_the_newest_version_makes_them(jobs: Jobs) -> None:
-    from recsweep.study.job_table import EVENTS, JOBS, PARTS
+    from recsweep.study.job_table import EVENTS, JOBS, PARTS, PROGRESS
 
     found = sqlalchemy.inspect(jobs.rows.engine)
-    for table in (JOBS, PARTS, EVENTS):
+    for table in (JOBS, PARTS, EVENTS, PROGRESS):
         made = {column["name"]: column for column in found.get_columns(table.name)}
         assert {name: made[name]["nullable"] for name in made} == {c.name: bool(c.nullable) for c in table.c}
         indexes = {index["name"]: index["column_names"] for index in found.get_indexes(table.name)}

@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,9 +16,9 @@ from recsweep.common.files import content_hash, to_plain
 from recsweep.service.states import ACTIONS, JobStatus, WrongTransition
 from recsweep.study import Store, Trial
 from recsweep.study.job_events import JobEvent, JobEvents, NewEvent
-from recsweep.study.job_progress import JobProgress, counted_studies, progress_of
+from recsweep.study.job_progress import JobProgress, counted_jobs
 from recsweep.study.job_rows import JobRows
-from recsweep.study.job_table import MOST_OF_A_KEY
+from recsweep.study.job_table import MOST_OF_A_KEY, SWEEP
 from recsweep.study.job_trials import StudyTrials, details_of, studies_with_trials
 from recsweep.study.outcomes import Outcome
 
@@ -53,6 +53,7 @@ class Job:
         claim: a word of that process's claim.
         events: the number of its last event.
         deaths: processes that died of it one after the other, without a trial having ended.
+        counted: how far it is, where it was read with others and nothing has changed since it was counted.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Job:
     beat: int = 0
     deaths: int = 0
     events: int = 0
+    counted: str | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Job:
@@ -107,7 +109,7 @@ def new_id() -> str:
 
 def sweep_name(job_id: str) -> str:
     """The name of a job's sweep, which its studies have in the store."""
-    return f"job-{job_id}"
+    return f"{SWEEP}{job_id}"
 
 
 class Jobs:
@@ -252,11 +254,10 @@ class Jobs:
         return jobs, jobs[-1].id if len(rows) > limit else None
 
     def progress(self, jobs: Sequence[Job]) -> dict[str, JobProgress]:
-        """How far jobs are, by their ids; best scores of studies that have ended, and of jobs that run."""
-        names = {sweep_name(job.id): job for job in jobs}
-        run = [sweep_name(job.id) for job in jobs if job.status.at_work]
-        found = self._call(lambda again: counted_studies(self.rows, list(names), run))
-        return {job.id: progress_of(found.get(name, ()), job.trials) for name, job in names.items()}
+        """How far jobs are, by their ids: as a page has it, else counted, and kept for the next page."""
+        known = {job.id: JobProgress.of_json(job.counted) for job in jobs if job.counted is not None}
+        asked = {job.id: job.trials for job in jobs if job.id not in known}
+        return known | (self._call(lambda again: counted_jobs(self.rows, asked)) if asked else {})
 
     def studies(self, job: Job) -> list[StudyTrials]:
         """The studies of a job with the outcomes of their trials, in the order in which they were begun."""

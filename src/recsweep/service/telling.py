@@ -36,6 +36,8 @@ class Teller:
         if new:
             self._jobs.add_events(self._job.id, new)
             self._told.update(event.mark for event in new if event.mark is not None)
+            if any(event.kind != EPOCH for event in new):
+                self._jobs.progress([self._job])  # kept with the job, for who lists it
         return len(new)
 
     def _studies(self) -> list[StudyRecord]:

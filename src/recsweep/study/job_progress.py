@@ -1,16 +1,23 @@
-"""How far jobs are: the studies of all jobs of a page, counted by a few questions."""
+"""How far jobs are: the studies of all jobs of a page, counted by a few questions, and kept until one
+changes.
+
+The store's trials are the truth. What was counted is kept with the number that the job had before it was
+counted (`job_marks.py`), and heeded for as long as it has that number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
-from sqlalchemy import Connection, Table, and_, bindparam, select
+from sqlalchemy import Connection, Table, and_, bindparam, select, update
 
 from recsweep.study.job_rows import JobRows
+from recsweep.study.job_table import PROGRESS, SWEEP
 from recsweep.study.record import StudyRecord
 from recsweep.study.record_table import TABLE
 from recsweep.study.tally import Tally, tally_tables
@@ -29,6 +36,15 @@ def _asked(*columns: Any) -> Any:
 
 
 _BRIEF, _WHOLE = _asked(*(column for column in TABLE.c if column.name != "details")), _asked(*TABLE.c)
+
+_CHANGED = select(PROGRESS.c.job_id, PROGRESS.c.changed).where(
+    PROGRESS.c.job_id.in_(bindparam("ids", expanding=True))
+)
+_KEEP = (
+    update(PROGRESS)
+    .where(PROGRESS.c.job_id == bindparam("job"), PROGRESS.c.changed == bindparam("before"))
+    .values(counted=bindparam("before"), progress=bindparam("text"))
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,15 @@ class JobProgress:
     best: float | None = None
     metric: str | None = None
 
+    def to_json(self) -> str:
+        """For `of_json`."""
+        return json.dumps([getattr(self, field.name) for field in fields(self)])
+
+    @classmethod
+    def of_json(cls, text: str) -> JobProgress:
+        """The one that `to_json` made a text of."""
+        return cls(*json.loads(text))
+
 
 def studies_in(connection: Connection, sweeps: Sequence[str], *, brief: bool = False) -> list[JobStudy]:
     """The studies of sweeps, in the order in which they were begun; their trials are not counted.
@@ -89,21 +114,31 @@ def studies_in(connection: Connection, sweeps: Sequence[str], *, brief: bool = F
     return [JobStudy(row.study_id, StudyRecord.from_row(row._asdict()), row.maximize, none) for row in rows]
 
 
-def counted_studies(
-    rows: JobRows, sweeps: Sequence[str], scored: Collection[str] = ()
-) -> dict[str, list[JobStudy]]:
-    """The studies of sweeps, counted, by the names of these. Those that have ended say their best score.
+def counted_jobs(rows: JobRows, asked: Mapping[str, int | None]) -> dict[str, JobProgress]:
+    """How far jobs are, counted now and kept with them, by their ids.
 
     Args:
-        scored: sweeps whose trials are asked for the best score where a study has not ended: a page of sweeps
-            has thousands, and each is another look into the store.
+        asked: trials that each job asks for, where that is known.
     """
-    found: dict[str, list[JobStudy]] = {}
+    ids = list(asked)
     with rows.reading.connect() as connection:
-        studies = studies_in(connection, sweeps, brief=True)
-        ways = {study.id: study.maximize for study in studies}
-        open_ = [s.id for s in studies if s.record.ended is None and s.record.sweep_name in scored]
-        tallies = tally_tables(connection, list(ways), scored=open_, maximize=ways) if ways else {}
+        before = dict(connection.execute(_CHANGED, {"ids": ids}).tuples().all()) if ids else {}
+        studies = _counted_studies(connection, [f"{SWEEP}{id_}" for id_ in ids])
+    found = {id_: progress_of(studies.get(f"{SWEEP}{id_}", ()), asked[id_]) for id_ in ids}
+    kept = [{"job": id_, "before": number, "text": found[id_].to_json()} for id_, number in before.items()]
+    if kept:
+        with rows.engine.begin() as connection:
+            connection.execute(_KEEP, kept)
+    return found
+
+
+def _counted_studies(connection: Connection, sweeps: Sequence[str]) -> dict[str, list[JobStudy]]:
+    """The studies of sweeps, counted, by the names of these. Those that have ended say their best score."""
+    found: dict[str, list[JobStudy]] = {}
+    studies = studies_in(connection, sweeps, brief=True)
+    ways = {study.id: study.maximize for study in studies}
+    open_ = [study.id for study in studies if study.record.ended is None]
+    tallies = tally_tables(connection, list(ways), scored=open_, maximize=ways) if ways else {}
     for study in studies:
         tally, record = tallies.get(study.id, Tally()), study.record
         own = tally if record.ended is None else tally._replace(best=record.score)

@@ -20,14 +20,17 @@ from sqlalchemy.exc import IntegrityError
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError
 from recsweep.study.job_schema import bring_up_to_date
-from recsweep.study.job_table import DATASET, EVENTS, JOBS, MODEL, PARTS
+from recsweep.study.job_table import DATASET, EVENTS, JOBS, MODEL, PARTS, PROGRESS
 from recsweep.study.store import Store
 
 Row = Mapping[str, Any]
-"""A job: the columns of its table, and `models` and `datasets`."""
+"""A job: the columns of its table, and `models` and `datasets`; in a page `counted`, how far it is, where
+that is known."""
 STATUS_EVENT = "job"
 _KINDS = ("sqlite", "postgresql")
 _KEPT = tuple(column for column in JOBS.c if column.name not in ("request_hash", "idempotency_key"))
+_ITS_PROGRESS = and_(PROGRESS.c.job_id == JOBS.c.id, PROGRESS.c.counted == PROGRESS.c.changed)
+_COUNTED = PROGRESS.c.progress.label("counted")
 _STATE = select(
     *(JOBS.c[name] for name in ("status", "events", "queued", "started", "ended", "error"))
 ).where(JOBS.c.id == bindparam("id"))
@@ -78,6 +81,7 @@ class JobRows:
                 now = self.now(connection)
                 row = {"created": now, "beat": 0, "deaths": 0, "events": 1, **job}
                 connection.execute(JOBS.insert(), row)
+                connection.execute(PROGRESS.insert(), {"job_id": job["id"], "changed": 0})
                 if parts:
                     connection.execute(PARTS.insert(), parts)
                 connection.execute(EVENTS.insert(), _status_event(job["id"], 1, str(job["status"]), now))
@@ -100,7 +104,7 @@ class JobRows:
             gone = delete(JOBS).where(JOBS.c.id == job_id, JOBS.c.status.in_(sources))
             if not connection.execute(gone).rowcount:
                 return False
-            for table in (PARTS, EVENTS):
+            for table in (PARTS, EVENTS, PROGRESS):
                 connection.execute(delete(table).where(table.c.job_id == job_id))
         return True
 
@@ -130,7 +134,8 @@ class JobRows:
 
         The place in the list is found by an index, so the last page costs what the first one does.
         """
-        query = select(*_KEPT).order_by(JOBS.c.id.desc()).limit(limit)
+        query = select(*_KEPT, _COUNTED).select_from(JOBS.outerjoin(PROGRESS, _ITS_PROGRESS))
+        query = query.order_by(JOBS.c.id.desc()).limit(limit)
         if after is not None:
             query = query.where(JOBS.c.id < after)
         if status is not None:

@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import UserError
+from recsweep.study.job_marks import has_marks, make_marks
 from recsweep.study.locks import schema_lock
 
 VERSION_TABLE = "tuning_version"
@@ -34,7 +35,7 @@ def bring_up_to_date(address: StoreAddress, engine: sqlalchemy.Engine) -> None:
     """
     scripts = ScriptDirectory(str(FOLDER))
     newest = scripts.get_current_head()
-    if _version(engine) == newest:
+    if _version(engine) == newest and _is_marked(engine):
         return
     with schema_lock(address):
         found = _version(engine)
@@ -45,6 +46,7 @@ def bring_up_to_date(address: StoreAddress, engine: sqlalchemy.Engine) -> None:
             )
         with engine.begin() as connection:
             _upgrade(scripts, connection)
+            make_marks(connection)
 
 
 def has_tables(engine: sqlalchemy.Engine) -> bool:
@@ -58,6 +60,11 @@ def _version(engine: sqlalchemy.Engine) -> str | None:
     with engine.connect() as connection:
         found = connection.execute(sqlalchemy.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
     return None if found is None else str(found)
+
+
+def _is_marked(engine: sqlalchemy.Engine) -> bool:
+    with engine.connect() as connection:
+        return has_marks(connection)
 
 
 def _upgrade(scripts: ScriptDirectory, connection: sqlalchemy.Connection) -> None:

@@ -64,4 +64,18 @@ EVENTS = Table(
 )
 """`mark` names what is told of at most once: an epoch of a trial, its end."""
 
+PROGRESS = Table(
+    "tuning_progress",
+    _ALL,
+    Column("job_id", String(26), primary_key=True),
+    Column("changed", Integer, nullable=False),
+    Column("counted", Integer),
+    Column("progress", Text),
+)
+"""How far each job is, as it was counted last. `changed` is another number after each change of a trial or a
+study of it (`job_marks.py`), and what was counted holds where `counted` is that number. A table of its own,
+for it changes often, and small rows are written quickly."""
+
 MODEL, DATASET = "model", "dataset"
+SWEEP = "job-"
+"""The name of a job's sweep is its id behind that."""
