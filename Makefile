@@ -309,12 +309,12 @@ bench-ray: setup-ray ## two Ray nodes, one of them killed in the middle of a stu
 bench-service: setup ## 50 clients that poll and 50 streams of events against a real server, for 60 seconds
 	@python benchmarks/service_load.py --write
 
-fuzz-service: setup ## 10,000 requests made of the OpenAPI document against a real server (makes .venv-fuzz)
+fuzz-service: setup ## 10,000 requests made of the OpenAPI document against a real server; goes on where it broke off (makes .venv-fuzz)
 	@cmp -s envs/fuzz.lock .venv-fuzz/installed.lock || { \
 		rm -rf .venv-fuzz && "$(PYTHON)" -m venv .venv-fuzz && \
 		.venv-fuzz/bin/python -m pip install --quiet --no-deps --requirement envs/fuzz.lock && \
 		cp envs/fuzz.lock .venv-fuzz/installed.lock; }
-	@python benchmarks/fuzz_service.py
+	@python benchmarks/fuzz_service.py --write
 
 clean: ## remove what set-up and tests made; never the outputs
-	@rm -rf $(VENV) .venv-lock .venv-recbole .venv-fuzz .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-lock .venv-recbole .venv-fuzz .fuzz .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
