@@ -255,9 +255,9 @@ class Jobs:
 
     def progress(self, jobs: Sequence[Job]) -> dict[str, JobProgress]:
         """How far jobs are, by their ids: as a page has it, else counted, and kept for the next page."""
-        known = {job.id: JobProgress.of_json(job.counted) for job in jobs if job.counted is not None}
-        asked = {job.id: job.trials for job in jobs if job.id not in known}
-        return known | (self._call(lambda again: counted_jobs(self.rows, asked)) if asked else {})
+        counted = {job.id: JobProgress.of_json(job.counted) for job in jobs if job.counted is not None}
+        asked = {job.id: job.trials for job in jobs if job.id not in counted}
+        return counted | (self._call(lambda again: counted_jobs(self.rows, asked)) if asked else {})
 
     def studies(self, job: Job) -> list[StudyTrials]:
         """The studies of a job with the outcomes of their trials, in the order in which they were begun."""
