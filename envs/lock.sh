@@ -26,8 +26,11 @@ rm fuzz.new
 sed -i "s/^# lock: .*/# lock: $digest/" recsweep.post-deploy.sh
 
 # Extras, in the versions of the lock above: what each needs besides, and nothing that the lock has already.
-for extra in ray cluster; do
-  "$uv" pip compile "$extra.in" --constraint requirements.lock \
+for extra in ray cluster buckets; do
+  how=--constraint
+  # botocore asks for an older dateutil than matplotlib's; it works with that.
+  [ "$extra" != buckets ] || how=--override
+  "$uv" pip compile "$extra.in" "$how" requirements.lock \
     --universal --python-version 3.11 --upgrade \
     --no-header --no-emit-index-url --annotation-style line --quiet --output-file "$extra.new"
   {
@@ -36,3 +39,9 @@ for extra in ray cluster; do
   } > "$extra.lock"
   rm "$extra.new"
 done
+
+# The S3 server of the tests, in a venv of its own.
+"$uv" pip compile buckets-test.in --universal --python-version 3.11 --upgrade \
+  --no-header --no-emit-index-url --annotation-style line --quiet --output-file buckets-test.new
+{ echo "# Made by \`make lock\` from buckets-test.in; do not edit."; cat buckets-test.new; } > buckets-test.lock
+rm buckets-test.new

@@ -32,6 +32,7 @@ ORDER = [
     "planning",
     "training",
     "search",
+    "checkpoints",
     "running",
     "report",
     "looking",
@@ -71,6 +72,7 @@ IMPORTERS = {
         *(f"running/ray_{part}" for part in ("drive", "parts", "trial", "schedulers")),
     },
     "httpx": {"client"},
+    "fsspec": {"checkpoints/bucket"},
     "jinja2": {"service/pages"},
 }
 

@@ -19,7 +19,7 @@ def pinned(path):
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
 
 
-@pytest.mark.parametrize("name", ["ray", "cluster"])
+@pytest.mark.parametrize("name", ["ray", "cluster", "buckets"])
 def test_an_extra_lock_names_nothing_that_the_base_has(name):
     base, extra = pinned(ENVS / "requirements.lock"), pinned(ENVS / f"{name}.lock")
     assert len(base) > 100
@@ -29,6 +29,11 @@ def test_an_extra_lock_names_nothing_that_the_base_has(name):
 
 def test_ray_is_locked_in_the_version_that_is_asked_for():
     assert pinned(ENVS / "ray.lock")["ray"] == RAY_VERSION
+
+
+def test_fsspec_is_that_of_its_bucket_libraries():
+    # Each of them asks for one version of it.
+    assert pinned(ENVS / "buckets.lock")["s3fs"] == pinned(ENVS / "requirements.lock")["fsspec"]
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)

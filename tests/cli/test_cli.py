@@ -654,9 +654,10 @@ def test_a_dry_run_takes_another_config_and_a_worker_does_not(make, call, refuse
 @pytest.mark.parametrize("command", [name for name, one in cli.commands.items() if "max_evals" in one.takes])
 def test_a_mistake_in_an_option_is_one_line_of_every_command(make, refused, command):
     make()
-    assert refused(command, "--max-evals", "many").startswith("--max-evals: must be a whole number")
-    assert refused(command, "--engine", "optunna").endswith("did you mean `optuna`?")
-    assert refused(command, "--models", "NRAM").startswith(
+    words = [command, *(["ls"] if command == "checkpoints" else [])]
+    assert refused(*words, "--max-evals", "many").startswith("--max-evals: must be a whole number")
+    assert refused(*words, "--engine", "optunna").endswith("did you mean `optuna`?")
+    assert refused(*words, "--models", "NRAM").startswith(
         "--models: unknown model `NRAM`; did you mean `NARM`?"
     )
 

@@ -10,6 +10,7 @@ from recsweep.common.address import StoreAddress
 from recsweep.common.devices import is_named, require
 from recsweep.common.errors import InputError, StudyChanged, SweepPaused, UserError
 from recsweep.common.paths import is_made
+from recsweep.common.place import INSTALL, PlaceError, check_folder, missing_package
 from recsweep.planning.plan import StudyPlan
 from recsweep.running import ray_link
 from recsweep.running.aside import say_aside
@@ -18,6 +19,7 @@ from recsweep.sweeps.scheduler_table import NO_SCHEDULER
 
 if TYPE_CHECKING:
     from recsweep.study import Store, Study
+    from recsweep.sweeps.loading import Sweep
 
 RAISED = "raised"
 """Attribute of a study to which `--more` has added trials: how many, up to which slot, by which run, and
@@ -94,6 +96,24 @@ def require_ray(plans: Sequence[StudyPlan]) -> None:
             ray_link.require_no_client("engine: ray")
         elif plan.sweep.workers.on == "ray":
             ray_link.require("workers.on: ray", plan.storage_url)
+
+
+def require_place(sweep: Sweep) -> None:
+    """Refuse a place for checkpoints that cannot be reached from here, before the first trial.
+
+    Raises:
+        InputError: a package is not installed, or the folder above it is missing.
+    """
+    place, key = sweep.config.checkpoints.path, ("checkpoints", "path")
+    if place is None:
+        return
+    if (package := missing_package(place)) != "":
+        problem = f"checkpoints at {place} need {package}, which is not installed"
+        raise sweep.error(key, problem, f"run `{INSTALL}`")
+    try:
+        check_folder(place)
+    except PlaceError as error:
+        raise sweep.error(key, error.problem, error.fix) from None
 
 
 def require_no_scheduler(plans: Sequence[StudyPlan]) -> None:

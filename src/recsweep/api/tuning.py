@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recsweep.api.found import Found, load
-from recsweep.api.slots import require_device, require_ray
+from recsweep.api.slots import require_device, require_place, require_ray
 from recsweep.api.studies import Studies
 from recsweep.api.sweep_run import SweepRun
 from recsweep.common.address import StoreAddress
@@ -56,6 +56,7 @@ def tune(
     whole = load_sweep(sweep, given, {name: f"tune({name}=…)" for name in given})
     plans = plan_sweep(whole)
     require_ray(plans)
+    require_place(whole)
     require_device(plans)
     SweepRun(Studies(whole, plans, plans), lambda: "the same call").tune(lambda file: None)
     return load(plans[0].storage_url).sweep(whole.config.sweep)

@@ -13,7 +13,18 @@ from typing import Any
 import click
 
 from recsweep import __version__
-from recsweep.cli import job_worker, jobs, keeping, looking, serving, single, stop, studies, tuning
+from recsweep.cli import (
+    checkpoints,
+    job_worker,
+    jobs,
+    keeping,
+    looking,
+    serving,
+    single,
+    stop,
+    studies,
+    tuning,
+)
 from recsweep.cli.budgets import announce
 from recsweep.cli.declare import WIDTH, Command, Commands, Option
 from recsweep.cli.openly import OPEN, secrets_in_the_open
@@ -128,6 +139,7 @@ for _command in (
     *studies.COMMANDS,
     *looking.COMMANDS,
     *keeping.COMMANDS,
+    *checkpoints.COMMANDS,
     *single.COMMANDS,
 ):
     cli.add_command(_command)

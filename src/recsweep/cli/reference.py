@@ -65,7 +65,7 @@ def _makers(root: Path) -> dict[Path, dict[str, Maker]]:
 _KEYS = (
     ("sweep", SweepConfig, ""),
     *((name, SweepConfig, f"{name}.") for name in ("search", "pruning", "training", "evaluation")),
-    *((name, SweepConfig, f"{name}.") for name in ("cooldown", "workers", "resources")),
+    *((name, SweepConfig, f"{name}.") for name in ("cooldown", "workers", "checkpoints", "resources")),
     ("data set", DatasetConfig, ""),
     ("model", ModelConfig, ""),
     ("variants", VariantsConfig, ""),

@@ -17,6 +17,7 @@ from recsweep.api.slots import (
     refuse_if_all_stopped,
     require_device,
     require_no_scheduler,
+    require_place,
     require_ray,
     store_of,
 )
@@ -60,6 +61,7 @@ def tune(
     studies = studies_of(options)
     chosen = studies.chosen
     require_ray(chosen)
+    require_place(studies.sweep)
     if not dry_run:
         require_device(chosen, best_params, sure=more is not None)
     if more is not None:
@@ -92,6 +94,7 @@ def evaluate(**options: Any) -> None:
                 f"the test split stays unseen until the study is closed; run `recsweep tune` first"
             )
     require_ray(chosen)
+    require_place(studies.sweep)
     require_device(chosen, sure=True)
     from recsweep.running.hire import workers_of
     from recsweep.running.supervisor import Supervisor
@@ -148,6 +151,7 @@ def worker(study: str | None, **options: Any) -> None:
     chosen = _asked(studies.chosen, study)
     require_no_scheduler(chosen)
     require_ray(chosen)
+    require_place(studies.sweep)
     require_device(chosen, sure=True)
     make_outputs(studies.sweep)
     prepare_workers(chosen)

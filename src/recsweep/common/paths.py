@@ -100,15 +100,16 @@ class Outputs:
         """The table of best configurations; `suffix` is csv, md or tex."""
         return self.results / f"summary.{suffix}"
 
+    @property
+    def all_checkpoints(self) -> Path:
+        """The checkpoints of all sweeps."""
+        return self.root / "checkpoints"
+
     def checkpoints(self, dataset: str, model: str, phase: str | None = None) -> Path:
-        return self._of_study(self.root / "checkpoints" / self.sweep, dataset, model, phase)
+        return self._of_study(self.all_checkpoints / self.sweep, dataset, model, phase)
 
     def trial_checkpoints(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
         return self.checkpoints(dataset, model, phase) / f"trial-{slot}"
-
-    def trial_state(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
-        """State of a slot's trial in training, from which its next one goes on."""
-        return self.checkpoints(dataset, model, phase) / "resume" / f"slot-{slot}.pt"
 
     def archived_checkpoints(self, dataset: str, model: str, phase: str | None = None, *, stamp: str) -> Path:
         """Weights of a study that was archived; `stamp`: the time in its name."""
@@ -116,7 +117,7 @@ class Outputs:
 
     def old_checkpoints(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
         """Where earlier versions put a trial's weights, whatever sweep it was of. Only read."""
-        folder = self.root / "checkpoints" / dataset / model
+        folder = self.all_checkpoints / dataset / model
         return (folder / phase if phase else folder) / f"trial-{slot}"
 
     def ray_results(self, dataset: str, model: str, phase: str | None = None) -> Path:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
+from recsweep.checkpoints.keeper import Hands
 from recsweep.common.owner import Owner
 from recsweep.common.provenance import commit, hardware, repository, versions
 from recsweep.datasets.prepare import Prepared
@@ -15,10 +16,12 @@ from recsweep.recbole_api.data import Split
 from recsweep.running.commands import Stop
 from recsweep.running.events import Event
 from recsweep.running.gpus import Seat
+from recsweep.running.keeping import keeper_of
+from recsweep.running.resume import Resume
 from recsweep.running.study_run import StudyRun
 from recsweep.search import pruning
 from recsweep.search.curves import Curve
-from recsweep.study import State, Trial
+from recsweep.study import Claim, State, Trial
 from recsweep.sweeps.space import Params
 
 
@@ -34,6 +37,9 @@ class Host(Protocol):
 
     @property
     def stop(self) -> Callable[[], Stop | None]: ...
+
+    @property
+    def hands(self) -> Hands: ...
 
     def prepared(self, plan: StudyPlan, device: torch.device, params: Params | None = None) -> Prepared: ...
 
@@ -55,6 +61,8 @@ class Bench:
     ) -> None:
         self.host, self.run, self.device = host, run, device
         self.seat = seat or Seat(str(device))
+        self.keeper = keeper_of(run.plan, host.hands)
+        """The study's checkpoints."""
         self.seated = seat is not None
         """True where the device was given with terms."""
         self.over = False
@@ -83,6 +91,14 @@ class Bench:
             return stop
         flag = self.run.stop_asked()
         return None if flag is None else Stop(flag.now)
+
+    def resume(self, claim: Claim) -> Resume:
+        """The states of a slot's trial."""
+
+        def tell(text: str) -> None:
+            self.run.say(f"{self.run.label} trial {claim.slot}: {text}")
+
+        return Resume(self.keeper, self.run.plan.sweep.checkpoints, claim, tell)
 
     def split_for(self, params: Params) -> Split:
         """The data as the model of a trial needs them: models searched together may differ in that."""

@@ -14,6 +14,7 @@ from recsweep.common.files import to_plain
 from recsweep.datasets.prepare import prepare
 from recsweep.planning.lineage import training_of
 from recsweep.planning.plan import StudyPlan
+from recsweep.running.keeping import keeper_of
 from recsweep.running.study_run import StudyRun
 from recsweep.study import TEST_ATTRIBUTE, Trial
 from recsweep.training import schedules, training
@@ -55,6 +56,8 @@ def _evaluate(run: StudyRun, trial: Trial, device: torch.device) -> tuple[dict[s
     settings = schedules.settings_at(begun, schedule, trial.result.best_epoch or 1)
     split = prepare(settings, plan.files, plan.outputs.cache).split
     state, source = _restore(plan, trial, settings), "restored"
+    if state is None and not trial.inherited and keeper_of(plan).fetch_weights(trial.slot, run.say):
+        state = _restore(plan, trial, settings)
     if state is None:
         run.say(
             f"{plan.label}: no checkpoint of trial {trial.slot} is left; training it again for the test split"

@@ -1,73 +1,122 @@
-"""The state of a slot's trial, kept while it trains, so that its slot's next trial goes on from there.
+"""The states of a slot's trial, kept while it trains, so that its slot's next trial goes on from there.
 
 A trial is a pure function, so that the next trial of a slot with the same definition, parameters, seed and
 versions would come to the same state again; it takes the state instead. Where something differs, or the file
-is damaged, it begins anew.
+is damaged, the one before is taken; where none is left, it begins anew.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from recsweep.checkpoints.keeper import Candidate, Keeper, Tell
 from recsweep.common.errors import TrialError
 from recsweep.common.files import content_hash, to_plain
-from recsweep.common.provenance import commit, versions
-from recsweep.planning.plan import StudyPlan
 from recsweep.study import Claim
+from recsweep.sweeps.config import CheckpointsConfig
 from recsweep.training.run import EpochEnd
 from recsweep.training.state import TrialState
 
 LEAST_SECONDS = 30.0
 """Of training between two times that the state is written: a kill costs no more than these and an epoch."""
 SHARE = 0.01
-"""Of the time, at most, that goes into writing states."""
+"""Of the time, at most, that training waits for copies of its state."""
+WRITTEN_SECONDS = 30.0
+"""How long a trial that is told to stop waits for its state to be on the disk."""
 
 
 class Resume:
     """All that is kept of one trial in training.
 
     Args:
-        plan: the study.
+        keeper: the study's checkpoints.
+        config: how often one is made.
         claim: of the trial's slot.
+        tell: takes a line for people.
     """
 
-    def __init__(self, plan: StudyPlan, claim: Claim) -> None:
-        dataset, model, phase = plan.folder_names
-        self._file = plan.outputs.trial_state(dataset, model, claim.slot, phase)
-        self._plan = plan
+    def __init__(self, keeper: Keeper, config: CheckpointsConfig, claim: Claim, tell: Tell) -> None:
+        self._keeper, self._config, self._claim, self._tell = keeper, config, claim, tell
         self._end: EpochEnd | None = None
-        self._written = time.perf_counter()
+        self._kept_at = time.perf_counter()
         self._pause = LEAST_SECONDS
         self._cannot = False
 
     @cached_property
     def _of(self) -> str:
-        return content_hash([self._plan.content_hash, versions(), commit()])
+        """Whose its states are."""
+        own = self._keeper.identity
+        return content_hash([own.definition, own.versions, own.commit])
+
+    @property
+    def _again(self) -> bool:
+        """True where an earlier trial of the slot may have left something, on any machine."""
+        return self._claim.attempt > 0
+
+    def is_there(self) -> bool:
+        """True where an earlier trial of the slot left a checkpoint of this study."""
+        own, found = self._keeper.identity, self._candidates() if self._again else []
+        return any(one.manifest is not None and not one.manifest.foreign(own) for one in found)
 
     def find(self, settings: Mapping[str, Any]) -> TrialState | None:
         """The state to go on from; None where the trial begins, and what lies there is removed."""
-        state = TrialState.load(self._file)
-        if state is not None and state.of == self._of and state.settings == to_plain(dict(settings)):
-            return state
+        wanted = to_plain(dict(settings))
+        for one in self._candidates():
+            wrong, state = self._keeper.brought(one), None
+            if not wrong:
+                state = TrialState.load(self._file(one))
+                wrong = self._unfit(state, wanted)
+            if state is not None and not wrong:
+                return state
+            where = "here" if one.here else f"at {self._keeper.mirror and self._keeper.mirror.place}"
+            self._tell(f"the checkpoint {one.unit.name} {where} is not used, as {wrong}")
+            if one.here:
+                one.unit.remove()
         self.remove()
         return None
+
+    def _candidates(self) -> list[Candidate]:
+        return self._keeper.candidates(self._claim.slot, self._tell, sent=self._again)
+
+    def _file(self, one: Candidate) -> Path:
+        return one.unit.folder / f"{one.unit.name}.pt"
+
+    def _unfit(self, state: TrialState | None, settings: Any) -> str:
+        if state is None:
+            return "it is no state of a trial"
+        if state.of != self._of:
+            return "it is of another study"
+        return "" if state.settings == settings else "it was trained with other parameters"
 
     def watch(self, end: EpochEnd) -> None:
         """An epoch is over: its state can be asked for until the next one begins."""
         self._end = end
 
     def keep_now_and_then(self) -> None:
-        """Write the state of the epoch that is over, if that was not done for some time."""
-        if time.perf_counter() - self._written >= self._pause:
-            self.keep()
+        """Keep the state of the epoch that is over, where it is time to."""
+        if self._is_due():
+            self._keep()
+
+    def _is_due(self) -> bool:
+        epochs, minutes = self._config.every_epochs, self._config.every_minutes
+        passed = time.perf_counter() - self._kept_at
+        if epochs is None and minutes is None:
+            return passed >= self._pause
+        by_epochs = epochs is not None and self._end is not None and self._end.epoch % epochs == 0
+        return by_epochs or (minutes is not None and passed >= minutes * 60)
 
     def keep(self) -> None:
-        """Write the state of the epoch that is over. What cannot be written costs nothing but that.
+        """Keep the state of the epoch that is over, and wait until it is on the disk."""
+        self._keep()
+        self._keeper.hands.writer.settle(WRITTEN_SECONDS)
+
+    def _keep(self) -> None:
+        """A copy of the state is written in the background. What cannot be written costs nothing but that.
 
         A disk may have room again; what was written before stays, and is whole.
         """
@@ -75,16 +124,18 @@ class Resume:
             return
         began = time.perf_counter()
         try:
-            replace(self._end.state(), of=self._of).save(self._file)
+            state = self._state(self._end)
         except TrialError:  # the model keeps what no file can hold
             self._cannot = True
-        except (OSError, RuntimeError):  # the latter is torch's, of a disk that is full
-            pass
-        self._written = time.perf_counter()
-        self._pause = max(LEAST_SECONDS, (self._written - began) / SHARE)
+            return
+        about = self._keeper.described(self._claim.slot, self._claim.attempt, state.epoch, self._end.score)
+        self._keeper.write(about, state.save, self._config.keep_last)
+        self._kept_at = time.perf_counter()
+        self._pause = max(LEAST_SECONDS, (self._kept_at - began) / SHARE)
+
+    def _state(self, end: EpochEnd) -> TrialState:
+        return replace(end.state(), of=self._of)
 
     def remove(self) -> None:
         """The slot is filled, or nothing is to go on from here."""
-        with suppress(OSError):
-            self._file.unlink(missing_ok=True)
-            self._file.parent.rmdir()  # with the last one of them
+        self._keeper.drop(self._claim.slot, sent=self._again)

@@ -18,6 +18,7 @@ from recsweep.common.interrupts import AskedToLeave, as_interrupt
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.crew import Crew
 from recsweep.running.deaths import Deaths
+from recsweep.running.left_over import SEND_SECONDS, TOLD_AFTER, settle, tell_unsent
 from recsweep.running.lines import announcement
 from recsweep.running.local_workers import LocalWorkers
 from recsweep.running.old_weights import keep_apart
@@ -51,6 +52,7 @@ class Supervisor:
         self._deaths = Deaths(display, self._crew)
         self._reactions = Reactions(self._crew, self._seats, self._deaths)
         self._beats = 0
+        self._send_seconds = SEND_SECONDS
         self._beaten = time.monotonic()
 
     def __enter__(self) -> Supervisor:
@@ -118,6 +120,7 @@ class Supervisor:
                 with self._stoppable(run):
                     self._work(run, waiting, join=True)
                 run.told_end()
+                self._settle(run, worked=True)
 
     @contextmanager
     def _opened(
@@ -132,6 +135,7 @@ class Supervisor:
                 yield run
             except BaseException:
                 self._crew.close()
+                tell_unsent(run)
                 raise
 
     def _search(self, run: StudyRun) -> None:
@@ -142,6 +146,7 @@ class Supervisor:
         open_slots = run.ensure_slots()
         ended = run.told_end()
         run.say(announcement(run, 0 if ended else open_slots))
+        begun = ended is None
         if ended is None:
             run.require_no_stop()
             with self._stoppable(run):
@@ -149,6 +154,12 @@ class Supervisor:
             ended = run.told_end()
         if ended is not None and ended.limit != MAX_EVALS:
             run.say(f"{run.label}: ended by {ended.reason}")
+        self._settle(run, worked=begun)
+
+    def _settle(self, run: StudyRun, *, worked: bool) -> None:
+        """See to checkpoints that are left; a place that was away for one study is not waited for again."""
+        if not settle(run, self._send_seconds, worked=worked):
+            self._send_seconds = TOLD_AFTER
 
     @contextmanager
     def _stoppable(self, run: StudyRun) -> Iterator[None]:

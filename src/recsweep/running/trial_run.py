@@ -18,7 +18,6 @@ from recsweep.running.bench import Bench
 from recsweep.running.checkpoints import keep_if_best
 from recsweep.running.events import EpochDone, Interrupted, Measured, PutBack, TrialDone
 from recsweep.running.failures import classify
-from recsweep.running.resume import Resume
 from recsweep.search.curves import Curve
 from recsweep.search.engines.base import Observation
 from recsweep.study import Claim, Reason, Result
@@ -27,6 +26,8 @@ from recsweep.sweeps.space import Params
 from recsweep.training import training
 from recsweep.training.state import TrialState
 
+SENT_SECONDS = 8.0
+"""How long a trial that was told to stop, whose slot waits again, lets its last state be sent."""
 MOST_DROPPED = 3
 """So many results in a row are dropped, as another process had put their slots back."""
 
@@ -44,7 +45,7 @@ class TrialRun:
         self._bench, self._run, self._claim, self._params = bench, bench.run, claim, params
         self._curve: dict[int, float] = {}
         self._started = 0.0
-        self._resume = Resume(bench.run.plan, claim)
+        self._resume = bench.resume(claim)
         self.began = False
         """True where it was still ours to train."""
 
@@ -124,7 +125,7 @@ class TrialRun:
             return self._dropped()
         self._resume.remove()
         self._bench.host.dropped = 0
-        keep_if_best(self._run, claim, trained)
+        keep_if_best(self._run, self._bench.keeper, claim, trained)
         done = TrialDone(claim.slot, trained.score, trained.epochs, trained.seconds, params=self._params)
         self._bench.send(done)
         self._tell_memory()
@@ -149,6 +150,7 @@ class TrialRun:
         self._bench.over = True
         if not self._run.study.put_back(self._claim, reason):
             return self._dropped()
+        self._bench.keeper.hands.sender.settle(SENT_SECONDS)
         self._bench.send(Interrupted(self._claim.slot, reason))
         return self._without_result
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 
+from recsweep.checkpoints.keeper import Hands
 from recsweep.common.address import StoreAddress
 from recsweep.common.devices import resolve_device
 from recsweep.common.errors import RecsweepError, disk_trouble
@@ -31,6 +32,8 @@ from recsweep.study import DATA_ATTRIBUTE, Claim, Store
 from recsweep.sweeps.space import Params
 
 _KEPT_SPLITS = 2
+LAST_SECONDS = 2.0
+"""How long each thread has to end what it does, of a worker that is told to end."""
 
 
 class Worker:
@@ -56,6 +59,8 @@ class Worker:
         self._stores: dict[StoreAddress, Store] = {}
         self._splits: dict[str, Prepared] = {}
         self._trials_run = 0
+        self.hands = Hands.made()
+        """The threads that write and send checkpoints."""
         self.last_study = ""
         """Name of the study that this worker last trained for."""
         self.dropped = 0
@@ -127,7 +132,9 @@ class Worker:
         return self._stores[url]
 
     def close(self) -> None:
-        """Give back the connections to the stores."""
+        """Give back the connections to the stores. What is not sent by then is sent later, by others."""
+        self.hands.writer.settle(LAST_SECONDS)
+        self.hands.sender.settle(LAST_SECONDS)
         for store in self._stores.values():
             store.close()
 

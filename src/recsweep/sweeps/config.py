@@ -19,6 +19,7 @@ from pydantic import (
 from recsweep.common.address import StoreAddress
 from recsweep.common.escape import for_terminal
 from recsweep.common.names import checked_name
+from recsweep.sweeps.checkpoint_section import CheckpointsConfig
 from recsweep.sweeps.engine_table import Can, with_ability
 from recsweep.sweeps.parameters import Parameter
 from recsweep.sweeps.pruner_table import NO_PRUNER
@@ -79,6 +80,8 @@ class SweepConfig(Frozen):
     """Rest between the trials of a study."""
     workers: WorkersConfig = WorkersConfig()
     """The processes that train."""
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
+    """When a trial in training is kept, how much of it stays, and where."""
     resources: ResourcesConfig = ResourcesConfig()
     """Resources that each job that trains a study asks a scheduler for."""
     seed: Whole = Field(2026, ge=0, le=MOST_SEED)
@@ -274,6 +277,7 @@ __all__ = [
     "SECONDS",
     "WHOLE",
     "WITH_MODEL",
+    "CheckpointsConfig",
     "CooldownConfig",
     "DatasetConfig",
     "EvaluationConfig",

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from recsweep.common.address import AddressError, StoreAddress, read_address
 from recsweep.common.errors import InputError
+from recsweep.common.place import is_folder
 from recsweep.sweeps.config import DatasetConfig, ModelConfig, SweepConfig
 from recsweep.sweeps.documents import Document, load_document, nearest, validate
 from recsweep.sweeps.overrides import OVERRIDES, called, given_of, override
@@ -90,7 +91,7 @@ def read_overridden(
     given = given_of(overrides or {}, names)
     made = read_sweep(source)
     config = override(made.config, given, names)
-    return _with_store(replace(made, config=config, overrides=given, given_as=names))
+    return _with_place(_with_store(replace(made, config=config, overrides=given, given_as=names)))
 
 
 def read_sweep(source: Path | str | SweepConfig | Sweep) -> Sweep:
@@ -139,6 +140,17 @@ def _with_store(sweep: Sweep) -> Sweep:
     except AddressError as error:
         raise sweep.error((key,), error.problem, error.fix) from None
     return replace(sweep, config=config)
+
+
+def _with_place(sweep: Sweep) -> Sweep:
+    """The sweep with the folder for checkpoints in full, where they are to go to one besides."""
+    kept = sweep.config.checkpoints
+    if kept.path is None or not is_folder(kept.path):
+        return sweep
+    beside = Path() if "checkpoints" in sweep.overrides else sweep.document.path.parent
+    folder = str((beside / Path(kept.path).expanduser()).absolute())
+    update = {"checkpoints": kept.model_copy(update={"path": folder})}
+    return replace(sweep, config=sweep.config.model_copy(update=update))
 
 
 def make_sweep(

@@ -24,7 +24,10 @@ OF_A_SWEEP = tuple(name for name, setting in SETTINGS.items() if setting.key)
 """Settings that override a key of the sweep file."""
 DEFINING = tuple(name for name in OF_A_SWEEP if SETTINGS[name].heading in (SEARCH, TRAINING, LIMITS))
 """Settings that decide which trials a study has."""
-WORKING = ("device", "cooldown", "workers", "workers_on")
+WORKING = (
+    *("device", "cooldown", "workers", "workers_on"),
+    *("checkpoints", "checkpoint_epochs", "checkpoint_minutes"),
+)
 """Settings that decide how they are run."""
 OF_A_STUDY = ("dataset", "model", "phase", "study_name")
 """Settings that narrow a command to a part of a sweep."""

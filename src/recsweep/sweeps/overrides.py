@@ -20,7 +20,7 @@ OVERRIDES: dict[str, tuple[str, ...]] = {name: SETTINGS[name].path for name in O
 """Options of the command line (and of --config and the environment), and the key that each one sets."""
 _LISTS = tuple(name for name in OF_A_SWEEP if SETTINGS[name].several)
 _SWITCHES = tuple(name for name in OF_A_SWEEP if SETTINGS[name].switch)
-_TEXTS = ("storage_file", "outputs", "engine", "algo", "pruner", "scheduler", "device")
+_TEXTS = ("storage_file", "outputs", "checkpoints", "engine", "algo", "pruner", "scheduler", "device")
 _REPLACES = {"scheduler": "pruner", "pruner": "scheduler"}
 """One rule ends trials: who gives one does not want the other of the file."""
 _WHOLE = re.compile(r"[-+]?[0-9]{1,100}")

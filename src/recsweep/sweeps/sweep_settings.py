@@ -194,6 +194,33 @@ SWEEP_SETTINGS = (
         "or `make tune-all WORKERS_PER_STUDY=N`",
     ),
     Setting(
+        "checkpoints",
+        "A folder that machines share, or a bucket (`s3://…`, `gs://…`), to which checkpoints are sent "
+        "besides `checkpoints` in the output folder.",
+        PLACES,
+        "checkpoints.path",
+        "CHECKPOINTS",
+        "PLACE",
+        more="See [checkpoints and preemption](how-to/checkpoints.md)",
+        completes="folder",
+    ),
+    Setting(
+        "checkpoint_epochs",
+        "A checkpoint of a trial in training after every N epochs.",
+        RUNNING,
+        "checkpoints.every_epochs",
+        "CHECKPOINT_EPOCHS",
+        "N",
+    ),
+    Setting(
+        "checkpoint_minutes",
+        "A checkpoint of a trial in training every N minutes.",
+        RUNNING,
+        "checkpoints.every_minutes",
+        "CHECKPOINT_MINUTES",
+        "N",
+    ),
+    Setting(
         "storage",
         "The store: `sqlite:///FILE`, `postgresql+psycopg://…` or `journal:///FILE`; not given: SQLite "
         "in the output folder. With a password in it, give it as RECSWEEP_STORAGE.",

@@ -1,0 +1,103 @@
+"""A study's checkpoints where they are sent: the same folders and names as on this machine.
+
+Each step can be done again, by any process: what lies there is left, what is missing is sent, data before
+their manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from recsweep.checkpoints.bucket import Bucket
+from recsweep.checkpoints.manifest import MOST_BYTES, Manifest
+from recsweep.checkpoints.units import MANIFEST, Unit, units
+from recsweep.common.files import atomic_path
+
+
+class Mirror:
+    """One study's part of a place.
+
+    Args:
+        bucket: the place.
+        folder: the study's checkpoints on this machine.
+        prefix: the study's own at the place.
+    """
+
+    def __init__(self, bucket: Bucket, folder: Path, prefix: str) -> None:
+        self._bucket, self._folder, self._prefix = bucket, folder, prefix
+
+    @property
+    def place(self) -> str:
+        """Where the study's checkpoints are, in full."""
+        return f"{self._bucket.place}/{self._prefix}"
+
+    def names(self, folder: str = "") -> list[str]:
+        """The files there, below a folder of the study's."""
+        found = self._bucket.names(f"{self._prefix}/{folder}".rstrip("/"))
+        return [name.removeprefix(f"{self._prefix}/") for name in found]
+
+    def send(self, unit: Unit) -> None:
+        """Send a checkpoint that is not there yet; one that was removed here meanwhile is none any more."""
+        manifest = unit.manifest()
+        if manifest is None or unit.is_sent(self.place):
+            return
+        try:
+            for path in (*(unit.folder / name for name in manifest.files), unit.path):
+                self._bucket.put(path, f"{self._prefix}/{self._name(path)}")
+        except FileNotFoundError:
+            if unit.path.is_file():
+                raise
+            return
+        unit.mark_sent(self.place)
+
+    def follow(self, folder: Path) -> None:
+        """Let there be what is in a folder here, which nobody else writes to; and nothing else."""
+        for unit in reversed(units(folder)):
+            self.send(unit)
+        found = self.names(self._name(folder))
+        kept = {self._name(unit.path) for unit in units(folder)}
+        files = {self._name(folder / name) for unit in units(folder) for name in _files_of(unit)}
+        self.remove(name for name in found if name not in kept | files)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files there, manifests first: what is left of a checkpoint is none."""
+        ordered = sorted(names, key=lambda name: (not name.endswith(MANIFEST), name))
+        self._bucket.remove(f"{self._prefix}/{name}" for name in ordered)
+
+    def manifests(self, folder: Path) -> list[tuple[Unit, Manifest | None]]:
+        """The checkpoints there that belong into a folder, each with its manifest, or None: it is torn."""
+        found = [name for name in self.names(self._name(folder)) if name.endswith(MANIFEST)]
+        named = [(Unit(folder, Path(name).name.removesuffix(MANIFEST)), name) for name in found]
+        return [(unit, self._read(name)) for unit, name in named]
+
+    def fetch(self, unit: Unit, manifest: Manifest) -> str:
+        """Bring a checkpoint here.
+
+        Returns:
+            What is wrong with it, where something is; then it is not here.
+        """
+        for name in manifest.files:
+            with atomic_path(unit.folder / name) as temporary:
+                self._bucket.get(f"{self._prefix}/{self._name(unit.folder)}/{name}", temporary)
+        if wrong := manifest.damage(unit.folder):
+            for name in manifest.files:
+                (unit.folder / name).unlink(missing_ok=True)
+            return wrong
+        unit.write(manifest)
+        unit.mark_sent(self.place)
+        return ""
+
+    def _read(self, name: str) -> Manifest | None:
+        try:
+            return Manifest.of(self._bucket.read(f"{self._prefix}/{name}", MOST_BYTES))
+        except FileNotFoundError:  # removed a moment ago
+            return None
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._folder).as_posix()
+
+
+def _files_of(unit: Unit) -> list[str]:
+    manifest = unit.manifest()
+    return [] if manifest is None else list(manifest.files)

@@ -1,0 +1,107 @@
+"""Where checkpoints are kept beside the outputs: a folder that machines share, or a bucket.
+
+The address holds no password: what a bucket asks for is found by its own library in the environment, or in
+fsspec's config.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from recsweep.common.address import looks_like_token
+from recsweep.common.escape import for_terminal
+from recsweep.common.masking import remember
+
+PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "file": "", "memory": ""}
+"""The kinds of places that have a scheme, and the package that each needs beside fsspec."""
+INSTALL = "make setup-buckets"
+FORMS = "give a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
+_SCHEME = re.compile(r"([A-Za-z][\w+.-]*)://(.*)", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9][\w.-]{1,221}")
+_MOST = 1024
+
+
+class PlaceError(ValueError):
+    """No place for checkpoints. Its message holds no part of what was given that may be a secret.
+
+    Args:
+        problem: the rule that was broken.
+        fix: what to do about it.
+    """
+
+    def __init__(self, problem: str, fix: str = FORMS) -> None:
+        super().__init__(problem)
+        self.problem, self.fix = problem, fix
+
+
+def checked_place(text: str) -> str:
+    """A place as it is written, with no `/` at its end; `file:///FOLDER` as the folder.
+
+    Raises:
+        PlaceError: it is none.
+    """
+    text = text.strip()
+    if not 0 < len(text) <= _MOST or for_terminal(text) != text:
+        raise PlaceError(f"the place of checkpoints has 1 to {_MOST:,} characters that can be seen")
+    found = _SCHEME.fullmatch(text)
+    if found is None:
+        if "::" in text:
+            raise PlaceError("the place of checkpoints is one, without `::`")
+        return text.rstrip("/") or "/"
+    kind, rest = found[1].lower(), found[2]
+    if kind not in PACKAGES:
+        raise PlaceError(f"there are no places of the kind `{kind}` for checkpoints")
+    if kind == "file":
+        if not rest.startswith("/"):
+            raise PlaceError("three slashes come after `file:`", "write the folder alone")
+        return unquote(rest).rstrip("/") or "/"
+    _check_bucket(kind, rest)
+    return f"{kind}://{rest.rstrip('/')}"
+
+
+def _check_bucket(kind: str, rest: str) -> None:
+    bucket, _, prefix = rest.rstrip("/").partition("/")
+    if "@" in bucket or ":" in bucket or "?" in rest:
+        for part in re.split(r"[:@/?&=]", rest):
+            if looks_like_token(part):
+                remember(part)
+        raise PlaceError(
+            f"the place of checkpoints holds no user, password, port or option, but this {kind}:// does",
+            "leave it to the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, …) or fsspec's config",
+        )
+    if not _BUCKET.fullmatch(bucket):
+        raise PlaceError(f"the name of the bucket comes after `{kind}://`, but got {bucket!r}")
+    if "::" in rest or any(part in ("", ".", "..") for part in prefix.split("/") if prefix):
+        raise PlaceError("the parts of a prefix are names", f"write {kind}://{bucket}/PREFIX")
+
+
+def is_folder(place: str) -> bool:
+    """True for a folder, which any program sees."""
+    return "://" not in place
+
+
+def missing_package(place: str) -> str:
+    """The package that a place needs and that is not installed; empty where nothing is missing."""
+    package = "" if is_folder(place) else PACKAGES[place.partition("://")[0]]
+    return package if package and importlib.util.find_spec(package) is None else ""
+
+
+def check_folder(place: str) -> None:
+    """Refuse a folder that cannot be one: where a share is not mounted, nothing is made in its place.
+
+    Raises:
+        PlaceError: the folder above it is not there, or it is something else.
+    """
+    folder = Path(place)
+    if not is_folder(place) or folder.is_dir():
+        return
+    if folder.exists():
+        raise PlaceError(f"{folder} is no folder", "name a folder")
+    if not folder.parent.is_dir():
+        raise PlaceError(
+            f"there is no folder {folder.parent}; checkpoints are not kept in one that is missing",
+            "mount or make it, or correct the path",
+        )
