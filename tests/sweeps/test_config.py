@@ -61,6 +61,15 @@ def test_a_short_sweep_file_gets_the_documented_defaults(tmp_path):
             "4:23: `training.precision` must be one of float32, mixed, but got 'float16'; "
             "did you mean `float32`?",
         ),
+        (
+            "checkpoints: {every_epochs: 0}\n",
+            "4:29: `checkpoints.every_epochs` must be at least 1, but got 0; correct the value",
+        ),
+        (
+            "checkpoints: {path: ftp://host/x}\n",
+            "4:21: `checkpoints.path`: there are no places of the kind `ftp` for checkpoints; "
+            "give a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX",
+        ),
         *(
             (
                 f"workers: {{trials_per_gpu: {written}}}\n",
