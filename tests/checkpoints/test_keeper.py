@@ -25,8 +25,8 @@ ENOUGH = 10.0
 class Flaky(Bucket):
     """A place that is away for some calls, counted."""
 
-    def __init__(self, place, failing=0):
-        super().__init__(place)
+    def __init__(self, depot, failing=0):
+        super().__init__(depot)
         self.failing, self.calls = failing, 0
 
     def _open(self):
@@ -43,16 +43,16 @@ def _at_once(monkeypatch):
 
 
 @pytest.fixture(params=["memory", "folder"])
-def place(request, tmp_path):
+def depot(request, tmp_path):
     return f"memory://{uuid.uuid4().hex}/p" if request.param == "memory" else str(tmp_path / "share")
 
 
 @pytest.fixture
-def keeper_on(tmp_path, place):
+def keeper_on(tmp_path, depot):
     """The keeper of one study, on a machine of that name."""
     made = []
 
-    def make(machine="here", failing=0, at=place):
+    def make(machine="here", failing=0, at=depot):
         folder = tmp_path / machine
         mirror = Mirror(Flaky(at, failing), folder, "s/d/m/dddd")
         made.append(Keeper(OWN, folder, mirror, Hands.made()))
@@ -80,9 +80,9 @@ def settled(keeper):
     assert keeper.hands.sender.settle(ENOUGH)
 
 
-def there(place):
+def there(depot):
     """The files at a place, by their names, and what they hold."""
-    system, root = fsspec.core.url_to_fs(place)
+    system, root = fsspec.core.url_to_fs(depot)
     try:
         return {path.rpartition("/")[2]: system.cat_file(path) for path in system.find(root)}
     except FileNotFoundError:
@@ -108,28 +108,28 @@ def latest(keeper, slot=3, sent=True):
     return None, told
 
 
-def test_the_last_are_kept_here_and_there(keeper_on, place):
+def test_the_last_are_kept_here_and_there(keeper_on, depot):
     keeper = keeper_on()
     for epoch in range(1, 6):
         put(keeper, epoch)
     assert names(path.name for path in keeper.slot(3).iterdir()) == states(4, 5)
-    assert names(there(place)) == states(4, 5)
+    assert names(there(depot)) == states(4, 5)
     keeper.drop(3)
     settled(keeper)
     assert not keeper.slot(3).exists()
-    assert there(place) == {}
+    assert there(depot) == {}
 
 
 @pytest.mark.parametrize("failing", [5, -1])
-def test_an_outage_loses_nothing(keeper_on, place, failing):
+def test_an_outage_loses_nothing(keeper_on, depot, failing):
     keeper = keeper_on(failing=failing)
     for epoch in (1, 2, 3):
         put(keeper, epoch)
-    assert names(there(place)) == states(2, 3)
+    assert names(there(depot)) == states(2, 3)
     assert keeper.unsent() == []
 
 
-def test_what_is_not_sent_is_known(keeper_on, place):
+def test_what_is_not_sent_is_known(keeper_on, depot):
     keeper = keeper_on(failing=10**9)
     about = keeper.described(3, 0, 1, 0.5)
     keeper.write(about, lambda path: _save(path, "state"), 2)
@@ -137,16 +137,16 @@ def test_what_is_not_sent_is_known(keeper_on, place):
     assert not keeper.hands.sender.settle(0.05)
     assert [unit.name for unit in keeper.unsent()] == ["epoch-0000001-attempt-000"]
     assert keeper.trouble() == "OSError: 503 SlowDown"
-    assert there(place) == {}
+    assert there(depot) == {}
 
 
-def test_another_machine_goes_on_from_there(keeper_on, place):
+def test_another_machine_goes_on_from_there(keeper_on, depot):
     first, second = keeper_on("first"), keeper_on("second")
     for epoch in (1, 2, 3):
         put(first, epoch)
     assert latest(second) == ("state 0 3", [])
     put(second, 4, attempt=1)
-    assert names(there(place)) == sorted(states(3) + states(4, attempt=1))
+    assert names(there(depot)) == sorted(states(3) + states(4, attempt=1))
     assert latest(first) == ("state 1 4", [])
 
 
@@ -155,8 +155,8 @@ def test_nobody_asks_the_place_for_a_first_attempt(keeper_on):
     assert latest(keeper, sent=False) == (None, [])
 
 
-def damage(place, end, change):
-    system, root = fsspec.core.url_to_fs(place)
+def damage(depot, end, change):
+    system, root = fsspec.core.url_to_fs(depot)
     (path,) = [path for path in system.find(root) if path.endswith(f"3-attempt-000.{end}")]
     system.pipe_file(path, change(system.cat_file(path)))
 
@@ -172,11 +172,11 @@ def damage(place, end, change):
         ("json", lambda data: data.replace(b".pt", b"/../x.pt"), "its manifest is not whole"),
     ],
 )
-def test_one_that_is_damaged_or_foreign_is_left(keeper_on, place, end, change, why):
+def test_one_that_is_damaged_or_foreign_is_left(keeper_on, depot, end, change, why):
     first, second = keeper_on("first"), keeper_on("second")
     for epoch in (1, 2, 3):
         put(first, epoch)
-    damage(place, end, change)
+    damage(depot, end, change)
     found, told = latest(second)
     assert (found, len(told)) == ("state 0 2", 1)
     assert why in told[0]
@@ -191,10 +191,10 @@ def test_one_that_is_damaged_here_is_brought_again(keeper_on):
     assert "is not whole" in told[0]
 
 
-def test_data_without_a_manifest_are_no_checkpoint(keeper_on, place):
+def test_data_without_a_manifest_are_no_checkpoint(keeper_on, depot):
     first, second = keeper_on("first"), keeper_on("second")
     put(first, 1)
-    system, root = fsspec.core.url_to_fs(place)
+    system, root = fsspec.core.url_to_fs(depot)
     (manifest,) = [path for path in system.find(root) if path.endswith(".json")]
     system.rm_file(manifest)
     assert latest(second) == (None, [])
@@ -207,7 +207,7 @@ def test_a_place_that_is_away_costs_a_trial_a_while(keeper_on, monkeypatch):
     assert "cannot be asked for a checkpoint (OSError: 503 SlowDown)" in told[0]
 
 
-def test_weights_of_the_best_are_there_and_no_others(keeper_on, place):
+def test_weights_of_the_best_are_there_and_no_others(keeper_on, depot):
     keeper = keeper_on()
     for slot in (1, 2, 3):
         for name in ("best", "last"):
@@ -217,7 +217,7 @@ def test_weights_of_the_best_are_there_and_no_others(keeper_on, place):
     settled(keeper)
     keeper.send_weights([2, 3], [1])
     settled(keeper)
-    found = Mirror(Bucket(place), keeper.folder, "s/d/m/dddd").names()
+    found = Mirror(Bucket(depot), keeper.folder, "s/d/m/dddd").names()
     assert sorted({name.partition("/")[0] for name in found}) == ["trial-2", "trial-3"]
     other = keeper_on("other")
     assert other.fetch_weights(3, print)

@@ -104,14 +104,14 @@ def require_place(sweep: Sweep) -> None:
     Raises:
         InputError: a package is not installed, or the folder above it is missing.
     """
-    place, key = sweep.config.checkpoints.path, ("checkpoints", "path")
-    if place is None:
+    depot, key = sweep.config.checkpoints.path, ("checkpoints", "path")
+    if depot is None:
         return
-    if (package := missing_package(place)) != "":
-        problem = f"checkpoints at {place} need {package}, which is not installed"
+    if (package := missing_package(depot)) != "":
+        problem = f"checkpoints at {depot} need {package}, which is not installed"
         raise sweep.error(key, problem, f"run `{INSTALL}`")
     try:
-        check_folder(place)
+        check_folder(depot)
     except PlaceError as error:
         raise sweep.error(key, error.problem, error.fix) from None
 

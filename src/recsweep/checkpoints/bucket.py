@@ -24,11 +24,11 @@ class Bucket:
     """Files by names with `/` in them, below a place.
 
     Args:
-        place: a folder or a URL (`common/place.py`).
+        depot: a folder or a URL (`common/place.py`).
     """
 
-    def __init__(self, place: str) -> None:
-        self.place = place
+    def __init__(self, depot: str) -> None:
+        self.depot = depot
         self._opened: tuple[Any, str] | None = None
 
     def _open(self) -> tuple[Any, str]:
@@ -39,7 +39,7 @@ class Bucket:
             _keep_secrets(fsspec.config.conf)
             # A listing that was true a minute ago is worse than none; other processes write there too.
             options = {"use_listings_cache": False, "skip_instance_cache": True}
-            system, root = fsspec.core.url_to_fs(self.place, **options)
+            system, root = fsspec.core.url_to_fs(self.depot, **options)
             self._opened = system, str(root).rstrip("/")
         return self._opened
 
@@ -66,7 +66,7 @@ class Bucket:
         """Send a file, whole or not at all."""
         system, root = self._open()
         target = f"{root}/{name}"
-        if not is_folder(self.place):  # an object is there when all of it is
+        if not is_folder(self.depot):  # an object is there when all of it is
             system.put_file(str(source), target)
             return
         parent = target.rpartition("/")[0]
@@ -91,7 +91,7 @@ class Bucket:
         for name in names:
             with suppress(FileNotFoundError):
                 system.rm_file(f"{root}/{name}")
-            if is_folder(self.place):
+            if is_folder(self.depot):
                 with suppress(OSError):  # with the last file of it
                     Path(f"{root}/{name}").parent.rmdir()
 

@@ -133,7 +133,7 @@ class Keeper:
                 there = within(ASK_SECONDS, lambda: mirror.manifests(folder))
                 found += [Candidate(unit, manifest, False) for unit, manifest in there]
             except OSError as error:
-                tell(f"{mirror.place} cannot be asked for a checkpoint ({error}); what is here is looked at")
+                tell(f"{mirror.depot} cannot be asked for a checkpoint ({error}); what is here is looked at")
         return sorted(found, key=lambda one: (one.unit.name, one.here), reverse=True)
 
     def brought(self, one: Candidate) -> str:
@@ -187,12 +187,12 @@ class Keeper:
         try:
             found = within(ASK_SECONDS, lambda: mirror.manifests(unit.folder))
         except OSError as error:
-            tell(f"{mirror.place} cannot be asked for the weights of trial {slot} ({error})")
+            tell(f"{mirror.depot} cannot be asked for the weights of trial {slot} ({error})")
             return False
         for one, manifest in found:
             wrong = self.brought(Candidate(one, manifest, False)) if one == unit else ""
             if wrong:
-                tell(f"the weights of trial {slot} at {mirror.place} are not used, as {wrong}")
+                tell(f"the weights of trial {slot} at {mirror.depot} are not used, as {wrong}")
         return unit.path.is_file()
 
     # -- what is not sent yet ----------------------------------------------------------------------
@@ -201,7 +201,7 @@ class Keeper:
         """Checkpoints that are here, and not at the place as far as is known."""
         if self.mirror is None:
             return []
-        return [unit for unit in self.all_units() if not unit.is_sent(self.mirror.place)]
+        return [unit for unit in self.all_units() if not unit.is_sent(self.mirror.depot)]
 
     def all_units(self) -> list[Unit]:
         """Every checkpoint that is here."""

@@ -28,9 +28,9 @@ class Mirror:
         self._bucket, self._folder, self._prefix = bucket, folder, prefix
 
     @property
-    def place(self) -> str:
+    def depot(self) -> str:
         """Where the study's checkpoints are, in full."""
-        return f"{self._bucket.place}/{self._prefix}"
+        return f"{self._bucket.depot}/{self._prefix}"
 
     def names(self, folder: str = "") -> list[str]:
         """The files there, below a folder of the study's."""
@@ -40,7 +40,7 @@ class Mirror:
     def send(self, unit: Unit) -> None:
         """Send a checkpoint that is not there yet; one that was removed here meanwhile is none any more."""
         manifest = unit.manifest()
-        if manifest is None or unit.is_sent(self.place):
+        if manifest is None or unit.is_sent(self.depot):
             return
         try:
             for path in (*(unit.folder / name for name in manifest.files), unit.path):
@@ -49,7 +49,7 @@ class Mirror:
             if unit.path.is_file():
                 raise
             return
-        unit.mark_sent(self.place)
+        unit.mark_sent(self.depot)
 
     def follow(self, folder: Path) -> None:
         """Let there be what is in a folder here, which nobody else writes to; and nothing else."""
@@ -85,7 +85,7 @@ class Mirror:
                 (unit.folder / name).unlink(missing_ok=True)
             return wrong
         unit.write(manifest)
-        unit.mark_sent(self.place)
+        unit.mark_sent(self.depot)
         return ""
 
     def _read(self, name: str) -> Manifest | None:

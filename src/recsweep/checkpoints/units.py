@@ -37,18 +37,18 @@ class Unit:
         """Make it one, now that its files are written."""
         write_text(self.path, manifest.text())
 
-    def is_sent(self, place: str) -> bool:
+    def is_sent(self, depot: str) -> bool:
         """True where it lies at a place, as far as this machine knows."""
         try:
-            return self._mark.read_text(encoding="utf-8") == place
+            return self._mark.read_text(encoding="utf-8") == depot
         except (OSError, UnicodeDecodeError):
             return False
 
-    def mark_sent(self, place: str) -> None:
+    def mark_sent(self, depot: str) -> None:
         """Note that it was sent to a place; where that cannot be noted it is sent again."""
         with suppress(OSError):
             if self.path.is_file():
-                write_text(self._mark, place)
+                write_text(self._mark, depot)
 
     def remove(self) -> None:
         """Remove it, its manifest first: what is left of it after a kill is no checkpoint."""

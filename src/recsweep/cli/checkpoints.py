@@ -86,7 +86,7 @@ def _rows(plan: StudyPlan) -> Iterator[dict[str, Any]]:
 def _sent(keeper: Keeper, unit: Unit) -> str:
     if keeper.mirror is None:
         return ""
-    return "yes" if unit.is_sent(keeper.mirror.place) else "no"
+    return "yes" if unit.is_sent(keeper.mirror.depot) else "no"
 
 
 def _shown(value: Any) -> str:

@@ -78,25 +78,25 @@ def _check_bucket(kind: str, rest: str) -> None:
         raise PlaceError("the parts of a prefix are names", f"write {kind}://{bucket}/PREFIX")
 
 
-def is_folder(place: str) -> bool:
+def is_folder(depot: str) -> bool:
     """True for a folder, which any program sees."""
-    return "://" not in place
+    return "://" not in depot
 
 
-def missing_package(place: str) -> str:
+def missing_package(depot: str) -> str:
     """The package that a place needs and that is not installed; empty where nothing is missing."""
-    package = "" if is_folder(place) else PACKAGES[place.partition("://")[0]]
+    package = "" if is_folder(depot) else PACKAGES[depot.partition("://")[0]]
     return package if package and importlib.util.find_spec(package) is None else ""
 
 
-def check_folder(place: str) -> None:
+def check_folder(depot: str) -> None:
     """Refuse a folder that cannot be one: where a share is not mounted, nothing is made in its place.
 
     Raises:
         PlaceError: the folder above it is not there, or it is something else.
     """
-    folder = Path(place)
-    if not is_folder(place) or folder.is_dir():
+    folder = Path(depot)
+    if not is_folder(depot) or folder.is_dir():
         return
     if folder.exists():
         raise PlaceError(f"{folder} is no folder", "name a folder")

@@ -22,11 +22,11 @@ def keeper_of(plan: StudyPlan, hands: Hands | None = None) -> Keeper:
     """The checkpoints of a study."""
     identity = Identity(plan.name, plan.content_hash, versions(), commit())
     folder = plan.outputs.checkpoints(*plan.folder_names)
-    place = plan.sweep.checkpoints.path
+    depot = plan.sweep.checkpoints.path
     mirror = None
-    if place is not None and not (is_folder(place) and _is_same(Path(place), plan.outputs.all_checkpoints)):
+    if depot is not None and not (is_folder(depot) and _is_same(Path(depot), plan.outputs.all_checkpoints)):
         own = folder.relative_to(plan.outputs.all_checkpoints).as_posix()
-        mirror = Mirror(Bucket(place), folder, f"{own}/{identity.definition[:_DIGITS]}")
+        mirror = Mirror(Bucket(depot), folder, f"{own}/{identity.definition[:_DIGITS]}")
     return Keeper(identity, folder, mirror, hands or Hands.made())
 
 

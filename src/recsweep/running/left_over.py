@@ -41,7 +41,7 @@ def settle(run: StudyRun, seconds: float = SEND_SECONDS, *, worked: bool = True)
     if not keeper.hands.sender.settle(min(TOLD_AFTER, seconds)):
         if seconds > TOLD_AFTER:
             why = reason_of(keeper.hands.sender.trouble)
-            run.say(f"{run.label}: waiting for {keeper.mirror.place} to take checkpoints ({why})")
+            run.say(f"{run.label}: waiting for {keeper.mirror.depot} to take checkpoints ({why})")
         keeper.hands.sender.settle(seconds - TOLD_AFTER)
     keeper.hands.sender.close()
     return tell_unsent(run, keeper)
@@ -54,7 +54,7 @@ def tell_unsent(run: StudyRun, keeper: Keeper | None = None) -> bool:
     if left and keeper.mirror is not None:
         why = keeper.hands.sender.trouble
         run.say(
-            f"{run.label}: {counted(len(left), 'checkpoint')} could not be sent to {keeper.mirror.place}"
+            f"{run.label}: {counted(len(left), 'checkpoint')} could not be sent to {keeper.mirror.depot}"
             f"{f' ({reason_of(why)})' if why else ''}; kept in {keeper.folder}, and sent by the "
             "next run, or by `recsweep checkpoints sync`"
         )

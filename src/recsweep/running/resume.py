@@ -73,7 +73,7 @@ class Resume:
                 wrong = self._unfit(state, wanted)
             if state is not None and not wrong:
                 return state
-            where = "here" if one.here else f"at {self._keeper.mirror and self._keeper.mirror.place}"
+            where = "here" if one.here else f"at {self._keeper.mirror and self._keeper.mirror.depot}"
             self._tell(f"the checkpoint {one.unit.name} {where} is not used, as {wrong}")
             if one.here:
                 one.unit.remove()
