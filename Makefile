@@ -15,7 +15,7 @@ SMOKE_CONFIG := config/smoke.yaml
 
 # Made by `make docs` from the settings in src/recsweep/sweeps/options.py.
 # >>> lists
-SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON WORKERS_PER_STUDY CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES STORAGE STORAGE_FILE OUTPUTS
+SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON WORKERS_PER_STUDY CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS
 OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE JOB_WORKERS MAX_RUNNING_JOBS CORES
 key_TUNABLE_MODELS := models
 key_DATASETS := datasets
@@ -41,6 +41,9 @@ key_WORKERS_PER_STUDY := workers_per_study
 key_CHECKPOINTS := checkpoints
 key_CHECKPOINT_EPOCHS := checkpoint_epochs
 key_CHECKPOINT_MINUTES := checkpoint_minutes
+key_TRACK := track
+key_WANDB_PROJECT := wandb_project
+key_MLFLOW_URI := mlflow_uri
 key_STORAGE := storage
 key_STORAGE_FILE := storage_file
 key_OUTPUTS := outputs
@@ -52,10 +55,10 @@ key_BEST_PARAMS := best_params
 key_MORE := more
 key_JOB_WORKERS := job_workers
 key_MAX_RUNNING_JOBS := max_running_jobs
-takes_tune := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE
+takes_tune := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE
 takes_open := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS
-takes_worker := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
-takes_evaluate := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
+takes_worker := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
+takes_evaluate := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
 takes_stop := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_serve := STORAGE STORAGE_FILE OUTPUTS CONFIG JOB_WORKERS MAX_RUNNING_JOBS
 takes_job-worker := STORAGE STORAGE_FILE OUTPUTS CONFIG MAX_RUNNING_JOBS
@@ -69,6 +72,7 @@ takes_plots := TUNABLE_MODELS DATASETS PHASES STORAGE STORAGE_FILE OUTPUTS CONFI
 takes_dashboard := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_doctor := TUNABLE_MODELS DATASETS STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_schema := 
+takes_track := TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE
 takes_rm := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_mv := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_merge := STORAGE STORAGE_FILE OUTPUTS CONFIG
@@ -121,7 +125,7 @@ $(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)
 endif
 endif
 
-.PHONY: help setup setup-ray setup-cluster setup-buckets test-ray lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
+.PHONY: help setup setup-ray setup-cluster setup-buckets setup-trackers test-ray test-trackers bench-trackers lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-service fuzz-service clean
 
@@ -159,6 +163,9 @@ help: ## this help
 #v CHECKPOINTS A folder that machines share, or a bucket (s3://…, gs://…), to which checkpoints are sent besides checkpoints in the output folder
 #v CHECKPOINT_EPOCHS A checkpoint of a trial in training after every N epochs
 #v CHECKPOINT_MINUTES A checkpoint of a trial in training every N minutes
+#v TRACK Where the sweep can be watched, e.g. "wandb mlflow tensorboard"; none: nowhere
+#v WANDB_PROJECT The project at Weights & Biases
+#v MLFLOW_URI The MLflow server; not given: a SQLite file in the output folder
 #v STORAGE The store: sqlite:///FILE, postgresql+psycopg://… or journal:///FILE; not given: SQLite in the output folder. With a password in it, give it as RECSWEEP_STORAGE
 #v STORAGE_FILE A file that holds the address of the store; only its owner may read it
 #v OUTPUTS Where everything is written
@@ -203,6 +210,17 @@ setup-buckets: setup ## install s3fs and gcsfs into .venv: for CHECKPOINTS=s3://
 		$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement envs/buckets.lock; \
 		cp envs/buckets.lock $(VENV)/installed-buckets.lock; \
 	}
+
+setup-trackers: setup ## install W&B and MLflow into .venv: for TRACK="wandb mlflow"
+	@cmp -s envs/trackers.lock $(VENV)/installed-trackers.lock || { \
+		$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement envs/trackers.lock; \
+		cp envs/trackers.lock $(VENV)/installed-trackers.lock; \
+	}
+
+# What TRACK names is set up with the rest.
+ifneq ($(filter wandb mlflow,$(TRACK)),)
+tune tune-all tune-smoke worker evaluate: setup-trackers
+endif
 
 lock: ## rebuild the locks in envs/ from the .in files
 	@"$(PYTHON)" -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
@@ -264,6 +282,9 @@ attack: setup ## what was done to break it, once more: kills, signals, clocks, d
 
 test-ray: setup-ray ## the tests that need Ray, one after the other
 	@python -m pytest -m "" --dist no -k "ray and not array" tests
+
+test-trackers: setup-trackers ## the tests that need W&B or MLflow, a real server of the latter among them
+	@python -m pytest -m "" tests/tracking
 
 attack-service: setup ## kill servers, job workers and trials at random, 50 times on each store; cancel a job 20 times
 	@python -m pytest -m "" -s tests/end_to_end/test_service_kills.py

@@ -35,6 +35,7 @@ ORDER = [
     "checkpoints",
     "running",
     "report",
+    "tracking",
     "looking",
     "api",
     "service",
@@ -55,6 +56,9 @@ IMPORTERS = {
     "alembic": {"study"},
     "cmaes": {"search/engines/cmaes_"},
     "scipy": {"recbole_api", "search/engines/sobol", "search/pruning_rules"},
+    "tensorboard": {"tracking/trackers/tensorboard_"},
+    "mlflow": {"tracking/trackers/mlflow_"},
+    "wandb": {"tracking/trackers/wandb_", "tracking/trackers/wandb_files"},
     "pynvml": {"running/cooldown"},
     "click": {"cli"},
     "rich": {"running/progress"},
@@ -244,7 +248,8 @@ def test_recbole_is_imported_when_it_is_used_and_bridged_first():
     code = (
         f"import importlib, logging, sys, numpy\nfor name in {names}:\n"
         "    try: importlib.import_module(name)\n"
-        "    except ModuleNotFoundError as missing: assert missing.name == 'ray', missing\n"
+        "    except ModuleNotFoundError as missing:\n"
+        "        assert missing.name in ('ray', 'mlflow', 'wandb'), missing\n"
         "print('recbole' in sys.modules, 'float' in vars(numpy), logging.getLogger().filters)"
     )
     assert run_python(code) == "False False []"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -12,8 +15,10 @@ from typing import Literal
 import pytest
 
 from helpers.engine_contract import EngineContract
+from helpers.tracker_contract import Seen, TrackerContract
 from recsweep.search import engines
-from recsweep.sweeps import engine_table, sections
+from recsweep.sweeps import engine_table, sections, tracker_table
+from recsweep.tracking import trackers
 
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 MOST_LINES = 80
@@ -128,7 +133,15 @@ def test_a_pruner(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "heading", ["Add an engine", "Add a fast path", "Add a metric", "Add a pruner", "Add a kind of store"]
+    "heading",
+    [
+        "Add an engine",
+        "Add a fast path",
+        "Add a metric",
+        "Add a pruner",
+        "Add a kind of store",
+        "Add a tracker",
+    ],
 )
 def test_a_recipe_names_files_that_there_are(heading):
     _, _, after = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")
@@ -160,3 +173,42 @@ class TestEngine(EngineContract):
         assert config.SearchConfig(engine="climb", algo="climb").can(engine_table.Can.LEARN)
         with pytest.raises(ValueError, match="the engine climb has no algo gp; it has random, climb; or use"):
             config.SearchConfig(engine="climb", algo="gp")
+
+
+def recipe_tracker() -> tracker_table.TrackerRow:
+    """The row of the tracker of the page, whose module is there to be imported."""
+    code, row = blocks("Add a tracker")
+    found: tracker_table.TrackerRow = eval(row, dict(vars(tracker_table)))
+    module = ModuleType(f"{trackers.__name__}.{found.made_by.split(':')[0]}")
+    sys.modules[module.__name__] = module
+    exec(code, vars(module))
+    return found
+
+
+class TestTracker(TrackerContract):
+    """The tracker of the page, held to the tests of every tracker."""
+
+    row = recipe_tracker()
+
+    def rows(self, folder):
+        with closing(sqlite3.connect(folder / "runs.db")) as database:
+            return database.execute("SELECT run, name, step, value FROM runs ORDER BY run, step").fetchall()
+
+    def read_back(self, folder):
+        seen = {}
+        for run, name, step, value in self.rows(folder):
+            if "-" not in run:
+                continue
+            one = seen.setdefault(int(run.rpartition("-")[2]), Seen())
+            if name in ("state", "reason"):
+                setattr(one, name, json.loads(value))
+            elif name.startswith("params/"):
+                one.params[name[7:]] = json.loads(value)
+            elif name.startswith("test/"):
+                one.test[name[5:]] = json.loads(value)
+            elif step:
+                one.epochs.append((step, json.loads(value)))
+        return seen
+
+    def summaries(self, folder):
+        return sum(name == "best" for _, name, _, _ in self.rows(folder))

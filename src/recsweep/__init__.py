@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     from recsweep.sweeps.sections import SearchConfig as SearchConfig
     from recsweep.sweeps.sections import TrainingConfig as TrainingConfig
     from recsweep.sweeps.sections import WorkersConfig as WorkersConfig
+    from recsweep.sweeps.tracking import CsvConfig as CsvConfig
+    from recsweep.sweeps.tracking import JsonlConfig as JsonlConfig
+    from recsweep.sweeps.tracking import MlflowConfig as MlflowConfig
+    from recsweep.sweeps.tracking import TensorboardConfig as TensorboardConfig
+    from recsweep.sweeps.tracking import TrackingConfig as TrackingConfig
+    from recsweep.sweeps.tracking import WandbConfig as WandbConfig
 
 __version__ = "0.1.0"
 
@@ -65,6 +71,12 @@ PUBLIC = {
         "EvaluationConfig": "sweeps.sections",
         "CooldownConfig": "sweeps.sections",
         "WorkersConfig": "sweeps.sections",
+        "TrackingConfig": "sweeps.tracking",
+        "WandbConfig": "sweeps.tracking",
+        "MlflowConfig": "sweeps.tracking",
+        "TensorboardConfig": "sweeps.tracking",
+        "CsvConfig": "sweeps.tracking",
+        "JsonlConfig": "sweeps.tracking",
         "ResourcesConfig": "sweeps.resources",
     },
     "Data sets": {"DatasetConfig": "sweeps.config", "SplitConfig": "sweeps.config"},

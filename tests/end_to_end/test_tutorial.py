@@ -12,7 +12,7 @@ from helpers.pages import ROOT, Shown, checkout, perform, steps
 from helpers.quick_venv import quick_venv
 
 DOCS = ROOT / "docs"
-ELSEWHERE = {"ray", "service"}
+ELSEWHERE = {"ray", "service", "tracking"}
 """How-to pages that need a cluster or a server, and so cannot be followed alone."""
 HOW_TO = sorted(page for page in (DOCS / "how-to").glob("*.md") if page.stem not in ELSEWHERE)
 NUMBER = r"\d[\d,.]*(?:e-?\d+)?"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from recsweep.api.slots import (
     store_of,
 )
 from recsweep.api.studies import Studies, make_outputs
+from recsweep.api.tracked import destinations, tracked
 from recsweep.api.troubles import Troubles
 from recsweep.common.errors import LimitReached, RecsweepError, UserError
 from recsweep.planning.plan import StudyPlan, check_data
@@ -64,6 +66,7 @@ class SweepRun:
         make_outputs(self.studies.sweep)
         prepare_workers(chosen, self.best_params)
         told = remarks(self.studies.sweep)
+        to = destinations(self.studies.sweep.config, told.append)
         check_data(self.studies.sweep, tell=told.append)
         to_run = [refuse_if_changed(plan, self.best_params, self.restart) for plan in chosen]
         if self.is_job:
@@ -73,14 +76,17 @@ class SweepRun:
         going_on = told_how_to_go_on(chosen, every, self.again)
         with display_of(self.studies, "tune", self.log, told) as display, going_on:
             troubles = Troubles(display, len(chosen))
-            self._each(to_run, troubles, display)
+            with tracked(chosen, to, display) as said:
+                self._each(to_run, troubles, display, said)
             display.finish()
             if show is not None:
                 write_sweep(seen_by(self.studies))
                 show(every[0].outputs.summary("md"))
             troubles.raise_any()
 
-    def _each(self, to_run: list[int], troubles: Troubles, display: Display) -> None:
+    def _each(
+        self, to_run: list[int], troubles: Troubles, display: Display, said: Callable[[], None]
+    ) -> None:
         chosen = self.studies.chosen
         from recsweep.running.hire import workers_of
         from recsweep.running.supervisor import Supervisor
@@ -97,6 +103,25 @@ class SweepRun:
                     supervisor.run_study(begun, position, len(chosen), restart=self.restart, origin=origin)
                     settle_more(begun)
                     write_and_tell(begun, display)
+                said()
+
+
+@contextmanager
+def shown(
+    studies: Studies, name: str, first: Sequence[str] = (), chosen: Sequence[StudyPlan] | None = None
+) -> Iterator[Display]:
+    """The display of a command that works on studies, which are sent to the sweep's trackers meanwhile.
+
+    Args:
+        name: of the command.
+        first: its first lines.
+        chosen: the studies; those that were asked for by default.
+    """
+    told = list(first)
+    to = destinations(studies.sweep.config, told.append)
+    plans = studies.chosen if chosen is None else chosen
+    with display_of(studies, name, first=told) as display, tracked(plans, to, display):
+        yield display
 
 
 def display_of(studies: Studies, name: str, log: Path | None = None, first: Sequence[str] = ()) -> Display:

@@ -23,6 +23,7 @@ from recsweep.cli import (
     single,
     stop,
     studies,
+    track,
     tuning,
 )
 from recsweep.cli.budgets import announce
@@ -138,6 +139,7 @@ for _command in (
     *jobs.COMMANDS,
     *studies.COMMANDS,
     *looking.COMMANDS,
+    *track.COMMANDS,
     *keeping.COMMANDS,
     *checkpoints.COMMANDS,
     *single.COMMANDS,

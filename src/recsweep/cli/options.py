@@ -19,7 +19,7 @@ from recsweep.planning.plan import find_study, plan_sweep
 from recsweep.running.aside import say_aside as say_aside
 from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.loading import Sweep, load_sweep, read_overridden, read_sweep
-from recsweep.sweeps.options import variable
+from recsweep.sweeps.options import TRACKERS_TOO, variable
 from recsweep.sweeps.overrides import OVERRIDES
 
 if TYPE_CHECKING:
@@ -32,12 +32,22 @@ def overridden(options: dict[str, Any], *, whole: bool = True) -> Sweep:
     Args:
         whole: with the data set and model files that it names.
     """
-    overrides, named = given_options(options)
+    overrides, named = given_options(_with_trackers(options))
     load = load_sweep if whole else read_overridden
     sweep = load(options["config"], overrides, named)
     for line in secrets_in_the_open(sweep, typed=source_of("storage") == "commandline"):
         say_aside(f"recsweep: {line}")
     return sweep
+
+
+def _with_trackers(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the trackers that `--wandb` and `--mlflow` turn on beside those of the file."""
+    too = [name for name in TRACKERS_TOO if options.get(name)]
+    if not too:
+        return options
+    given = str(options.get("track") or "").split()
+    own = given or list(read_sweep(options["config"]).config.tracking.on())
+    return {**options, "track": " ".join(dict.fromkeys([*own, *too]))}
 
 
 def given_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

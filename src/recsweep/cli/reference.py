@@ -66,6 +66,8 @@ _KEYS = (
     ("sweep", SweepConfig, ""),
     *((name, SweepConfig, f"{name}.") for name in ("search", "pruning", "training", "evaluation")),
     *((name, SweepConfig, f"{name}.") for name in ("cooldown", "workers", "checkpoints", "resources")),
+    ("tracking", SweepConfig, "tracking."),
+    *((f"tracking {name}", SweepConfig, f"tracking.{name}.") for name in ("wandb", "mlflow")),
     ("data set", DatasetConfig, ""),
     ("model", ModelConfig, ""),
     ("variants", VariantsConfig, ""),
@@ -87,7 +89,7 @@ def _shipped(root: Path) -> dict[str, str]:
     for name in OF_A_SWEEP:
         value: Any = sweep
         for key in SETTINGS[name].path:
-            value = getattr(value, key)
+            value = getattr(value, key, None)
         if value is not None and value is not False and value != ():
             said[name] = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return said

@@ -22,7 +22,7 @@ from recsweep.api.slots import (
     store_of,
 )
 from recsweep.api.studies import make_outputs
-from recsweep.api.sweep_run import SweepRun, display_of, write_and_tell
+from recsweep.api.sweep_run import SweepRun, shown, write_and_tell
 from recsweep.api.troubles import Troubles
 from recsweep.cli.budgets import announce, with_more
 from recsweep.cli.declare import RUN, command
@@ -102,7 +102,8 @@ def evaluate(**options: Any) -> None:
 
     going_on = told_how_to_go_on(chosen, studies.all, typed)
     workers = workers_of(studies.sweep.config)
-    with display_of(studies, "evaluate") as display, going_on, Supervisor(display, workers) as supervisor:
+    display_of = shown(studies, "evaluate", chosen=chosen)
+    with display_of as display, going_on, Supervisor(display, workers) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):
             with troubles.of(plan):
@@ -162,8 +163,11 @@ def worker(study: str | None, **options: Any) -> None:
     from recsweep.running.supervisor import Supervisor
 
     going_on = told_how_to_go_on(chosen, studies.all, typed)
-    shown, workers = display_of(studies, "worker", first=told), workers_of(studies.sweep.config, joining=True)
-    with shown as display, going_on, Supervisor(display, workers) as supervisor:
+    display_of, workers = (
+        shown(studies, "worker", told, chosen),
+        workers_of(studies.sweep.config, joining=True),
+    )
+    with display_of as display, going_on, Supervisor(display, workers) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):
             with troubles.of(plan):

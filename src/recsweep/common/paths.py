@@ -125,6 +125,11 @@ class Outputs:
         return self._of_study(self.root / "ray" / self.sweep, dataset, model, phase)
 
     @property
+    def tracking(self) -> Path:
+        """The files of trackers of the sweep: a folder and a log each."""
+        return self.root / "tracking" / self.sweep
+
+    @property
     def tune_log(self) -> Path:
         """Log of `recsweep tune`, run after run."""
         return self.logs / "tune.log"

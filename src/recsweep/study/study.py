@@ -125,6 +125,10 @@ class Study:
         """The trials that run now, whoever runs them."""
         return self._patience.call(lambda again: self._backend.running(self.id))
 
+    def over(self) -> list[Trial]:
+        """The trials that ended, whatever they came to."""
+        return list(self._finished.trials())
+
     def slots(self) -> dict[int, Trial]:
         """The latest trial of each slot, by slot; unfinished ones without their details."""
         return latest(self.trials())

@@ -17,6 +17,20 @@ COMMAND_SETTINGS = (
     ),
     Setting("dataset", "Only this data set.", STUDIES, make="DATASET", shown="NAME", completes="datasets"),
     Setting("model", "Only this model.", STUDIES, make="MODEL", shown="NAME", completes="models"),
+    Setting(
+        "wandb",
+        "Weights & Biases too, beside what the file has on.",
+        THIS,
+        switch=True,
+        more="As `--track` with the trackers of the file and `wandb`",
+    ),
+    Setting(
+        "mlflow",
+        "MLflow too, beside what the file has on.",
+        THIS,
+        switch=True,
+        more="As `--track` with the trackers of the file and `mlflow`",
+    ),
     Setting("phase", "Only this phase.", STUDIES, make="PHASE", shown="NAME", completes="phases"),
     Setting(
         "study_name",

@@ -39,6 +39,7 @@ from recsweep.sweeps.sections import (
     TrainingConfig,
     WorkersConfig,
 )
+from recsweep.sweeps.tracking import TrackingConfig
 from recsweep.sweeps.values import MOST_ROWS, MOST_SEED, Real, Text, Value, Whole, checked_plain
 
 Name = Annotated[Text, AfterValidator(checked_name)]
@@ -84,6 +85,8 @@ class SweepConfig(Frozen):
     """When a trial in training is kept, how much of it stays, and where."""
     resources: ResourcesConfig = ResourcesConfig()
     """Resources that each job that trains a study asks a scheduler for."""
+    tracking: TrackingConfig = TrackingConfig()
+    """Where the sweep can be watched; it decides nothing of a trial."""
     seed: Whole = Field(2026, ge=0, le=MOST_SEED)
     """All seeds of the sweep are derived from it."""
     timeout_minutes: Minutes | None = None
@@ -287,6 +290,7 @@ __all__ = [
     "SearchConfig",
     "SplitConfig",
     "SweepConfig",
+    "TrackingConfig",
     "TrainingConfig",
     "VariantsConfig",
     "WorkersConfig",

@@ -77,11 +77,19 @@ def field_at(model: type[BaseModel], path: typing.Sequence[str]) -> tuple[FieldI
     """The field of a key, and the model that it stands in."""
     *parents, name = path
     for parent in parents:
-        inner = model.model_fields[parent].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        inner = section(model.model_fields[parent].annotation)
+        if inner is None:
             raise KeyError(".".join(path))
         model = inner
     return model.model_fields[name], model
+
+
+def section(annotation: Any) -> type[BaseModel] | None:
+    """The model of a section, which may be one that can be left out; None where a type is something else."""
+    parts = [part for part in (typing.get_args(annotation) or (annotation,)) if part is not type(None)]
+    if len(parts) != 1 or not isinstance(parts[0], type):
+        return None
+    return parts[0] if issubclass(parts[0], BaseModel) else None
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from recsweep.sweeps.command_settings import COMMAND_SETTINGS
 from recsweep.sweeps.config import SweepConfig
+from recsweep.sweeps.fields import section
 from recsweep.sweeps.setting import LIMITS, SEARCH, TRAINING, Setting
 from recsweep.sweeps.sweep_settings import SWEEP_SETTINGS
 
@@ -24,9 +25,14 @@ OF_A_SWEEP = tuple(name for name, setting in SETTINGS.items() if setting.key)
 """Settings that override a key of the sweep file."""
 DEFINING = tuple(name for name in OF_A_SWEEP if SETTINGS[name].heading in (SEARCH, TRAINING, LIMITS))
 """Settings that decide which trials a study has."""
+TRACKERS_TOO = ("wandb", "mlflow")
+"""Switches that turn a tracker on beside those of a file."""
+TRACKING = ("track", *TRACKERS_TOO, "wandb_project", "mlflow_uri")
+"""Settings that say where a sweep can be watched."""
 WORKING = (
     *("device", "cooldown", "workers", "workers_on"),
     *("checkpoints", "checkpoint_epochs", "checkpoint_minutes"),
+    *TRACKING,
 )
 """Settings that decide how they are run."""
 OF_A_STUDY = ("dataset", "model", "phase", "study_name")
@@ -54,5 +60,5 @@ def keys(model: type[BaseModel] = SweepConfig, prefix: str = "") -> Iterator[str
     """Every key of a file, dotted, sections before what stands in them."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from keys(field.annotation, f"{prefix}{name}.")
+        if (inner := section(field.annotation)) is not None:
+            yield from keys(inner, f"{prefix}{name}.")

@@ -20,7 +20,10 @@ OVERRIDES: dict[str, tuple[str, ...]] = {name: SETTINGS[name].path for name in O
 """Options of the command line (and of --config and the environment), and the key that each one sets."""
 _LISTS = tuple(name for name in OF_A_SWEEP if SETTINGS[name].several)
 _SWITCHES = tuple(name for name in OF_A_SWEEP if SETTINGS[name].switch)
-_TEXTS = ("storage_file", "outputs", "checkpoints", "engine", "algo", "pruner", "scheduler", "device")
+_TEXTS = (
+    *("storage_file", "outputs", "checkpoints", "engine", "algo", "pruner", "scheduler", "device"),
+    *("wandb_project", "mlflow_uri"),
+)
 _REPLACES = {"scheduler": "pruner", "pruner": "scheduler"}
 """One rule ends trials: who gives one does not want the other of the file."""
 _WHOLE = re.compile(r"[-+]?[0-9]{1,100}")
@@ -134,6 +137,8 @@ def _at(data: dict[str, Any], option: str) -> tuple[dict[str, Any], str]:
     """The section in which an option's key stands, and the key."""
     *parents, key = OVERRIDES[option]
     for parent in parents:
+        if data[parent] is None:  # a section that the file leaves out
+            data[parent] = {}
         data = data[parent]
     return data, key
 

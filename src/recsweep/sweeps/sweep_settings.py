@@ -221,6 +221,32 @@ SWEEP_SETTINGS = (
         "N",
     ),
     Setting(
+        "track",
+        'Where the sweep can be watched, e.g. "wandb mlflow tensorboard"; none: nowhere.',
+        RUNNING,
+        "tracking.trackers",
+        "TRACK",
+        "NAMES",
+        more="It takes the place of what a file has on; [how](how-to/tracking.md)",
+        several=True,
+    ),
+    Setting(
+        "wandb_project",
+        "The project at Weights & Biases.",
+        RUNNING,
+        "tracking.wandb.project",
+        "WANDB_PROJECT",
+        "NAME",
+    ),
+    Setting(
+        "mlflow_uri",
+        "The MLflow server; not given: a SQLite file in the output folder.",
+        RUNNING,
+        "tracking.mlflow.uri",
+        "MLFLOW_URI",
+        "URL",
+    ),
+    Setting(
         "storage",
         "The store: `sqlite:///FILE`, `postgresql+psycopg://…` or `journal:///FILE`; not given: SQLite "
         "in the output folder. With a password in it, give it as RECSWEEP_STORAGE.",

@@ -1,0 +1,123 @@
+"""One study that is sent to the trackers: what is new of it, for each of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+
+from recsweep.common.owner import Owner
+from recsweep.study import Store, Study, StudyRecord, Trial
+from recsweep.tracking.cursor import Cursor
+from recsweep.tracking.events import Ended, Event, StudyName, Summary
+from recsweep.tracking.kept import Kept
+from recsweep.tracking.summing import mark_of, summed_up
+from recsweep.tracking.unsent import tested, trials_of, unsent
+
+MOST_EVENTS = 200
+"""Of a batch."""
+
+
+class Followed:
+    """A study in the store, and how much of it each tracker has.
+
+    Args:
+        store: it is in.
+        record: of the study.
+        root: the folder of all outputs.
+        destinations: of the trackers, by their names.
+        me: this process.
+        keeps_epochs: the trackers for which an epoch that was sent is safe.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        record: StudyRecord,
+        root: Path,
+        destinations: Mapping[str, str],
+        me: Owner,
+        keeps_epochs: Mapping[str, bool],
+    ) -> None:
+        self._store, self._root, self._keeps_epochs = store, root, keeps_epochs
+        self.study: Study = store.study_of(record)
+        self.name = StudyName.of(record)
+        self.kept = {name: Kept(self.study, where, me) for name, where in destinations.items()}
+        self._record, self._trials = record, list[Trial]()
+        self._summary: Summary | None = None
+        for name, kept in self.kept.items():
+            kept.read()
+            self.start_again(name)
+
+    @property
+    def record(self) -> StudyRecord:
+        """As it stood when it was last looked at."""
+        return self._record
+
+    def look(self) -> None:
+        """Read what is new in the store."""
+        self._record = self.study.record() or self._record
+        # Those that run first: one that ends in between is then seen twice, and not missed.
+        running = self.study.running()
+        over = self.study.over()
+        ended = {trial.id for trial in over}
+        self._trials = trials_of(over, (trial for trial in running if trial.id not in ended))
+
+    def new(self, tracker: str, *, sum_up: bool) -> list[Event]:
+        """The next batch for a tracker; empty where it has all.
+
+        Args:
+            sum_up: also sum up a study that has not ended.
+        """
+        kept, now = self.kept[tracker], time.time()
+        events = list(islice(unsent(self.name, self._trials, kept.cursor, self._places(), now), MOST_EVENTS))
+        if len(events) < MOST_EVENTS:
+            events += [
+                *self._summed_up(kept.cursor, sum_up),
+                *tested(self.name, self._record, kept.cursor, now),
+            ]
+        return events
+
+    def take(self, tracker: str) -> bool:
+        """True where this process may send to a tracker; what was sent meanwhile is known then."""
+        kept = self.kept[tracker]
+        if not kept.held and kept.take():
+            self.start_again(tracker)
+        return kept.held
+
+    def left(self, tracker: str) -> int:
+        """How many events a tracker has not got."""
+        kept = self.kept[tracker]
+        return sum(1 for _ in unsent(self.name, self._trials, kept.cursor, {}, 0.0))
+
+    def start_again(self, tracker: str) -> None:
+        """The tracker has a new process: of a trial that it keeps as a whole only, it is given all again."""
+        if not self._keeps_epochs[tracker]:
+            self.kept[tracker].cursor = self.kept[tracker].cursor.whole()
+
+    def sent(self, tracker: str, events: Iterable[Event]) -> None:
+        """A batch was acknowledged."""
+        events = list(events)
+        kept = self.kept[tracker]
+        cursor = kept.cursor.after(events)
+        ended = any(isinstance(event, Ended | Summary) for event in events)
+        kept.save(cursor, now=ended)
+
+    def _summed_up(self, cursor: Cursor, sum_up: bool) -> list[Event]:
+        if not sum_up and self._record.ended is None:
+            return []
+        mark = mark_of(self._record, self._trials)
+        if cursor.summary == mark or not any(trial.state.closed for trial in self._trials):
+            return []
+        if self._summary is None or self._summary.mark != mark:
+            self._summary = summed_up(self._store, self._record, self.name, self._root, mark)
+        return [self._summary]
+
+    def _places(self) -> dict[int, str]:
+        """The folders of weights that are there."""
+        outputs = self._record.outputs_below(self._root)
+        dataset, model, phase = self._record.folder_names
+        folder = outputs.checkpoints(dataset, model, phase)
+        found = folder.glob("trial-*") if folder.is_dir() else ()
+        return {int(path.name[6:]): str(path) for path in found if path.name[6:].isdigit()}
