@@ -16,7 +16,7 @@ SMOKE_CONFIG := config/smoke.yaml
 # Made by `make docs` from the settings in src/recsweep/sweeps/options.py.
 # >>> lists
 SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON WORKERS_PER_STUDY CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS
-OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE JOB_WORKERS MAX_RUNNING_JOBS CORES
+OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE STUDY TASKS JOB_WORKERS MAX_RUNNING_JOBS CORES
 key_TUNABLE_MODELS := models
 key_DATASETS := datasets
 key_ENGINE := engine
@@ -53,12 +53,15 @@ key_PHASE := phase
 key_STUDY_NAME := study_name
 key_BEST_PARAMS := best_params
 key_MORE := more
+key_STUDY := study
+key_TASKS := tasks
 key_JOB_WORKERS := job_workers
 key_MAX_RUNNING_JOBS := max_running_jobs
 takes_tune := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE
 takes_open := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS
-takes_worker := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
+takes_worker := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME STUDY
 takes_evaluate := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
+takes_slurm := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME STUDY TASKS
 takes_stop := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_serve := STORAGE STORAGE_FILE OUTPUTS CONFIG JOB_WORKERS MAX_RUNNING_JOBS
 takes_job-worker := STORAGE STORAGE_FILE OUTPUTS CONFIG MAX_RUNNING_JOBS
@@ -125,7 +128,7 @@ $(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)
 endif
 endif
 
-.PHONY: help setup setup-ray setup-cluster setup-buckets setup-trackers test-ray test-trackers bench-trackers lock tune-all tune-smoke tune worker plots dashboard serve summarize evaluate doctor dry-run
+.PHONY: help setup setup-ray setup-cluster setup-buckets setup-trackers test-ray test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-service fuzz-service clean
 
@@ -176,6 +179,8 @@ help: ## this help
 #v STUDY_NAME Name of the one study in the store, instead of its own
 #v BEST_PARAMS Start from the parameters of a file; of a pattern, the newest
 #v MORE Add N trials to a study that is complete
+#v STUDY Only the study of this name in the store
+#v TASKS Workers of each study, each a job of its own; default 2
 #v JOB_WORKERS Job workers that it starts beside it; 0: they are started elsewhere, by recsweep job-worker; default 1
 #v MAX_RUNNING_JOBS Jobs that run at once, over all job workers of the store; not given: one a job worker
 #v CORES Snakemake's cores; 1 runs study after study, each on the whole machine
@@ -237,6 +242,9 @@ tune-smoke: setup ## a sweep of minutes on real interactions, to see that everyt
 tune: setup ## one study: make tune MODEL=SASRec DATASET=ml-100k MAX_EVALS=50
 	@recsweep tune $(call options,tune)
 
+slurm-workers: setup ## submit a sweep to SLURM: make slurm-workers STUDY=default/ml-100k/SASRec/full TASKS=4
+	@recsweep slurm $(call options,slurm)
+
 worker: setup ## join the sweep that runs on STORAGE: fill its waiting slots, then end
 	@recsweep worker $(call options,worker)
 
@@ -285,6 +293,9 @@ test-ray: setup-ray ## the tests that need Ray, one after the other
 
 test-trackers: setup-trackers ## the tests that need W&B or MLflow, a real server of the latter among them
 	@python -m pytest -m "" tests/tracking
+
+test-slurm: setup-cluster ## sweeps on a real SLURM of two nodes on this machine, as root (Debian: slurm-wlm, munge)
+	@python -m pytest -m "" -s --dist no tests/end_to_end/test_slurm.py
 
 attack-service: setup ## kill servers, job workers and trials at random, 50 times on each store; cancel a job 20 times
 	@python -m pytest -m "" -s tests/end_to_end/test_service_kills.py

@@ -34,6 +34,7 @@ try:
     from recsweep.sweeps.loading import load_sweep
     from recsweep.sweeps.options import variable
     from recsweep.sweeps.overrides import OVERRIDES, from_environment
+    from recsweep.sweeps.resources import CPUS_ELSEWHERE
     from recsweep.common.errors import RecsweepError
     from recsweep.common.paths import Outputs
     from recsweep.planning.plan import plan_sweep
@@ -108,7 +109,6 @@ SUMMARY = [str(OUTPUTS.summary(suffix)) for suffix in ("csv", "md", "tex")]
 JOBS = SWEEP.config.workers.workers_per_study
 # A study uses the whole machine, if nobody says otherwise; two at once would fight for its cores.
 CORES = os.cpu_count() or 1
-ELSEWHERE = 4
 
 
 wildcard_constraints:
@@ -143,16 +143,13 @@ def results_of(study, names=RESULT_FILES):
 
 def cpus(wildcards, jobs=1):
     """The cores of a job that trains a study; jobs on one machine share it, and elsewhere it is not known."""
-    shared = max(1, CORES // jobs) if workflow.local_exec else ELSEWHERE
+    shared = max(1, CORES // jobs) if workflow.local_exec else CPUS_ELSEWHERE
     return study_of(wildcards).resources.cpus or shared
 
 
 def gpus(wildcards):
     """The GPUs of such a job; None where it wants none, as Kubernetes takes a 0 for one that is asked for."""
-    asked = study_of(wildcards).resources.gpus
-    if asked is None:
-        asked = 0 if SWEEP.config.training.device == "cpu" else 1
-    return asked or None
+    return study_of(wildcards).resources.gpus or None
 
 
 def minutes(wildcards):

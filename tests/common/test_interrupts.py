@@ -13,7 +13,7 @@ import pytest
 from helpers.workspace import run_python
 from recsweep.common import interrupts
 
-ASKED_TO_LEAVE = [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+ASKED_TO_LEAVE = [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1]
 
 
 @pytest.mark.parametrize("number", ASKED_TO_LEAVE, ids=lambda number: number.name)
@@ -61,11 +61,33 @@ def test_a_worker_leaves_what_a_terminal_sends_to_its_parent():
         "import os, signal\n"
         "from recsweep.common.interrupts import leave_to_parent\n"
         "leave_to_parent()\n"
-        "for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):\n"
+        "for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTERM):\n"
         "    os.kill(os.getpid(), number)\n"
         "print('lives')"
     )
     assert run_python(code) == "lives"
+
+
+def test_a_worker_that_alone_is_told_to_leave_does_so_later():
+    code = (
+        "import os, signal, time\n"
+        "from recsweep.common import interrupts\n"
+        "interrupts.ALONE_SECONDS = 0.1\n"
+        "interrupts.leave_to_parent()\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "time.sleep(30)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGALRM
+
+
+def test_a_scheduler_that_warns_early_leaves_time():
+    def receive():
+        with interrupts.as_interrupt():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(5)
+
+    with pytest.raises(interrupts.EndIsNear):
+        receive()
 
 
 def test_nothing_heavy_is_loaded_before_ctrl_c_is_heard():

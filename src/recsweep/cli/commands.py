@@ -21,13 +21,14 @@ from recsweep.cli import (
     looking,
     serving,
     single,
+    slurm,
     stop,
     studies,
     track,
     tuning,
 )
 from recsweep.cli.budgets import announce
-from recsweep.cli.declare import WIDTH, Command, Commands, Option
+from recsweep.cli.declare import WIDTH, Commands, flags_of, variables_of
 from recsweep.cli.openly import OPEN, secrets_in_the_open
 from recsweep.cli.typed import GIVEN, GOAL, TYPED
 from recsweep.common.errors import EXIT_BUG, RecsweepError, StudiesFailed, disk_trouble
@@ -35,7 +36,6 @@ from recsweep.common.escape import for_terminal
 from recsweep.common.masking import mask, mask_traceback
 from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.options import BETWEEN_US, KNOWN_VARIABLES, SETTINGS
-from recsweep.sweeps.overrides import option_flags
 
 COMPLETE = "_RECSWEEP_COMPLETE"
 """Set where the shell asks what could come next, and wants nothing else to be said."""
@@ -97,15 +97,12 @@ def _masked_threads() -> Iterator[None]:
 
 def variables() -> set[str]:
     """The variables of the environment that give options, of commands or of Snakemake's."""
-    options = [option for command in cli.commands.values() for option in command.params]
-    own = {option.setting.variable for option in options if isinstance(option, Option)}
-    return own | {setting.variable for setting in SETTINGS.values()}
+    return variables_of(cli)
 
 
 def flags(command: str, overrides: Mapping[str, Any]) -> list[str]:
     """The options that give a command the same overrides, as far as it takes them; one word each."""
-    found = cli.commands[command]
-    return option_flags(overrides, found.takes if isinstance(found, Command) else ())
+    return flags_of(cli, command, overrides)
 
 
 def slips(environment: Mapping[str, str] = os.environ) -> Iterator[str]:
@@ -133,6 +130,7 @@ def cli() -> None:
 
 for _command in (
     *tuning.COMMANDS,
+    *slurm.COMMANDS,
     *stop.COMMANDS,
     *serving.COMMANDS,
     *job_worker.COMMANDS,

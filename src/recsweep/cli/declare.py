@@ -10,7 +10,7 @@ another option of ours is refused with a hint, and is not taken from the environ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -19,6 +19,7 @@ from click.shell_completion import CompletionItem
 from recsweep.cli import complete
 from recsweep.common.errors import InputError
 from recsweep.sweeps.options import SETTINGS
+from recsweep.sweeps.overrides import option_flags
 from recsweep.sweeps.setting import HEADINGS, THIS, Setting
 
 RUN, LOOK, KEEP = "Run studies", "Look at what was found", "Keep studies in order"
@@ -196,3 +197,16 @@ def command(
         )
 
     return declare
+
+
+def variables_of(group: click.Group) -> set[str]:
+    """The variables of the environment that give options, of the commands of a group or of Snakemake's."""
+    options = [option for command in group.commands.values() for option in command.params]
+    own = {option.setting.variable for option in options if isinstance(option, Option)}
+    return own | {setting.variable for setting in SETTINGS.values()}
+
+
+def flags_of(group: click.Group, command: str, overrides: Mapping[str, Any]) -> list[str]:
+    """The options that give a command the same overrides, as far as it takes them; one word each."""
+    found = group.commands[command]
+    return option_flags(overrides, found.takes if isinstance(found, Command) else ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from recsweep.api.slots import (
     require_ray,
     store_of,
 )
-from recsweep.api.studies import make_outputs
+from recsweep.api.studies import Studies, make_outputs
 from recsweep.api.sweep_run import SweepRun, shown, write_and_tell
 from recsweep.api.troubles import Troubles
 from recsweep.cli.budgets import announce, with_more
@@ -128,28 +129,34 @@ def evaluate(**options: Any) -> None:
 )
 def open_(best_params: str | None, **options: Any) -> None:
     """Put the studies of a sweep and their slots into the store, for workers to fill; train nothing."""
+    studies = studies_of(options)
+    for line in opened(studies, studies.chosen, best_params):
+        click.echo(line)
+
+
+def opened(studies: Studies, chosen: list[StudyPlan], best_params: str | None) -> Iterator[str]:
+    """Open studies of a sweep, with their slots; a line on each."""
     from recsweep.search.starts import begin, open_study
 
-    studies = studies_of(options)
     make_outputs(studies.sweep)
     check_data(studies.sweep, tell=say_aside)
     if is_job():
         refuse_if_all_stopped(studies.all)
     else:
-        go_on(studies.chosen)
-    for plan in studies.chosen:
+        go_on(chosen)
+    for plan in chosen:
         with store_of(plan) as store:
             begun, origin = begin(plan, store, best_params)
             study = open_study(begun, store, origin=origin)
             waiting = study.ensure_slots(begun.budget)
-        click.echo(f"{begun.name}: {waiting} of {counted(begun.budget - begun.inherits, 'trial')} to run")
+        yield f"{begun.name}: {waiting} of {counted(begun.budget - begun.inherits, 'trial')} to run"
 
 
 @command(RUN, "recsweep worker --storage postgresql+psycopg://me@host/sweeps --workers 2", *_ALL, "study")
 def worker(study: str | None, **options: Any) -> None:
     """Join a sweep that runs elsewhere: fill the slots that wait in its store, then end."""
     studies = studies_of(options)
-    chosen = _asked(studies.chosen, study)
+    chosen = asked(studies.chosen, study)
     require_no_scheduler(chosen)
     require_ray(chosen)
     require_place(studies.sweep)
@@ -180,7 +187,7 @@ def worker(study: str | None, **options: Any) -> None:
         troubles.raise_any()
 
 
-def _asked(chosen: list[StudyPlan], study: str | None) -> list[StudyPlan]:
+def asked(chosen: list[StudyPlan], study: str | None) -> list[StudyPlan]:
     """The study of that name; all of them, where none is named.
 
     Raises:

@@ -127,6 +127,10 @@ class StoreUnavailable(SweepPaused):
     """The store cannot be reached, read or written."""
 
 
+class TimeIsUp(SweepPaused):
+    """A scheduler will soon end the job that this is."""
+
+
 class StudyPaused(SweepPaused):
     """One study cannot go on, which is no trial's fault. The other studies can."""
 

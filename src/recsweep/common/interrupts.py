@@ -17,13 +17,19 @@ EXIT_INTERRUPTED = 130
 STOPPED = "recsweep: stopped; run the same command again to go on, no trial is lost"
 
 _ASKED_TO_LEAVE = [
-    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1") if hasattr(signal, name)
 ]
-"""`kill`, a terminal that was closed, Ctrl-backslash."""
+"""`kill`, a terminal that was closed, Ctrl-backslash, a scheduler some time before it ends a job."""
+ALONE_SECONDS = 20.0
+"""How long a worker that has got SIGTERM waits for its parent, who may have got it too."""
 
 
 class AskedToLeave(KeyboardInterrupt):
     """SIGTERM: whoever sends it waits some seconds before SIGKILL, so that there is time for good order."""
+
+
+class EndIsNear(AskedToLeave):
+    """SIGUSR1: a scheduler sends it long before it ends the job (`sbatch --signal=B:USR1@120`)."""
 
 
 _Handler = Callable[[int, FrameType | None], None]
@@ -31,10 +37,11 @@ _Handler = Callable[[int, FrameType | None], None]
 
 @contextmanager
 def as_interrupt() -> Iterator[None]:
-    """SIGTERM, SIGHUP and SIGQUIT end what runs as Ctrl-C does: slots go back, nothing stays behind."""
+    """SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 end what runs as Ctrl-C does: slots go back, nothing stays behind."""
+    kinds = {signal.SIGTERM: AskedToLeave, getattr(signal, "SIGUSR1", None): EndIsNear}
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise AskedToLeave if number == signal.SIGTERM else KeyboardInterrupt
+        raise kinds.get(signal.Signals(number), KeyboardInterrupt)
 
     with _handled(_ASKED_TO_LEAVE, interrupt):
         yield
@@ -75,10 +82,20 @@ def _handled(
 
 
 def leave_to_parent() -> None:
-    """For a worker: what a terminal sends reaches the whole group, and the parent decides."""
-    for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
+    """For a worker: what a terminal or a scheduler sends reaches the whole group, and the parent decides.
+
+    One that alone has got SIGTERM ends by SIGALRM, once its parent could have told it.
+    """
+    for name in ("SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "setitimer"):  # by the kernel, as Python may be deep in a kernel of ours
+        signal.signal(signal.SIGTERM, lambda number, frame: _end_in(ALONE_SECONDS))
+
+
+def _end_in(seconds: float) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def say_stopped(how_to_go_on: str | None = None) -> None:

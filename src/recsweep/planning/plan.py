@@ -140,7 +140,8 @@ class StudyPlan(Description):
     @property
     def resources(self) -> ResourcesConfig:
         """Resources of a job that trains the study: as the model's file says, else the sweep."""
-        return self.model.resources.over(self.sweep.resources)
+        usual = ResourcesConfig(gpus=0 if self.training.device == "cpu" else 1)
+        return self.model.resources.over(self.sweep.resources.over(usual))
 
     @property
     def definition(self) -> dict[str, Any]:

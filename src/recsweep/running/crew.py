@@ -131,10 +131,13 @@ class Crew:
         self._workers.stop(idle)
         self._workers.close()
 
-    def end_epochs(self) -> None:
+    def end_epochs(self, seconds: float = GRACE_SECONDS) -> None:
         """Let trials that have run for long end their epoch, so that their slots go on from there.
 
         Others have little to lose: nobody waits for them.
+
+        Args:
+            seconds: they have at most.
         """
         now = time.monotonic()
         long = {
@@ -144,7 +147,7 @@ class Crew:
         }
         for number in long:
             self._workers.send(number, Stop(now=True))
-        until = now + GRACE_SECONDS
+        until = now + seconds
         while long and (left := until - time.monotonic()) > 0:
             for number, event in self._workers.events(left):
                 if isinstance(event, _LAST_WORDS):

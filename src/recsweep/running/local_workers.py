@@ -120,6 +120,7 @@ def death_of(code: int | None) -> str:
         return "ended with the process that it was forked from"
     if code < 0:
         name = signal.Signals(-code).name
+        name = "SIGTERM" if name == "SIGALRM" else name  # see `interrupts.leave_to_parent`
         hint = " (the kernel kills so when memory runs out)" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
     return f"exit code {code}"

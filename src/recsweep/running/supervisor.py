@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from recsweep.common.errors import UserError
+from recsweep.common.errors import TimeIsUp, UserError
 from recsweep.common.files import counted
-from recsweep.common.interrupts import AskedToLeave, as_interrupt
+from recsweep.common.interrupts import AskedToLeave, EndIsNear, as_interrupt
 from recsweep.planning.plan import StudyPlan
-from recsweep.running.crew import Crew
+from recsweep.running.crew import GRACE_SECONDS, Crew
+from recsweep.running.deadline import RESERVE_SECONDS, Deadline
 from recsweep.running.deaths import Deaths
 from recsweep.running.left_over import SEND_SECONDS, TOLD_AFTER, settle, tell_unsent
 from recsweep.running.lines import announcement
@@ -51,6 +52,7 @@ class Supervisor:
         self._seats = Seats(self._crew)
         self._deaths = Deaths(display, self._crew)
         self._reactions = Reactions(self._crew, self._seats, self._deaths)
+        self._deadline = Deadline.of_this_job()
         self._beats = 0
         self._send_seconds = SEND_SECONDS
         self._beaten = time.monotonic()
@@ -167,15 +169,22 @@ class Supervisor:
         with as_interrupt():
             try:
                 yield
-            except AskedToLeave:
+            except (AskedToLeave, TimeIsUp) as asked:
                 try:
-                    self._crew.end_epochs()
+                    self._crew.end_epochs(self._grace(asked))
                 finally:
                     self._crew.abandon(run, "the sweep was stopped")
                 raise
             except BaseException:
                 self._crew.abandon(run, "the sweep was stopped")
                 raise
+
+    def _grace(self, asked: BaseException) -> float:
+        """Seconds in which trials may end their epochs: more than a few where the end is known to be far."""
+        left = self._deadline.left()
+        if left is None or not isinstance(asked, EndIsNear | TimeIsUp):
+            return GRACE_SECONDS
+        return max(GRACE_SECONDS, left - RESERVE_SECONDS)
 
     def _work(self, run: StudyRun, open_slots: int, *, join: bool = False) -> None:
         self._seats.begin()
@@ -211,6 +220,11 @@ class Supervisor:
         """Wait for something to happen, and deal with it."""
         self._hear(run, _TICK_SECONDS)
         self._beat(run)
+        if self._deadline.near():
+            raise TimeIsUp(
+                f"{run.label}: paused, as the time of this job is nearly over; no trial is lost, and running "
+                "the same command again goes on inside those that ran"
+            )
         self._end_hung_trials(run)
         run.view.workers = {
             member.number: run.view.workers.get(member.number, WorkerView()) for member in self._crew.members

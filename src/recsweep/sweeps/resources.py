@@ -13,6 +13,8 @@ from recsweep.sweeps.values import Real, Whole
 MOST_GIB = 65_536
 DEFAULT_GIB = 8.0
 """Memory of a job where nobody says how much."""
+CPUS_ELSEWHERE = 4
+"""Cores of a job on a cluster, where nobody says how many."""
 
 
 class ResourcesConfig(Frozen):
