@@ -130,7 +130,7 @@ endif
 
 .PHONY: help setup setup-ray setup-cluster setup-buckets setup-trackers test-ray test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
-.PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-service fuzz-service clean
+.PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-resume bench-service fuzz-service clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -347,6 +347,9 @@ bench-search: setup ## what each engine and algo finds: FPMC's recorded grid, an
 
 bench-kills: setup ## 20 kills in a sweep of 30 trials, against an undisturbed one
 	@python benchmarks/kills.py
+
+bench-resume: setup ## trials killed at random epochs and gone on with, each fast model and three others
+	@python -W ignore benchmarks/resume.py --write
 
 bench-ray: setup-ray ## two Ray nodes, one of them killed in the middle of a study, ten times
 	@python benchmarks/ray_nodes.py

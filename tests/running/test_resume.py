@@ -19,6 +19,7 @@ from recsweep.running.events import EpochDone, Interrupted, Note
 from recsweep.running.left_over import settle
 from recsweep.running.study_run import StudyRun
 from recsweep.running.worker import Worker
+from recsweep.search.engines.base import Search
 from recsweep.study import TEST_ATTRIBUTE, Store, claim_of
 from recsweep.training import training
 from recsweep.training.state import TrialState
@@ -291,6 +292,7 @@ def test_a_place_that_is_away_costs_no_trial(machines, study_of, monkeypatch):
     monkeypatch.setattr("recsweep.running.trial_run.SENT_SECONDS", 0.1)
     monkeypatch.setattr("recsweep.running.worker.LAST_SECONDS", 0.1)
     monkeypatch.setattr("recsweep.checkpoints.keeper.ASK_SECONDS", 0.1)
+    monkeypatch.setattr("recsweep.checkpoints.keeper.ASK_AGAIN_SECONDS", 0.1)
     _, first, _ = machines
     assert isinstance(work(first, stop_at=2)[-2], Interrupted)
     again = work(first)
@@ -301,3 +303,27 @@ def test_a_place_that_is_away_costs_no_trial(machines, study_of, monkeypatch):
     said = []
     assert not settle(StudyRun(first, study_of(first), said.append), 0.2)
     assert "1 checkpoint could not be sent to" in said[-1]
+
+
+def test_a_trial_keeps_the_parameters_that_it_was_begun_with(plans, study_of, often, monkeypatch):
+    whole, broken = plans
+    work(whole)
+    work(broken, killed_at=3)
+    put_back(study_of(broken))
+    fixed = Search.fixed
+    monkeypatch.setattr(Search, "fixed", lambda self, slot: {**fixed(self, slot), "learning_rate": 0.005})
+    again = work(broken)
+    assert epochs(again) == [3, 4, 5]
+    assert "keeps the parameters that it was begun with" in notes(again)[0]
+    assert outcome(broken, study_of(broken)) == outcome(whole, study_of(whole))
+
+
+def test_without_a_checkpoint_another_proposal_is_taken(plans, study_of, monkeypatch):
+    _, broken = plans
+    work(broken, killed_at=3)
+    put_back(study_of(broken))
+    fixed = Search.fixed
+    monkeypatch.setattr(Search, "fixed", lambda self, slot: {**fixed(self, slot), "learning_rate": 0.005})
+    assert epochs(work(broken)) == [1, 2, 3, 4, 5]
+    (trial,) = study_of(broken).results()
+    assert trial.params["learning_rate"] == 0.005

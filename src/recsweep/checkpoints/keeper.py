@@ -20,6 +20,8 @@ from recsweep.checkpoints.units import Unit, clear, units
 
 ASK_SECONDS = 60.0
 """How long a trial waits for a place that is away, where a checkpoint of its slot may be there."""
+ASK_AGAIN_SECONDS = 5.0
+"""The same where it was away the last time."""
 SLOWEST = 1 << 20
 """Bytes a second, of a checkpoint that is brought here."""
 WEIGHTS = "manifest"
@@ -60,6 +62,7 @@ class Keeper:
 
     def __init__(self, identity: Identity, folder: Path, mirror: Mirror | None, hands: Hands) -> None:
         self.identity, self.folder, self.mirror, self.hands = identity, folder, mirror, hands
+        self._patience = ASK_SECONDS
 
     def slot(self, slot: int) -> Path:
         """The folder of the states of a slot's trial."""
@@ -130,9 +133,11 @@ class Keeper:
         found = [Candidate(unit, unit.manifest(), True) for unit in units(folder)]
         if sent and (mirror := self.mirror) is not None:
             try:
-                there = within(ASK_SECONDS, lambda: mirror.manifests(folder))
+                there = within(self._patience, lambda: mirror.manifests(folder))
+                self._patience = ASK_SECONDS
                 found += [Candidate(unit, manifest, False) for unit, manifest in there]
             except OSError as error:
+                self._patience = ASK_AGAIN_SECONDS
                 tell(f"{mirror.depot} cannot be asked for a checkpoint ({error}); what is here is looked at")
         return sorted(found, key=lambda one: (one.unit.name, one.here), reverse=True)
 

@@ -100,6 +100,21 @@ class Bench:
 
         return Resume(self.keeper, self.run.plan.sweep.checkpoints, claim, tell)
 
+    def kept_params(self, claim: Claim, proposed: Params) -> Params:
+        """The parameters of the slot's earlier trial, where it left a checkpoint; else those proposed.
+
+        Other trials may have ended since, of which an engine that learns knows now. What was proposed when
+        the slot was taken first is what an undisturbed run would have trained.
+        """
+        if claim.attempt == 0:
+            return proposed
+        earlier = [one for one in self.run.study.trials() if one.slot == claim.slot and one.params]
+        last = max(earlier, key=lambda one: one.attempt, default=None)
+        if last is None or last.params == proposed or not self.resume(claim).is_there():
+            return proposed
+        self.run.say(f"{self.run.label} trial {claim.slot}: keeps the parameters that it was begun with")
+        return last.params
+
     def split_for(self, params: Params) -> Split:
         """The data as the model of a trial needs them: models searched together may differ in that."""
         plan = self.run.plan

@@ -56,6 +56,7 @@ class TrialRun:
             SweepPaused: what is no trial's fault.
         """
         plan, claim = self._run.plan, self._claim
+        self._params = self._bench.kept_params(claim, self._params)
         seed = plan.trial_seed(claim.slot)
         if not self._run.study.start(claim, self._params, plan.space, seed, self._bench.environment):
             return self._dropped()

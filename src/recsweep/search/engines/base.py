@@ -78,7 +78,12 @@ class Session(Protocol):
         ...
 
     def run(self, slot: int, params: Params) -> Observation:
-        """Train; never raises for a trial's own fault."""
+        """Train; never raises for a trial's own fault.
+
+        Returns:
+            What came of it, with the parameters that were trained: where an earlier trial of the slot left a
+            checkpoint, it goes on with those that it had.
+        """
         ...
 
 

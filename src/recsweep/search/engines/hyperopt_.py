@@ -95,8 +95,8 @@ def _make_tuner(session: Session, proposer: _Proposer) -> Any:
             typed = spaces.cast(session.search.space, params)
             observation = session.run(proposer.slot, typed)
             if found.add(observation):
-                self.best_score, self.best_params = observation.score, typed
-            self.params_list.append(self.params2str(typed))
+                self.best_score, self.best_params = observation.score, observation.params
+            self.params_list.append(self.params2str(observation.params))
             self.score_list.append(observation.score)
             return _result(session.search, observation)
 

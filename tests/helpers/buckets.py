@@ -1,0 +1,183 @@
+"""A real S3 server in a process of its own (moto's), behind a proxy that can be away, slow, or answer 503."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "s3cret-of-the-test",
+    "AWS_REGION": "us-east-1",
+}
+BUCKET = "studies"
+_START_SECONDS = 60.0
+
+
+def moto_python() -> Path | None:
+    """The Python of the server's venv; None where `make test-buckets` has not made it."""
+    python = Path(os.environ.get("RECSWEEP_MOTO", ROOT / ".venv-moto" / "bin" / "python"))
+    return python if python.is_file() else None
+
+
+class Proxy:
+    """Passes requests on to a server.
+
+    Attributes:
+        away: nobody answers: connections are closed at once.
+        seconds: before each answer.
+        refused: a share of requests that are answered with 503, evenly spread.
+        requests: so many were made.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.away, self.seconds, self.refused, self.requests, self.answered_503 = False, 0.0, 0.0, 0, 0
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, port))
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def verdict(self) -> str:
+        """`away`, `503` or `pass`, for the next request."""
+        with self._lock:
+            self.requests += 1
+            if self.away:
+                return "away"
+            if int(self.requests * self.refused) > int((self.requests - 1) * self.refused):
+                self.answered_503 += 1
+                return "503"
+        time.sleep(self.seconds)
+        return "pass"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(proxy: Proxy, port: int) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _pass(self) -> None:
+            verdict = proxy.verdict()
+            if verdict == "away":
+                self.close_connection = True
+                with suppress(OSError):
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            if self.headers.get("Expect", "").lower() == "100-continue":
+                pass  # http.server has answered it
+            body = self._body()
+            if verdict == "503":
+                text = (
+                    b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+                )
+                self._answer(503, {"Content-Type": "application/xml"}, text)
+                return
+            server = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            headers = {name: text for name, text in self.headers.items() if name.lower() not in _HOPS}
+            server.request(self.command, self.path, body, headers)
+            answer = server.getresponse()
+            data = answer.read()
+            self._answer(answer.status, dict(answer.getheaders()), data)
+            server.close()
+
+        def _body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+                parts = []
+                while size := int(self.rfile.readline().split(b";")[0], 16):
+                    parts.append(self.rfile.read(size))
+                    self.rfile.readline()
+                self.rfile.readline()
+                return b"".join(parts)
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+        def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+            self.send_response(status)
+            for name, text in headers.items():
+                if name.lower() not in (*_HOPS, "content-length", "date", "server"):
+                    self.send_header(name, text)
+            length = headers.get("Content-Length") if self.command == "HEAD" else str(len(body))
+            self.send_header("Content-Length", length or "0")
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    return Handler
+
+
+_HOPS = ("connection", "keep-alive", "transfer-encoding", "expect")
+
+
+@contextmanager
+def s3_server(log: Path) -> Iterator[Proxy]:
+    """An S3 server with an empty bucket, behind a proxy."""
+    python = moto_python()
+    assert python is not None, "run `make test-buckets`, which makes .venv-moto"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [str(python), "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=out, stderr=out
+        )
+    try:
+        _wait_for(port, server)
+        _request(port, "PUT", f"/{BUCKET}")
+        proxy = Proxy(port)
+        try:
+            yield proxy
+        finally:
+            proxy.close()
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _START_SECONDS
+    while time.monotonic() < until:
+        assert server.poll() is None, "the S3 server has ended"
+        with suppress(OSError):
+            _request(port, "GET", "/")
+            return
+        time.sleep(0.2)
+    raise AssertionError("the S3 server does not answer")
+
+
+def _request(port: int, method: str, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, headers={"Authorization": _AUTHORIZATION})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+# Moto looks at the name of the service in it, and at nothing else.
+_AUTHORIZATION = (
+    "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+)
+
+
+def environment(proxy: Proxy) -> dict[str, str]:
+    """Variables by which s3fs finds the server."""
+    return {**KEYS, "AWS_ENDPOINT_URL_S3": proxy.url}
