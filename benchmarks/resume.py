@@ -1,11 +1,11 @@
-"""Kill the workers of trials with SIGKILL at random epochs, and compare the end with that of undisturbed ones.
+"""Kill workers with SIGKILL at random epochs, and compare the end of their trials with undisturbed ones.
 
     python benchmarks/resume.py [--kills 3] [--models SASRec LightGCN] [--seed 2026] [--write]
 
-Each model with a fast path, and three that train by RecBole's own code. A worker is a process; after each kill the
-slot is put back, and another worker, which has other outputs and shares nothing but the store and a folder for
-checkpoints, takes it. Score, metrics, curve, parameters, and the weights of the best and the last epoch must be
-those of a trial that nobody killed, to the last digit. Exit code 1 where they are not.
+Each model with a fast path, and three that train by RecBole's own code. A worker is a process; after each
+kill the slot is put back, and another worker, which has other outputs and shares nothing but the store and a
+folder for checkpoints, takes it. Score, metrics, curve, parameters, and the weights of the best and the last
+epoch must be those of a trial that nobody killed, to the last digit. Exit code 1 where they are not.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import random
+import re
 import sys
 import tempfile
 import time
@@ -46,6 +47,7 @@ EPOCHS = 12
 PACE_SECONDS = 0.05
 """An epoch of these data is over before a signal arrives; so each waits a moment."""
 LIMIT_SECONDS = 300.0
+_GOES_ON = re.compile(r"goes on after epoch (\d+)")
 
 
 @dataclass
@@ -106,9 +108,7 @@ def broken_trial(model: str, data: Path, folder: Path, kills: int, drawn: random
         plan = machine(sweep, folder, f"machine-{number}")
         at = drawn.randint(last + 1, EPOCHS - 1) if number < kills and last < EPOCHS - 1 else None
         reached, notes = run_worker(plan, at)
-        done.went_on += [
-            int(text.split("goes on after epoch ")[1].split(",")[0]) for text in notes if "goes on" in text
-        ]
+        done.went_on += [int(found[1]) for found in map(_GOES_ON.search, notes) if found]
         if at is None:
             break
         done.killed.append(reached)
@@ -254,9 +254,9 @@ def _markdown(found: list[Broken]) -> str:
     lines = [
         "## Trials killed at random epochs, and gone on with",
         "",
-        f"`{command()}`. Each worker is a process, killed with SIGKILL; the next one has other outputs, and finds the "
-        "checkpoint in a shared folder. The end is compared with that of an undisturbed trial: score, metrics, curve, "
-        "parameters, weights of the best and of the last epoch, to the last digit.",
+        f"`{command()}`. Each worker is a process, killed with SIGKILL; the next one has other outputs, and "
+        "finds the checkpoint in a shared folder. The end is compared with an undisturbed trial: score, "
+        "metrics, curve, parameters, weights of the best and of the last epoch, to the last digit.",
         "",
         *own_lines(),
         "",
