@@ -97,17 +97,19 @@ def test_three_studies_of_two_workers_lose_nothing(slurm, sweep):
     recsweep(slurm, sweep, "slurm", "--tasks", "2")
     slurm.wait("trials in every study", lambda: len(running_for(sweep, 20)) == 3, 400)
     slurm.ask("scontrol", "update", "nodename=n2", "state=drain", "reason=maintenance")
-    moved = [job for job, state, node in slurm.jobs("%A %T %N") if (state, node) == ("RUNNING", "n2")]
+    moved = [job for job, state, node in slurm.jobs("%i", "%T", "%N") if (state, node) == ("RUNNING", "n2")]
     for job in moved:
         slurm.ask("scontrol", "requeue", job)
-    cancelled = next(job for job, state, node in slurm.jobs("%i %T %N") if (state, node) == ("RUNNING", "n1"))
+    cancelled = next(
+        job for job, state, node in slurm.jobs("%i", "%T", "%N") if (state, node) == ("RUNNING", "n1")
+    )
     slurm.ask("scancel", cancelled)
     slurm.wait(
         "the requeued jobs are off the node",
-        lambda: all(node != "n2" for *_, node in slurm.jobs("%i %T %N") if len(_) == 2),
+        lambda: all(node != "n2" for *_, node in slurm.jobs("%i", "%T", "%N")),
     )
     slurm.ask("scontrol", "update", "nodename=n2", "state=resume")
-    slurm.wait("the end of all jobs", lambda: not slurm.jobs(), 560)
+    slurm.wait("the end of all jobs", lambda: not slurm.jobs("%i"), 560)
     counted = {model: sum(trial.counted for trial in trials(sweep, model)) for model in MODELS}
     assert counted == dict.fromkeys(MODELS, MAX_EVALS)
     results = sweep / "outputs" / "results" / "slurm" / "ml-100k"

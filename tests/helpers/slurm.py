@@ -48,25 +48,27 @@ class Slurm:
         assert done.returncode == 0, f"{command}: {done.stderr}{done.stdout}"
         return done.stdout.strip()
 
-    def jobs(self, form: str = "%i %T") -> list[list[str]]:
-        """A row for each job that is not over; a task of an array is a job."""
-        return [line.split() for line in self.ask("squeue", "-h", "-r", "-o", form).splitlines()]
+    def jobs(self, *columns: str) -> list[list[str]]:
+        """A row for each job that is not over, with columns of `squeue`; a task of an array is a job."""
+        return [
+            line.split("|") for line in self.ask("squeue", "-h", "-r", "-o", "|".join(columns)).splitlines()
+        ]
 
     def wait(self, what: str, found: object, seconds: float = 60.0) -> object:
         """Wait until something is so."""
         until = time.monotonic() + seconds
         while not (value := found()):  # type: ignore[operator]
-            assert time.monotonic() < until, f"{what} did not happen; {self.jobs('%i %T %r %N')}"
+            assert time.monotonic() < until, f"{what} did not happen; {self.jobs('%i', '%T', '%r', '%N')}"
             self.hasten()
             time.sleep(0.5)
         return value
 
     def hasten(self) -> None:
         """A job that was requeued may begin at once; SLURM lets it wait for two minutes."""
-        for job, reason in self.jobs("%A_%a %r"):
+        for job, reason in self.jobs("%i", "%r"):
             if reason == "BeginTime":
                 subprocess.run(
-                    ["scontrol", "update", f"jobid={job.removesuffix('_N/A')}", "starttime=now"],
+                    ["scontrol", "update", f"jobid={job}", "starttime=now"],
                     env=self.environment,
                     capture_output=True,
                 )

@@ -23,11 +23,12 @@ Finding = tuple[str, str, bool]
 """A thing that was looked at, what was found, and whether it is as it should be."""
 
 
-def examine(load: Callable[[], Sweep]) -> Iterator[Finding]:
+def examine(load: Callable[[], Sweep], *, cluster: bool = False) -> Iterator[Finding]:
     """Look at everything that a sweep depends on; never raises for what it looks at.
 
     Args:
         load: gives the sweep, or says what is wrong with it.
+        cluster: this machine is one of several that work on it.
     """
     for name, version in provenance.versions().items():
         yield name, version, version != "not installed"
@@ -46,7 +47,7 @@ def examine(load: Callable[[], Sweep]) -> Iterator[Finding]:
     for name in _VARIABLES:
         if name in os.environ:
             yield name, os.environ[name], True
-    yield from _sweep(load)
+    yield from _sweep(load, cluster=cluster)
 
 
 def _libraries() -> Finding:
@@ -85,7 +86,7 @@ def _kernels() -> Finding:
     return "compiled kernels", f"none ({why}); {_SLOWER}", True
 
 
-def _sweep(load: Callable[[], Sweep]) -> Iterator[Finding]:
+def _sweep(load: Callable[[], Sweep], *, cluster: bool) -> Iterator[Finding]:
     try:
         sweep = load()
         plans = plan_sweep(sweep)
@@ -97,6 +98,10 @@ def _sweep(load: Callable[[], Sweep]) -> Iterator[Finding]:
     for dataset, count in kept.items():
         yield f"data set {dataset}", f"{count} interactions", True
     yield from _store(plans)
+    if cluster:
+        from recsweep.cli.doctor_cluster import examine_node
+
+        yield from examine_node(plans)
 
 
 def _store(plans: list[StudyPlan]) -> Iterator[Finding]:

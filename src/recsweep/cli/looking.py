@@ -58,13 +58,13 @@ def dashboard(host: str, port: int, **options: Any) -> None:
     serve(address_of(options), host, port, click.echo, say_aside)
 
 
-@command(HELP, "recsweep doctor > report.txt", *WHICH, *STORE)
-def doctor(**options: Any) -> None:
+@command(HELP, "recsweep doctor > report.txt", *WHICH, *STORE, "cluster")
+def doctor(cluster: bool, **options: Any) -> None:
     """Print what a bug report needs: versions, hardware, kernels, the config's and the store's state."""
     from recsweep.cli.doctor import examine
 
     sound = True
-    for name, text, fine in examine(partial(overridden, options)):
+    for name, text, fine in examine(partial(overridden, options), cluster=cluster):
         sound = sound and fine
         click.echo(f"{'ok ' if fine else 'BAD'} {name}: {for_terminal(text)}")
     if not sound:

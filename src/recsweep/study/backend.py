@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -117,6 +118,10 @@ class Backend(ABC):
             since: 0, or what the last call gave.
             read: ids that need not be read again.
         """
+
+    @abstractmethod
+    def now(self) -> datetime | None:
+        """The time by the store's clock, in UTC; None where it has none. It is asked once in each case."""
 
     @abstractmethod
     def close(self) -> None:

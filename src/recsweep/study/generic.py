@@ -135,5 +135,8 @@ class Generic(Backend):
     def _all(self, study_id: int, *states: TrialState) -> list[Trial]:
         return [from_optuna(t) for t in self.storage.get_all_trials(study_id, deepcopy=False, states=states)]
 
+    def now(self) -> None:
+        self.storage.get_all_studies()
+
     def close(self) -> None:
         self.storage.remove_session()

@@ -317,6 +317,10 @@ class Store:
         found = self.patience.call(lambda again: self.optuna_storage.get_all_studies())
         return [study.study_name for study in found]
 
+    def now(self) -> datetime | None:
+        """The time by the store's clock, in one question to it; None where it has none."""
+        return self.patience.call(lambda again: self._backend.now())
+
     def close(self) -> None:
         """Give back the connections."""
         self._backend.close()

@@ -150,6 +150,11 @@ class Tables(Backend):
         mine = (t for t in self.running(study_id) if t.owner is not None and t.owner.claim == owner["claim"])
         return next(mine, None)
 
+    def now(self) -> datetime:
+        with self._reading.connect() as connection:
+            connection.execute(select(1))
+            return self._now(connection)
+
     def close(self) -> None:
         self.storage.remove_session()
         self._engine.dispose()

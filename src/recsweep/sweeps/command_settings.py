@@ -156,6 +156,12 @@ COMMAND_SETTINGS = (
         default=6_000,
         span=(1, 10_000_000),
     ),
+    Setting(
+        "cluster",
+        "Look at this node as one of several: its store, clock, GPUs, locks, room, and versions.",
+        THIS,
+        switch=True,
+    ),
     Setting("save", "Write the best and last weights there.", THIS, shown="FOLDER", completes="folder"),
     Setting("no_test", "Leave the test split unseen.", THIS, switch=True),
     Setting("json", "Print it as JSON.", THIS, switch=True),
