@@ -131,8 +131,12 @@ def test_nothing_that_is_wrong_is_said(offered, tmp_path, given):
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_the_other_shells_are_answered_too(offered, shell):
+def test_the_other_shells_are_answered_too(offered, tmp_path, shell):
+    store(tmp_path / "other.db", "s/toy/NARM/full")
     assert "summarize" in " ".join(offered("su", shell=shell))
+    assert "s/toy/NARM/full" in " ".join(offered("merge", "other.db", "s/", shell=shell))
+    several = offered("tune", "--config", "sweep.yaml", "--models", "'NARM S", shell=shell)
+    assert "NARM STAMP" in " ".join(several)
 
 
 def test_it_loads_neither_torch_nor_the_store():
