@@ -1,12 +1,14 @@
-"""The hyperopt engine: RecBole's `HyperTuning`, held to the contract of every engine."""
+"""The hyperopt engine: RecBole's `HyperTuning`, held to the contract of every engine.
+
+HyperOpt is imported by way of the engine, which leaves out SciPy's statistics: two seconds of each process
+that collects tests.
+"""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
-import hyperopt
 import pytest
-from hyperopt import hp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +17,7 @@ from recsweep.common.errors import EngineStateError, UserError
 from recsweep.recbole_api.model import hyper_tuning
 from recsweep.search.engines import make_engine
 from recsweep.search.engines.base import Search
-from recsweep.search.engines.hyperopt_ import from_raw, read_state, to_hyperopt, to_raw
+from recsweep.search.engines.hyperopt_ import from_raw, hp, hyperopt, read_state, to_hyperopt, to_raw
 from recsweep.sweeps.engine_table import ENGINES
 from recsweep.sweeps.space import combination_at, grid_size
 
