@@ -49,7 +49,7 @@ def refused(path: Path, message: str, **how) -> None:
     assert str(caught.value) == f"{path}:{message}"
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=30), st.integers(1, 40))
 def test_any_table_of_texts_is_read_back_cell_by_cell(tmp_path_factory, rows, block):
     path = tmp_path_factory.mktemp("read") / "a.inter"

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -154,7 +154,6 @@ def test_a_parameter_cannot_be_changed_after_it_was_read():
 
 
 @given(GRIDS)
-@settings(max_examples=60, deadline=None)
 def test_combination_number_and_combination_are_inverse(space):
     size = spaces.grid_size(space)
     for index, params in enumerate(itertools.islice(spaces.combinations(space), 200)):
@@ -191,7 +190,6 @@ def brute_force(space):
 
 
 @given(conditional_grids())
-@settings(max_examples=100, deadline=None)
 def test_a_conditional_grid_visits_every_combination_of_what_exists_once(space):
     assume(math.prod(parameter.size for parameter in space.values()) <= 3000)
     seen = [repr(params) for params in spaces.combinations(space)]
@@ -200,7 +198,6 @@ def test_a_conditional_grid_visits_every_combination_of_what_exists_once(space):
 
 
 @given(conditional_grids())
-@settings(max_examples=60, deadline=None)
 def test_number_and_combination_of_a_conditional_space_are_inverse(space):
     assume(spaces.grid_size(space) <= 3000)
     for index, params in enumerate(itertools.islice(spaces.combinations(space), 100)):
@@ -212,7 +209,6 @@ def test_number_and_combination_of_a_conditional_space_are_inverse(space):
 
 
 @given(conditional_grids())
-@settings(max_examples=60, deadline=None)
 def test_what_others_depend_on_comes_before_them(space):
     order = spaces.parents_first(space)
     assert sorted(order) == sorted(space)
@@ -294,7 +290,6 @@ def test_a_point_of_the_unit_cube_has_only_what_exists():
 
 
 @given(GRIDS)
-@settings(max_examples=40, deadline=None)
 def test_a_grid_visits_every_combination_once(space):
     assume(spaces.grid_size(space) <= 2000)
     seen = [repr(params) for params in spaces.combinations(space)]

@@ -21,7 +21,7 @@ from recsweep.training import training
 from recsweep.training.fast.stream import Stream, unsupported_negatives
 from recsweep.training.fast.table import Table
 
-MANY = hypothesis_settings(max_examples=60)
+MANY = hypothesis_settings(max_examples=40)
 NONE = {"distribution": "none", "sample_num": "none", "alpha": "none", "dynamic": False, "candidate_num": 0}
 ONE = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": False, "candidate_num": 0}
 
