@@ -45,7 +45,7 @@ for _device in (torch.cuda, torch.xpu, torch.mtia):
 # -- data -----------------------------------------------------------------------------------------
 
 
-def write_interactions(folder: Path, users: int = 120, items: int = 90, longest: int = 36) -> Path:
+def write_interactions(folder: Path, users: int = 60, items: int = 90, longest: int = 36) -> Path:
     """Atomic files of made-up users who often go on to the next item; from 3 to `longest` interactions."""
     numbers = np.random.default_rng(17)
     lines = ["user_id:token\titem_id:token\ttimestamp:float"]
@@ -73,7 +73,7 @@ def settings_of(folder: Path, model: str, params: Mapping[str, Any], width: int 
         DatasetConfig(name=folder.name, max_sequence_length=width),
         folder,
         ModelConfig(model=model, fixed=fixed, space=space),
-        TrainingConfig(epochs=3, stopping_step=10, train_batch_size=256, eval_batch_size=4096),
+        TrainingConfig(epochs=3, stopping_step=10, train_batch_size=128, eval_batch_size=4096),
         EvaluationConfig(metric="NDCG@10", topk=(5, 10)),
         {"learning_rate": 0.01},
         SEED,

@@ -39,7 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "only-random-masks": {"ft_ratio": 0.0},
     "only-last-masks": {"ft_ratio": 1.0},
     "rare-validation": {"eval_step": 2},
-    "small-eval-batches": {"eval_batch_size": 50},
+    "small-eval-batches": {"eval_batch_size": 25},
     "weight-decay": {"weight_decay": 0.01},
     "negatives-too": {"loss_type": "BPR", "train_neg_sample_args": {}},
 }
@@ -47,13 +47,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_interactions(tmp_path_factory.mktemp("bert") / "toy", users=60)
+    return write_interactions(tmp_path_factory.mktemp("bert") / "toy", users=30)
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     """A batch is cut into about ten parts."""
-    monkeypatch.setattr(bert, "_VALUES_AT_ONCE", 256 * 16)
+    monkeypatch.setattr(bert, "_VALUES_AT_ONCE", 128 * 16)
 
 
 def both(folder, **changes: Any):

@@ -161,14 +161,14 @@ EVERYWHERE: dict[str, dict[str, Any]] = {
     "rmsprop": {"learner": "rmsprop", "learning_rate": 0.001},
     "not-shuffled": {"shuffle": False},
     "large-batches": {"train_batch_size": 900},
-    "small-batches": {"train_batch_size": 60, "epochs": 1},
+    "small-batches": {"train_batch_size": 30, "epochs": 1},
     "every-second-validation": {"eval_step": 2, "epochs": 4},
 }
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_interactions(tmp_path_factory.mktemp("fast") / "toy", users=45)
+    return write_interactions(tmp_path_factory.mktemp("fast") / "toy", users=24)
 
 
 def case_of(model: str) -> Case:
@@ -214,11 +214,15 @@ def losses_and_paths(models: Any = tuple(FAMILY_OF_MODEL)) -> list[Any]:
 
 
 def variants() -> list[Any]:
-    """Of models with kernels: what concerns each of them and what is its own, with its losses in turns."""
+    """Of models with kernels: what concerns each of them and what is its own, with its losses in turns.
+
+    What concerns all of them is tried over two epochs; the model's size or shape shows in the steps of one.
+    """
     found = []
     for model in sorted(set(FAMILY_OF_MODEL) & set(CASES)):
         case = CASES[model]
-        several = {**EVERYWHERE, **case.variants} if COMPILED in case.paths else {}
+        own = {name: {"epochs": 1, **changes} for name, changes in case.variants.items()}
+        several = {**EVERYWHERE, **own} if COMPILED in case.paths else {}
         for number, (name, changes) in enumerate(several.items()):
             loss = case.losses[number % len(case.losses)]
             for path in case.paths:
@@ -249,7 +253,7 @@ def test_a_last_batch_of_one_sample(folder, model, loss, path):
     settings = settings_of(folder, model, {**case_of(model).params, **with_loss(loss)}, WIDTH)
     split = split_of(settings, folder)
     samples = len(split.parts[0])
-    size = next(size for size in range(250, samples) if samples % size == 1)
+    size = next(size for size in range(200, samples) if samples % size == 1)
     changes = {**with_loss(loss), "train_batch_size": size, "epochs": 1}
     try:
         reference({**settings, **changes}, split, folder)
@@ -272,13 +276,13 @@ def test_shorter_and_longer_sequences(folder, model, loss, width, path):
 @pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths())
 def test_batches_cut_into_many_parts(folder, model, loss, path, monkeypatch):
     """As large data are: here a whole batch would fit into one part."""
-    monkeypatch.setattr(encoders, "TOKENS", 500)
+    monkeypatch.setattr(encoders, "TOKENS", 250)
     monkeypatch.setattr(losses, "_SCORES_AT_ONCE", 2000)
     monkeypatch.setattr(scores, "SCORES_AT_ONCE", 2000)
-    monkeypatch.setattr(products, "ROWS_AT_ONCE", 50)
-    monkeypatch.setattr(recurrent, "_TOKENS", 300)
+    monkeypatch.setattr(products, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(recurrent, "_TOKENS", 150)
     monkeypatch.setattr(transformer, "_TOKENS", 100)
-    monkeypatch.setattr(own_loss, "_VALUES_AT_ONCE", 6000)
+    monkeypatch.setattr(own_loss, "_VALUES_AT_ONCE", 3000)
     monkeypatch.setattr(own_loss, "_SCORES_AT_ONCE", 2000)
     check(folder, model, path, with_loss(loss))
 
@@ -321,7 +325,7 @@ def test_the_switch_in_the_environment_takes_the_torch_path():
         {"weight_decay": 1e-4},
         {"layer_norm_eps": 1e-4},
         {"seed": 1},
-        {"train_batch_size": 257},
+        {"train_batch_size": 129},
     ],
     ids=lambda changes: next(iter(changes)),
 )

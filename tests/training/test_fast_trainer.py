@@ -60,12 +60,12 @@ paths = pytest.mark.parametrize("path", FAST_PATHS)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_interactions(tmp_path_factory.mktemp("trainer") / "toy", users=60)
+    return write_interactions(tmp_path_factory.mktemp("trainer") / "toy", users=30)
 
 
 def of(folder, model: str, params: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     given = PLAIN[model] if params is None else params
-    return settings_of(folder, model, {"epochs": 2, "train_batch_size": 128, **given, **changes})
+    return settings_of(folder, model, {"epochs": 2, "train_batch_size": 64, **given, **changes})
 
 
 def train(folder, path: str, settings: dict[str, Any]) -> training.Trained:
@@ -379,7 +379,7 @@ def test_ranks_are_used_for_the_validation_loader_alone(folder, path, monkeypatc
     ("model", "loss"), [("FPMC", "BPR"), *((name, kind) for name in DROPPED for kind in ("CE", "BPR"))]
 )
 def test_mixed_precision_runs_on_the_cpu(folder, model, loss, kernels):
-    params = {**(DROPPED.get(model) or PLAIN[model]), "loss_type": loss, "epochs": 2}
+    params = {**(DROPPED.get(model) or PLAIN[model]), "loss_type": loss, "epochs": 1}
     mixed = precision_settings(TrainingConfig(precision="mixed"))
     settings = of(folder, model, {**params, **mixed})
     if loss == "BPR":

@@ -73,20 +73,20 @@ UNDETERMINED = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_interactions(tmp_path_factory.mktemp("sequences") / "toy", users=60)
+    return write_interactions(tmp_path_factory.mktemp("sequences") / "toy", users=30)
 
 
 @pytest.fixture(scope="module")
 def more_users(tmp_path_factory):
     """Of whom most parts are of training, the fewer of validation."""
-    return write_interactions(tmp_path_factory.mktemp("more") / "toy")
+    return write_interactions(tmp_path_factory.mktemp("more") / "toy", users=60)
 
 
 @pytest.fixture
 def small_parts(monkeypatch):
     """A batch is cut into about ten parts."""
-    monkeypatch.setattr(own_loss, "_VALUES_AT_ONCE", 256 * 16)
-    monkeypatch.setattr(own_loss, "_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(own_loss, "_VALUES_AT_ONCE", 128 * 16)
+    monkeypatch.setattr(own_loss, "_ROWS_AT_ONCE", 25)
 
 
 def both(folder, model: str, **changes: Any):
@@ -130,7 +130,7 @@ def test_a_trimmed_model_really_gets_short_parts(more_users, model, small_parts,
     run(settings, split_of(settings, more_users), TORCH, more_users)
     assert min(width for _, width in widths) == 1
     assert max(width for _, width in widths) == 12
-    assert all(rows * width <= 256 or rows == 1 for rows, width in widths[: len(widths) // 2])
+    assert all(rows * width <= 128 or rows == 1 for rows, width in widths[: len(widths) // 2])
 
 
 @pytest.mark.usefixtures("small_parts")
