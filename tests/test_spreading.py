@@ -16,7 +16,8 @@ def test_the_files_that_are_divided_are_there():
 
 def test_a_file_stays_together_but_for_what_is_divided():
     assert scope_of("tests/cli/test_cli.py::Test::test_a[x]") == "tests/cli/test_cli.py"
-    assert scope_of(f"{BY_TEST[0]}::test_a[x]") != scope_of(f"{BY_TEST[0]}::test_a[y]")
+    assert scope_of(f"{BY_TEST[0]}::test_a[x]") == scope_of(f"{BY_TEST[0]}::test_a[y]")
+    assert scope_of(f"{BY_TEST[0]}::test_a[x]") != scope_of(f"{BY_TEST[0]}::test_b[x]")
     scopes = [
         scope_of(f"{BY_MODEL[0]}::test_{name}") for name in ("a[BPR-CE-torch]", "b[BPR-torch]", "c[NPE]")
     ]

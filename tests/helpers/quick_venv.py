@@ -1,6 +1,6 @@
-"""A Python environment whose `recsweep` is forked (`helpers/warm.py`): for what make and Snakemake start.
+"""A Python environment whose `recsweep` and `snakemake` are forked (`helpers/warm.py`): for what make starts.
 
-It is that of this test run, by links, but for one command: that hands its words, folder, environment and
+It is that of this test run, by links, but for two commands: each hands its words, folder, environment and
 streams to the test's process, which forks it, and ends with its exit code.
 """
 
@@ -26,12 +26,11 @@ import json, os, socket, sys
 
 way = socket.socket(socket.AF_UNIX)
 way.connect({address!r})
-said = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+said = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ), {snakemake!r}]).encode()
 socket.send_fds(way, [len(said).to_bytes(8, "big")], [1, 2])
 way.sendall(said)
 sys.exit(int(way.makefile().read()))
 """
-_SNAKEMAKE = "#!{python}\nimport sys\nfrom snakemake.cli import main\n\nsys.exit(main())\n"
 
 
 @contextmanager
@@ -51,8 +50,9 @@ def quick_venv(folder: Path) -> Iterator[Path]:
         if tool.name not in ("recsweep", "snakemake"):
             (made / "bin" / tool.name).symlink_to(tool)
     python, address = made / "bin" / "python", f"\0recsweep-{os.getpid()}-{next(_ALL)}"
-    for name, text in (("recsweep", _COMMAND), ("snakemake", _SNAKEMAKE)):
-        (made / "bin" / name).write_text(text.format(python=python, address=address))
+    for name, snakemake in (("recsweep", ""), ("snakemake", str(python))):
+        text = _COMMAND.format(python=python, address=address, snakemake=snakemake)
+        (made / "bin" / name).write_text(text)
         (made / "bin" / name).chmod(0o755)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -80,8 +80,10 @@ def _answer(way: socket.socket) -> None:
     with way:
         size, handles, _, _ = socket.recv_fds(way, 8, 2)
         with way.makefile("rb") as words:
-            args, folder, environment = json.loads(words.read(int.from_bytes(size, "big")))
-        running = warm.start_between(*handles, args, Path(folder), environment)
-        for handle in handles:
-            os.close(handle)
+            args, folder, environment, python = json.loads(words.read(int.from_bytes(size, "big")))
+        try:
+            running = warm.start_between(*handles, args, Path(folder), environment, python)
+        finally:
+            for handle in handles:
+                os.close(handle)
         way.sendall(str(running.wait(_LIMIT_SECONDS)).encode())

@@ -33,7 +33,7 @@ def scope_of(nodeid: str) -> str:
     """The name of the tests that one process runs together with this one."""
     file = nodeid.partition("::")[0]
     if file in BY_TEST:
-        return nodeid
+        return nodeid.partition("[")[0]
     if file in BY_MODEL:
         model = nodeid.partition("[")[2].rstrip("]").partition("-")[0]
         return f"{file}::{model}"

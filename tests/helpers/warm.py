@@ -21,7 +21,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -42,6 +42,15 @@ _LIGHT = (
     *("recsweep.datasets.feasible", "alembic.command", "alembic.script"),
 )
 """What most commands need. None of it is torch."""
+_SNAKEMAKE = (
+    "snakemake.cli",
+    "snakemake.workflow",
+    "snakemake.dag",
+    "snakemake.report",
+    "requests",
+    "jinja2",
+)
+"""What Snakemake needs before it reads a Snakefile."""
 HEAVY = ("train", "prepare", "doctor")
 """Commands that import torch themselves."""
 POSSIBLE = sys.platform == "linux"
@@ -95,14 +104,19 @@ class Running:
 
 
 class _Commands(Template):
-    """A process that commands are forked from, without torch; it ends with this one."""
+    """A process that commands are forked from, without torch; it ends with this one.
 
-    def __init__(self) -> None:
+    Args:
+        modules: imported besides.
+    """
+
+    def __init__(self, *modules: str) -> None:
         self._control, theirs = socket.socketpair()
         self.proven = False
         with theirs:
+            code = f"from helpers import warm; warm.serve({theirs.fileno()}, *{modules})"
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", f"from helpers import warm; warm.serve({theirs.fileno()})"],
+                [sys.executable, "-P", "-c", code],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(_PLACES)},
@@ -144,18 +158,18 @@ class _Child:
         return None if self._forked.is_alive() else 0
 
 
-def serve(control: int) -> None:
+def serve(control: int, *modules: str) -> None:
     """The life of the process that commands are forked from."""
     leave_to_parent()
-    for name in _LIGHT:
+    for name in (*_LIGHT, *modules):
         importlib.import_module(name)
     gc.freeze()
     template._Nursery(socket.socket(fileno=control)).serve()
 
 
 @cache
-def _commands() -> _Commands:
-    commands = _Commands()
+def _commands(*modules: str) -> _Commands:
+    commands = _Commands(*modules)
     atexit.register(commands.close)
     return commands
 
@@ -216,10 +230,15 @@ def start_into(log: int, args: list[str], folder: Path) -> Running:
 
 
 def start_between(
-    out: int, err: int, args: list[str], folder: Path, environment: Mapping[str, str]
+    out: int, err: int, args: list[str], folder: Path, environment: Mapping[str, str], python: str = ""
 ) -> Running:
-    """The same for one whose two streams are open, in an environment of its own."""
-    return Running(args, _fork(args, folder, out, err, _main, environment), None)
+    """The same for one whose two streams are open, in an environment of its own.
+
+    Args:
+        python: of Snakemake's environment, where it is Snakemake and not `recsweep` that is to be started.
+    """
+    main = partial(_snakemake, python) if python else _main
+    return Running(args, _fork(args, folder, out, err, main, environment), None)
 
 
 def _fork(
@@ -235,7 +254,10 @@ def _fork(
     ours, theirs = Pipe()
     with ours:
         with theirs:
-            forked = (heavy if args[0] in HEAVY else _commands()).fork(theirs)
+            if isinstance(main, partial):
+                forked = _commands(*_SNAKEMAKE).fork(theirs)
+            else:
+                forked = (heavy if args[0] in HEAVY else _commands()).fork(theirs)
         ours.send(_start(str(folder), environment, args))
         ours.send((_command, (_loaded_with(environment), main)))
         _send(ours, [stdout, stderr, heavy._control.fileno()])
@@ -285,6 +307,13 @@ def _main() -> None:
     from recsweep.cli import main
 
     main()
+
+
+def _snakemake(python: str) -> None:
+    from snakemake.cli import main
+
+    sys.executable = python  # beside which it looks for `recsweep`
+    sys.exit(main())
 
 
 def _script() -> None:
