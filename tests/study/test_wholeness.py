@@ -18,6 +18,7 @@ from recsweep.cli import main
 from recsweep.common.errors import StoreDamaged, StudyForeign, UserError
 from recsweep.common.owner import this_process
 from recsweep.study import Result, Store
+from recsweep.study.journal import mend
 
 NAME, DEFINITION = "sweep/data/FPMC/full", {"model": "FPMC"}
 
@@ -275,10 +276,16 @@ def test_a_journal_torn_at_any_byte_of_its_last_line_goes_on(tmp_path):
     content = whole.read_bytes()
     begin = content.rindex(b"\n", 0, -1) + 1
     before = read(f"journal:///{whole}")[0]
+    file = tmp_path / "torn.journal"
     for cut in range(begin, len(content)):
+        file.write_bytes(content[:cut])
+        with file.open("r+b") as journal:
+            mend(journal)
+        # The last line completes the second trial; without its end alone it is whole.
+        assert file.read_bytes() == (content if cut == len(content) - 1 else content[:begin]), cut
+    for cut in (begin, begin + 1, (begin + len(content)) // 2, len(content) - 2, len(content) - 1):
         file = tmp_path / f"torn-{cut}.journal"
         file.write_bytes(content[:cut])
-        # The last line completes the second trial; without its end alone it is whole.
         open_and_go_on(file, 2 if cut == len(content) - 1 else 1)
     assert len(before) == 3
     assert sum(trial.counted for trial in before) == 2
