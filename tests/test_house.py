@@ -73,7 +73,7 @@ IMPORTERS = {
     "ray": {
         "running/ray_link",
         "search/engines/ray_",
-        *(f"running/ray_{part}" for part in ("drive", "parts", "trial", "schedulers")),
+        *(f"running/ray_{part}" for part in ("drive", "parts", "trial", "schedulers", "population")),
     },
     "httpx": {"client"},
     "fsspec": {"checkpoints/bucket"},

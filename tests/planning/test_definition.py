@@ -6,6 +6,7 @@ import pytest
 
 from helpers.workspace import make_workspace
 from recsweep.sweeps.options import OF_A_SWEEP, SETTINGS
+from recsweep.sweeps.scheduler_table import OF_POPULATION
 
 OTHER = {
     "engine": "optuna",
@@ -13,6 +14,9 @@ OTHER = {
     "max_evals": 7,
     "pruner": "median",
     "scheduler": "asha",
+    "perturbation_interval": 7,
+    "quantile_fraction": 0.4,
+    "resample_probability": 0.4,
     "phases": "coarse",
     "warm_start": "good.json",
     "transfer": True,
@@ -40,7 +44,8 @@ OTHER = {
     "outputs": "elsewhere",
 }
 """Another value of each setting than the one that the workspace has."""
-NEEDS = {"scheduler": {"engine": "ray", "algo": "random"}}
+BY_RAY = {"engine": "ray", "algo": "random"}
+NEEDS = {"scheduler": BY_RAY, **{key: {**BY_RAY, "scheduler": "pbt"} for key in OF_POPULATION}}
 """Settings without which another one is refused."""
 
 

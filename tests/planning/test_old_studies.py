@@ -58,6 +58,13 @@ def test_a_scheduler_changes_the_definition_but_no_seed_and_is_kept():
     assert (kept.search.scheduler, kept.pruning.warmup_epochs) == ("asha", 2)
 
 
+def test_how_a_population_is_compared_is_kept_with_its_study():
+    given = {"models": "FPMC", "engine": "ray", "algo": "random", "scheduler": "pbt", "epochs": 9}
+    kept = plan_sweep(load_sweep(CONFIG / "smoke.yaml", {**given, "perturbation_interval": 3}))[0].record()
+    assert (kept.search.scheduler, kept.search.perturbation_interval) == ("pbt", 3)
+    assert "warmup_epochs" not in kept.definition["scheduler"]
+
+
 def test_a_pruner_changes_the_definition_but_not_what_a_trial_trains():
     with_none, with_median = (
         plan_sweep(load_sweep(CONFIG / "smoke.yaml", {"models": "FPMC", "pruner": pruner}))[0]

@@ -82,3 +82,10 @@ def test_a_parent_is_the_last_one_whose_weights_were_taken_up():
     back = Lineage(7, (*LINEAGE.stretches, Stretch(2, 8, {}), Stretch(7, 9, {}), Stretch(7, 11, {})))
     assert back.parent(7) == (2, 9)
     assert Lineage(7, (Stretch(7, 1, {}), Stretch(7, 3, {}))).parent(7) is None
+
+
+def test_a_lineage_is_cut_at_an_epoch_and_goes_on():
+    assert LINEAGE.until(5).stretches == LINEAGE.stretches[:2]
+    assert LINEAGE.until(6) == LINEAGE
+    longer = LINEAGE.then(9, 8, {"a": 4})
+    assert (longer.until(7), longer.parent(9), longer.params) == (LINEAGE, (7, 8), {"a": 4})

@@ -190,13 +190,27 @@ def test_a_mistake_in_the_sweep_file_is_one_line_with_its_place(tmp_path, extra,
         ),
         (
             "search: {engine: ray, scheduler: ashes}\n",
-            "4:34: `search.scheduler` must be one of none, asha, hyperband, median, but got 'ashes'; "
+            "4:34: `search.scheduler` must be one of none, asha, hyperband, median, pbt, but got 'ashes'; "
             "did you mean `asha`?",
         ),
         (
             "search: {engine: ray, scheduler: asha}\npruning: {pruner: median}\n",
             "1:1: search.scheduler asha needs pruning.pruner none, but got median: one rule ends trials; "
             "correct the value",
+        ),
+        (
+            "search: {engine: ray, scheduler: pbt}\ntraining: {epochs: 5}\n",
+            "1:1: search.perturbation_interval must be below training.epochs, 5, but got 5: trials would end "
+            "before they are compared; correct the value",
+        ),
+        (
+            "search: {engine: ray, scheduler: pbt, algo: exhaustive}\n",
+            "4:9: `search`: scheduler pbt changes parameters while trials train, but got algo exhaustive, "
+            "which tries each point of a grid; use algo random, or another scheduler; correct the value",
+        ),
+        (
+            "search: {engine: ray, scheduler: pbt, quantile_fraction: 0.6}\n",
+            "4:58: `search.quantile_fraction` must be at most 0.5, but got 0.6; correct the value",
         ),
         (
             "workers: {store_patience_seconds: -1}\n",

@@ -20,7 +20,8 @@ RecsweepError
     ├── TrialDiverged          NaN or infinite loss or score
     ├── TrialPruned            too poor to go on; recorded with its best until then
     ├── TrialStopped           closed by another process; its result is dropped
-    └── TrialInterrupted       told to stop; its slot goes back
+    ├── TrialInterrupted       told to stop; its slot goes back
+    └── TrialLeft              left at an epoch's end, to go on later
 """
 
 from __future__ import annotations
@@ -181,6 +182,10 @@ class TrialStopped(TrialError):
 
 class TrialInterrupted(TrialError):
     """The worker was told to stop at the end of the epoch; the slot waits again."""
+
+
+class TrialLeft(TrialError):
+    """The trial stands at an epoch's end, in a file, and goes on from there when its turn comes."""
 
 
 _DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})

@@ -111,6 +111,12 @@ class Outputs:
     def trial_checkpoints(self, dataset: str, model: str, slot: int, phase: str | None = None) -> Path:
         return self.checkpoints(dataset, model, phase) / f"trial-{slot}"
 
+    def population_state(
+        self, dataset: str, model: str, epoch: int, name: str, phase: str | None = None
+    ) -> Path:
+        """State of a member of a population at the end of an epoch; `name` says by which training."""
+        return self.checkpoints(dataset, model, phase) / "population" / f"epoch-{epoch}-{name}.pt"
+
     def archived_checkpoints(self, dataset: str, model: str, phase: str | None = None, *, stamp: str) -> Path:
         """Weights of a study that was archived; `stamp`: the time in its name."""
         return self.checkpoints(dataset, model, phase) / f"@{stamp}"

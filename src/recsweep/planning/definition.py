@@ -9,6 +9,7 @@ from recsweep.common.files import to_plain
 from recsweep.recbole_api.settings import trial_settings
 from recsweep.study.description import Description
 from recsweep.sweeps.config import WHOLE, DatasetConfig, ModelConfig, TrainingConfig
+from recsweep.sweeps.scheduler_table import NO_SCHEDULER, OF_POPULATION, POPULATION
 
 
 def defined(study: Description) -> dict[str, Any]:
@@ -42,10 +43,18 @@ def defined(study: Description) -> dict[str, Any]:
         parts["phase"] = {"name": study.phase, "searched": list(study.space), "start": start}
     if pruning.pruner != "none":
         parts["pruning"] = pruning.model_dump()
-    if search.scheduler != "none":
-        parts["scheduler"] = {"name": search.scheduler, "warmup_epochs": pruning.warmup_epochs}
+    if search.scheduler != NO_SCHEDULER:
+        parts["scheduler"] = _scheduler(study)
     plain: dict[str, Any] = to_plain(parts)
     return plain
+
+
+def _scheduler(study: Description) -> dict[str, Any]:
+    """The part of a scheduler of Ray Tune's, with what it reads."""
+    search = study.search
+    if search.scheduler == POPULATION:
+        return {"name": POPULATION, **{key: getattr(search, key) for key in OF_POPULATION}}
+    return {"name": search.scheduler, "warmup_epochs": study.pruning.warmup_epochs}
 
 
 def study_settings(study: Description, params: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from recsweep.planning.definition import study_settings
-from recsweep.study import Trial
+from recsweep.study import Lineage, Trial
 from recsweep.study.description import Description
 
 
@@ -18,6 +18,13 @@ def training_of(study: Description, trial: Trial) -> tuple[dict[str, Any], list[
     lineage = trial.result.lineage
     if lineage is None:
         return study_settings(study, trial.params, trial.seed or 0), []
+    return training_along(study, lineage)
+
+
+def training_along(
+    study: Description, lineage: Lineage
+) -> tuple[dict[str, Any], list[tuple[int, dict[str, Any]]]]:
+    """The same of a lineage."""
     settings = [study_settings(study, stretch.params, lineage.seed) for stretch in lineage.stretches]
     changes = [_changes(before, after) for before, after in pairwise(settings)]
     begins = [stretch.from_epoch for stretch in lineage.stretches[1:]]

@@ -13,8 +13,9 @@ from recsweep.common.provenance import commit, hardware, repository, versions
 from recsweep.datasets.prepare import Prepared
 from recsweep.planning.plan import StudyPlan
 from recsweep.recbole_api.data import Split
-from recsweep.running.commands import Stop
-from recsweep.running.events import Event
+from recsweep.running import cooldown
+from recsweep.running.commands import Bred, Stop, Word
+from recsweep.running.events import Cooling, Event
 from recsweep.running.gpus import Seat
 from recsweep.running.keeping import keeper_of
 from recsweep.running.resume import Resume
@@ -75,8 +76,9 @@ class Bench:
             "repository": repository(),
             "hardware": hardware(),
         }
-        self.judge: Callable[[], str | None] | None = None
+        self.judge: Callable[[], Word | None] | None = None
         """Somebody else who decides whether a trial goes on, in the place of the pruner."""
+        self.cooldown = cooldown.decide(run.plan.sweep.cooldown, str(device))
         self._splits = {run.plan.model_of(run.plan.defaults): prepared.split}
         self._said_paths: set[str] = set()
         self._curves: dict[int, Curve] = {}
@@ -92,13 +94,13 @@ class Bench:
         flag = self.run.stop_asked()
         return None if flag is None else Stop(flag.now)
 
-    def resume(self, claim: Claim) -> Resume:
+    def resume(self, claim: Claim, bred: Bred | None = None) -> Resume:
         """The states of a slot's trial."""
 
         def tell(text: str) -> None:
             self.run.say(f"{self.run.label} trial {claim.slot}: {text}")
 
-        return Resume(self.keeper, self.run.plan.sweep.checkpoints, claim, tell)
+        return Resume(self.keeper, self.run.plan.sweep.checkpoints, claim, tell, bred)
 
     def kept_params(self, claim: Claim, proposed: Params) -> Params:
         """The parameters of the slot's earlier trial, where it left a checkpoint; else those proposed.
@@ -123,6 +125,12 @@ class Bench:
             self._splits[model] = self.host.prepared(plan, self.device, params).split
         return self._splits[model]
 
+    def rest(self) -> None:
+        """Let the device cool down, where that is wanted; ends where all is to stop."""
+        if self.cooldown.seconds > 0:
+            self.send(Cooling(self.cooldown.seconds))
+            cooldown.rest(self.cooldown, cooldown.gpu_temperature, lambda: self.stop_asked() is not None)
+
     def say_path(self, path: str) -> None:
         """Tell once whose code trains, as it is the same for nearly all trials of a study."""
         if path not in self._said_paths:
@@ -131,8 +139,6 @@ class Bench:
 
     def verdict(self, own: Curve) -> str | None:
         """Why the pruner ends the trial now. The store is asked for the others only where it may."""
-        if self.judge is not None:
-            return self.judge()
         plan, run = self.run.plan, self.run
         config, epochs = plan.sweep.pruning, plan.sweep.training.epochs
         if not pruning.is_due(config, own, max_epochs=epochs):

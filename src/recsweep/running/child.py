@@ -26,12 +26,10 @@ from recsweep.common.owner import Owner
 
 if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_collections`
     from recsweep.planning.plan import StudyPlan
-    from recsweep.running.commands import Command, Stop
+    from recsweep.running.commands import Command, Stop, Train, Word
     from recsweep.running.events import Broken, Event
     from recsweep.running.gpus import Seat
     from recsweep.running.worker import Worker
-    from recsweep.study import Claim
-    from recsweep.sweeps.space import Params
 
 
 def child_main(
@@ -114,16 +112,14 @@ class Inbox:
                     self._waiting.append(command)
         return self._stop
 
-    def word(self) -> str | None:
-        """Wait for the word on a trial after its epoch: why it ends here; None: it goes on."""
-        from recsweep.running.commands import Continue, Prune, Stop
+    def word(self) -> Word | None:
+        """Wait for the word on a trial after its epoch; None: there is none, as all is to stop."""
+        from recsweep.running.commands import Continue, Prune, Save, Stop
 
         while self.stop() is None:
             command = self.next()
-            if command is None or isinstance(command, Continue):
-                return None
-            if isinstance(command, Prune):
-                return command.reason
+            if command is None or isinstance(command, Continue | Prune | Save):
+                return command
             if isinstance(command, Stop):
                 self._stop = command
         return None
@@ -136,7 +132,7 @@ class Obeying(Protocol):
 
     def evaluate(self, plan: StudyPlan, seat: Seat | None = None) -> None: ...
 
-    def train(self, plan: StudyPlan, claim: Claim, params: Params) -> None: ...
+    def train(self, command: Train) -> None: ...
 
 
 def serve(inbox: Inbox, worker: Obeying) -> None:
@@ -145,7 +141,7 @@ def serve(inbox: Inbox, worker: Obeying) -> None:
     Raises:
         RecsweepError: a command that is none of those there are.
     """
-    from recsweep.running.commands import Continue, Evaluate, Prune, Search, Stop, Train, unknown
+    from recsweep.running.commands import Continue, Evaluate, Prune, Save, Search, Stop, Train, unknown
 
     while (command := inbox.next()) is not None:
         match command:
@@ -153,9 +149,9 @@ def serve(inbox: Inbox, worker: Obeying) -> None:
                 worker.search(plan, seat)
             case Evaluate(plan, seat):
                 worker.evaluate(plan, seat)
-            case Train(plan, claim, params):
-                worker.train(plan, claim, params)
-            case Continue() | Prune():
+            case Train():
+                worker.train(command)
+            case Continue() | Prune() | Save():
                 pass  # of a trial that has ended meanwhile
             case Stop():
                 return

@@ -8,7 +8,7 @@ from typing import Never
 from recsweep.common.errors import RecsweepError
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.gpus import Seat
-from recsweep.study import Claim
+from recsweep.study import Claim, Lineage
 from recsweep.sweeps.space import Params
 
 
@@ -38,12 +38,30 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Bred:
+    """All that makes a trial a member of a population.
+
+    Attributes:
+        lineage: the training that leads to where it goes on, and how it goes on.
+        state: file of the state from which it does; None, or a file that is not there: by that training.
+        since: the epoch that the members were compared at.
+        asks: its worker is to say which parameters may change while the model trains.
+    """
+
+    lineage: Lineage
+    state: str | None = None
+    since: int = 0
+    asks: bool = False
+
+
+@dataclass(frozen=True)
 class Train:
     """Train one slot that was claimed for the worker, and wait for a word after each epoch."""
 
     plan: StudyPlan
     claim: Claim
     params: Params
+    bred: Bred | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +76,16 @@ class Prune:
     reason: str
 
 
-Command = Search | Evaluate | Stop | Train | Continue | Prune
+@dataclass(frozen=True)
+class Save:
+    """The word that the trial is left at its epoch, to go on later: its state goes to a file."""
+
+    path: str
+
+
+Word = Continue | Prune | Save
+"""A trial waits for one of these after each epoch."""
+Command = Search | Evaluate | Stop | Train | Word
 
 
 def unknown(message: Never) -> RecsweepError:

@@ -11,7 +11,7 @@ from recsweep.common.errors import SweepPaused
 from recsweep.common.owner import this_process
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.commands import Command, Stop
-from recsweep.running.events import Broken, Died, Event, Interrupted, PutBack, TrialDone
+from recsweep.running.events import Broken, Died, Event, Interrupted, Left, PutBack, TrialDone
 from recsweep.running.gpus import Seat
 from recsweep.running.study_run import StudyRun
 from recsweep.running.workers import Hired, Workers
@@ -21,7 +21,7 @@ GRACE_SECONDS = 8.0
 """For trials to end an epoch in when SIGTERM has come; SLURM waits for 30 before it kills, docker for 10."""
 LEAST_SECONDS = 30.0
 """A trial that has run for less is not waited for."""
-_LAST_WORDS = (Interrupted, TrialDone, PutBack, Broken, Died)
+_LAST_WORDS = (Interrupted, Left, TrialDone, PutBack, Broken, Died)
 """Events after which a worker trains no more, or something else."""
 
 

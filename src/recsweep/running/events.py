@@ -53,6 +53,21 @@ class EpochDone:
 
 
 @dataclass(frozen=True)
+class Left:
+    """A trial was left at its epoch's end; its state is in a file, its slot stays taken."""
+
+    slot: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Changeable:
+    """The parameters of the study that may change while its model trains."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class TrialDone:
     """A trial ended; a score of None: it failed, `reason` says why."""
 
@@ -149,6 +164,8 @@ Event = (
     | Note
     | Claimed
     | EpochDone
+    | Left
+    | Changeable
     | TrialDone
     | Measured
     | PutBack

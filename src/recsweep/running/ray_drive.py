@@ -8,6 +8,7 @@ that is taken up again is searched by what the store holds.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,40 +21,31 @@ from recsweep.common.errors import RecsweepError
 from recsweep.common.owner import Owner
 from recsweep.common.surroundings import variables
 from recsweep.planning.plan import StudyPlan
-from recsweep.running.events import Broken, Claimed, Died, Event, Idle, Note, Started
-from recsweep.running.history import observations, running_beside, search_of
+from recsweep.running.events import Broken, Changeable, Claimed, Died, Event, Idle, Note, Started
 from recsweep.running.ray_data import Fetch
+from recsweep.running.ray_floor import Floor
 from recsweep.running.ray_hand import Terms
 from recsweep.running.ray_parts import FINISHED, Aborted, Slots, Telling
+from recsweep.running.ray_population import RayPopulation
+from recsweep.running.ray_proposals import Proposals
 from recsweep.running.ray_schedulers import Scheduler
+from recsweep.running.ray_seats import Doing, RaySeat, RaySeats
 from recsweep.running.ray_trial import RayTrial
 from recsweep.running.study_run import StudyRun
-from recsweep.search.engines.base import Observation
-from recsweep.search.engines.ray_ import propose
-from recsweep.study import Claim, Store, Study
-from recsweep.sweeps.space import Params
+from recsweep.study import Store, Study
+from recsweep.sweeps.scheduler_table import POPULATION
 
 Tell = Callable[[int, Event], None]
 """Takes an event of a seat."""
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # TensorBoard's files cost more than they tell
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer one prints whatever it is asked
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial may fail before its first epoch
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 _GOODBYE_SECONDS = 20.0
-
-
-@dataclass
-class _Seat:
-    """One trial at once."""
-
-    number: int
-    owner: Owner
-    searching: bool = True
-    trial: Any = None
-    """Ray Tune's, from its claim on."""
-    killed: bool = False
-    busy: bool = False
+_ASK_AGAIN_SECONDS = 1.0
+"""A slot that was put back may wait for a population; the store is asked for it so often."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +82,14 @@ class Drive:
 
     def __init__(self, plan: StudyPlan, setting: Setting, ray: Any, tell: Tell) -> None:
         self.plan, self._setting, self._ray, self._tell = plan, setting, ray, tell
-        self._seats: dict[int, _Seat] = {}
+        self._seats = RaySeats(setting.room)
         self._lock = threading.RLock()
         self._ending = False
         self._expected = False
         """True while the supervisor may put another in the seat of one that died."""
+        self._scheduler: Scheduler | RayPopulation | None = None
+        self._asked = float("-inf")
+        """When no slot was left for the seats that members of a population wait for."""
         self._thread = threading.Thread(target=self._main, name="ray-tune", daemon=True)
         self.aborted = False
 
@@ -105,7 +100,7 @@ class Drive:
         with self._lock:
             if self._ending:
                 return False
-            self._seats[number] = _Seat(number, owner)
+            self._seats.add(number, owner)
             self._expected = False
         if not self._thread.is_alive():
             self._thread.start()
@@ -113,16 +108,12 @@ class Drive:
 
     def leave(self, number: int) -> None:
         """Nothing is told of a seat any more; what runs there is ended."""
-        with self._lock:
-            seat = self._seats.pop(number, None)
-        if seat is not None and seat.busy:
+        if (seat := self._seats.remove(number)) is not None:
             self._kill(seat)
 
     def kill(self, number: int) -> None:
         """End the trial of a seat by force; its death is told."""
-        with self._lock:
-            seat = self._seats.get(number)
-        if seat is not None:
+        if (seat := self._seats.get(number)) is not None:
             seat.killed = True
             self._kill(seat)
 
@@ -131,14 +122,13 @@ class Drive:
         with self._lock:
             self._ending = True
             self.aborted = force
-            seats = list(self._seats.values())
         if force:
-            for seat in seats:
+            for seat in self._seats.all():
                 self._kill(seat)
         if self._thread.is_alive():
             self._thread.join(timeout=_GOODBYE_SECONDS)
 
-    def _kill(self, seat: _Seat) -> None:
+    def _kill(self, seat: RaySeat) -> None:
         actor = seat.trial.temporary_state.ray_actor if seat.trial is not None else None
         if actor is not None:
             self._ray.kill(actor)
@@ -148,7 +138,7 @@ class Drive:
     def _main(self) -> None:
         try:
             with StudyRun.opened(self.plan, self._find, self._say) as run:
-                self._tune(_Proposals(run))
+                self._tune(Proposals(run))
         except Exception as error:
             if not self.aborted:
                 self._tell_any(Broken.of(error))
@@ -166,14 +156,11 @@ class Drive:
         self._tell_any(Note(text))
 
     def _tell_any(self, event: Event) -> None:
-        with self._lock:
-            number = next(iter(self._seats), 0)
-        self._tell(number, event)
+        self._tell(self._seats.first, event)
 
-    def _tune(self, proposals: _Proposals) -> None:
-        run, setting = proposals.run, self._setting
-        scheduler = Scheduler(self.plan, _end)
-        scheduler.learn(run.results())
+    def _tune(self, proposals: Proposals) -> None:
+        setting, scheduler = self._setting, self._scheduler_of(proposals.run)
+        self._scheduler = scheduler
         with variables(_QUIET):
             tune.run(
                 setting.trainable,
@@ -192,34 +179,54 @@ class Drive:
                 verbose=0,
                 _remote=False,
             )
+        if isinstance(scheduler, RayPopulation):
+            scheduler.leave()
 
-    def _next(self, proposals: _Proposals) -> dict[str, Any] | str | None:
+    def _scheduler_of(self, run: StudyRun) -> Scheduler | RayPopulation:
+        if self.plan.sweep.search.scheduler == POPULATION:
+            return RayPopulation(self.plan, Floor(run, self._seats, self._tell))
+        scheduler = Scheduler(self.plan, _end)
+        scheduler.learn(run.results())
+        return scheduler
+
+    def _next(self, proposals: Proposals) -> dict[str, Any] | str | None:
         """The config of a trial; None where no seat is free, or no slot waits."""
-        with self._lock:
-            free = [seat for seat in self._seats.values() if seat.searching and not seat.busy]
-            busy = sum(seat.busy for seat in self._seats.values())
-            if not free or busy >= self._setting.room:
-                return self._rest(busy)
-        claim = proposals.claim(free[0].owner)
+        seat = self._seats.next()
+        if seat is None or time.monotonic() - self._asked < _ASK_AGAIN_SECONDS:
+            return self._rest()
+        claim = proposals.claim(seat.owner)
         if claim is None:
-            for seat in free:
-                seat.searching = False
-                self._tell(seat.number, Idle())
-            with self._lock:
-                return self._rest(busy)
-        seat = free[0]
-        seat.busy = True
+            return self._none_left()
+        seat.take(claim.slot)
         self._tell(seat.number, Claimed(claim))
-        params = proposals.propose(claim)
-        return {"seat": seat.number, "slot": claim.slot, "params": params, "claim": asdict(claim)}
+        told = {"seat": seat.number, "slot": claim.slot, "claim": asdict(claim)}
+        if not isinstance(self._scheduler, RayPopulation):
+            return {**told, "params": proposals.propose(claim)}
+        known = self._scheduler.known(claim)
+        params = proposals.propose(claim) if known is None else known.params
+        return {**told, "params": params, "bred": self._scheduler.bred(claim, params)}
 
-    def _rest(self, busy: int) -> str | None:
-        """Nothing now; or nothing any more, where nobody searches and nobody is about to."""
-        waits = busy or self._expected or any(seat.searching for seat in self._seats.values())
-        if waits and not self._ending:
+    def _none_left(self) -> str | None:
+        """No slot waits: whoever searches is idle, but for those that a population needs later."""
+        if self._waits():
+            self._asked = time.monotonic()
             return None
-        self._ending = True
+        for seat in self._seats.searching():
+            seat.doing = Doing.RESTING
+            self._tell(seat.number, Idle())
+        return self._rest()
+
+    def _rest(self) -> str | None:
+        """Nothing now; or nothing any more, where nobody searches and nobody is about to."""
+        with self._lock:
+            waits = self._seats.busy or self._expected or self._seats.searching() or self._waits()
+            if waits and not self._ending:
+                return None
+            self._ending = True
         return FINISHED
+
+    def _waits(self) -> bool:
+        return self._scheduler is not None and self._scheduler.waits()
 
     # -- told by Ray Tune ------------------------------------------------------------------------
 
@@ -232,53 +239,32 @@ class Drive:
         """Hand on what a worker process told, but for its own idleness."""
         number = trial.config["seat"]
         for event in events:
-            if isinstance(event, Died):
-                self._bury(number, event)
-            elif not isinstance(event, Started | Idle) and number in self._seats:
-                self._tell(number, event)
+            match event:
+                case Died():
+                    self._bury(number, event)
+                case Changeable(names):
+                    if isinstance(self._scheduler, RayPopulation):
+                        self._scheduler.changeable = names
+                case Started() | Idle():
+                    pass
+                case _ if self._seats.get(number) is not None:
+                    self._tell(number, event)
 
     def ended(self, trial: Any, error: str | None = None) -> None:
         """A trial is over; with an error: its actor is gone."""
         number = trial.config["seat"]
         if error is not None:
-            self._bury(number, Died(f"its node or its actor is gone ({error})"))
-        if (seat := self._seats.get(number)) is not None:
-            seat.busy, seat.trial = False, None
+            self._bury(number, Died(error))
+        seat = self._seats.get(number)
+        if seat is not None and seat.slot == trial.config["slot"]:  # one that waited has none
+            seat.free()
 
     def _bury(self, number: int, died: Died) -> None:
         with self._lock:
-            seat = self._seats.pop(number, None)
+            seat = self._seats.remove(number)
             self._expected = self._expected or seat is not None
         if seat is not None:
             self._tell(number, Died("killed") if seat.killed else died)
-
-
-class _Proposals:
-    """A study as the engine sees it from Ray Tune's thread (`engines.base.Session`, without its training)."""
-
-    def __init__(self, run: StudyRun) -> None:
-        self.run = run
-        self.search = search_of(run.plan, run.study)
-        self._claim: Claim | None = None
-
-    def claim(self, owner: Owner) -> Claim | None:
-        """A slot, where one waits and nothing speaks against it."""
-        if self.run.stop_asked() is not None or self.run.closed() is not None:
-            return None
-        self._claim = self.run.claim(owner)
-        return self._claim
-
-    def propose(self, claim: Claim) -> Params:
-        return propose(self, claim.slot)  # type: ignore[arg-type]
-
-    def proposal_seed(self, slot: int) -> int:
-        return self.run.plan.proposal_seed(slot)
-
-    def history(self) -> list[Observation]:
-        return observations(self.run)
-
-    def running(self) -> list[Params]:
-        return running_beside(self.run, self._claim)
 
 
 def _end(trial: Any, reason: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 from ray.tune import Callback, Stopper
@@ -75,7 +77,16 @@ class Telling(_Unkept, Callback):  # type: ignore[misc]
         self._to.ended(trial)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._to.ended(trial, "Ray has lost it")
+        self._to.ended(trial, _why(trial))
+
+
+def _why(trial: Any) -> str:
+    """How an actor ended, in a line: the error of ours that it ended with, or that it is gone."""
+    lines: list[str] = []
+    with suppress(OSError, TypeError):  # there may be no file of it
+        lines = Path(trial.error_file).read_text(encoding="utf-8").splitlines()
+    ours = [line.strip() for line in lines if line.startswith("recsweep.")]
+    return ours[-1] if ours else "its node or its actor is gone (Ray has lost it)"
 
 
 class Aborted(_Unkept, Stopper):  # type: ignore[misc]

@@ -42,6 +42,10 @@ class Scheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
     def __reduce__(self) -> Any:
         return dict, ()  # Ray Tune keeps no copy: it is made again of what the store holds
 
+    def waits(self) -> bool:
+        """True where trials need a seat later; none of these does."""
+        return False
+
     def learn(self, trials: Iterable[Trial]) -> None:
         """Tell the rule how the trials of the store went."""
         for trial in trials:

@@ -11,6 +11,7 @@ from recsweep.running.crew import Crew, Member
 from recsweep.running.deaths import Deaths
 from recsweep.running.events import (
     Broken,
+    Changeable,
     Claimed,
     Cooling,
     Died,
@@ -19,6 +20,7 @@ from recsweep.running.events import (
     Event,
     Idle,
     Interrupted,
+    Left,
     Measured,
     Note,
     PutBack,
@@ -34,7 +36,7 @@ from recsweep.study import State, Trial
 
 ALIKE_FAILURES = 3
 """A study pauses when its first trials, this many, all fail with the same message."""
-_OfTrial = Claimed | EpochDone | TrialDone | PutBack | Interrupted | Cooling
+_OfTrial = Claimed | EpochDone | Left | TrialDone | PutBack | Interrupted | Cooling
 
 
 class Reactions:
@@ -76,9 +78,9 @@ class Reactions:
                 raise error_of(event)
             case Died(reason):
                 self._bury(run, member, reason)
-            case Evaluated():
-                raise AssertionError("nobody asked for an evaluation")
-            case Claimed() | EpochDone() | TrialDone() | PutBack() | Interrupted() | Cooling():
+            case Changeable() | Evaluated():
+                raise AssertionError(f"nobody asked for it: {event}")
+            case Claimed() | EpochDone() | Left() | TrialDone() | PutBack() | Interrupted() | Cooling():
                 self._of_trial(run, member, event)
             case _:
                 raise unknown(event)
@@ -92,6 +94,9 @@ class Reactions:
             case EpochDone(_, epoch, score):
                 member.heard_at = time.monotonic()
                 worker.scored(epoch, score, maximize=run.view.maximize)
+            case Left(slot):
+                member.claim, worker.since = None, None
+                worker.doing = f"trial {slot} waits for the others"
             case TrialDone():
                 member.claim, worker.since = None, None
                 self.trial_done(run, event)

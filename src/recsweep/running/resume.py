@@ -2,7 +2,8 @@
 
 A trial is a pure function, so that the next trial of a slot with the same definition, parameters, seed and
 versions would come to the same state again; it takes the state instead. Where something differs, or the file
-is damaged, the one before is taken; where none is left, it begins anew.
+is damaged, the one before is taken; where none is left, it begins anew. A member of a population, whose training
+has parts, can go on from any state on its way.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from recsweep.checkpoints.keeper import Candidate, Keeper, Tell
-from recsweep.common.errors import TrialError
+from recsweep.common.errors import TrialError, disk_trouble
 from recsweep.common.files import content_hash, to_plain
+from recsweep.running.commands import Bred
 from recsweep.study import Claim
 from recsweep.sweeps.config import CheckpointsConfig
 from recsweep.training.run import EpochEnd
+from recsweep.training.schedules import Schedule, settings_at
 from recsweep.training.state import TrialState
 
 LEAST_SECONDS = 30.0
@@ -38,20 +40,29 @@ class Resume:
         config: how often one is made.
         claim: of the trial's slot.
         tell: takes a line for people.
+        bred: of a member of a population.
     """
 
-    def __init__(self, keeper: Keeper, config: CheckpointsConfig, claim: Claim, tell: Tell) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        config: CheckpointsConfig,
+        claim: Claim,
+        tell: Tell,
+        bred: Bred | None = None,
+    ) -> None:
         self._keeper, self._config, self._claim, self._tell = keeper, config, claim, tell
+        self._bred = bred
         self._end: EpochEnd | None = None
         self._kept_at = time.perf_counter()
         self._pause = LEAST_SECONDS
         self._cannot = False
 
-    @cached_property
-    def _of(self) -> str:
-        """Whose its states are."""
+    def _of(self, epoch: int) -> str:
+        """Whose the state of an epoch is."""
         own = self._keeper.identity
-        return content_hash([own.definition, own.versions, own.commit])
+        way = [] if self._bred is None else [self._bred.lineage.until(epoch).to_dict()]
+        return content_hash([own.definition, own.versions, own.commit, *way])
 
     @property
     def _again(self) -> bool:
@@ -63,22 +74,27 @@ class Resume:
         own, found = self._keeper.identity, self._candidates() if self._again else []
         return any(one.manifest is not None and not one.manifest.foreign(own) for one in found)
 
-    def find(self, settings: Mapping[str, Any]) -> TrialState | None:
+    def find(self, settings: Mapping[str, Any], schedule: Schedule = ()) -> TrialState | None:
         """The state to go on from; None where the trial begins, and what lies there is removed."""
-        wanted = to_plain(dict(settings))
+
+        def unfit(state: TrialState | None) -> str:
+            return self._unfit(state, settings, schedule)
+
+        handed = TrialState.load(Path(self._bred.state)) if self._bred and self._bred.state else None
+        handed = None if unfit(handed) else handed
         for one in self._candidates():
             wrong, state = self._keeper.brought(one), None
             if not wrong:
                 state = TrialState.load(self._file(one))
-                wrong = self._unfit(state, wanted)
+                wrong = unfit(state)
             if state is not None and not wrong:
-                return state
+                return state if handed is None or state.epoch > handed.epoch else handed
             where = "here" if one.here else f"at {self._keeper.mirror and self._keeper.mirror.depot}"
             self._tell(f"the checkpoint {one.unit.name} {where} is not used, as {wrong}")
             if one.here:
                 one.unit.remove()
         self.remove()
-        return None
+        return handed
 
     def _candidates(self) -> list[Candidate]:
         return self._keeper.candidates(self._claim.slot, self._tell, sent=self._again)
@@ -86,12 +102,13 @@ class Resume:
     def _file(self, one: Candidate) -> Path:
         return one.unit.folder / f"{one.unit.name}.pt"
 
-    def _unfit(self, state: TrialState | None, settings: Any) -> str:
+    def _unfit(self, state: TrialState | None, settings: Mapping[str, Any], schedule: Schedule) -> str:
         if state is None:
             return "it is no state of a trial"
-        if state.of != self._of:
-            return "it is of another study"
-        return "" if state.settings == settings else "it was trained with other parameters"
+        if state.of != self._of(state.epoch):
+            return "it is of another study" if self._bred is None else "it is of another training"
+        wanted = to_plain(settings_at(settings, schedule, state.epoch))
+        return "" if state.settings == wanted else "it was trained with other parameters"
 
     def watch(self, end: EpochEnd) -> None:
         """An epoch is over: its state can be asked for until the next one begins."""
@@ -134,7 +151,22 @@ class Resume:
         self._pause = max(LEAST_SECONDS, (self._kept_at - began) / SHARE)
 
     def _state(self, end: EpochEnd) -> TrialState:
-        return replace(end.state(), of=self._of)
+        return replace(end.state(), of=self._of(end.epoch))
+
+    def keep_at(self, path: Path) -> None:
+        """Write the state of the epoch that is over to a file from which it, or another trial, goes on.
+
+        Raises:
+            TrialError: the model keeps what no file can hold.
+            SweepPaused: the disk is full.
+        """
+        if self._end is None:
+            raise AssertionError("no epoch is over")
+        try:
+            self._state(self._end).save(path)
+        except (OSError, RuntimeError) as error:
+            raise (disk_trouble(error) or error) from None
+        self.remove()  # what is kept besides is older
 
     def remove(self) -> None:
         """The slot is filled, or nothing is to go on from here."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from recsweep.running import cooldown
 from recsweep.running.bench import Bench
-from recsweep.running.events import Claimed, Cooling
+from recsweep.running.events import Claimed
 from recsweep.running.history import observations, running_beside, search_of
 from recsweep.running.trial_run import TrialRun
 from recsweep.search.engines.base import Observation
@@ -23,10 +22,10 @@ class StudySession:
         self._bench, self._run, self._host = bench, bench.run, bench.host
         plan = bench.run.plan
         self._claim: Claim | None = None
-        self._cooldown = cooldown.decide(plan.sweep.cooldown, str(bench.device))
-        if self._cooldown.seconds > 0:
-            rest = f"{self._cooldown.seconds:g} s of rest between trials"
-            self._run.say(f"{plan.label}: {rest}, {self._cooldown.reason}")
+        self._rests = bench.cooldown.seconds > 0
+        if self._rests:
+            rest = f"{bench.cooldown.seconds:g} s of rest between trials"
+            self._run.say(f"{plan.label}: {rest}, {bench.cooldown.reason}")
         # A study on a GPU may be one search after another; the rest between two trials stays.
         self._ran_one = bench.seated and self._host.last_study == plan.name
         config = plan.sweep.search
@@ -42,8 +41,8 @@ class StudySession:
         if self._may_end_early and self._run.closed():
             return None
         shared = self._bench.seat.shared
-        if self._ran_one and self._cooldown.seconds > 0 and self._run.open_slots(shared=shared):
-            self._rest()
+        if self._ran_one and self._rests and self._run.open_slots(shared=shared):
+            self._bench.rest()
             if self._stopped():
                 return None
         self._claim = self._run.claim(self._host.owner, shared=shared)
@@ -54,10 +53,6 @@ class StudySession:
 
     def _stopped(self) -> bool:
         return self._bench.stop_asked() is not None
-
-    def _rest(self) -> None:
-        self._bench.send(Cooling(self._cooldown.seconds))
-        cooldown.rest(self._cooldown, cooldown.gpu_temperature, self._stopped)
 
     def proposal_seed(self, slot: int) -> int:
         return self._run.plan.proposal_seed(slot)

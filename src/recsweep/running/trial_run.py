@@ -7,23 +7,29 @@ store unreachable) is raised.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from recsweep.common.errors import SweepPaused, TrialInterrupted, TrialPruned, TrialStopped
+from recsweep.common.errors import SweepPaused, TrialInterrupted, TrialLeft, TrialPruned, TrialStopped
 from recsweep.common.tracebacks import keep_traceback
+from recsweep.planning.lineage import training_along
 from recsweep.running import gpu_memory
 from recsweep.running.bench import Bench
 from recsweep.running.checkpoints import keep_if_best
-from recsweep.running.events import EpochDone, Interrupted, Measured, PutBack, TrialDone
+from recsweep.running.commands import Bred, Prune, Save, Word
+from recsweep.running.events import EpochDone, Interrupted, Left, Measured, PutBack, TrialDone
 from recsweep.running.failures import classify
 from recsweep.search.curves import Curve
 from recsweep.search.engines.base import Observation
-from recsweep.study import Claim, Reason, Result
+from recsweep.study import Claim, Lineage, Reason, Result
 from recsweep.sweeps.config import SECONDS
 from recsweep.sweeps.space import Params
 from recsweep.training import training
+from recsweep.training.run import EpochEnd
+from recsweep.training.schedules import Schedule
 from recsweep.training.state import TrialState
 
 SENT_SECONDS = 8.0
@@ -39,15 +45,19 @@ class TrialRun:
         bench: where it is trained.
         claim: of its slot.
         params: that it trains with.
+        bred: of a member of a population, whose training has parts.
     """
 
-    def __init__(self, bench: Bench, claim: Claim, params: Params) -> None:
+    def __init__(self, bench: Bench, claim: Claim, params: Params, bred: Bred | None = None) -> None:
         self._bench, self._run, self._claim, self._params = bench, bench.run, claim, params
+        self._bred = bred
         self._curve: dict[int, float] = {}
         self._started = 0.0
-        self._resume = bench.resume(claim)
+        self._resume = bench.resume(claim, bred)
         self.began = False
         """True where it was still ours to train."""
+        self.left = False
+        """True where it goes on later."""
 
     def train(self) -> Observation:
         """Train it, and keep what it comes to; never raises for a trial's own fault.
@@ -56,22 +66,21 @@ class TrialRun:
             SweepPaused: what is no trial's fault.
         """
         plan, claim = self._run.plan, self._claim
-        self._params = self._bench.kept_params(claim, self._params)
+        if self._bred is None:
+            self._params = self._bench.kept_params(claim, self._params)
         seed = plan.trial_seed(claim.slot)
         if not self._run.study.start(claim, self._params, plan.space, seed, self._bench.environment):
             return self._dropped()
         self.began, self._started = True, time.perf_counter()
         if self._bench.seat.measure:
             gpu_memory.start(self._bench.device)
-        settings = plan.settings(self._params, seed)
         try:
-            split, device = self._bench.split_for(self._params), self._bench.device
-            state = self._going_on(settings)
-            trained = training.train(
-                settings, split, device, self._after_epoch, watch=self._resume.watch, resume=state
-            )
+            trained = self._trained(seed)
         except TrialStopped:
             return self._dropped()
+        except TrialLeft:
+            self.left = True
+            return self._without_result
         except TrialPruned as stop:
             return self._pruned(str(stop))
         except TrialInterrupted as stop:
@@ -80,39 +89,90 @@ class TrialRun:
             return self._failed(error)
         return self._finished(trained)
 
+    def _trained(self, seed: int) -> training.Trained:
+        """Train to the end, from wherever the trial can go on."""
+        settings, schedule = self._training(seed)
+        return training.train(
+            settings,
+            self._bench.split_for(self._params),
+            self._bench.device,
+            self._after_epoch,
+            watch=self._resume.watch,
+            resume=self._going_on(settings, schedule),
+            schedule=schedule,
+        )
+
     @property
     def _seconds(self) -> float:
         return time.perf_counter() - self._started
 
     @property
+    def _lineage(self) -> Lineage | None:
+        """That of a trial which took up another one's weights."""
+        return (
+            self._bred.lineage if self._bred is not None and len(self._bred.lineage.stretches) > 1 else None
+        )
+
+    @property
     def _without_result(self) -> Observation:
         return Observation(self._claim.slot, self._params, None)
 
-    def _going_on(self, settings: dict[str, Any]) -> TrialState | None:
+    def _training(self, seed: int) -> tuple[dict[str, Any], Schedule]:
+        """The settings that it begins with, and how they change."""
+        if self._bred is None:
+            return self._run.plan.settings(self._params, seed), ()
+        return training_along(self._run.plan, self._bred.lineage)
+
+    def _going_on(self, settings: dict[str, Any], schedule: Schedule) -> TrialState | None:
         """The state that an earlier trial of the slot left, whose epochs are told to the store again."""
-        state = self._resume.find(settings)
-        if state is not None:
-            slot, epoch = self._claim.slot, state.epoch
+        state = self._resume.find(settings, schedule)
+        if state is None:
+            return None
+        slot, epoch, curve = self._claim.slot, state.epoch, dict(state.curve)
+        self._started -= state.seconds
+        self._report(curve)
+        if self._bred is None:
             self._run.say(f"{self._run.label} trial {slot}: goes on after epoch {epoch}, where it was left")
-            self._started -= state.seconds
-            for past, score in state.curve:
-                self._report(past, score)
+        elif epoch > self._bred.since:  # which nobody has heard of yet
+            self._resume.watch(EpochEnd(epoch, curve[epoch], lambda: state))
+            self._ended(epoch, curve[epoch])
         return state
 
-    def _report(self, epoch: int, score: float) -> None:
-        self._curve[epoch] = score
-        if not self._run.study.report(self._claim, epoch, score):
+    def _report(self, scores: Mapping[int, float]) -> None:
+        self._curve |= scores
+        if not self._run.study.report_all(self._claim, scores):
             raise TrialStopped("the trial was closed by another process")
 
     def _after_epoch(self, epoch: int, score: float) -> None:
-        self._report(epoch, score)
+        self._report({epoch: score})
+        self._ended(epoch, score)
+
+    def _ended(self, epoch: int, score: float) -> None:
+        """An epoch is over: tell so, and see whether the trial goes on."""
         self._bench.send(EpochDone(self._claim.slot, epoch, score))
+        self._heed_stop(epoch)
+        if self._bench.judge is not None:
+            self._heed(epoch, self._bench.judge())
+        elif (verdict := self._bench.verdict(Curve(self._claim.slot, self._curve))) is not None:
+            raise TrialPruned(f"pruned at epoch {epoch}: {verdict}")
+        self._resume.keep_now_and_then()
+
+    def _heed_stop(self, epoch: int) -> None:
         if (stop := self._bench.stop_asked()) is not None and stop.now:
             self._resume.keep()
             raise TrialInterrupted(f"told to stop at epoch {epoch}")
-        if (verdict := self._bench.verdict(Curve(self._claim.slot, self._curve))) is not None:
-            raise TrialPruned(f"pruned at epoch {epoch}: {verdict}")
-        self._resume.keep_now_and_then()
+
+    def _heed(self, epoch: int, word: Word | None) -> None:
+        """Do what somebody else says of the trial."""
+        match word:
+            case Prune(reason):
+                raise TrialPruned(f"pruned at epoch {epoch}: {reason}")
+            case Save(path):
+                self._resume.keep_at(Path(path))
+                self._bench.send(Left(self._claim.slot, path))
+                raise TrialLeft(f"left at epoch {epoch}")
+            case None:
+                self._heed_stop(epoch)
 
     # -- what it came to ---------------------------------------------------------------------------
 
@@ -120,7 +180,9 @@ class TrialRun:
         claim = self._claim
         self._bench.say_path(trained.path)
         seconds = round(trained.seconds, 3)
-        result = Result(trained.metrics, trained.best_epoch, trained.epochs, seconds, trained.path)
+        result = Result(
+            trained.metrics, trained.best_epoch, trained.epochs, seconds, trained.path, self._lineage
+        )
         values = tuple(_value(objective.name, trained) for objective in self._run.plan.objectives)
         if not self._run.study.finish(claim, values, result):
             return self._dropped()

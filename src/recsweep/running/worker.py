@@ -18,17 +18,18 @@ from recsweep.common.errors import RecsweepError, disk_trouble
 from recsweep.common.owner import Owner
 from recsweep.datasets.prepare import Prepared, prepare
 from recsweep.planning.plan import StudyPlan
-from recsweep.running import cooldown, gpu_memory
+from recsweep.running import gpu_memory
 from recsweep.running.bench import Bench
-from recsweep.running.commands import Stop
+from recsweep.running.changing import changeable
+from recsweep.running.commands import Stop, Train, Word
 from recsweep.running.evaluate import evaluate_winner
-from recsweep.running.events import Cooling, Evaluated, Event, Idle, Note, Ready
+from recsweep.running.events import Changeable, Evaluated, Event, Idle, Note, Ready
 from recsweep.running.gpus import Seat
 from recsweep.running.session import StudySession
 from recsweep.running.study_run import StudyRun
 from recsweep.running.trial_run import TrialRun
 from recsweep.search.engines import make_engine
-from recsweep.study import DATA_ATTRIBUTE, Claim, Store
+from recsweep.study import DATA_ATTRIBUTE, Store
 from recsweep.sweeps.space import Params
 
 _KEPT_SPLITS = 2
@@ -43,8 +44,7 @@ class Worker:
         owner: who answers for this worker's trials; the supervisor, which outlives it.
         send: takes every event.
         stop: asked before each claim, and after each epoch; None: go on.
-        word: waited for after each epoch of a trial that somebody else decides on: why it ends; None: it
-            goes on.
+        word: waited for after each epoch of a trial that somebody else decides on; None: all is to stop.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Worker:
         owner: Owner,
         send: Callable[[Event], None],
         stop: Callable[[], Stop | None] = lambda: None,
-        word: Callable[[], str | None] = lambda: None,
+        word: Callable[[], Word | None] = lambda: None,
     ) -> None:
         self.owner, self.send, self.stop, self._word = owner, send, stop, word
         self._bench: Bench | None = None
@@ -78,18 +78,20 @@ class Worker:
         gpu_memory.release(bench.device)  # for those that train on while this worker waits
         self.send(Idle(retired=session.retired))
 
-    def train(self, plan: StudyPlan, claim: Claim, params: Params) -> None:
+    def train(self, command: Train) -> None:
         """Train a slot that was claimed for this worker, and wait for a word after each of its epochs."""
-        bench = self._bench
+        plan, bred, bench = command.plan, command.bred, self._bench
         if bench is None or bench.run.plan.name != plan.name:
             bench = self._bench = self._bench_for(plan, None)
             bench.judge = self._word
-        elif (pause := cooldown.decide(plan.sweep.cooldown, str(bench.device))).seconds > 0:
-            self.send(Cooling(pause.seconds))
-            cooldown.rest(pause, cooldown.gpu_temperature, lambda: bench.stop_asked() is not None)
-        TrialRun(bench, claim, params).train()
+        elif bred is None or bred.state is None:  # a trial that goes on has rested
+            bench.rest()
+        if bred is not None and bred.asks:
+            self.send(Changeable(changeable(plan, bench.split_for(command.params))))
+        trial = TrialRun(bench, command.claim, command.params, bred)
+        trial.train()
         gpu_memory.release(bench.device)
-        self.send(Idle(retired=self.count_trial(plan.sweep.workers.trials_per_worker)))
+        self.send(Idle(retired=not trial.left and self.count_trial(plan.sweep.workers.trials_per_worker)))
 
     def _bench_for(self, plan: StudyPlan, seat: Seat | None) -> Bench:
         """Where the trials of a study are trained; the store is told of its data."""

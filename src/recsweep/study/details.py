@@ -43,6 +43,19 @@ class Lineage:
         found = [(one.slot, then.from_epoch) for one, then in followed if one.slot != slot == then.slot]
         return found[-1] if found else None
 
+    @property
+    def params(self) -> Params:
+        """The parameters that hold in the end."""
+        return dict(self.stretches[-1].params)
+
+    def until(self, epoch: int) -> Lineage:
+        """That of the weights as they were when an epoch was over."""
+        return Lineage(self.seed, tuple(one for one in self.stretches if one.from_epoch <= epoch))
+
+    def then(self, slot: int, from_epoch: int, params: Params) -> Lineage:
+        """That of a slot's trial which goes on from here with its own parameters."""
+        return Lineage(self.seed, (*self.stretches, Stretch(slot, from_epoch, params)))
+
     def to_dict(self) -> dict[str, Any]:
         return {"seed": self.seed, "stretches": [stretch.to_dict() for stretch in self.stretches]}
 

@@ -170,16 +170,20 @@ def evaluation_config(definition: Mapping[str, Any]) -> EvaluationConfig:
     return remade(EvaluationConfig, definition["evaluation"])
 
 
+_CALLED = {"name": "scheduler"}
+
+
 def search_config(definition: Mapping[str, Any], apart: Apart) -> SearchConfig:
     """How a study searches, with its limits."""
     limits = {"timeout_minutes": apart.timeout_minutes, "no_improvement_after": apart.no_improvement_after}
     budget = {"max_evals": apart.max_evals} if apart.max_evals else {}
-    scheduler = {"scheduler": definition["scheduler"]["name"]} if "scheduler" in definition else {}
+    scheduler = {_CALLED.get(key, key): part for key, part in definition.get("scheduler", {}).items()}
+    scheduler.pop("warmup_epochs", None)  # of `pruning`
     return remade(SearchConfig, {**definition["search"], **scheduler, **limits, **budget})
 
 
 def pruning_config(definition: Mapping[str, Any]) -> PruningConfig:
     """The rule that stops trials of a study early."""
     scheduled = definition.get("scheduler", {})
-    grace = {"warmup_epochs": scheduled["warmup_epochs"]} if scheduled else {}
+    grace = {key: part for key, part in scheduled.items() if key == "warmup_epochs"}
     return remade(PruningConfig, definition.get("pruning", grace))

@@ -234,7 +234,11 @@ class Study:
 
     def report(self, claim: Claim, epoch: int, score: float) -> bool:
         """Record a validation score; False if the trial was closed meanwhile."""
-        return self._apply(claim.trial_id, Change(scores={epoch: score}))
+        return self.report_all(claim, {epoch: score})
+
+    def report_all(self, claim: Claim, scores: Mapping[int, float]) -> bool:
+        """Likewise, of several epochs."""
+        return self._apply(claim.trial_id, Change(scores=scores))
 
     def finish(self, claim: Claim, values: float | Sequence[float], result: Result) -> bool:
         """Close a trial with its result; False if it was closed before, and the result is dropped.

@@ -159,6 +159,10 @@ _OF_STUDIES: dict[str, Callable[[Any], bool]] = {
     "stop": _has(token=str, now=bool),
     "go_on": lambda value: isinstance(value, str),
     "trials_ended": _is_count,
+    "population": lambda value: (
+        _has(epoch=int, members=dict)(value)
+        and all(slot.isdigit() and _is_lineage(one) for slot, one in value["members"].items())
+    ),
 }
 
 

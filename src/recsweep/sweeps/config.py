@@ -24,7 +24,7 @@ from recsweep.sweeps.engine_table import Can, with_ability
 from recsweep.sweeps.parameters import Parameter
 from recsweep.sweeps.pruner_table import NO_PRUNER
 from recsweep.sweeps.resources import ResourcesConfig
-from recsweep.sweeps.scheduler_table import NO_SCHEDULER
+from recsweep.sweeps.scheduler_table import NO_SCHEDULER, POPULATION
 from recsweep.sweeps.sections import (
     SECONDS,
     WHOLE,
@@ -116,6 +116,16 @@ class SweepConfig(Frozen):
             raise ValueError(
                 f"search.scheduler {scheduler} needs pruning.pruner none, but got {pruner}: "
                 "one rule ends trials"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _trials_are_compared_before_they_end(self) -> SweepConfig:
+        interval, epochs = self.search.perturbation_interval, self.training.epochs
+        if self.search.scheduler == POPULATION and interval >= epochs:
+            raise ValueError(
+                f"search.perturbation_interval must be below training.epochs, {epochs}, but got {interval}: "
+                "trials would end before they are compared"
             )
         return self
 

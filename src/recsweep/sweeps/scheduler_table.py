@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 NO_SCHEDULER = "none"
+POPULATION = "pbt"
+"""The one that ends no trial, but lets it go on from another one's weights."""
+OF_POPULATION = ("perturbation_interval", "quantile_fraction", "resample_probability")
+"""Keys of `search` that it alone reads."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ SCHEDULERS: dict[str, Scheduler] = {
     ),
     "hyperband": Scheduler("as `asha`, within three brackets that have their first rung at different epochs"),
     "median": Scheduler("a trial ends whose best is below the median of what the others were on average"),
+    POPULATION: Scheduler(
+        "population based training: every `perturbation_interval` epochs the worst trials go on from the "
+        "weights of the best, with their parameters perturbed"
+    ),
 }
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from recsweep.sweeps import engine_table
 from recsweep.sweeps.engine_table import ENGINES, AlgoName, Can, EngineName
 from recsweep.sweeps.pruner_table import NO_PRUNER, PrunerName
-from recsweep.sweeps.scheduler_table import NO_SCHEDULER, SchedulerName
+from recsweep.sweeps.scheduler_table import NO_SCHEDULER, POPULATION, SchedulerName
 from recsweep.sweeps.values import MOST_ROWS, Flag, Real, Text, Whole
 
 YEAR_SECONDS = 366 * 24 * 3600
@@ -48,6 +48,12 @@ class SearchConfig(Frozen):
     """Confirms an exhaustive search of more than 1,000 combinations."""
     scheduler: SchedulerName = NO_SCHEDULER
     """Engine `ray`: the rule of Ray Tune that ends poor trials early, in the place of a pruner."""
+    perturbation_interval: Most = Field(5, ge=1)
+    """Scheduler `pbt`: epochs from one comparison of the trials to the next."""
+    quantile_fraction: Real = Field(0.25, gt=0, le=0.5)
+    """Scheduler `pbt`: share of the trials that go on from the weights of as many of the best."""
+    resample_probability: Real = Field(0.25, ge=0, le=1)
+    """Scheduler `pbt`: how likely a parameter is drawn anew, and not taken a step up or down."""
     phases: tuple[Phase, ...] = Field((WHOLE,), min_length=1)
     """Parts of the search space to search one after the other; each starts from the best before."""
     phase_shares: dict[Phase, Real] = {}
@@ -97,6 +103,11 @@ class SearchConfig(Frozen):
             raise ValueError(
                 f"scheduler {self.scheduler} is Ray Tune's, but got engine {self.engine}; use engine ray, "
                 "or a pruner in its place"
+            )
+        if self.scheduler == POPULATION and self.can(Can.GRID):
+            raise ValueError(
+                f"scheduler {POPULATION} changes parameters while trials train, but got algo {self.algo}, "
+                "which tries each point of a grid; use algo random, or another scheduler"
             )
         return self
 

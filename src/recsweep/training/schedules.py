@@ -97,7 +97,8 @@ def check(found: Sequence[Part], split: Split, resume: TrialState | None = None)
         now = next(part for part in found if part.last is None or resume.epoch < part.last)
         _check_change(-1, resume.settings, now.settings, split)
     for number, (before, after) in enumerate(pairwise(found)):
-        _check_change(number, before.settings, after.settings, split)
+        if resume is None or after.first > resume.epoch + 1:  # what lies before the state is not trained
+            _check_change(number, before.settings, after.settings, split)
 
 
 def _check_change(number: int, before: Mapping[str, Any], after: Mapping[str, Any], split: Split) -> None:

@@ -56,14 +56,10 @@ class SearchState:
     params2result: Mapping[str, Any]
 
 
-class Session(Protocol):
-    """One worker's view of a study: the engine drives, the session answers."""
+class Known(Protocol):
+    """A study as far as a proposal needs it."""
 
     search: Search
-
-    def next_slot(self) -> int | None:
-        """Claim a slot; None when none is left or the worker is to stop."""
-        ...
 
     def proposal_seed(self, slot: int) -> int:
         """Seed of the proposal for a slot: the same slot and history give the same proposal."""
@@ -75,6 +71,14 @@ class Session(Protocol):
 
     def running(self) -> list[Params]:
         """Parameters of the trials that other workers train now: near them nothing new is to be learnt."""
+        ...
+
+
+class Session(Known, Protocol):
+    """One worker's view of a study: the engine drives, the session answers."""
+
+    def next_slot(self) -> int | None:
+        """Claim a slot; None when none is left or the worker is to stop."""
         ...
 
     def run(self, slot: int, params: Params) -> Observation:

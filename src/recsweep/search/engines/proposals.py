@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from recsweep.common.files import canonical_json
-from recsweep.search.engines.base import Observation, Search, SearchState, Session
+from recsweep.search.engines.base import Known, Observation, Search, SearchState
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.space import Params, Space
 
@@ -29,28 +29,28 @@ class Basis:
 
     slot: int
     seed: int
-    session: Session
+    study: Known
 
     @cached_property
     def history(self) -> list[Observation]:
         """Read from the store when it is asked for: a random search needs none of it."""
-        return self.session.history()
+        return self.study.history()
 
     @cached_property
     def running(self) -> list[Params]:
         """The points that other workers train, likewise."""
-        return self.session.running()
+        return self.study.running()
 
 
-def propose(session: Session, slot: int, sampler: Callable[[Basis], Draw]) -> Params:
+def propose(study: Known, slot: int, sampler: Callable[[Basis], Draw]) -> Params:
     """Parameters for a slot: what the search starts with, a point of the grid, or a draw of the sampler."""
-    search = session.search
+    search = study.search
     if search.algo == "exhaustive":
         return grid_point(search, slot)
     fixed = search.fixed(slot)
     if fixed is not None:
         return fixed
-    basis = Basis(slot, session.proposal_seed(slot), session)
+    basis = Basis(slot, study.proposal_seed(slot), study)
     return untried(search.space, basis, sampler(basis))
 
 

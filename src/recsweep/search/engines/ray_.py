@@ -19,7 +19,7 @@ from ray.tune.search.optuna import OptunaSearch
 from ray.tune.search.sample import Categorical
 
 from recsweep.search.engines import optuna_, proposals
-from recsweep.search.engines.base import Engine, Observation, Search, SearchState, Session
+from recsweep.search.engines.base import Engine, Known, Observation, Search, SearchState, Session
 from recsweep.search.engines.proposals import Basis, Draw, Found, loss
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.space import Choice, LogUniform, Params
@@ -41,7 +41,7 @@ class RayEngine(Engine):
         return found.state if found.results else None
 
 
-def propose(session: Session, slot: int) -> Params:
+def propose(study: Known, slot: int) -> Params:
     """Parameters for a slot: the search's start, a point of the grid, or what a searcher suggests."""
     samplers: dict[str, Callable[[Search, Basis], Draw]] = {
         "random": _at_random,
@@ -49,8 +49,8 @@ def propose(session: Session, slot: int) -> Params:
         "tpe": _by_optuna,
         "exhaustive": _at_random,  # which is not asked
     }
-    sampler = samplers[session.search.algo]
-    return proposals.propose(session, slot, lambda basis: sampler(session.search, basis))
+    sampler = samplers[study.search.algo]
+    return proposals.propose(study, slot, lambda basis: sampler(study.search, basis))
 
 
 # -- the space as Ray Tune has it ------------------------------------------------------------------
