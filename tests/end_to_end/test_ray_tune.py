@@ -7,6 +7,7 @@ import signal
 
 import psutil
 import pytest
+import yaml
 
 from helpers.ray import needs_ray
 from running import Folder, read_until, tune_options, wait_for
@@ -34,6 +35,32 @@ def test_a_killed_search_goes_on_and_fills_exactly_its_budget(tmp_path, cache):
     assert "| ml-100k-small | **FPMC** |" in done.stdout
     again = folder.run("tune", *options, fresh=True)
     assert (again.returncode, len(folder.trials(STUDY))) == (0, len(folder.trials(STUDY)))
+
+
+def test_a_killed_population_goes_on_and_its_winner_is_trained_again(tmp_path, cache):
+    folder = Folder(tmp_path).sharing(cache)
+    asked = ("--engine", "ray", "--algo", "random", "--scheduler", "pbt", "--perturbation-interval", "2")
+    options = (*tune_options(6, epochs=8), *asked, "--workers", "2")
+    process = folder.start("tune", *options, fresh=True)
+    read_until(process, "goes on from trial")
+    family = psutil.Process(process.pid).children(recursive=True)
+    before = {trial.id for trial in folder.trials(STUDY) if trial.counted}
+    os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not any(map(_lives, family)), 180, "the end of what it had started")
+    done = folder.run("tune", *options, fresh=True)
+    assert done.returncode == 0, done.stderr
+    counted = [trial for trial in folder.trials(STUDY) if trial.counted]
+    assert sorted(trial.slot for trial in counted) == list(range(6))
+    assert before <= {trial.id for trial in counted}, "what was finished stays"
+    assert any(trial.result.lineage for trial in counted)
+    files = folder.outputs / "results" / "smoke" / "ml-100k-small" / "FPMC"
+    assert "parent,from_epoch" in (files / "trials.csv").read_text()
+    best = yaml.safe_load((files / "best_result.yaml").read_text())
+    if "lineage" in best:
+        assert best["lineage"]["stretches"][-1]["params"] == best["parameters"]
+    again = folder.run("train", "--config", str(files / "best_config.yaml"), fresh=True)
+    assert again.returncode == 0, again.stderr
+    assert f"validation ndcg@10 {best['score']:.4f}" in again.stdout
 
 
 def _lives(process: psutil.Process) -> bool:

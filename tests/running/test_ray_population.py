@@ -113,7 +113,7 @@ def test_each_lineage_is_trained_from_the_start_to_the_last_digit(undisturbed):
 @pytest.mark.parametrize("when", ["on cpu", "goes on from trial"])
 def test_a_death_changes_nothing_of_what_trials_come_to(undisturbed, tmp_path, cache, link, when):
     plan = planned(tmp_path, cache)
-    run(plan, link, when, kill_a_process)
+    run(plan, link, when, kill_the_processes)
     results, trials = found(plan)
     assert came_to(results) == came_to(undisturbed[2])
     assert len(trials) > 6
@@ -128,8 +128,9 @@ def test_a_space_that_cannot_change_is_refused_before_any_trial(tmp_path, cache,
     assert found(plan)[0] == []
 
 
-def kill_a_process(workers):
-    """SIGKILL of a process that trains, which its actor outlives."""
+def kill_the_processes(workers):
+    """SIGKILL of all processes that train, or wait for it; their actors outlive them."""
     here = psutil.Process().children(recursive=True)
-    training_now = [one for one in here if any("spawn_main" in word for word in one.cmdline())]
-    os.kill(training_now[0].pid, signal.SIGKILL)
+    for one in here:
+        if any("spawn_main" in word for word in one.cmdline()):
+            os.kill(one.pid, signal.SIGKILL)

@@ -28,8 +28,12 @@ class Judged:
         self.epochs = plan.sweep.training.epochs
 
     def meet(self, slot, score):
-        trial = Trial(trial_id=f"t{slot}", config={"slot": slot}, status="RUNNING")
-        controller = SimpleNamespace(get_live_trials=list)
+        trial = Trial(
+            trial_id=f"t{slot}", config={"slot": slot}, status="RUNNING", placement_group_factory=None
+        )
+        cache = SimpleNamespace(increase_max=lambda key, by: None)
+        own = SimpleNamespace(_actor_cache=cache)
+        controller = SimpleNamespace(get_live_trials=list, _tune_controller=own)
         self.scheduler.on_trial_add(controller, trial)
         for epoch in range(1, self.epochs + 1):
             told = self.scheduler.on_trial_result(controller, trial, {"epoch": epoch, "score": score})

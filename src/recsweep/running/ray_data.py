@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from recsweep.common.files import content_hash
 from recsweep.common.scratch import PREPARING, own_name
 from recsweep.datasets.files import DataFiles
 from recsweep.planning.plan import StudyPlan
+from recsweep.running.ray_link import Link
 
 Fetch = Callable[[], Mapping[str, bytes]]
 """Gives the files of a data set by name, from Ray's object store."""
@@ -27,6 +29,31 @@ def key_of(files: DataFiles) -> str:
 def read(files: DataFiles) -> dict[str, bytes]:
     """The files of a data set, to be brought to the nodes."""
     return {name: (files.folder / name).read_bytes() for name in files.hashes}
+
+
+class Sent:
+    """The files of data sets in Ray's object store: each goes there once, whoever needs it.
+
+    Args:
+        link: the connection to Ray.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._sent: dict[str, Fetch] = {}
+
+    def fetch(self, plan: StudyPlan) -> Fetch | None:
+        """Brings a study's files to a node; None where all nodes are this machine, or have them."""
+        if not self._link.is_spread or plan.files.builtin:
+            return None
+        key = key_of(plan.files)
+        if key not in self._sent:
+            self._sent[key] = partial(self._link.ray.get, self._link.ray.put(read(plan.files)))
+        return self._sent[key]
+
+    def clear(self) -> None:
+        """Ray is left; what it had is gone."""
+        self._sent.clear()
 
 
 def outputs_here(plan: StudyPlan, own: Path | None = None) -> StudyPlan:

@@ -161,7 +161,8 @@ class Drive:
     def _tune(self, proposals: Proposals) -> None:
         setting, scheduler = self._setting, self._scheduler_of(proposals.run)
         self._scheduler = scheduler
-        with variables(_QUIET):
+        at_once = {"TUNE_MAX_PENDING_TRIALS_PG": str(self.plan.sweep.workers.count)}
+        with variables(_QUIET | at_once):
             tune.run(
                 setting.trainable,
                 name=setting.results.name,

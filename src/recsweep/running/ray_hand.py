@@ -19,7 +19,7 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.running.child import child_main
 from recsweep.running.commands import Command, Evaluate, Search
 from recsweep.running.events import Event, Started
-from recsweep.running.local_workers import LocalWorkers
+from recsweep.running.local_workers import LocalWorkers, threads_of
 from recsweep.running.ray_data import Fetch, data_here, outputs_here
 from recsweep.running.templates import SWITCH
 
@@ -44,6 +44,14 @@ class Terms:
     gpus: float
     main: Callable[..., None] = child_main
     version: str = __version__
+
+
+def terms_of(plan: StudyPlan, number: int, owner: Owner, main: Callable[..., None] = child_main) -> Terms:
+    """The terms of a worker of this process's for a study."""
+    config = plan.sweep.workers
+    own = config.model_copy(update={"threads": threads_of(config)})
+    told = replace(plan, sweep=plan.sweep.model_copy(update={"workers": own}))
+    return Terms(number, owner, told, Path.cwd(), config.gpus, main)
 
 
 def enter(terms: Terms) -> LocalWorkers:

@@ -22,7 +22,7 @@ from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.population import Population, begun, state_file
 from recsweep.running.ray_floor import Floor
-from recsweep.running.ray_schedulers import EPOCH, SCORE
+from recsweep.running.ray_schedulers import EPOCH, SCORE, Warm
 from recsweep.search.perturb import perturbed
 from recsweep.study import Claim, Lineage
 from recsweep.sweeps.scheduler_table import POPULATION
@@ -52,7 +52,7 @@ class RayPopulation(PopulationBasedTraining):  # type: ignore[misc]  # Ray has n
             custom_explore_fn=dict,  # it wants one; `_get_new_config` is what explores
             synch=True,
         )
-        self._plan, self._floor = plan, floor
+        self._plan, self._floor, self._warm = plan, floor, Warm(plan.sweep.workers.count)
         self._trial_state: dict[Any, Any] = {}
         self._epoch = floor.found.epoch
         self.changeable: tuple[str, ...] | None = None
@@ -86,6 +86,7 @@ class RayPopulation(PopulationBasedTraining):  # type: ignore[misc]  # Ray has n
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(_WithoutSearcher(), trial)
+        self._warm.keep(tune_controller, trial)
         by_slot = sorted(self._trial_state.items(), key=lambda pair: pair[0].config["slot"])
         self._trial_state = dict(by_slot)  # equal scores are ranked in this order, also after a kill
 

@@ -36,6 +36,7 @@ class Scheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
 
     def __init__(self, plan: StudyPlan, end: End) -> None:
         super().__init__()
+        self._warm = Warm(plan.sweep.workers.count)
         self._name, self._end, self._epochs = plan.sweep.search.scheduler, end, plan.sweep.training.epochs
         self._rule = None if self._name == NO_SCHEDULER else _rule(plan)
 
@@ -59,6 +60,7 @@ class Scheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(tune_controller, trial)
+        self._warm.keep(tune_controller, trial)
         if self._rule is not None:
             with _chance(trial.config["slot"]):
                 self._rule.on_trial_add(tune_controller, trial)
@@ -77,6 +79,26 @@ class Scheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
             self._rule.on_trial_complete(controller, trial, result)  # it keeps it, and that is all
         elif self._rule is not None:
             self._rule.on_trial_result(controller, trial, result)
+
+
+class Warm:
+    """Actors that stay for the next trial, all of them.
+
+    Ray Tune ends what it sees no trial for at the moment when one is over, and starts another a moment later.
+
+    Args:
+        count: how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def keep(self, controller: Any, trial: Any) -> None:
+        """Tell Ray Tune's own cache, once, in which room trials run."""
+        if self._count:
+            cache = controller._tune_controller._actor_cache  # of this version, which `ray_link` asks for
+            cache.increase_max(trial.placement_group_factory, by=self._count)
+            self._count = 0
 
 
 def _rule(plan: StudyPlan) -> Any:

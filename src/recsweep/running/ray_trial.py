@@ -7,6 +7,7 @@ of a population is left at the epoch where all are compared, and goes on from a 
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from ray import tune
@@ -21,7 +22,7 @@ from recsweep.running.ray_hand import Terms, enter
 from recsweep.running.ray_population import LEFT, pointer
 from recsweep.running.ray_schedulers import EPOCH, SCORE
 from recsweep.study import Claim, Lineage
-from recsweep.sweeps.scheduler_table import POPULATION
+from recsweep.sweeps.scheduler_table import NO_SCHEDULER, POPULATION
 
 TOLD = "told"
 """Key of a result: the events."""
@@ -37,7 +38,9 @@ class RayTrial(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         self._workers = enter(terms)
         _require_shared(terms.plan)
         self._plan: StudyPlan = data_here(outputs_here(terms.plan), fetch)
+        self._decides = terms.plan.sweep.search.scheduler not in (NO_SCHEDULER, POPULATION)
         self._lives = False
+        self._heard: deque[Event] = deque()
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -54,28 +57,39 @@ class RayTrial(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         self._word = Prune(reason)
 
     def step(self) -> dict[str, Any]:
-        """Train an epoch, or what is left where there is none."""
+        """Train an epoch, or what is left where there is none.
+
+        Only where a scheduler decides on each epoch does the process wait for its word.
+        """
         if not self._begun:
             self._begin()
         elif self._waits:
             self._send(self._word)
         told: list[Event] = []
-        over = self._waits = False
-        while not (over or self._waits):
-            for _, event in self._workers.events(1.0):
-                told.append(event)
-                match event:
-                    case EpochDone(_, epoch, score):
-                        self._last = {EPOCH: epoch, SCORE: score}
-                        self._waits = not self._leave_at(epoch)
-                    case Idle(retired):
-                        over = True
-                        if retired:
-                            self._end_process()
-                    case Died():
-                        over, self._lives = True, False
+        over = ended_epoch = self._waits = False
+        while not (over or ended_epoch):
+            event = self._next_event()
+            told.append(event)
+            match event:
+                case EpochDone(_, epoch, score):
+                    self._last = {EPOCH: epoch, SCORE: score}
+                    ended_epoch = not self._leave_at(epoch)
+                    self._waits = ended_epoch and self._decides
+                    if ended_epoch and not self._decides:
+                        self._send(Continue())
+                case Idle(retired):
+                    over = True
+                    if retired:
+                        self._end_process()
+                case Died():
+                    over, self._lives = True, False
         left = any(isinstance(event, Left) for event in told)
         return {**self._last, TOLD: told, LEFT: left, "done": over and not left}
+
+    def _next_event(self) -> Event:
+        while not self._heard:
+            self._heard += (event for _, event in self._workers.events(1.0))
+        return self._heard.popleft()
 
     def _begin(self) -> None:
         if not self._lives:

@@ -7,8 +7,6 @@ import queue
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsweep.common.owner import Owner, this_process
@@ -16,9 +14,8 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.running.child import child_main
 from recsweep.running.commands import Command, Evaluate, Search, Stop
 from recsweep.running.events import Died, Event, Started
-from recsweep.running.local_workers import threads_of
-from recsweep.running.ray_data import read
-from recsweep.running.ray_hand import Terms
+from recsweep.running.ray_data import Sent
+from recsweep.running.ray_hand import terms_of
 from recsweep.running.ray_link import Link
 from recsweep.running.ray_workers import RayWorkers, cpus_of
 from recsweep.running.workers import Hired, Workers
@@ -40,6 +37,7 @@ class RayTuner(Workers):
 
     def __init__(self, main: Callable[..., None] = child_main, link: Link | None = None) -> None:
         self._main, self._link = main, link or Link()
+        self._sent = Sent(self._link)
         self._owners: dict[int, Owner] = {}
         self._told: queue.SimpleQueue[tuple[int, Event]] = queue.SimpleQueue()
         self._ids = itertools.count(1)
@@ -66,7 +64,7 @@ class RayTuner(Workers):
             case Evaluate(plan):
                 self._end_drive()
                 self._tests = number
-                self._tester = RayWorkers(self._main, self._link)
+                self._tester = RayWorkers(self._main, self._link, self._sent)
                 self._tester.start(_TESTER, plan)
                 self._tester.send(_TESTER, command)
             case Stop():
@@ -90,16 +88,10 @@ class RayTuner(Workers):
         """How Ray runs the trials of a study."""
         from recsweep.running.ray_drive import Setting, trainable
 
-        config = plan.sweep.workers
-        own = config.model_copy(update={"threads": threads_of(config)})
-        told = replace(plan, sweep=plan.sweep.model_copy(update={"workers": own}))
-        terms = Terms(number, self._owners[number], told, Path.cwd(), config.gpus, self._main)
-        fetch = None
-        if self._link.is_spread and not plan.files.builtin:
-            fetch = partial(self._link.ray.get, self._link.ray.put(read(plan.files)))
+        config, terms = plan.sweep.workers, terms_of(plan, number, self._owners[number], self._main)
         resources = {"cpu": cpus_of(config), "gpu": config.gpus}
         return Setting(
-            trainable(terms, fetch),
+            trainable(terms, self._sent.fetch(plan)),
             resources,
             plan.outputs.ray_results(*plan.folder_names),
             _room(self._link.ray, resources),
@@ -155,6 +147,7 @@ class RayTuner(Workers):
             self._end_test()
         self._owners.clear()
         self._told = queue.SimpleQueue()
+        self._sent.clear()
         self._link.close()
 
 

@@ -6,8 +6,6 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from recsweep.common.owner import this_process
@@ -16,8 +14,8 @@ from recsweep.running.child import child_main
 from recsweep.running.commands import Command, Evaluate, Search, Stop
 from recsweep.running.events import Died, Evaluated, Event, Idle, Note, Started
 from recsweep.running.local_workers import threads_of
-from recsweep.running.ray_data import Fetch, key_of, read
-from recsweep.running.ray_hand import Hand, Terms
+from recsweep.running.ray_data import Sent
+from recsweep.running.ray_hand import Hand, terms_of
 from recsweep.running.ray_link import Link
 from recsweep.running.workers import Hired, Workers
 from recsweep.sweeps.config import WorkersConfig
@@ -51,25 +49,26 @@ class RayWorkers(Workers):
     Args:
         main: what a process runs, with the arguments of `child.child_main`.
         link: the connection to Ray.
+        sent: the files that went there.
     """
 
-    def __init__(self, main: Callable[..., None] = child_main, link: Link | None = None) -> None:
+    def __init__(
+        self, main: Callable[..., None] = child_main, link: Link | None = None, sent: Sent | None = None
+    ) -> None:
         self._main, self._link = main, link or Link()
+        self._sent = sent or Sent(self._link)
         self._actors: dict[int, _Actor] = {}
-        self._data: dict[str, Fetch] = {}
         self._ids = itertools.count(1)
         self._said = False
 
     def start(self, number: int, plan: StudyPlan) -> Hired:
         config = plan.sweep.workers
-        cpus, threads = cpus_of(config), threads_of(config)
+        cpus = cpus_of(config)
         ray = self._link.open(plan.outputs.scratch, cpus * config.count)
         self._link.require_shared(plan.storage_url)
         log = plan.outputs.worker_log(plan.dataset_name, plan.model_name, number)
         owner = replace(this_process(), worker=next(self._ids))
-        own = config.model_copy(update={"threads": threads})
-        told = replace(plan, sweep=plan.sweep.model_copy(update={"workers": own}))
-        terms = Terms(number, owner, told, Path.cwd(), config.gpus, self._main)
+        terms = terms_of(plan, number, owner, self._main)
         groups = {"send": 1, "hear": 1}
         actor = ray.remote(num_cpus=cpus, num_gpus=config.gpus, max_restarts=0, concurrency_groups=groups)(
             Hand
@@ -89,18 +88,8 @@ class RayWorkers(Workers):
             actor.waiting.append(command)
 
     def _hand_on(self, actor: _Actor, command: Command) -> None:
-        fetch = self._fetch(command.plan) if isinstance(command, Search | Evaluate) else None
+        fetch = self._sent.fetch(command.plan) if isinstance(command, Search | Evaluate) else None
         actor.handle.send.options(concurrency_group="send").remote(command, fetch)
-
-    def _fetch(self, plan: StudyPlan) -> Fetch | None:
-        """Brings a study's files to a node; None where all nodes are this machine. They go to Ray once."""
-        if not self._link.is_spread or not isinstance(plan, StudyPlan):
-            return None
-        key = key_of(plan.files)
-        if key not in self._data:
-            ray, files = self._link.ray, {} if plan.files.builtin else read(plan.files)
-            self._data[key] = partial(ray.get, ray.put(files))
-        return self._data[key]
 
     def events(self, seconds: float) -> list[tuple[int, Event]]:
         if not self._actors:
@@ -190,7 +179,7 @@ class RayWorkers(Workers):
     def close(self) -> None:
         if self._link.ray is not None:
             self.stop(list(self._actors), force=True)
-        self._data.clear()
+        self._sent.clear()
         self._link.close()
 
 

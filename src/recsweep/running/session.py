@@ -28,17 +28,13 @@ class StudySession:
             self._run.say(f"{plan.label}: {rest}, {bench.cooldown.reason}")
         # A study on a GPU may be one search after another; the rest between two trials stays.
         self._ran_one = bench.seated and self._host.last_study == plan.name
-        config = plan.sweep.search
-        self._may_end_early = any(
-            (config.timeout_minutes, config.no_improvement_after, plan.sweep.timeout_minutes)
-        )
         self.retired = False
         self.search = search_of(plan, bench.run.study)
 
     def next_slot(self) -> int | None:
         if self.retired or self._bench.over or self._stopped():
             return None
-        if self._may_end_early and self._run.closed():
+        if self._run.may_end_early and self._run.closed():
             return None
         shared = self._bench.seat.shared
         if self._ran_one and self._rests and self._run.open_slots(shared=shared):

@@ -79,6 +79,13 @@ class StudyRun:
         """The limit that ended it; None while there is something to run."""
         return closed(self.plan, self.study)
 
+    @property
+    def may_end_early(self) -> bool:
+        """True where something else than its budget can end it."""
+        search = self.plan.sweep.search
+        limits = (search.timeout_minutes, search.no_improvement_after, self.plan.sweep.timeout_minutes)
+        return any(limit is not None for limit in limits)
+
     def told_end(self) -> Ended | None:
         """`closed`; where it is, the study's record says so from now on, and what won."""
         ended = self.closed()

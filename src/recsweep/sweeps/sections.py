@@ -234,7 +234,7 @@ class WorkersConfig(Frozen):
     """A worker is replaced after this many trials, so that no leak grows."""
     trial_timeout_minutes: Minutes | None = None
     """A trial that takes longer is ended and recorded as timed out. None: one that shows no epoch for ten
-    times what the study's longest took, at least an hour (`deaths.py`)."""
+    times what the study's longest took, at least an hour."""
     crash_retries: Most = Field(2, ge=0)
     """How often a trial whose process died is run again before it counts as failed."""
     store_patience_seconds: Seconds = 300.0
