@@ -2,8 +2,8 @@
 
 A trial is a pure function, so that the next trial of a slot with the same definition, parameters, seed and
 versions would come to the same state again; it takes the state instead. Where something differs, or the file
-is damaged, the one before is taken; where none is left, it begins anew. A member of a population, whose training
-has parts, can go on from any state on its way.
+is damaged, the one before is taken; where none is left, it begins anew. A member of a population, whose
+training has parts, can go on from any state on its way.
 """
 
 from __future__ import annotations
