@@ -142,9 +142,7 @@ class Study:
 
     def touched(self) -> bool:
         """True where a trial came to a result here, or runs. What waits or was put back has done neither."""
-        if any(not trial.inherited for trial in self.results()):
-            return True
-        return bool(self.at_work())
+        return any(not trial.inherited for trial in self.results()) or bool(self.at_work())
 
     def at_work(self) -> list[Trial]:
         """The trials that run, without those whose process is known to be gone."""
