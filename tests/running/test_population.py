@@ -69,7 +69,7 @@ def test_a_member_that_is_left_goes_on_elsewhere_to_the_very_end(plan, study):
     assert came_to(study.results()[0]) == came_to(study.results()[1])
 
 
-def test_a_member_takes_up_another_ones_state_or_trains_all_of_it_anew(plan, study):
+def test_a_member_takes_up_a_state_or_trains_its_way_anew(plan, study):
     parent = begun(plan, 0, FIRST)
     bred = parent.then(1, 3, THEN)
     file = state_file(plan, parent, 2)
@@ -89,7 +89,7 @@ def test_a_member_takes_up_another_ones_state_or_trains_all_of_it_anew(plan, stu
     assert came_to(anew) == came_to(mine)
 
 
-def test_a_member_at_the_epoch_where_it_was_killed_says_so_before_it_goes_on(plan, study):
+def test_a_member_killed_at_its_epoch_says_so_before_going_on(plan, study):
     whole = begun(plan, 0, FIRST)
     first, _ = worker(Save(str(state_file(plan, whole, 1))))
     claim = study.claim(1, this_process())

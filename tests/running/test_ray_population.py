@@ -80,7 +80,7 @@ def planned(folder, cache):
     return dataclasses.replace(plan, dataset=plan.dataset.model_copy(update=fewer))
 
 
-def test_each_slot_is_filled_once_and_the_worst_go_on_from_the_best(undisturbed):
+def test_the_worst_go_on_from_the_best_each_slot_once(undisturbed):
     plan, said, results, trials = undisturbed
     assert [trial.slot for trial in results] == list(range(6))
     assert len(trials) == 6
