@@ -203,8 +203,8 @@ class Drive:
         told = {"seat": seat.number, "slot": claim.slot, "claim": asdict(claim)}
         if not isinstance(self._scheduler, RayPopulation):
             return {**told, "params": proposals.propose(claim)}
-        known = self._scheduler.known(claim)
-        params = proposals.propose(claim) if known is None else known.params
+        way = self._scheduler.way_of(claim)
+        params = proposals.propose(claim) if way is None else way.params
         return {**told, "params": params, "bred": self._scheduler.bred(claim, params)}
 
     def _none_left(self) -> str | None:

@@ -68,14 +68,14 @@ class RayPopulation(PopulationBasedTraining):  # type: ignore[misc]  # Ray has n
 
     # -- members -----------------------------------------------------------------------------------
 
-    def known(self, claim: Claim) -> Lineage | None:
+    def way_of(self, claim: Claim) -> Lineage | None:
         """The way that a slot's trial came, if it was compared with others before; None where it begins."""
         return self._floor.found.members.get(claim.slot)
 
     def bred(self, claim: Claim, params: Params) -> dict[str, Any]:
         """All that the actor of a trial is told of it, as a part of its config."""
-        lineage = self.known(claim) or begun(self._plan, claim.slot, params)
-        state = state_file(self._plan, lineage, self._floor.found.epoch) if self.known(claim) else None
+        lineage = self.way_of(claim) or begun(self._plan, claim.slot, params)
+        state = state_file(self._plan, lineage, self._floor.found.epoch) if self.way_of(claim) else None
         return {
             "lineage": lineage.to_dict(),
             "state": str(state) if state is not None else None,
