@@ -129,9 +129,9 @@ $(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)
 endif
 endif
 
-.PHONY: help setup setup-ray setup-cluster setup-buckets setup-trackers test-ray test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots dashboard serve summarize evaluate doctor dry-run
+.PHONY: help setup setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
-.PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-resume bench-service fuzz-service clean
+.PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -290,6 +290,16 @@ attack: setup ## what was done to break it, once more: kills, signals, clocks, d
 	@python -m pytest -m "" tests/end_to_end/test_attack.py tests/end_to_end/test_marked_password.py \
 		tests/study/test_wholeness.py tests/datasets/test_prepare.py tests/recbole_api/test_stored.py tests/recbole_api/test_safety.py tests/common/test_masking.py
 
+# An S3 server for tests and benchmarks, in a venv of its own.
+with_moto = cmp -s envs/buckets-test.lock .venv-moto/installed.lock || { \
+	rm -rf .venv-moto && "$(PYTHON)" -m venv .venv-moto && \
+	.venv-moto/bin/python -m pip install --quiet --no-deps --requirement envs/buckets-test.lock && \
+	cp envs/buckets-test.lock .venv-moto/installed.lock; }
+
+test-buckets: setup-buckets ## the tests that need a bucket, against a real S3 server (makes .venv-moto)
+	@$(with_moto)
+	@python -m pytest -m "" --dist no tests/checkpoints/test_s3.py tests/end_to_end/test_buckets.py
+
 test-ray: setup-ray ## the tests that need Ray, one after the other
 	@python -m pytest -m "" --dist no -k "ray and not array" tests
 
@@ -350,6 +360,10 @@ bench-search: setup ## what each engine and algo finds: FPMC's recorded grid, an
 bench-kills: setup ## 20 kills in a sweep of 30 trials, against an undisturbed one
 	@python benchmarks/kills.py
 
+bench-buckets: setup-buckets ## S3 away for a minute, then refusing every third call; memory over 500 trials (makes .venv-moto)
+	@$(with_moto)
+	@python -W ignore benchmarks/buckets.py --write
+
 bench-resume: setup ## trials killed at random epochs and gone on with, each fast model and three others
 	@python -W ignore benchmarks/resume.py --write
 
@@ -367,4 +381,4 @@ fuzz-service: setup ## 10,000 requests made of the OpenAPI document against a re
 	@python benchmarks/fuzz_service.py --write
 
 clean: ## remove what set-up and tests made; never the outputs
-	@rm -rf $(VENV) .venv-lock .venv-recbole .venv-fuzz .fuzz .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-lock .venv-recbole .venv-fuzz .venv-moto .fuzz .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -237,8 +237,28 @@ def test_a_slow_place_holds_nobody_up(tmp_path):
         keeper.write(keeper.described(3, 0, epoch, 0.5), lambda path: _save(path, "state"), 2)
         assert keeper.hands.writer.settle(ENOUGH)
     assert time.monotonic() - began < ENOUGH
-    assert names(path.name for path in keeper.slot(3).iterdir()) == states(3, 4)
+    assert set(states(3, 4)) <= {path.name for path in keeper.slot(3).iterdir()}
     wait.set()
+
+
+def test_states_made_faster_than_they_are_sent_arrive_all_the_same(tmp_path):
+    class Slow(Bucket):
+        def put(self, source, name):
+            began.set()
+            assert go.wait(ENOUGH)
+            super().put(source, name)
+
+    began, go, depot = threading.Event(), threading.Event(), str(tmp_path / "share")
+    keeper = Keeper(OWN, tmp_path / "here", Mirror(Slow(depot), tmp_path / "here", "p"), Hands.made())
+    for epoch in range(1, 6):
+        keeper.write(keeper.described(3, 0, epoch, 0.5), lambda path: _save(path, "state"), 2)
+        assert keeper.hands.writer.settle(ENOUGH)
+        assert began.wait(ENOUGH)
+    assert names(path.name for path in keeper.slot(3).iterdir()) == states(1, 4, 5)  # the first is being sent
+    go.set()
+    settled(keeper)
+    assert names(path.name for path in keeper.slot(3).iterdir()) == states(4, 5)
+    assert names(there(depot)) == states(4, 5)
 
 
 def test_a_step_that_waits_makes_room_for_a_newer_one():

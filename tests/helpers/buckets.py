@@ -14,42 +14,53 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from recsweep.common.place import missing_package
+
 ROOT = Path(__file__).resolve().parents[2]
-KEYS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "s3cret-of-the-test",
-    "AWS_REGION": "us-east-1",
-}
+SECRET = "s3cret-of-the-test"
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
 BUCKET = "studies"
 _START_SECONDS = 60.0
 
 
 def moto_python() -> Path | None:
     """The Python of the server's venv; None where `make test-buckets` has not made it."""
-    python = Path(os.environ.get("RECSWEEP_MOTO", ROOT / ".venv-moto" / "bin" / "python"))
+    python = Path(os.environ.get("MOTO_PYTHON", ROOT / ".venv-moto" / "bin" / "python"))
     return python if python.is_file() else None
+
+
+def missing() -> str:
+    """The thing that these tests lack here; empty where they can run."""
+    return missing_package("s3://x") or ("" if moto_python() else "moto, an S3 server")
+
+
+needs_buckets = pytest.mark.skipif(
+    missing() != "", reason=f"{missing()} is not installed; `make test-buckets` installs and runs it"
+)
 
 
 class Proxy:
     """Passes requests on to a server.
 
     Attributes:
+        url: where it listens.
+        direct: where the server itself does.
         away: nobody answers: connections are closed at once.
         seconds: before each answer.
         refused: a share of requests that are answered with 503, evenly spread.
-        requests: so many were made.
+        requests, answered_503: so many were made, and refused.
     """
 
     def __init__(self, port: int) -> None:
         self.away, self.seconds, self.refused, self.requests, self.answered_503 = False, 0.0, 0.0, 0, 0
+        self.direct = f"http://127.0.0.1:{port}"
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, port))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def verdict(self) -> str:
         """`away`, `503` or `pass`, for the next request."""
@@ -79,8 +90,6 @@ def _handler(proxy: Proxy, port: int) -> type[BaseHTTPRequestHandler]:
                 with suppress(OSError):
                     self.connection.shutdown(socket.SHUT_RDWR)
                 return
-            if self.headers.get("Expect", "").lower() == "100-continue":
-                pass  # http.server has answered it
             body = self._body()
             if verdict == "503":
                 text = (

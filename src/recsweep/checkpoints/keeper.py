@@ -63,6 +63,7 @@ class Keeper:
     def __init__(self, identity: Identity, folder: Path, mirror: Mirror | None, hands: Hands) -> None:
         self.identity, self.folder, self.mirror, self.hands = identity, folder, mirror, hands
         self._patience = ASK_SECONDS
+        self._sending: Unit | None = None
 
     def slot(self, slot: int) -> Path:
         """The folder of the states of a slot's trial."""
@@ -94,17 +95,32 @@ class Keeper:
 
         def step() -> None:
             _written(unit, about, save)
-            for old in units(folder)[:-keep]:
-                old.remove()
-            self.follow(about.slot)
+            self._prune(folder, keep)
+            self.follow(about.slot, keep)
 
         self.hands.writer.do(f"state {folder}", step)
 
-    def follow(self, slot: int) -> None:
+    def _prune(self, folder: Path, keep: int) -> None:
+        """Remove all but the last states, and the one that is being sent.
+
+        Where they are made faster than they can be sent, none would ever arrive.
+        """
+        for old in units(folder)[:-keep]:
+            if old != self._sending:
+                old.remove()
+
+    def follow(self, slot: int, keep: int = 1) -> None:
         """Let there be at the place what is here of a slot that this process has."""
         mirror, folder = self.mirror, self.slot(slot)
-        if mirror is not None:
-            self.hands.sender.do(f"state {folder}", lambda: mirror.follow(folder))
+        if mirror is None:
+            return
+
+        def sending(unit: Unit | None) -> None:
+            self._sending = unit
+            if unit is None:
+                self._prune(folder, keep)
+
+        self.hands.sender.do(f"state {folder}", lambda: mirror.follow(folder, sending))
 
     def drop(self, slot: int, *, sent: bool = False) -> None:
         """The slot is filled, or nothing is to go on from here: its states go, here and at the place.

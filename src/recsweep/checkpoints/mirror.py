@@ -6,7 +6,7 @@ their manifest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from recsweep.checkpoints.bucket import Bucket
@@ -51,10 +51,28 @@ class Mirror:
             return
         unit.mark_sent(self.depot)
 
-    def follow(self, folder: Path) -> None:
-        """Let there be what is in a folder here, which nobody else writes to; and nothing else."""
-        for unit in reversed(units(folder)):
-            self.send(unit)
+    def follow(self, folder: Path, sending: Callable[[Unit | None], None] = lambda unit: None) -> None:
+        """Let there be what is in a folder here, which nobody else writes to; and nothing else.
+
+        The last one goes first. What is there of others is removed when it has arrived.
+
+        Args:
+            sending: is told which one is to stay here while it is sent; None: none is any more.
+        """
+        for _ in range(len(units(folder)) or 1):
+            left = [unit for unit in units(folder) if not unit.is_sent(self.depot)]
+            for unit in left[-1:]:
+                sending(unit)
+                try:
+                    self.send(unit)
+                finally:
+                    sending(None)
+            self._remove_others(folder)
+            if len(left) <= 1:
+                return
+
+    def _remove_others(self, folder: Path) -> None:
+        """Remove what is there of a folder, and is not here."""
         found = self.names(self._name(folder))
         kept = {self._name(unit.path) for unit in units(folder)}
         files = {self._name(folder / name) for unit in units(folder) for name in _files_of(unit)}

@@ -32,7 +32,7 @@ from recsweep.training.run import EpochEnd
 from recsweep.training.schedules import Schedule
 from recsweep.training.state import TrialState
 
-SENT_SECONDS = 8.0
+SENT_SECONDS = 5.0
 """How long a trial that was told to stop, whose slot waits again, lets its last state be sent."""
 MOST_DROPPED = 3
 """So many results in a row are dropped, as another process had put their slots back."""
