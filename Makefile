@@ -373,6 +373,9 @@ bench-ray: setup-ray ## two Ray nodes, one of them killed in the middle of a stu
 bench-service: setup ## 50 clients that poll and 50 streams of events against a real server, for 60 seconds
 	@python benchmarks/service_load.py --write
 
+bench-trackers: setup-trackers ## trackers that hang, fail, run full and are killed; what tracking costs; its memory
+	@python benchmarks/trackers.py --write
+
 fuzz-service: setup ## 10,000 requests made of the OpenAPI document against a real server; goes on where it broke off (makes .venv-fuzz)
 	@cmp -s envs/fuzz.lock .venv-fuzz/installed.lock || { \
 		rm -rf .venv-fuzz && "$(PYTHON)" -m venv .venv-fuzz && \

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from helpers.bad_tracker import ROW
 from helpers.found import params_of
 from recsweep.common.owner import this_process
 from recsweep.planning.plan import StudyPlan
 from recsweep.study import Claim, Reason, Result, Store, Study
 from recsweep.sweeps.tracker_table import TrackerRow
 from recsweep.tracking.base import Given
+from recsweep.tracking.beside import Beside
 from recsweep.tracking.destinations import Destination
 from recsweep.tracking.follower import Follower, Patience
 from recsweep.tracking.wanted import Wanted
@@ -84,3 +86,9 @@ def sent(folder: Path) -> list[dict[str, Any]]:
 
 def of_kind(lines: Iterable[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["kind"] == kind]
+
+
+def beside(told: Told, folder: Path) -> Beside:
+    """The process beside a run on that study, with a tracker that does what a file says."""
+    wanted = Wanted(told.plan.sweep_name, (told.plan.name,), told.plan.sweep.outputs)
+    return Beside(told.store.address, wanted, [Destination(ROW, Given("s", folder))], QUICK)

@@ -19,6 +19,7 @@ from typing import Any
 
 import wandb
 
+from recsweep.common.escape import for_html
 from recsweep.tracking.base import Given, Tracker
 from recsweep.tracking.events import Begun, Ended, Epoch, RunName, StudyName, Summary, Tested
 from recsweep.tracking.trackers.wandb_files import read_runs
@@ -61,8 +62,8 @@ class WandbTracker(Tracker):
             found = read_runs(given.folder)
             self._there = {id_: _There(run.step, run.summary) for id_, run in found.items()}
         self._open: dict[str, Any] = {}
-        self._waits_for: list[tuple[str, str, Any]] = []
-        """Runs that were finished: their path, and what the server's summary has to say."""
+        self._waits_for: dict[tuple[str, str], Any] = {}
+        """Runs that were finished, by path and key: what the server's summary has to say."""
 
     def begun(self, event: Begun) -> None:
         if self._has(event.run.id, ATTEMPT, event.attempt):
@@ -120,22 +121,20 @@ class WandbTracker(Tracker):
     def settle(self) -> None:
         """Ask the server whether it has what was finished: its library is silent where an upload failed."""
         while self._waits_for:
-            path, key, value = self._waits_for[0]
+            (path, key), value = next(iter(self._waits_for.items()))
             if (found := self._summary_of(path).get(key)) != value:
                 raise ConnectionError(f"the server has {key} {found} of the run {path}, and not {value}")
-            self._waits_for.pop(0)
+            del self._waits_for[path, key]
 
     def _log_table(self, run: Any, event: Summary, step: int) -> None:
-        names = list(dict.fromkeys(name for row in event.rows for name in row))
-        rows = [[_cell(row.get(name)) for name in names] for row in event.rows]
-        shown: dict[str, Any] = {"table": wandb.Table(columns=names, data=rows)}
-        if not event.parallel:
-            run.log(shown, step=step)
-            return
+        # Not W&B's own table, which is an artifact with a life of its own.
+        shown: dict[str, Any] = {"table": wandb.Html(_table(event.rows), inject=False)}
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "parallel.png"
-            file.write_bytes(base64.b64decode(event.parallel))
-            run.log({**shown, "parallel coordinates": wandb.Image(str(file))}, step=step)
+            if event.parallel:
+                file = Path(folder) / "parallel.png"
+                file.write_bytes(base64.b64decode(event.parallel))
+                shown["parallel coordinates"] = wandb.Image(str(file))
+            run.log(shown, step=step)
 
     def _has(self, id_: str, key: str, least: int) -> bool:
         """True where W&B has that much of a run."""
@@ -181,7 +180,7 @@ class WandbTracker(Tracker):
         path = f"{run.entity}/{run.project}/{id_}"
         run.finish(exit_code=int(failed))
         if self._online:
-            self._waits_for.append((path, key, value))
+            self._waits_for[path, key] = value
 
     def _summary_of(self, path: str) -> dict[str, Any]:
         entity, project, name = path.split("/")
@@ -218,5 +217,13 @@ def _settings() -> Any:
     )
 
 
-def _cell(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else json.dumps(value)
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Rows as a table in HTML."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = ["".join(f"<th>{for_html(name)}</th>" for name in names)]
+    lines += ["".join(f"<td>{for_html(_cell(row.get(name)))}</td>" for name in names) for row in rows]
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
