@@ -129,7 +129,7 @@ $(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)
 endif
 endif
 
-.PHONY: help setup setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots dashboard serve summarize evaluate doctor dry-run
+.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
@@ -228,6 +228,9 @@ setup-trackers: setup ## install W&B and MLflow into .venv: for TRACK="wandb mlf
 ifneq ($(filter wandb mlflow,$(TRACK)),)
 tune tune-all tune-smoke worker evaluate: setup-trackers
 endif
+
+env: ## make .env, which docker compose reads, with a new password and a new token
+	@sh containers/env.sh
 
 lock: ## rebuild the locks in envs/ from the .in files
 	@"$(PYTHON)" -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv

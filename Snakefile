@@ -87,6 +87,13 @@ if "storage" in SWEEP.overrides:
     os.environ.pop("RECSWEEP_STORAGE_FILE", None)
     os.environ.update(RECSWEEP_STORAGE=SWEEP.overrides["storage"].reveal())
 
+# On a cluster that does not hand the environment on, Kubernetes, the address travels in a secret.
+if "RECSWEEP_STORAGE" in os.environ:
+
+    envvars:
+        "RECSWEEP_STORAGE",
+
+
 OUTPUTS = Outputs(SWEEP.config.outputs, SWEEP.config.sweep)
 LOGS = OUTPUTS.logs
 FLAGS = {

@@ -87,8 +87,10 @@ def running_for(folder: Path, epochs: int) -> list[str]:
     return found
 
 
-def said(folder: Path) -> str:
-    return "".join(path.read_text() for path in sorted((folder / "outputs" / "logs").rglob("*.log")))
+def went_on(folder: Path) -> int:
+    """How many trials went on where they were left, as the jobs say."""
+    logs = (folder / "outputs" / "logs" / "slurm" / "slurm").rglob("*.log")
+    return sum(path.read_text().count("where it was left") for path in logs)
 
 
 def test_three_studies_of_two_workers_lose_nothing(slurm, sweep):
@@ -114,7 +116,7 @@ def test_three_studies_of_two_workers_lose_nothing(slurm, sweep):
     assert counted == dict.fromkeys(MODELS, MAX_EVALS)
     results = sweep / "outputs" / "results" / "slurm" / "ml-100k"
     assert all((results / model / "best_result.yaml").is_file() for model in MODELS)
-    resumed = said(sweep).count("where it was left")
+    resumed = went_on(sweep)
     put_back = sum(not trial.counted for model in MODELS for trial in trials(sweep, model))
     print(
         json.dumps(
@@ -128,3 +130,69 @@ def test_three_studies_of_two_workers_lose_nothing(slurm, sweep):
         )
     )
     assert resumed >= 1
+
+
+def test_a_job_that_runs_out_of_time_goes_on_in_the_next(slurm, sweep):
+    recsweep(slurm, sweep, "slurm", "--tasks", "1", "--models", "one", "--max-evals", "1")
+    slurm.wait("a trial", lambda: "one" in running_for(sweep, 20), 300)
+    job, passed = next(
+        (job, passed) for job, state, passed in slurm.jobs("%i", "%T", "%M") if state == "RUNNING"
+    )
+    slurm.ask("scontrol", "update", f"jobid={job}", f"timelimit={int(passed.split(':')[-2]) + 2}")
+    slurm.wait(
+        "the job is queued again",
+        lambda: slurm.jobs("%r")[0][0] in ("BeginTime", "None") and went_back(sweep),
+        200,
+    )
+    slurm.ask("scontrol", "update", f"jobid={job}", "timelimit=50")
+    slurm.wait("the end of all jobs", lambda: not slurm.jobs("%i"), 400)
+    assert sum(trial.counted for trial in trials(sweep, "one")) == 1
+    assert went_on(sweep) == 1
+
+
+def went_back(folder: Path) -> bool:
+    return any(
+        not trial.counted and trial.state != State.RUNNING and trial.curve for trial in trials(folder, "one")
+    )
+
+
+def test_snakemake_runs_its_jobs_on_slurm(slurm, sweep):
+    pytest.importorskip("snakemake_executor_plugin_slurm", reason="make setup-cluster")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(CONFIG.parent / "Snakefile")),
+            *("--profile", str(CONFIG.parent / "profiles" / "slurm"), "--slurm-status-command", "squeue"),
+            *(
+                "--slurm-init-seconds-before-status-checks",
+                "5",
+                "--slurm-no-account",
+                "--directory",
+                str(sweep),
+            ),
+            *(
+                "--config",
+                "sweep_file=sweep.yaml",
+                "models=one",
+                "max_evals=2",
+                "epochs=3",
+                "workers_per_study=2",
+            ),
+        ],
+        cwd=sweep,
+        env=slurm.environment,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sum(trial.counted for trial in trials(sweep, "one")) == 2
+    assert (sweep / "outputs" / "results" / "slurm" / "summary.md").is_file()
+
+
+def test_a_job_sees_the_gpus_that_slurm_gives_it(slurm, sweep):
+    told = slurm.ask(
+        *("srun", "--gres=gpu:1", "--mem=500", "--chdir", str(sweep)),
+        *(sys.executable, "-c", "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"),
+    )
+    assert told in ("0", "1")

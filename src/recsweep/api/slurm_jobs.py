@@ -14,7 +14,7 @@ from recsweep.running.deadline import seconds_of
 from recsweep.sweeps.resources import CPUS_ELSEWHERE
 
 WARNING_SECONDS = 120
-"""SLURM warns a job so long before it ends it; by a minute more or less."""
+"""SLURM warns a job so long before it ends it, by a minute more or less; at most in the last quarter."""
 MOST_REQUEUES = 100
 """So often a job that ran out of time goes back into the queue: one that comes to nothing has an end."""
 _SBATCH, _SINFO = "sbatch", "sinfo"
@@ -95,7 +95,7 @@ def _options(plan: StudyPlan) -> tuple[str, ...]:
         f"--mem={asked.mebibytes}M",
         *([f"--gres=gpu:{asked.gpus}"] if asked.gpus else []),
         *([f"--time={asked.minutes}"] if asked.minutes else []),
-        f"--signal=B:USR1@{WARNING_SECONDS}",
+        f"--signal=B:USR1@{min(WARNING_SECONDS, 15 * (asked.minutes or WARNING_SECONDS))}",
         "--requeue",
         "--open-mode=append",
     )
