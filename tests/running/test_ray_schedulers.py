@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from helpers.ray import needs_ray
-from recsweep.sweeps.scheduler_table import NO_SCHEDULER, SCHEDULERS
+from recsweep.sweeps.scheduler_table import NO_SCHEDULER, POPULATION, SCHEDULERS
 
 pytestmark = needs_ray
-NAMES = [name for name in SCHEDULERS if name != NO_SCHEDULER]
+NAMES = [name for name in SCHEDULERS if name not in (NO_SCHEDULER, POPULATION)]
 
 
 class Trial(SimpleNamespace):

@@ -70,6 +70,15 @@ def test_each_thing_is_told_once_in_its_order(jobs: Jobs, job: Job, plan: StudyP
     assert jobs.events(job.id)[-2].data["score"] is None, "JSON knows no NaN"
 
 
+def test_a_study_that_began_meanwhile_is_not_missed(jobs: Jobs, job: Job, plan: StudyPlan) -> None:
+    teller = Teller(jobs, job)
+    assert teller.look() == 0
+    study = open_study(plan, jobs.store)
+    study.ensure_slots(plan.budget)
+    begin(study, plan)
+    assert (teller.look(), teller.look(last=True)) == (0, 1)
+
+
 def test_what_a_kill_swallowed_is_told_by_who_looks_next(
     jobs: Jobs, job: Job, plan: StudyPlan, study: Study
 ) -> None:

@@ -375,6 +375,13 @@ def test_a_workspace_is_what_it_was(tmp_path):
     assert workspace.model.read_text() == NARM
 
 
+@pytest.mark.parametrize(("engine", "algo"), [("ray", "tpe"), ("hyperopt", "bayes")])
+def test_an_algo_of_a_file_is_known_by_its_name_elsewhere(tmp_path, engine, algo):
+    workspace = make_workspace(tmp_path, f"{SWEEP}search: {{engine: optuna, algo: tpe}}\n")
+    assert workspace.load(engine=engine).config.search.algo == algo
+    assert workspace.load(engine=engine, algo="random").config.search.algo == "random"
+
+
 @pytest.mark.parametrize(
     ("more", "given", "scheduler", "pruner"),
     [

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
 from recsweep.service.request import KEYS, JobRequest, Limits, default_engine
+from recsweep.sweeps import engine_table
 from recsweep.sweeps.config import SweepConfig
+from recsweep.sweeps.engine_table import ENGINES
 from recsweep.sweeps.fields import Facts, facts
+from recsweep.sweeps.scheduler_table import NO_SCHEDULER
 
 _SEARCH = {
     "metric_name": "Metric",
@@ -43,6 +47,8 @@ class FormField:
     Attributes:
         name: in the request; dotted where it stands in an object.
         empty: words for leaving it out; empty: it is never left out.
+        engines: those that have a choice, by choices which not all have.
+        left_out: the choice that leaving it out comes to.
     """
 
     name: str
@@ -52,6 +58,8 @@ class FormField:
     choices: tuple[str, ...]
     is_number: bool
     empty: str = ""
+    engines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: str = ""
 
     @property
     def id(self) -> str:
@@ -63,7 +71,7 @@ def sections() -> dict[str, list[FormField]]:
     """The fields beside name, models, data sets and spaces, by the headings that they stand under."""
     named = {"The search": _SEARCH, "The training": _TRAINING, "Limits": _LIMITS}
     return {
-        heading: [field for name, label in names.items() if (field := _field(name, label)) is not None]
+        heading: [one for name, label in names.items() if (one := _field(name, label)) is not None]
         for heading, names in named.items()
     }
 
@@ -75,11 +83,24 @@ def _field(name: str, label: str) -> FormField | None:
     if len(choices) == 1:
         return None
     told = (asked.description or "").replace("`", "")
-    empty = ""
+    empty = left_out = ""
+    if name == "engine":
+        left_out = default_engine()
     if asked.default is None:
         empty = f"the one that is here: {default_engine()}" if choices else _UNLIMITED
     default = "" if asked.default is None else asked.default
-    return FormField(name, label, default, told, choices, "number" in key.kind, empty)
+    engines = {choice: _engines(name, choice) for choice in choices}
+    only = {choice: found for choice, found in engines.items() if found != tuple(ENGINES)}
+    return FormField(name, label, default, told, choices, "number" in key.kind, empty, only, left_out)
+
+
+def _engines(name: str, choice: str) -> tuple[str, ...]:
+    """The engines with which a choice of a field can be taken."""
+    if name == "algo":
+        return engine_table.having(choice)
+    if name == "scheduler" and choice != NO_SCHEDULER:
+        return (engine_table.RAY,)
+    return tuple(ENGINES)
 
 
 def _asked(name: str) -> FieldInfo:

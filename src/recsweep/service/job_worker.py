@@ -153,7 +153,7 @@ class JobWorker:
             for study in self._jobs.store.studies(sweep=sweep_name(job.id)):
                 with suppress(SweepPaused):  # one slot again and again: whoever runs the job next says so
                     study.put_back_orphans()
-        teller.look()
+        teller.look(last=True)
         ended = self._claims.end(job, outcome.status, outcome.error, deaths=deaths)
         why = f": {outcome.error}" if outcome.error and ended is not JobStatus.CANCELLED else ""
         self._tell(f"job {job.id} is {ended}{why}" if ended else f"job {job.id} is another job worker's")

@@ -6,14 +6,16 @@ swallowed is told by whoever looks next, for the store still holds it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from recsweep.common.files import to_plain
 from recsweep.service.jobs import Job, Jobs, NewEvent, sweep_name
-from recsweep.study import State, Trial
-from recsweep.study.record import StudyRecord
+from recsweep.study import State, Study, Trial
 
+_STUDIES_SECONDS = 5.0
+"""A study that begins is told of so late at most."""
 STARTED, EPOCH, ENDED, BACK = "trial.started", "trial.epoch", "trial.ended", "trial.back"
 
 
@@ -29,10 +31,19 @@ class Teller:
         self._told = jobs.told(job.id)
         self._over: set[int] = set()
         """Trials of which all is told."""
+        self._begun: dict[str, tuple[Study, dict[str, Any]]] = {}
+        """The studies of the job, and what is told with each of their trials."""
+        self._asked = float("-inf")
 
-    def look(self) -> int:
-        """Tell what is new; how many events that are."""
-        new = [event for record in self._studies() for event in self._new(record)]
+    def look(self, *, last: bool = False) -> int:
+        """Tell what is new; how many events that are.
+
+        Args:
+            last: nobody looks again, so that no study may be missed.
+        """
+        if last or time.monotonic() - self._asked >= _STUDIES_SECONDS:
+            self._find_studies()
+        new = [event for study, about in self._begun.values() for event in self._new(study, about)]
         if new:
             self._jobs.add_events(self._job.id, new)
             self._told.update(event.mark for event in new if event.mark is not None)
@@ -40,14 +51,18 @@ class Teller:
                 self._jobs.progress([self._job])  # kept with the job, for who lists it
         return len(new)
 
-    def _studies(self) -> list[StudyRecord]:
-        return self._jobs.store.records(sweep=sweep_name(self._job.id))
+    def _find_studies(self) -> None:
+        """The question is one over all studies of the store, and a job begins few."""
+        self._asked = time.monotonic()
+        for record in self._jobs.store.records(sweep=sweep_name(self._job.id)):
+            if record.study in self._begun:
+                continue
+            study = self._jobs.store.find_study(record.study)
+            if study is not None:
+                about = {"dataset": record.dataset_name, "model": record.model_name, "phase": record.phase}
+                self._begun[record.study] = study, about
 
-    def _new(self, record: StudyRecord) -> Iterator[NewEvent]:
-        study = self._jobs.store.find_study(record.study)
-        if study is None:
-            return
-        about = {"dataset": record.dataset_name, "model": record.model_name, "phase": record.phase}
+    def _new(self, study: Study, about: dict[str, Any]) -> Iterator[NewEvent]:
         for trial in _in_order(trial for trial in study.trials() if trial.id not in self._over):
             yield from (event for event in _events(trial, about) if event.mark not in self._told)
             if trial.state.closed:

@@ -90,8 +90,15 @@ def read_overridden(
     names = given_as or {}
     given = given_of(overrides or {}, names)
     made = read_sweep(source)
-    config = override(made.config, given, names)
+    config = override(made.config, {**_algo_as_written(made, given), **given}, names)
     return _with_place(_with_store(replace(made, config=config, overrides=given, given_as=names)))
+
+
+def _algo_as_written(sweep: Sweep, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The algo under the name that the file gives it, where another engine may know it by that name."""
+    search = sweep.document.data.get("search")
+    written = search.get("algo") if isinstance(search, dict) else None
+    return {"algo": written} if "engine" in given and isinstance(written, str) else {}
 
 
 def read_sweep(source: Path | str | SweepConfig | Sweep) -> Sweep:

@@ -9,6 +9,19 @@ const spaces = document.getElementById("spaces");
 const ONE = {datasets: "dataset", models: "model"};
 let models = [];
 
+// Choices that the chosen engine lacks are not offered.
+function followEngine() {
+  const engine = form.elements.engine;
+  const chosen = engine.value || engine.dataset.leftOut;
+  for (const option of form.querySelectorAll("option[data-engines]")) {
+    option.hidden = option.disabled = !option.dataset.engines.split(" ").includes(chosen);
+  }
+  for (const select of form.querySelectorAll("select")) {
+    if (!select.selectedOptions[0]?.disabled) continue;
+    select.value = [...select.options].find(option => !option.disabled).value;
+  }
+}
+
 function boxes(kind) {
   return [...form.querySelectorAll(`input[name=${kind}]`)];
 }
@@ -132,6 +145,8 @@ async function alone(work) {
 
 form.addEventListener("submit", event => { event.preventDefault(); alone(make); });
 document.getElementById("check").addEventListener("click", () => alone(check));
+form.elements.engine.addEventListener("change", followEngine);
+followEngine();
 for (const box of boxes("models")) box.addEventListener("change", () => { clear(); showSpaces(spaces, chosenModels()); });
 alone(async () => {
   ({models} = await ask("GET", "models"));
