@@ -261,6 +261,28 @@ def test_states_made_faster_than_they_are_sent_arrive_all_the_same(tmp_path):
     assert names(there(depot)) == states(4, 5)
 
 
+def test_one_that_has_arrived_stays_until_others_have(tmp_path):
+    depot, sent = str(tmp_path / "share"), []
+
+    class Late(Bucket):
+        """Others are written while one is sent."""
+
+        def put(self, source, name):
+            super().put(source, name)
+            if name.endswith(".json") and len(sent) < 3:
+                sent.append(sorted(names(there(depot))))
+                for epoch in range(3):
+                    about = keeper.described(3, 0, 10 * len(sent) + epoch, 0.5)
+                    keeper.write(about, lambda path: _save(path, "state"), 2)
+                    assert keeper.hands.writer.settle(ENOUGH)
+
+    keeper = Keeper(OWN, tmp_path / "here", Mirror(Late(depot), tmp_path / "here", "p"), Hands.made())
+    put(keeper, 1)
+    assert [len(found) for found in sent] == [2, 4, 6]  # with that which has just arrived
+    settled(keeper)
+    assert names(there(depot)) == states(31, 32)
+
+
 def test_a_step_that_waits_makes_room_for_a_newer_one():
     done, go = [], threading.Event()
     thread = Background("test")

@@ -109,8 +109,8 @@ class Keeper:
             if old != self._sending:
                 old.remove()
 
-    def follow(self, slot: int, keep: int = 1) -> None:
-        """Let there be at the place what is here of a slot that this process has."""
+    def follow(self, slot: int, keep: int) -> None:
+        """Let the last states of a slot that this process has be at the place too."""
         mirror, folder = self.mirror, self.slot(slot)
         if mirror is None:
             return
@@ -120,7 +120,7 @@ class Keeper:
             if unit is None:
                 self._prune(folder, keep)
 
-        self.hands.sender.do(f"state {folder}", lambda: mirror.follow(folder, sending))
+        self.hands.sender.do(f"state {folder}", lambda: mirror.follow(folder, keep, sending))
 
     def drop(self, slot: int, *, sent: bool = False) -> None:
         """The slot is filled, or nothing is to go on from here: its states go, here and at the place.
@@ -136,8 +136,17 @@ class Keeper:
         with suppress(OSError):
             folder.with_suffix(".pt").unlink(missing_ok=True)  # of an earlier version
             folder.parent.rmdir()  # with the last one of them
-        if sent:
-            self.follow(slot)
+        mirror = self.mirror
+        if sent and mirror is not None:
+            self.hands.sender.do(f"state {folder}", lambda: mirror.clear(folder))
+
+    def forget(self, one: Candidate) -> None:
+        """Remove a state that nobody can go on from: it would count as one that is kept."""
+        mirror = self.mirror
+        if one.here:
+            one.unit.remove()
+        elif mirror is not None:
+            self.hands.sender.do(f"state {one.unit.path}", lambda: mirror.forget(one.unit))
 
     def candidates(self, slot: int, tell: Tell, *, sent: bool) -> list[Candidate]:
         """The states of a slot, the latest first; of one that is here and there, that here first.
@@ -158,7 +167,11 @@ class Keeper:
         return sorted(found, key=lambda one: (one.unit.name, one.here), reverse=True)
 
     def brought(self, one: Candidate) -> str:
-        """Bring a candidate here where it is not; what is wrong with it, or empty."""
+        """Bring a candidate here where it is not; what is wrong with it, or empty.
+
+        Raises:
+            OSError: it cannot be brought now.
+        """
         manifest, mirror = one.manifest, self.mirror
         if manifest is None:
             return "its manifest is not whole"
@@ -169,10 +182,7 @@ class Keeper:
         if mirror is None:
             return "there is no place that it is at"
         size = sum(facts["bytes"] for facts in manifest.files.values())
-        try:
-            return within(ASK_SECONDS + size / SLOWEST, lambda: mirror.fetch(one.unit, manifest))
-        except OSError as error:
-            return f"it cannot be brought here ({error})"
+        return within(ASK_SECONDS + size / SLOWEST, lambda: mirror.fetch(one.unit, manifest))
 
     # -- weights -----------------------------------------------------------------------------------
 
@@ -206,14 +216,12 @@ class Keeper:
         if mirror is None:
             return False
         try:
-            found = within(ASK_SECONDS, lambda: mirror.manifests(unit.folder))
+            for one, manifest in within(ASK_SECONDS, lambda: mirror.manifests(unit.folder)):
+                wrong = self.brought(Candidate(one, manifest, False)) if one == unit else ""
+                if wrong:
+                    tell(f"the weights of trial {slot} at {mirror.depot} are not used, as {wrong}")
         except OSError as error:
             tell(f"{mirror.depot} cannot be asked for the weights of trial {slot} ({error})")
-            return False
-        for one, manifest in found:
-            wrong = self.brought(Candidate(one, manifest, False)) if one == unit else ""
-            if wrong:
-                tell(f"the weights of trial {slot} at {mirror.depot} are not used, as {wrong}")
         return unit.path.is_file()
 
     # -- what is not sent yet ----------------------------------------------------------------------

@@ -51,15 +51,17 @@ class Mirror:
             return
         unit.mark_sent(self.depot)
 
-    def follow(self, folder: Path, sending: Callable[[Unit | None], None] = lambda unit: None) -> None:
-        """Let there be what is in a folder here, which nobody else writes to; and nothing else.
+    def follow(self, folder: Path, keep: int, sending: Callable[[Unit | None], None]) -> None:
+        """Send what is in a folder, which nobody else writes to, and keep the last ones there.
 
-        The last one goes first. What is there of others is removed when it has arrived.
+        The last one goes first. Where they are made faster than they are sent, it is no longer the last one
+        when it arrives; it stays there all the same until others have arrived.
 
         Args:
+            keep: how many are to stay.
             sending: is told which one is to stay here while it is sent; None: none is any more.
         """
-        for _ in range(len(units(folder)) or 1):
+        for _ in range(max(1, len(units(folder)))):
             left = [unit for unit in units(folder) if not unit.is_sent(self.depot)]
             for unit in left[-1:]:
                 sending(unit)
@@ -67,16 +69,25 @@ class Mirror:
                     self.send(unit)
                 finally:
                     sending(None)
-            self._remove_others(folder)
+            self._prune(folder, keep)
             if len(left) <= 1:
                 return
 
-    def _remove_others(self, folder: Path) -> None:
-        """Remove what is there of a folder, and is not here."""
+    def _prune(self, folder: Path, keep: int) -> None:
+        """Remove all but the last ones of a folder there, and what is left of others."""
         found = self.names(self._name(folder))
-        kept = {self._name(unit.path) for unit in units(folder)}
-        files = {self._name(folder / name) for unit in units(folder) for name in _files_of(unit)}
-        self.remove(name for name in found if name not in kept | files)
+        whole = [Path(name).stem for name in found if name.endswith(MANIFEST)]
+        kept = set(sorted(whole)[-keep:])
+        self.remove(name for name in found if Path(name).stem not in kept)
+
+    def clear(self, folder: Path) -> None:
+        """Remove all of a folder there."""
+        self.remove(self.names(self._name(folder)))
+
+    def forget(self, unit: Unit) -> None:
+        """Remove one of them there."""
+        stem = self._name(unit.folder / unit.name)
+        self.remove((f"{stem}{MANIFEST}", f"{stem}.pt"))
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files there, manifests first: what is left of a checkpoint is none."""
@@ -114,8 +125,3 @@ class Mirror:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
-
-
-def _files_of(unit: Unit) -> list[str]:
-    manifest = unit.manifest()
-    return [] if manifest is None else list(manifest.files)

@@ -9,7 +9,7 @@ training has parts, can go on from any state on its way.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,18 +83,28 @@ class Resume:
         handed = TrialState.load(Path(self._bred.state)) if self._bred and self._bred.state else None
         handed = None if unfit(handed) else handed
         for one in self._candidates():
-            wrong, state = self._keeper.brought(one), None
-            if not wrong:
-                state = TrialState.load(self._file(one))
-                wrong = unfit(state)
+            state, wrong = self._taken(one, unfit)
             if state is not None and not wrong:
                 return state if handed is None or state.epoch > handed.epoch else handed
             where = "here" if one.here else f"at {self._keeper.mirror and self._keeper.mirror.depot}"
             self._tell(f"the checkpoint {one.unit.name} {where} is not used, as {wrong}")
-            if one.here:
-                one.unit.remove()
         self.remove()
         return handed
+
+    def _taken(
+        self, one: Candidate, unfit: Callable[[TrialState | None], str]
+    ) -> tuple[TrialState | None, str]:
+        """The state of a candidate, and what is wrong with it; one that nobody can use is removed."""
+        try:
+            wrong, state = self._keeper.brought(one), None
+        except OSError as error:
+            return None, f"it cannot be brought here ({error})"
+        if not wrong:
+            state = TrialState.load(self._file(one))
+            wrong = unfit(state)
+        if wrong:
+            self._keeper.forget(one)
+        return state, wrong
 
     def _candidates(self) -> list[Candidate]:
         return self._keeper.candidates(self._claim.slot, self._tell, sent=self._again)
