@@ -119,7 +119,7 @@ def main() -> None:
     """A follower's life beside a run."""
     parent = os.getppid()
     leave_to_parent()
-    os.nice(NICER // 2)
+    os.nice(NICER)
     first = sys.stdin.readline()
     if not first:
         return

@@ -19,8 +19,9 @@ from recsweep.tracking.base import Given
 from recsweep.tracking.events import Event, to_json
 from recsweep.tracking.sender import DONE, FAILED, READY, told
 
-HANGS_AFTER_SECONDS = 60.0
-"""A batch that takes longer is given to another process."""
+HANGS_AFTER_SECONDS, HANGS_AT_LAST_SECONDS = 60.0, 900.0
+"""Seconds after which a batch is given to another process: of doing nothing, and in all."""
+_LOOK_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 """Seconds between two attempts at a tracker that fails; they grow."""
 _END_SECONDS, _START_SECONDS = 1.0, 10.0
@@ -47,6 +48,8 @@ class Link:
         self._answers: list[list[str]] = []
         self._reader: threading.Thread | None = None
         self._ready, self._busy = False, 0.0
+        self._moved = self._looked = 0.0
+        """When it was last seen to compute, and last looked at."""
         self._since: float | None = None
         """When the batch that is on its way was given; None where none is."""
         self._pause, self._not_before = 0.0, 0.0
@@ -86,9 +89,19 @@ class Link:
                 return False
         if self._reader is not None and not self._reader.is_alive() and not self._answers:
             self._give_up("its process ended")
-        elif self._clock() - self._since > HANGS_AFTER_SECONDS:
-            self._give_up(f"it gave no answer for {HANGS_AFTER_SECONDS:.0f} s")
+        elif self._hangs():
+            self._give_up(f"it gave no answer for {self._clock() - self._since:.0f} s")
         return False
+
+    def _hangs(self) -> bool:
+        """True where it has done nothing for long, and did not wait for its turn on a busy machine."""
+        now, since = self._clock(), self._since or 0.0
+        if now - max(self._looked, since) >= min(_LOOK_SECONDS, HANGS_AFTER_SECONDS):
+            self._looked = now
+            if self.computes():
+                self._moved = now
+        idle = now - max(self._moved, since)
+        return idle > HANGS_AFTER_SECONDS or now - since > HANGS_AT_LAST_SECONDS
 
     def computes(self) -> bool:
         """True where its processes have computed since the last time, wait for a turn, or are starting."""

@@ -26,7 +26,7 @@ from recsweep.tracking.events import from_json
 from recsweep.tracking.trackers import make_tracker
 
 READY, DONE, FAILED = "ready", "done", "failed"
-NICER = 10
+NICER = 5
 """By how much a tracker's process gives way to those that train."""
 _LONGEST = 300
 
