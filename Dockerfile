@@ -39,7 +39,7 @@ RUN bash envs/install.sh .venv/bin/python \
 FROM python:3.11.13-slim-bookworm AS last
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgomp1 \
+    && apt-get install --yes --no-install-recommends libgomp1 rsync \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home recsweep \
     && install --directory --owner=recsweep --group=recsweep /work /work/outputs

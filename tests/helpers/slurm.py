@@ -106,6 +106,7 @@ def running_slurm(folder: Path) -> Iterator[Slurm]:
     (folder / "munge.key").write_bytes(os.urandom(1024))
     (folder / "munge.key").chmod(0o600)
     slurm = Slurm(folder)
+    usual = _as_the_usual(folder)
     try:
         _start(slurm)
         slurm.wait(
@@ -115,6 +116,21 @@ def running_slurm(folder: Path) -> Iterator[Slurm]:
         yield slurm
     finally:
         _end(folder)
+        for link in usual:
+            link.unlink()
+
+
+def _as_the_usual(folder: Path) -> list[Path]:
+    """Links to the configuration where SLURM looks by itself: Snakemake's jobs keep no variable of it."""
+    usual = Path("/etc/slurm")
+    if (usual / "slurm.conf").exists():
+        return []
+    usual.mkdir(exist_ok=True)
+    made = [usual / name for name in ("slurm.conf", "cgroup.conf", "gres.conf")]
+    for link in made:
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder / link.name)
+    return made
 
 
 def _start(slurm: Slurm) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from recsweep.running.cooldown import Cooldown, decide, gpu_temperature, rest
+from recsweep.running.cooldown import Cooldown, decide, gpu_temperature, rest, visible
 from recsweep.sweeps.config import CooldownConfig
 
 
@@ -71,3 +71,14 @@ def test_a_rest_ends_when_told_to_stop():
 def test_the_temperature_is_a_number_or_unknown_and_never_an_error():
     found = gpu_temperature()
     assert found is None or 0 < found < 150
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(None, [0, 1, 2]), ("1", [1]), ("2, 0", [2, 0]), ("GPU-5fd4", [0, 1, 2]), ("7", [])],
+)
+def test_only_the_heat_of_our_own_gpus_counts(monkeypatch, given, expected):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert visible(3) == expected
