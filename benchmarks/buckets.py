@@ -116,13 +116,16 @@ def outage(folder: Path, data: Path, proxy: Proxy, arguments: argparse.Namespace
 
 
 def stopped(folder: Path, proxy: Proxy, arguments: argparse.Namespace, found: Found) -> None:
-    """A trial more, whose run is killed in the middle: its last checkpoints are there."""
+    """A trial more, whose run is killed in the middle: its last checkpoints are there, once all are sent."""
     more = ("--max-evals", str(arguments.trials + 1), "--epochs", "100000", "--patience", "100000")
     run = start(folder, "tune", *more, "--study-name", "stopped")
     wait_for(run, lambda: _states(proxy) >= KEPT, "checkpoints of a trial in training")
     time.sleep(5)
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate()
+    sync = start(folder, "checkpoints", "sync", *more, "--study-name", "stopped")
+    said = sync.communicate(timeout=LIMIT_SECONDS)[0]
+    found.require(sync.returncode == 0, f"recsweep checkpoints sync ended with {sync.returncode}: {said}")
     kept = at_the_server(proxy, found)
     states = {name: units for name, units in kept.items() if name.startswith("slot-")}
     found.require(list(map(len, states.values())) == [KEPT], f"of a trial in training {states} are kept")
@@ -173,11 +176,11 @@ def _work(plan: StudyPlan, pipe: Any) -> None:
     worker.close()
 
 
-def start(folder: Path, name: str, *options: str) -> subprocess.Popen[str]:
+def start(folder: Path, *command_and_options: str) -> subprocess.Popen[str]:
     """A command on the sweep, in a process group of its own."""
     words = ["--config", str(folder / "sweep" / "sweep.yaml"), "--outputs", str(folder / "outputs")]
     return subprocess.Popen(
-        [sys.executable, "-m", "recsweep", name, *words, "--checkpoints", PLACE, *options],
+        [sys.executable, "-m", "recsweep", *command_and_options, *words, "--checkpoints", PLACE],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

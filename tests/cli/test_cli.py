@@ -25,6 +25,7 @@ from recsweep.api import sweep_run
 from recsweep.cli import cli, main, tuning
 from recsweep.common.errors import RecsweepError, StoreUnavailable, StudyPaused, UserError, disk_trouble
 from recsweep.planning.plan import StudyPlan
+from recsweep.running.keeping import keeper_of
 from recsweep.running.supervisor import Supervisor
 from recsweep.search.starts import begin, open_study
 from recsweep.study import Store, best
@@ -784,3 +785,47 @@ def prepared_without_work(*arguments):
 def test_every_command_that_reads_data_refuses_a_cut_off_above_the_items(make, refused, command):
     make().write_rows(*(f"{user}\t{user + n}\t{n}" for user in range(3) for n in range(5)))
     assert "the cut-off 10 is above the 7 items of toy; use 7 or less, or more items" in refused(command)
+
+
+# -- checkpoints ----------------------------------------------------------------------------------
+
+
+def leave_weights(plan: StudyPlan, slot: int) -> None:
+    """Weights of a trial that were not sent."""
+    keeper = keeper_of(plan)
+    folder = keeper.weights(slot).folder
+    folder.mkdir(parents=True)
+    (folder / "best.pth").write_text("weights")
+    keeper.keep_weights(keeper.described(slot, 0, 4, 0.2))
+
+
+def test_checkpoints_are_listed_and_sent(make, call, tmp_path):
+    depot = tmp_path / "depot"
+    plan = make(extra=f"checkpoints: {{path: {depot}}}\n").plan()
+    fill_in(plan, 0.1, 0.2, 0.15)
+    leave_weights(plan, 1)
+    (row,) = json.loads(call("checkpoints", "ls", "--json").out)
+    assert {name: row[name] for name in ("study", "trial", "kind", "epoch", "score", "sent")} == {
+        **{"study": plan.name, "trial": 1, "kind": "weights", "epoch": 4, "score": 0.2, "sent": "no"}
+    }
+    assert call("checkpoints", "sync") == Said(0, "all checkpoints are at their place\n", "")
+    assert [path.name for path in sorted(depot.rglob("*.*"))] == ["best.pth", "manifest.json"]
+    listed = call("checkpoints", "ls").out
+    assert "yes" in listed
+    assert plan.name in listed
+
+
+def test_no_checkpoints_are_said_to_be_none(make, call, refused):
+    make()
+    assert call("checkpoints", "ls") == Said(0, "", "no checkpoints are on this machine\n")
+    assert refused("checkpoints", "sync").startswith("checkpoints are sent nowhere")
+
+
+def test_a_bucket_without_its_package_is_one_line_with_the_command(make, refused, monkeypatch, tmp_path):
+    monkeypatch.setattr("recsweep.api.slots.missing_package", lambda depot: "s3fs")
+    make(extra="checkpoints: {path: s3://mine/x}\n")
+    line = f"{tmp_path / 'sweep.yaml'}:6:21: checkpoints at s3://mine/x need s3fs, which is not installed; "
+    assert refused("tune") == f"{line}run `make setup-buckets`"
+    assert refused("tune", "--checkpoints", "s3://mine/y").startswith(
+        "--checkpoints: checkpoints at s3://mine/y"
+    )

@@ -69,11 +69,11 @@ class Mirror:
                     self.send(unit)
                 finally:
                     sending(None)
-            self._prune(folder, keep)
+            self.prune(folder, keep)
             if len(left) <= 1:
                 return
 
-    def _prune(self, folder: Path, keep: int) -> None:
+    def prune(self, folder: Path, keep: int) -> None:
         """Remove all but the last ones of a folder there, and what is left of others."""
         found = self.names(self._name(folder))
         whole = [Path(name).stem for name in found if name.endswith(MANIFEST)]

@@ -37,7 +37,7 @@ def settle(run: StudyRun, seconds: float = SEND_SECONDS, *, worked: bool = True)
         return True
     keep_the_best(run, keeper)
     busy = {trial.slot for trial in run.running()}
-    _send_states(keeper, filled, busy)
+    _send_states(keeper, filled, busy, run.plan.sweep.checkpoints.keep_last)
     if not keeper.hands.sender.settle(min(TOLD_AFTER, seconds)):
         if seconds > TOLD_AFTER:
             why = reason_of(keeper.hands.sender.trouble)
@@ -61,17 +61,19 @@ def tell_unsent(run: StudyRun, keeper: Keeper | None = None) -> bool:
     return not left
 
 
-def _send_states(keeper: Keeper, filled: Iterable[int], busy: set[int]) -> None:
+def _send_states(keeper: Keeper, filled: Iterable[int], busy: set[int], keep: int) -> None:
     """Send states of slots that wait, and remove those of filled ones, at the place."""
     mirror = keeper.mirror
     if mirror is None:
         return
-    waiting = [unit for one in _folders(keeper) if _slot(one.name) not in busy for unit in units(one)]
+    waiting = [folder for folder in _folders(keeper) if _slot(folder.name) not in busy]
     gone = {f"resume/slot-{slot}" for slot in filled}
 
     def step() -> None:
-        for unit in waiting:
-            mirror.send(unit)
+        for folder in waiting:
+            for unit in units(folder):
+                mirror.send(unit)
+            mirror.prune(folder, keep)
         mirror.remove(name for name in mirror.names("resume") if name.rpartition("/")[0] in gone)
 
     keeper.hands.sender.do("states", step)
