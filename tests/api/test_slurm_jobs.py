@@ -44,7 +44,7 @@ def slurm(tmp_path, monkeypatch):
         program.chmod(0o755)
 
     make("sbatch", "{number};here", log)
-    make("sinfo", "main* 1:00:00\nlong 2-00:00:00", tmp_path / "asked")
+    make("sinfo", "main* 1:00:00 (null)\nlong 2-00:00:00 gpu:a100:4(S:0-1)", tmp_path / "asked")
     monkeypatch.setenv("PATH", str(folder), prepend=":")
     return lambda: [json.loads(line) for line in log.read_text().splitlines()]
 
@@ -123,21 +123,29 @@ def test_a_sweep_is_opened_and_its_jobs_follow_each_other(workspace, slurm):
     assert last.count("--phase=") == 2, "it opens the next phase"
 
 
-def test_minutes_above_the_partitions_limit_are_refused(workspace, slurm, monkeypatch):
+def test_minutes_above_the_partitions_limit_are_refused(workspace, slurm):
     workspace.sweep.write_text(SWEEP + "resources: {minutes: 61}\n")
     code, _, err = recsweep("slurm", "--config", "sweep.yaml")
     assert code == 2
     assert "resources.minutes is 61, but SLURM's partition main ends jobs after 60; ask for less" in err
-    monkeypatch.setenv("SBATCH_PARTITION", "long")
-    slurm_jobs.require_within_limits(workspace.plans(), {"SBATCH_PARTITION": "long", **os.environ})
 
 
-def test_without_slurm_one_line_says_so(workspace, monkeypatch):
-    monkeypatch.setenv("PATH", "/nowhere")
+def test_the_partition_decides_on_gpus_where_nobody_has_said(workspace, slurm):
+    usual = slurm_jobs.partition_of(dict(os.environ))
+    assert usual == slurm_jobs.Partition("main", 3600.0, gpus=False)
+    plan = workspace.plan()
+    assert plan.resources.gpus == 1
+    assert slurm_jobs.fitted(plan, usual).resources.gpus == 0
+    assert slurm_jobs.fitted(plan, slurm_jobs.Partition("long", None, gpus=True)).resources.gpus == 1
+    workspace.model.write_text(workspace.model.read_text() + "resources: {gpus: 1}\n")
+    assert slurm_jobs.fitted(workspace.plan(), usual).resources.gpus == 1, "it was said"
+
+
+def test_without_slurm_one_line_says_so():
     with pytest.raises(
         UserError, match="there is no `sinfo` on this machine; SLURM's commands are on its login"
     ):
-        slurm_jobs.require_within_limits(workspace.plans(), {"PATH": "/nowhere"})
+        slurm_jobs.partition_of({"PATH": "/nowhere"})
 
 
 def test_a_dry_run_shows_the_jobs_and_submits_none(workspace, slurm):

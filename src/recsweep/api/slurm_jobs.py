@@ -123,28 +123,52 @@ def submit(job: SlurmJob, environment: Mapping[str, str]) -> str:
     return told.strip().split(";")[0]  # with the name of the cluster behind it, where there are several
 
 
-def require_within_limits(plans: Sequence[StudyPlan], environment: Mapping[str, str]) -> None:
-    """Refuse what SLURM would let wait for ever: more minutes than the partition gives.
+@dataclass(frozen=True)
+class Partition:
+    """Where SLURM runs jobs, unless it is told otherwise."""
+
+    name: str
+    seconds: float | None
+    """Of a job, at most; None: any number."""
+    gpus: bool
+    """It has some."""
+
+
+def partition_of(environment: Mapping[str, str]) -> Partition:
+    """The partition that `SBATCH_PARTITION` names, else the usual one.
 
     Raises:
-        UserError: SLURM is not here, has no such partition, or its jobs are shorter.
+        UserError: SLURM is not here, or has no such partition.
     """
     named = environment.get("SBATCH_PARTITION", "")
     choice = ["--partition", named] if named else []
-    rows = _ask([_SINFO, "--noheader", *choice, "--format", "%P %l"], environment).splitlines()
-    limits = dict(row.split() for row in rows if len(row.split()) == 2)
-    name = named or next((name for name in limits if name.endswith("*")), "")
-    if named and not limits:
+    told = _ask([_SINFO, "--noheader", *choice, "--format", "%P %l %G"], environment)
+    rows = [row.split(maxsplit=2) for row in told.splitlines() if len(row.split()) >= 3]
+    if named and not rows:
         raise UserError(f"SBATCH_PARTITION: SLURM has no partition {named}; `sinfo` lists them; correct it")
-    most = seconds_of(limits.get(name, ""))
-    for plan in plans:
-        minutes = plan.resources.minutes
-        if most is not None and minutes is not None and 60 * minutes > most:
-            raise UserError(
-                f"{plan.label}: resources.minutes is {minutes}, but SLURM's partition {name.rstrip('*')} "
-                f"ends jobs after {most / 60:g}; ask for less (trials go on in the next job), or name "
-                "another partition in SBATCH_PARTITION"
-            )
+    own = [row for row in rows if named or row[0].endswith("*")]
+    name, limit, _ = own[0] if own else ("", "", "")
+    return Partition(name.rstrip("*"), seconds_of(limit), any("gpu" in row[2] for row in own or rows))
+
+
+def fitted(plan: StudyPlan, partition: Partition) -> StudyPlan:
+    """A study as it asks for no GPU where there is none, and nobody has said that it wants one.
+
+    Raises:
+        UserError: its jobs would wait for ever, as they ask for more minutes than the partition gives.
+    """
+    minutes = plan.resources.minutes
+    if partition.seconds is not None and minutes is not None and 60 * minutes > partition.seconds:
+        raise UserError(
+            f"{plan.label}: resources.minutes is {minutes}, but SLURM's partition {partition.name} "
+            f"ends jobs after {partition.seconds / 60:g}; ask for less (trials go on in the next job), or "
+            "name another partition in SBATCH_PARTITION"
+        )
+    said = plan.sweep.resources.gpus is not None or plan.model.resources.gpus is not None
+    if said or partition.gpus:
+        return plan
+    resources = plan.sweep.resources.model_copy(update={"gpus": 0})
+    return replace(plan, sweep=plan.sweep.model_copy(update={"resources": resources}))
 
 
 def _ask(command: Sequence[str], environment: Mapping[str, str], given: str = "") -> str:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import click
 
 from recsweep.api.slots import require_no_scheduler
-from recsweep.api.slurm_jobs import SlurmJob, closing_of, require_within_limits, submit, workers_of
+from recsweep.api.slurm_jobs import SlurmJob, closing_of, fitted, partition_of, submit, workers_of
 from recsweep.api.studies import Studies
 from recsweep.cli.declare import RUN, command, flags_of, variables_of
 from recsweep.cli.options import studies_of
@@ -36,7 +36,8 @@ def slurm(study: str | None, tasks: int, dry_run: bool, **options: Any) -> None:
     require_no_scheduler(chosen)
     environment = _environment(studies)
     if not dry_run:
-        require_within_limits(chosen, environment)
+        partition = partition_of(environment)
+        chosen = [fitted(plan, partition) for plan in chosen]
         for line in opened(studies, [plan for plan in chosen if plan.previous is None or study], None):
             click.echo(line)
     for _, phases in groupby(chosen, key=lambda plan: (plan.dataset_name, plan.model_name)):
