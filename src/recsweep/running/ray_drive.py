@@ -40,6 +40,7 @@ Tell = Callable[[int, Event], None]
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # TensorBoard's files cost more than they tell
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer one prints whatever it is asked
+    "TUNE_GLOBAL_CHECKPOINT_S": "60",  # all files are copied then; nobody reads them but people, later
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial may fail before its first epoch
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }

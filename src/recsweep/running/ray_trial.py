@@ -44,12 +44,17 @@ class RayTrial(tune.Trainable):  # type: ignore[misc]  # Ray has no types
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Be the trial of a config; it begins with the first step, the process stays warm."""
+        """Be the trial of a config; the process stays warm.
+
+        A member of a population begins with its first step: what it goes on from may be loaded before.
+        """
         self._trial = new_config
         self._word: Continue | Prune = Continue()
         self._begun = self._waits = False
         self._last: dict[str, Any] = {}
         self._state: str | None = new_config.get("bred", {}).get("state")
+        if "bred" not in new_config:
+            self._begin()
         return True
 
     def prune(self, reason: str) -> None:
