@@ -31,9 +31,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 from helpers.catalogue import OWN, SMALL, write_dataset  # noqa: E402
+from recsweep.checkpoints.bucket import Bucket  # noqa: E402
 from recsweep.common.owner import this_process  # noqa: E402
 from recsweep.planning.plan import StudyPlan, plan_sweep  # noqa: E402
-from recsweep.recbole_api import catalog  # noqa: E402
+from recsweep.recbole_api import catalog, compat  # noqa: E402
 from recsweep.running.events import EpochDone, Event, Note  # noqa: E402
 from recsweep.running.worker import Worker  # noqa: E402
 from recsweep.study import Store, Study  # noqa: E402
@@ -75,6 +76,8 @@ class Broken:
 def main() -> int:
     arguments = _arguments()
     torch.set_num_threads(1)
+    compat.apply()
+    Bucket(tempfile.gettempdir()).names("none")  # both import what each worker would in its first epochs
     drawn = random.Random(arguments.seed)
     began, found = time.process_time(), []
     with tempfile.TemporaryDirectory(prefix="recsweep-resume-") as folder:

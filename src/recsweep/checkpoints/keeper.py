@@ -95,12 +95,12 @@ class Keeper:
 
         def step() -> None:
             _written(unit, about, save)
-            self._prune(folder, keep)
+            self.prune(folder, keep)
             self.follow(about.slot, keep)
 
         self.hands.writer.do(f"state {folder}", step)
 
-    def _prune(self, folder: Path, keep: int) -> None:
+    def prune(self, folder: Path, keep: int) -> None:
         """Remove all but the last states, and the one that is being sent.
 
         Where they are made faster than they can be sent, none would ever arrive.
@@ -118,7 +118,7 @@ class Keeper:
         def sending(unit: Unit | None) -> None:
             self._sending = unit
             if unit is None:
-                self._prune(folder, keep)
+                self.prune(folder, keep)
 
         self.hands.sender.do(f"state {folder}", lambda: mirror.follow(folder, keep, sending))
 

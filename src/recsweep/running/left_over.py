@@ -36,7 +36,7 @@ def settle(run: StudyRun, seconds: float = SEND_SECONDS, *, worked: bool = True)
     if keeper.mirror is None or not (worked or keeper.unsent()):
         return True
     keep_the_best(run, keeper)
-    busy = {trial.slot for trial in run.running()}
+    busy = {trial.slot for trial in run.study.at_work()}
     _send_states(keeper, filled, busy, run.plan.sweep.checkpoints.keep_last)
     if not keeper.hands.sender.settle(min(TOLD_AFTER, seconds)):
         if seconds > TOLD_AFTER:
@@ -67,6 +67,8 @@ def _send_states(keeper: Keeper, filled: Iterable[int], busy: set[int], keep: in
     if mirror is None:
         return
     waiting = [folder for folder in _folders(keeper) if _slot(folder.name) not in busy]
+    for folder in waiting:
+        keeper.prune(folder, keep)
     gone = {f"resume/slot-{slot}" for slot in filled}
 
     def step() -> None:
