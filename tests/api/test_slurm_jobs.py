@@ -81,7 +81,11 @@ def test_no_word_of_a_script_is_read_as_anything_else(workspace):
     [("USR1", 3, True), ("USR1", 0, False), ("TERM", 130, False), ("", 2, False)],
 )
 def test_only_a_job_that_ran_out_of_time_is_queued_again(tmp_path, workspace, send, code, requeued):
-    work = f"trap 'exit {code}' USR1 TERM; echo up; sleep 5 & wait; exit {code}" if send else f"exit {code}"
+    work = (
+        f"trap 'exit {code}' USR1 TERM; echo up; sleep 5 >&- 2>&- & wait; exit {code}"
+        if send
+        else f"exit {code}"
+    )
     script = slurm_jobs.closing_of(workspace.plan(), [["bash", "-c", work]]).script
     scontrol = "scontrol() { echo again $*; }\n"
     signalled = script.replace(
