@@ -15,7 +15,7 @@ SMOKE_CONFIG := config/smoke.yaml
 
 # Made by `make docs` from the settings in src/recsweep/sweeps/options.py.
 # >>> lists
-SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN WORKERS WORKERS_ON WORKERS_PER_STUDY CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS
+SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON WORKERS_PER_STUDY CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS
 OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE STUDY TASKS JOB_WORKERS MAX_RUNNING_JOBS CORES
 key_TUNABLE_MODELS := models
 key_DATASETS := datasets
@@ -36,6 +36,7 @@ key_NO_IMPROVEMENT_AFTER := no_improvement_after
 key_SWEEP_TIMEOUT_MINUTES := sweep_timeout_minutes
 key_DEVICE := device
 key_COOLDOWN := cooldown
+key_ENERGY := energy
 key_WORKERS := workers
 key_WORKERS_ON := workers_on
 key_WORKERS_PER_STUDY := workers_per_study
@@ -162,6 +163,7 @@ help: ## this help
 #v SWEEP_TIMEOUT_MINUTES No trial of the sweep starts after so many minutes of it
 #v DEVICE Where trials are trained (auto is CUDA where there is one); auto, cpu, cuda, mps
 #v COOLDOWN Rest between the trials of a study; not given: 60 where a GPU is used, else none
+#v ENERGY Measure the energy of trials; on, off
 #v WORKERS Worker processes of a study; -1: one a core
 #v WORKERS_ON Where workers run; processes, ray
 #v WORKERS_PER_STUDY Jobs that Snakemake starts for each study, each a recsweep worker; 0: one job does all

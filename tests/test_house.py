@@ -59,7 +59,7 @@ IMPORTERS = {
     "tensorboard": {"tracking/trackers/tensorboard_"},
     "mlflow": {"tracking/trackers/mlflow_"},
     "wandb": {"tracking/trackers/wandb_", "tracking/trackers/wandb_files"},
-    "pynvml": {"running/cooldown"},
+    "pynvml": {"running/nvml"},
     "click": {"cli"},
     "rich": {"running/progress"},
     "yaml": {"common/files", "common/yaml_loader", "sweeps/documents", "recbole_api"},

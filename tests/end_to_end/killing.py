@@ -33,7 +33,7 @@ from recsweep.common.paths import Outputs
 from recsweep.study import Store, Trial
 from running import Process, taken, templates
 
-VOLATILE = frozenset({"seconds", "attempt"})
+VOLATILE = frozenset({"seconds", "attempt", "kwh", "co2_g", "energy_read"})
 """Columns that tell how a sweep went and not what it found."""
 OUTPUTS = "outputs"
 RUN_LIMIT_SECONDS = 1800.0

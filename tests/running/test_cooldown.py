@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from recsweep.running.cooldown import Cooldown, decide, gpu_temperature, rest, visible
+from recsweep.running.cooldown import Cooldown, decide, rest
+from recsweep.running.nvml import gpu_temperature, visible
 from recsweep.sweeps.config import CooldownConfig
 
 

@@ -11,7 +11,7 @@ from recsweep.common.errors import RecsweepError
 from recsweep.common.files import counted
 from recsweep.common.paths import is_made
 from recsweep.planning.plan import StudyPlan, check_data, plan_sweep
-from recsweep.running.cooldown import gpu_temperature
+from recsweep.running.nvml import gpu_temperature
 from recsweep.sweeps.loading import Sweep
 
 _VARIABLES = (

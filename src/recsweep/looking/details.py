@@ -36,6 +36,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         "best_epoch": result.best_epoch,
         "epochs": result.epochs,
         "seconds": result.seconds,
+        "energy": result.energy.to_dict() if result.energy else None,
         "path": result.path,
         "seed": trial.seed,
         "attempt": trial.attempt,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recsweep.common.paths import Outputs
+from recsweep.report.energy import Spent, spent, together
 from recsweep.search.limits import closed
 from recsweep.search.stopping import Ended
 from recsweep.study import State, Store, Study, StudyRecord, Trial, best
@@ -39,6 +40,8 @@ class StudyResult:
     """Slots that failed for a reason that is no result, and have none yet."""
     failure: str = ""
     """The reason of the last of them."""
+    energy: Spent | None = None
+    """That its trials took, those put back too; None where nobody measured it."""
     moved: str = ""
     """How the files of today are no longer those of the study; empty: they are, or nobody has asked."""
 
@@ -110,6 +113,11 @@ class StudyResult:
         return self.pruned + sum(result.pruned for result in self.before)
 
     @property
+    def all_energy(self) -> Spent | None:
+        """With the earlier phases."""
+        return together(result.energy for result in (self, *self.before))
+
+    @property
     def all_seconds(self) -> float:
         """With the earlier phases."""
         return self.seconds + sum(result.seconds for result in self.before)
@@ -128,16 +136,17 @@ def read_result(record: StudyRecord, root: Path, store: Store) -> StudyResult:
     ended = closed(record, study)
     test = study.test_metrics(winner) if winner else None
     result = StudyResult(record, root, trials, winner, test, ended, runs=bool(study.running()))
-    return _with_given_back(result, study)
+    return _with_every_trial(result, study)
 
 
-def _with_given_back(result: StudyResult, study: Study) -> StudyResult:
-    """With the slots that failed and wait again, and why."""
-    filled = {trial.slot for trial in result.trials}
-    back = [one for one in study.trials() if one.state == State.FAILED and one.slot not in filled]
+def _with_every_trial(result: StudyResult, study: Study) -> StudyResult:
+    """With the slots that failed and wait again, and why; with the energy of all trials."""
+    filled, every = {trial.slot for trial in result.trials}, study.trials()
+    back = [one for one in every if one.state == State.FAILED and one.slot not in filled]
     last = max(back, key=lambda one: one.id, default=None)
     why = last.failure.message if last is not None and last.failure is not None else ""
-    return replace(result, given_back=len({one.slot for one in back}), failure=why)
+    given_back = len({one.slot for one in back})
+    return replace(result, given_back=given_back, failure=why, energy=spent(every))
 
 
 def _as_it_stands(record: StudyRecord, trials: list[Trial]) -> StudyRecord:

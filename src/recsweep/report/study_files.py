@@ -11,6 +11,7 @@ from typing import Any
 from recsweep.common.files import counted, to_plain, write_json, write_text, write_yaml
 from recsweep.planning.lineage import training_of
 from recsweep.recbole_api.settings import DATA_HASHES, FROM_EPOCH, SCHEDULE
+from recsweep.report import energy
 from recsweep.report.pareto import pareto_csv, pareto_front, pareto_markdown
 from recsweep.report.results import FINISHED, StudyResult
 from recsweep.report.text import cell, reason, worker
@@ -90,9 +91,19 @@ def best_result(result: StudyResult) -> dict[str, Any]:
             "content": {"study": record.content_hash, "data": dict(record.hashes)},
             "environment": _environment(winner),
             "durations": {"best_trial_seconds": own, "all_trials_seconds": every},
+            **_energy(result),
         }
     )
     return plain
+
+
+def _energy(result: StudyResult) -> dict[str, Any]:
+    """The energy of the best trial and of all of them; nothing where nobody measured it."""
+    if result.energy is None:
+        return {}
+    own = result.winner.result.energy if result.winner else None
+    best = {} if own is None else {"best_trial_kwh": energy.digits(own.kwh)}
+    return {"energy": {**best, **result.energy.plain("all_trials_")}}
 
 
 def _search(record: StudyRecord) -> dict[str, Any]:
@@ -181,6 +192,7 @@ def _everything(record: StudyRecord, trial: Trial) -> dict[str, Any]:
         "attempt": trial.attempt,
         "inherited": trial.inherited,
         **({"lineage": trial.result.lineage} if trial.result.lineage else {}),
+        **({"energy": trial.result.energy} if trial.result.energy else {}),
         "started": trial.started,
         "finished": trial.finished,
         "worker": worker(trial) or None,
@@ -207,7 +219,7 @@ def _epochs(trial: Trial) -> Any:
 
 
 def trials_csv(record: StudyRecord, trials: list[Trial]) -> str:
-    """One row a trial: slot, state, score, parameters, metrics, seed, epochs, seconds, reason.
+    """One row a trial: slot, state, score, parameters, metrics, seed, epochs, seconds, reason, energy.
 
     The score is the value of the first objective; each further one has a column of its own. Where a trial
     took up the weights of another one: whose, and from which epoch on.
@@ -217,15 +229,17 @@ def trials_csv(record: StudyRecord, trials: list[Trial]) -> str:
     metrics = sorted({name for trial in trials for name in trial.result.metrics})
     last = ("seed", "attempt", "best_epoch", "epochs", "seconds", "reason")
     origin = ("parent", FROM_EPOCH) if any(trial.result.lineage for trial in trials) else ()
+    took = energy.columns([trial.result.energy for trial in trials])
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["trial", "state", "score", *further, *parameters, *metrics, *origin, *last])
+    writer.writerow(["trial", "state", "score", *further, *parameters, *metrics, *origin, *last, *took])
     for trial in trials:
         found = trial.result.metrics
         first = (trial.slot, trial.state, cell(trial.score), *map(cell, _further(trial, len(further))))
         searched = (cell(trial.params.get(name)) for name in parameters)
         named = (cell(found.get(name)) for name in metrics)
-        writer.writerow([*first, *searched, *named, *(_origin(trial) if origin else ()), *_last(trial)])
+        ends = (*_last(trial), *energy.cells(None if trial.inherited else trial.result.energy, took))
+        writer.writerow([*first, *searched, *named, *(_origin(trial) if origin else ()), *ends])
     return buffer.getvalue()
 
 

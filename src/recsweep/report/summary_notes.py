@@ -7,6 +7,7 @@ from typing import Any
 
 from recsweep.common.errors import InputError
 from recsweep.common.files import counted
+from recsweep.report.energy import together
 from recsweep.report.results import FINISHED, NOT_BEGUN, NOT_FINISHED, StudyResult
 from recsweep.report.text import short
 from recsweep.search.stopping import MAX_EVALS
@@ -35,7 +36,7 @@ def footnotes(results: Sequence[StudyResult]) -> list[str]:
     for title, numbers in (("Failed trials", failed), ("Pruned trials", pruned)):
         found = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
         notes += [f"{title}: {found}."] if found else []
-    return [*notes, *pauses(results), *endings(results)]
+    return [*notes, *pauses(results), *endings(results), *energies(results)]
 
 
 def pauses(results: Sequence[StudyResult]) -> Iterator[str]:
@@ -46,6 +47,14 @@ def pauses(results: Sequence[StudyResult]) -> Iterator[str]:
             what = f"{trials} failed" if result.trained else f"paused, as its first {trials} failed"
             reason = f"; the last one: {why}" if why else ""
             yield f"{result.record.label}: {what}, to be run again{reason}."
+
+
+def energies(results: Sequence[StudyResult]) -> Iterator[str]:
+    """The energy of the sweep, those of its trials included that were put back; nothing where it is not
+    known.
+    """
+    if (every := together(result.all_energy for result in results)) is not None:
+        yield f"Energy: {every.text()}."
 
 
 def endings(results: Sequence[StudyResult]) -> Iterator[str]:

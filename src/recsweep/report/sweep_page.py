@@ -13,7 +13,7 @@ from recsweep.report.comparison import Entry, drawn, matrix, ranks
 from recsweep.report.pages import Section, gallery
 from recsweep.report.results import FINISHED, NOT_BEGUN, NOT_FINISHED, StudyResult
 from recsweep.report.summary_markdown import BEST_ON_TEST
-from recsweep.report.summary_notes import budgets, data_lines, edges, endings, legend
+from recsweep.report.summary_notes import budgets, data_lines, edges, endings, energies, legend
 from recsweep.report.sweep_charts import Comparison
 from recsweep.report.tables import four_digits, metrics_of, parameters_text, rows, trials_text
 from recsweep.report.text import short
@@ -114,7 +114,7 @@ def _dataset(
     }
     leads = [(0, column) for column in range(len(shown.columns))] if entries[0].score is not None else []
     yield parts.table(shown, f"The models on {name}", leads, targets)
-    yield parts.notes([legend(BEST_ON_TEST), *budgets(results), *endings(results)])
+    yield parts.notes([legend(BEST_ON_TEST), *budgets(results), *endings(results), *energies(results)])
     if found := edges(results):
         yield "<p><strong>At the edge of a range: better values may lie beyond it.</strong></p>"
         yield parts.notes(found)

@@ -11,6 +11,7 @@ from typing import Any
 
 from recsweep.common.escape import for_terminal
 from recsweep.recbole_api import catalog
+from recsweep.report import energy
 from recsweep.report.results import FINISHED, NOT_BEGUN, StudyResult
 from recsweep.report.summary_notes import data_of, filters_of, split_of
 from recsweep.report.text import cell, short
@@ -143,11 +144,12 @@ def summary_csv(results: list[StudyResult]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     columns = [f"{part}_{name}" for part, names in named.items() for name in names]
+    took = energy.columns([result.all_energy for result in results])
     writer.writerow(
         ["dataset", "model", "state", "trials", "budget", "failed", "pruned", "metric", "validation"]
         + columns
         + ["best_trial", "parameters", "seed", "study_hash", "commit", "repository", "seconds"]
-        + ["users", "items", "split", "filters"]
+        + ["users", "items", "split", "filters", *took]
     )
     for result, validation in zip(results, validations, strict=True):
         winner, record, test = result.winner, result.record, result.test or {}
@@ -162,6 +164,6 @@ def summary_csv(results: list[StudyResult]) -> str:
             + [winner.seed if winner else "", record.content_hash[:16]]
             + [environment.get("commit") or "", cell(environment.get("repository")), result.all_seconds]
             + [*(cell(data_of(result).get(name)) for name in ("users", "items"))]
-            + [split_of(record), filters_of(record)]
+            + [split_of(record), filters_of(record), *energy.cells(result.all_energy, took)]
         )
     return buffer.getvalue()

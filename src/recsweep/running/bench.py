@@ -13,11 +13,12 @@ from recsweep.common.provenance import commit, hardware, repository, versions
 from recsweep.datasets.prepare import Prepared
 from recsweep.planning.plan import StudyPlan
 from recsweep.recbole_api.data import Split
-from recsweep.running import cooldown
+from recsweep.running import cooldown, nvml
 from recsweep.running.commands import Bred, Stop, Word
 from recsweep.running.events import Cooling, Event
 from recsweep.running.gpus import Seat
 from recsweep.running.keeping import keeper_of
+from recsweep.running.meter import Meter
 from recsweep.running.resume import Resume
 from recsweep.running.study_run import StudyRun
 from recsweep.search import pruning
@@ -68,6 +69,7 @@ class Bench:
         """True where the device was given with terms."""
         self.over = False
         """True where the terms of the seat have ended the search."""
+        self.meter = Meter(run.plan.sweep.energy, device)
         self.environment: dict[str, Any] = {
             "device": str(device),
             "threads": torch.get_num_threads(),
@@ -129,7 +131,7 @@ class Bench:
         """Let the device cool down, where that is wanted; ends where all is to stop."""
         if self.cooldown.seconds > 0:
             self.send(Cooling(self.cooldown.seconds))
-            cooldown.rest(self.cooldown, cooldown.gpu_temperature, lambda: self.stop_asked() is not None)
+            cooldown.rest(self.cooldown, nvml.gpu_temperature, lambda: self.stop_asked() is not None)
 
     def say_path(self, path: str) -> None:
         """Tell once whose code trains, as it is the same for nearly all trials of a study."""

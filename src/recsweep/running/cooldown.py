@@ -1,8 +1,7 @@
-"""Rest between trials, so that a GPU cools down. The only importer of NVML."""
+"""Rest between trials, so that a GPU cools down."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,33 +55,3 @@ def rest(
         sleep(pause)
         rested += pause
     return rested
-
-
-def gpu_temperature() -> float | None:
-    """The temperature in degrees Celsius of our hottest GPU; None without NVML or without a GPU."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception:  # no library, no driver, no device: NVML has an error class for each
-        return None
-    try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in visible(pynvml.nvmlDeviceGetCount())]
-        kind = pynvml.NVML_TEMPERATURE_GPU
-        return max((float(pynvml.nvmlDeviceGetTemperature(h, kind)) for h in handles), default=None)
-    except pynvml.NVMLError:
-        return None
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def visible(count: int) -> list[int]:
-    """The numbers of the GPUs that this process may use, of so many that there are.
-
-    A scheduler names them by `CUDA_VISIBLE_DEVICES`; where that names them otherwise than by number, all.
-    """
-    words = os.environ.get("CUDA_VISIBLE_DEVICES", "").replace(" ", "").split(",")
-    named = [int(word) for word in words if word.isascii() and word.isdigit()]
-    if len(named) < len(words):
-        return list(range(count))
-    return [number for number in named if number < count]

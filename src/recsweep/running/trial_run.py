@@ -24,7 +24,7 @@ from recsweep.running.events import EpochDone, Interrupted, Left, Measured, PutB
 from recsweep.running.failures import classify
 from recsweep.search.curves import Curve
 from recsweep.search.engines.base import Observation
-from recsweep.study import Claim, Lineage, Reason, Result
+from recsweep.study import Claim, Energy, Lineage, Reason, Result
 from recsweep.sweeps.config import SECONDS
 from recsweep.sweeps.space import Params
 from recsweep.training import training
@@ -53,6 +53,7 @@ class TrialRun:
         self._bred = bred
         self._curve: dict[int, float] = {}
         self._started = 0.0
+        self._energy: Energy | None = None
         self._resume = bench.resume(claim, bred)
         self.began = False
         """True where it was still ours to train."""
@@ -80,6 +81,7 @@ class TrialRun:
             return self._dropped()
         except TrialLeft:
             self.left = True
+            self._bench.meter.hold(self._claim.trial_id)
             return self._without_result
         except TrialPruned as stop:
             return self._pruned(str(stop))
@@ -90,17 +92,21 @@ class TrialRun:
         return self._finished(trained)
 
     def _trained(self, seed: int) -> training.Trained:
-        """Train to the end, from wherever the trial can go on."""
-        settings, schedule = self._training(seed)
-        return training.train(
-            settings,
-            self._bench.split_for(self._params),
-            self._bench.device,
-            self._after_epoch,
-            watch=self._resume.watch,
-            resume=self._going_on(settings, schedule),
-            schedule=schedule,
-        )
+        """Train to the end, from wherever the trial can go on, and measure the energy that it takes."""
+        self._bench.meter.start(self._claim.trial_id)
+        try:
+            settings, schedule = self._training(seed)
+            return training.train(
+                settings,
+                self._bench.split_for(self._params),
+                self._bench.device,
+                self._after_epoch,
+                watch=self._resume.watch,
+                resume=self._going_on(settings, schedule),
+                schedule=schedule,
+            )
+        finally:
+            self._energy = self._bench.meter.stop()
 
     @property
     def _seconds(self) -> float:
@@ -112,6 +118,11 @@ class TrialRun:
         return (
             self._bred.lineage if self._bred is not None and len(self._bred.lineage.stretches) > 1 else None
         )
+
+    @property
+    def _spent(self) -> Result:
+        """What a trial that comes to nothing has taken all the same."""
+        return Result(seconds=round(self._seconds, 3), energy=self._energy)
 
     @property
     def _without_result(self) -> Observation:
@@ -181,7 +192,13 @@ class TrialRun:
         self._bench.say_path(trained.path)
         seconds = round(trained.seconds, 3)
         result = Result(
-            trained.metrics, trained.best_epoch, trained.epochs, seconds, trained.path, self._lineage
+            trained.metrics,
+            trained.best_epoch,
+            trained.epochs,
+            seconds,
+            trained.path,
+            self._lineage,
+            self._energy,
         )
         values = tuple(_value(objective.name, trained) for objective in self._run.plan.objectives)
         if not self._run.study.finish(claim, values, result):
@@ -199,7 +216,7 @@ class TrialRun:
         claim, curve, seconds = self._claim, self._curve, self._seconds
         score = (max if self._run.plan.maximize else min)(curve.values())
         best_epoch = max(epoch for epoch, found in curve.items() if found == score)
-        result = Result({}, best_epoch, max(curve), round(seconds, 3))
+        result = Result({}, best_epoch, max(curve), round(seconds, 3), energy=self._energy)
         if not self._run.study.prune(claim, [score], result, reason):
             return self._dropped()
         self._resume.remove()
@@ -211,7 +228,7 @@ class TrialRun:
     def _interrupted(self, reason: str) -> Observation:
         """Somebody wants the work to stop: nobody is to blame, and the slot waits again."""
         self._bench.over = True
-        if not self._run.study.put_back(self._claim, reason):
+        if not self._run.study.put_back(self._claim, reason, spent=self._spent):
             return self._dropped()
         self._bench.keeper.hands.sender.settle(SENT_SECONDS)
         self._bench.send(Interrupted(self._claim.slot, reason))
@@ -226,7 +243,7 @@ class TrialRun:
             return self._out_of_memory(message)
         seconds, epochs = self._seconds, max(self._curve, default=0)
         where = "" if kind == Reason.DIVERGED else self._keep_traceback(error)
-        self._run.study.fail(claim, kind, message, seconds, traceback=where)
+        self._run.study.fail(claim, kind, message, seconds, traceback=where, energy=self._energy)
         self._resume.remove()
         self._bench.send(
             TrialDone(claim.slot, None, epochs, seconds, message, params=self._params, traceback=where)
@@ -237,7 +254,7 @@ class TrialRun:
         """Out of memory beside others says nothing of the parameters: the slot gets a GPU to itself."""
         reason = f"{message} (the GPU was shared)"
         self._bench.over = True  # one fewer on this GPU
-        if not self._run.study.put_back(self._claim, reason, alone=True):
+        if not self._run.study.put_back(self._claim, reason, alone=True, spent=self._spent):
             return self._dropped()
         self._bench.send(PutBack(self._claim.slot, reason))
         return self._without_result

@@ -36,6 +36,16 @@ class Curve(Answer):
     score: float | None
 
 
+class TrialEnergy(Answer):
+    """The energy of a trial, and what follows from it."""
+
+    kwh: float
+    co2_g: float = Field(description="Grams of CO2-equivalent.")
+    read: str = Field(description="Where: `rapl`, `nvml`, `estimate`, several with a `+` between them.")
+    estimated: bool = Field(description="A part of it could not be read.")
+    cost: float | None = Field(None, description="In the currency of the sweep's price.")
+
+
 class TrialAnswer(Answer):
     """A trial: one that fills its slot, or runs."""
 
@@ -53,6 +63,7 @@ class TrialAnswer(Answer):
     reason: str | None = Field(description="Why it failed or was pruned.")
     inherited: str | None = Field(description="The phase and slot whose result it has.")
     path: str | None = Field(description="Whose code trained it.")
+    energy: TrialEnergy | None = Field(description="That it took; null where nobody measured it.")
 
 
 class TrialWithCurve(TrialAnswer):

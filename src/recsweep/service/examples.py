@@ -57,6 +57,7 @@ _TRIAL = {
     "reason": None,
     "inherited": None,
     "path": "compiled",
+    "energy": {"kwh": 0.00009, "co2_g": 0.0428, "read": "estimate", "estimated": True},
 }
 _BEST = {
     "study": _STUDY,

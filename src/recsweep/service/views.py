@@ -129,6 +129,7 @@ def trial_of(study: StudyRecord, trial: Trial) -> dict[str, Any]:
         "reason": reason(trial) or None,
         "inherited": f"{origin.phase}/{origin.slot}" if origin else None,
         "path": result.path,
+        "energy": result.energy.to_dict() if result.energy else None,
     }
 
 

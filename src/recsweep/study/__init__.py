@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recsweep.study.details import Failure, Holder, Inherited, Lineage, Result, Stretch
+    from recsweep.study.details import Energy, Failure, Holder, Inherited, Lineage, Result, Stretch
     from recsweep.study.orphans import HEARTBEAT_SECONDS, STALE_AFTER_SECONDS
     from recsweep.study.outcomes import best
     from recsweep.study.record import StudyRecord
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from recsweep.study.trial import Claim, Trial, by_end, claim_of
 
 _FILES = {
-    "details": ("Failure", "Holder", "Inherited", "Lineage", "Result", "Stretch"),
+    "details": ("Energy", "Failure", "Holder", "Inherited", "Lineage", "Result", "Stretch"),
     "orphans": ("HEARTBEAT_SECONDS", "STALE_AFTER_SECONDS"),
     "outcomes": ("best",),
     "record": ("StudyRecord",),
@@ -44,6 +44,7 @@ __all__ = [
     "STALE_AFTER_SECONDS",
     "TEST_ATTRIBUTE",
     "Claim",
+    "Energy",
     "Failure",
     "FlagWatch",
     "Holder",

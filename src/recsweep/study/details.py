@@ -69,6 +69,31 @@ class Lineage:
 
 
 @dataclass(frozen=True)
+class Energy:
+    """The energy that a trial took, and what follows from it."""
+
+    kwh: float
+    co2_g: float
+    """Grams of CO2-equivalent."""
+    read: str
+    """Where it was read: `rapl`, `nvml`, `estimate`, several with a `+` between them."""
+    estimated: bool
+    """True where a part of it could not be read."""
+    cost: float | None = None
+    """In the currency of the sweep's price; None where that is not known."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, without what is not known."""
+        plain = {name: getattr(self, name) for name in ("kwh", "co2_g", "read", "estimated")}
+        return plain if self.cost is None else {**plain, "cost": self.cost}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Energy:
+        numbers = (float(data["kwh"]), float(data["co2_g"]))
+        return cls(*numbers, str(data["read"]), bool(data["estimated"]), data.get("cost"))
+
+
+@dataclass(frozen=True)
 class Result:
     """The outcome of a trial on the validation split, and what it took."""
 
@@ -80,6 +105,8 @@ class Result:
     """Whose code trained it."""
     lineage: Lineage | None = None
     """Of a trial that took up another one's weights."""
+    energy: Energy | None = None
+    """That it took; None where nobody measured it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, without what is not known."""
@@ -90,6 +117,7 @@ class Result:
             "seconds": self.seconds,
             "path": self.path,
             "lineage": self.lineage and self.lineage.to_dict(),
+            "energy": self.energy and self.energy.to_dict(),
         }
         return {name: value for name, value in parts.items() if value is not None}
 
@@ -102,6 +130,7 @@ class Result:
             data.get("seconds"),
             data.get("path"),
             Lineage.from_dict(data["lineage"]) if data.get("lineage") else None,
+            Energy.from_dict(data["energy"]) if data.get("energy") else None,
         )
 
 

@@ -15,7 +15,7 @@ from recsweep.common.files import to_plain
 from recsweep.common.owner import Owner
 from recsweep.study.backend import Backend, Change
 from recsweep.study.database import Patience
-from recsweep.study.details import Failure, Holder, Result
+from recsweep.study.details import Energy, Failure, Holder, Result
 from recsweep.study.distributions import in_optunas_terms
 from recsweep.study.finished import Finished
 from recsweep.study.orphans import STALE_AFTER_SECONDS, Orphans
@@ -200,7 +200,7 @@ class Study:
             claim = claim_of(trial)
             if not (claim.attempt and is_duplicate(trial, self.trials())):
                 return claim
-            self._close(trial.id, Reason.DUPLICATE, "another trial fills the slot")
+            self._close(trial.id, Failure(Reason.DUPLICATE, "another trial fills the slot"))
 
     def inherit(self, origin: Trial, phase: str, space: Space, params: Params) -> None:
         """Fill slot 0 with a trial of an earlier phase, unless it is filled.
@@ -263,6 +263,7 @@ class Study:
         seconds: float | None = None,
         *,
         traceback: str | None = None,
+        energy: Energy | None = None,
     ) -> bool:
         """Close a trial with the reason of its failure; False if it was closed before.
 
@@ -270,18 +271,28 @@ class Study:
             seconds: that it ran, by a clock that nobody sets.
             traceback: name of the file that holds it.
         """
-        return self._close(claim.trial_id, kind, message, seconds=seconds, traceback=traceback)
+        spent = Result(seconds=None if seconds is None else round(seconds, 3), energy=energy)
+        return self._close(claim.trial_id, Failure(kind, message, traceback or ""), spent=spent)
 
-    def put_back(self, claim: Claim, message: str, *, crashed: bool = False, alone: bool = False) -> bool:
+    def put_back(
+        self,
+        claim: Claim,
+        message: str,
+        *,
+        crashed: bool = False,
+        alone: bool = False,
+        spent: Result | None = None,
+    ) -> bool:
         """Close a trial that came to no result and let its slot wait again.
 
         Args:
             crashed: the trial takes the blame for its dead process.
             alone: the next trial of the slot is to have a GPU to itself, as all after it.
+            spent: seconds and energy that it took all the same.
         """
         crashes = claim.crashes + crashed
         then = Slot(claim.slot, claim.attempt + 1, crashes, alone or claim.alone)
-        return self._close(claim.trial_id, Reason.INTERRUPTED, message, then)
+        return self._close(claim.trial_id, Failure(Reason.INTERRUPTED, message), then, spent)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -291,7 +302,7 @@ class Study:
 
     def drop_waiting(self, trial: Trial, message: str) -> bool:
         """Close a trial that waits, as another one fills its slot; False if it was taken meanwhile."""
-        return self._close(trial.id, Reason.DUPLICATE, message)
+        return self._close(trial.id, Failure(Reason.DUPLICATE, message))
 
     def return_slots(self, trials: list[Trial]) -> None:
         """Let slots wait again whose failures were not the fault of their trials."""
@@ -335,15 +346,10 @@ class Study:
         return self._patience.call(lambda again: self._backend.apply(self.id, trial_id, change, again=again))
 
     def _close(
-        self,
-        trial_id: int,
-        kind: Reason,
-        message: str,
-        then: Slot | None = None,
-        seconds: float | None = None,
-        traceback: str | None = None,
+        self, trial_id: int, why: Failure, then: Slot | None = None, spent: Result | None = None
     ) -> bool:
-        attributes: dict[str, Any] = {"failure": Failure(kind, message, traceback or "").to_dict()}
-        if seconds is not None:
-            attributes["result"] = {"seconds": round(seconds, 3)}
+        """Close a trial that came to nothing, with what it took all the same."""
+        attributes: dict[str, Any] = {"failure": why.to_dict()}
+        if spent is not None and spent.seconds is not None:
+            attributes["result"] = to_plain(spent.to_dict())
         return self._apply(trial_id, Change(attributes, state=TrialState.FAIL, then=then))

@@ -113,7 +113,14 @@ def _is_result(value: Any) -> bool:
     metrics, seconds = value.get("metrics", {}), value.get("seconds", 0.0)
     ours = not value or "metrics" in value or "seconds" in value
     whole = isinstance(metrics, dict) and all(map(_is_number, metrics.values())) and _is_number(seconds)
-    return ours and whole and ("lineage" not in value or _is_lineage(value["lineage"]))
+    parts = {"lineage": _is_lineage, "energy": _is_energy}
+    return ours and whole and all(fits(value[name]) for name, fits in parts.items() if name in value)
+
+
+def _is_energy(value: Any) -> bool:
+    if not _has(read=str, estimated=bool)(value):
+        return False
+    return all(_is_number(value.get(name)) for name in ("kwh", "co2_g")) and _is_number(value.get("cost", 0))
 
 
 def _is_lineage(value: Any) -> bool:

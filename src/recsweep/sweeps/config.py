@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -20,6 +21,7 @@ from recsweep.common.address import StoreAddress
 from recsweep.common.escape import for_terminal
 from recsweep.common.names import checked_name
 from recsweep.sweeps.checkpoint_section import CheckpointsConfig
+from recsweep.sweeps.energy import EnergyConfig, as_section
 from recsweep.sweeps.engine_table import Can, with_ability
 from recsweep.sweeps.parameters import Parameter
 from recsweep.sweeps.pruner_table import NO_PRUNER
@@ -87,6 +89,10 @@ class SweepConfig(Frozen):
     """Resources that each job that trains a study asks a scheduler for."""
     tracking: TrackingConfig = TrackingConfig()
     """Where the sweep can be watched; it decides nothing of a trial."""
+    energy: Annotated[
+        EnergyConfig, BeforeValidator(as_section, EnergyConfig | Literal["on", "off"] | bool)
+    ] = EnergyConfig()
+    """The energy of trials, and what is worked out from it; `off`: nothing is."""
     seed: Whole = Field(2026, ge=0, le=MOST_SEED)
     """All seeds of the sweep are derived from it."""
     timeout_minutes: Minutes | None = None
@@ -293,6 +299,7 @@ __all__ = [
     "CheckpointsConfig",
     "CooldownConfig",
     "DatasetConfig",
+    "EnergyConfig",
     "EvaluationConfig",
     "ModelConfig",
     "PruningConfig",

@@ -192,6 +192,14 @@ SWEEP_SETTINGS = (
         "SECONDS",
     ),
     Setting(
+        "energy",
+        "Measure the energy of trials.",
+        RUNNING,
+        "energy.measure",
+        "ENERGY",
+        more="How, and what is worked out from it, says [Energy](how-to/energy.md)",
+    ),
+    Setting(
         "workers",
         "Worker processes of a study; -1: one a core.",
         RUNNING,
