@@ -29,6 +29,7 @@ os.environ.update(
 )
 
 try:
+    from recsweep.api.studies import Studies
     from recsweep.cli import flags, secrets_in_the_open, slips, variables
     from recsweep.cli.typed import command_line
     from recsweep.sweeps.loading import load_sweep
@@ -94,6 +95,7 @@ if "RECSWEEP_STORAGE" in os.environ:
         "RECSWEEP_STORAGE",
 
 
+EVERY = Studies(SWEEP, list(STUDIES.values()), list(STUDIES.values()))
 OUTPUTS = Outputs(SWEEP.config.outputs, SWEEP.config.sweep)
 LOGS = OUTPUTS.logs
 FLAGS = {
@@ -116,6 +118,11 @@ SUMMARY = [str(OUTPUTS.summary(suffix)) for suffix in ("csv", "md", "tex")]
 JOBS = SWEEP.config.workers.workers_per_study
 # A study uses the whole machine, if nobody says otherwise; two at once would fight for its cores.
 CORES = os.cpu_count() or 1
+
+
+def say(line):
+    """A line beside what Snakemake says."""
+    print(f"recsweep: {line}", file=sys.stderr, flush=True)
 
 
 wildcard_constraints:
@@ -341,8 +348,10 @@ rule summarize_sweep:
 
 onstart:
     from recsweep.cli import announce
+    from recsweep.api.notifying import forget_notes
     from recsweep.api.slots import go_on
 
+    forget_notes(EVERY)
     try:
         announce(list(STUDIES.values()))
         # What `recsweep stop` asks from now on holds for all jobs: none of them takes it back.
@@ -352,8 +361,15 @@ onstart:
         sys.exit(error.exit_code)
 
 
+onsuccess:
+    from recsweep.api.notifying import FINISHED, notify_of_jobs
+
+    notify_of_jobs(EVERY, FINISHED, command_line(sys.argv), say)
+
+
 onerror:
     import atexit
+    from recsweep.api.notifying import FAILED, notify_of_jobs
     from recsweep.api.interrupted import how_to_go_on
 
     all_studies = list(STUDIES.values())
@@ -362,3 +378,4 @@ onerror:
     atexit.register(
         print, f"recsweep: not complete; {going_on}", file=sys.stderr, flush=True
     )
+    notify_of_jobs(EVERY, FAILED, command_line(sys.argv), say)

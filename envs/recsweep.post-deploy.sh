@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Snakemake runs this inside the conda environment that it has just made from recsweep.yaml.
 # The next line changes with the lock, and with it the environment's name, so it is made anew.
-# lock: 3e837e6243f60f6d
+# lock: 9b60b78aa1d39eef
 set -euo pipefail
 
 if [ ! -f envs/install.sh ]; then

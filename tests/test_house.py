@@ -75,6 +75,7 @@ IMPORTERS = {
         "search/engines/ray_",
         *(f"running/ray_{part}" for part in ("drive", "parts", "trial", "schedulers", "population")),
     },
+    "apprise": {"api/notify_send"},
     "httpx": {"client"},
     "fsspec": {"checkpoints/bucket"},
     "jinja2": {"service/pages"},

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsweep.api.interrupted import told_how_to_go_on
+from recsweep.api.notifying import told_to_others
 from recsweep.api.seen import seen_by, write_sweep
 from recsweep.api.slots import (
     go_on,
@@ -74,7 +75,12 @@ class SweepRun:
         else:
             go_on(chosen)
         going_on = told_how_to_go_on(chosen, every, self.again)
-        with display_of(self.studies, "tune", self.log, told) as display, going_on:
+        shown = display_of(self.studies, "tune", self.log, told)
+        with (
+            shown as display,
+            told_to_others(self.studies, self.again, display.line, is_job=self.is_job),
+            going_on,
+        ):
             troubles = Troubles(display, len(chosen))
             with tracked(chosen, to, display) as said:
                 self._each(to_run, troubles, display, said)

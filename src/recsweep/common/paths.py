@@ -136,6 +136,11 @@ class Outputs:
         return self.root / "tracking" / self.sweep
 
     @property
+    def endings(self) -> Path:
+        """Notes of how jobs of a run ended, until somebody was told of them."""
+        return self.logs / "endings"
+
+    @property
     def tune_log(self) -> Path:
         """Log of `recsweep tune`, run after run."""
         return self.logs / "tune.log"

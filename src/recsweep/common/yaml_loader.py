@@ -36,6 +36,8 @@ class YamlLoader(FloatLoader):
                 if key_node.value in seen and key_node.value != "<<":
                     raise _refused(f"the key {key_node.value!r} stands twice", key_node)
                 seen.add(key_node.value)
+                if key_node.value == "on" and key_node.style is None:
+                    key_node.tag = "tag:yaml.org,2002:str"  # a key of ours, which YAML 1.1 reads as true
         mapping = super().construct_mapping(node, deep=deep)
         for key in mapping:
             if not isinstance(key, str):

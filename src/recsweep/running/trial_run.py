@@ -121,8 +121,8 @@ class TrialRun:
 
     @property
     def _spent(self) -> Result:
-        """What a trial that comes to nothing has taken all the same."""
-        return Result(seconds=round(self._seconds, 3), energy=self._energy)
+        """The part of a trial that counts though it comes to nothing."""
+        return Result(energy=self._energy)
 
     @property
     def _without_result(self) -> Observation:

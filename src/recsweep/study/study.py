@@ -288,10 +288,9 @@ class Study:
         Args:
             crashed: the trial takes the blame for its dead process.
             alone: the next trial of the slot is to have a GPU to itself, as all after it.
-            spent: seconds and energy that it took all the same.
+            spent: the energy that it took all the same.
         """
-        crashes = claim.crashes + crashed
-        then = Slot(claim.slot, claim.attempt + 1, crashes, alone or claim.alone)
+        then = Slot(claim.slot, claim.attempt + 1, claim.crashes + crashed, alone or claim.alone)
         return self._close(claim.trial_id, Failure(Reason.INTERRUPTED, message), then, spent)
 
     @contextmanager
@@ -340,8 +339,6 @@ class Study:
                 orphans += self.put_back(claim_of(trial), "the process that ran the trial is gone")
         return orphans
 
-    # -- helpers ---------------------------------------------------------------------------------
-
     def _apply(self, trial_id: int, change: Change) -> bool:
         return self._patience.call(lambda again: self._backend.apply(self.id, trial_id, change, again=again))
 
@@ -350,6 +347,6 @@ class Study:
     ) -> bool:
         """Close a trial that came to nothing, with what it took all the same."""
         attributes: dict[str, Any] = {"failure": why.to_dict()}
-        if spent is not None and spent.seconds is not None:
+        if spent is not None and (spent.seconds is not None or spent.energy is not None):
             attributes["result"] = to_plain(spent.to_dict())
         return self._apply(trial_id, Change(attributes, state=TrialState.FAIL, then=then))

@@ -23,6 +23,7 @@ from recsweep.common.names import checked_name
 from recsweep.sweeps.checkpoint_section import CheckpointsConfig
 from recsweep.sweeps.energy import EnergyConfig, as_section
 from recsweep.sweeps.engine_table import Can, with_ability
+from recsweep.sweeps.notify import NotifyConfig
 from recsweep.sweeps.parameters import Parameter
 from recsweep.sweeps.pruner_table import NO_PRUNER
 from recsweep.sweeps.resources import ResourcesConfig
@@ -93,6 +94,8 @@ class SweepConfig(Frozen):
         EnergyConfig, BeforeValidator(as_section, EnergyConfig | Literal["on", "off"] | bool)
     ] = EnergyConfig()
     """The energy of trials, and what is worked out from it; `off`: nothing is."""
+    notify: NotifyConfig = NotifyConfig()
+    """Who is told how the sweep ended."""
     seed: Whole = Field(2026, ge=0, le=MOST_SEED)
     """All seeds of the sweep are derived from it."""
     timeout_minutes: Minutes | None = None
@@ -302,6 +305,7 @@ __all__ = [
     "EnergyConfig",
     "EvaluationConfig",
     "ModelConfig",
+    "NotifyConfig",
     "PruningConfig",
     "ResourcesConfig",
     "SearchConfig",

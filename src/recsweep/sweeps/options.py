@@ -44,7 +44,7 @@ MAKE_ONLY = {
 """Variables of the Makefile that are no settings of ours."""
 KNOWN_VARIABLES = (
     *("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_TEMPLATE"),
-    *("RECSWEEP_TOKEN", "RECSWEEP_READ_TOKEN"),
+    *("RECSWEEP_TOKEN", "RECSWEEP_READ_TOKEN", "RECSWEEP_NOTIFY"),
 )
 """Variables of the environment beside options."""
 BETWEEN_US = ("RECSWEEP_CORES", "RECSWEEP_SERVED_BY")
