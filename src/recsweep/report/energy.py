@@ -50,14 +50,12 @@ class Spent:
         money = "" if self.cost is None else f", at a price of {digits(self.cost):g}"
         how = " and ".join(_WORDS.get(word, word) for word in sorted(self.read))
         how = how if self.read == {"estimate"} else f"read by {how}"
-        known = "" if self.trials == self.of else f"; known of {self.trials} of {counted(self.of, 'trial')}"
-        return f"{kwh} and {co2} of CO2-equivalent{money}, {how}{known}"
+        partly = "" if self.trials == self.of else f"; known of {self.trials} of {counted(self.of, 'trial')}"
+        return f"{kwh} and {co2} of CO2-equivalent{money}, {how}{partly}"
 
 
 def spent(trials: Iterable[Trial]) -> Spent | None:
-    """The energy of the trials that a study trained, also of those that came to nothing; None: it is not
-    known.
-    """
+    """The energy of the trials that a study trained, those that came to nothing too; None: nobody knows it."""
     ran = [one for one in trials if not one.inherited and one.state not in (State.WAITING, State.RUNNING)]
     found = [trial.result.energy for trial in ran if trial.result.energy is not None]
     if not found:

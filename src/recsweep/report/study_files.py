@@ -67,7 +67,6 @@ def best_result(result: StudyResult) -> dict[str, Any]:
     record, winner = result.record, result.winner
     if winner is None:
         raise ValueError(f"study {record.name} has no winner")
-    own, every = winner.result.seconds, round(result.seconds, 3)
     plain: dict[str, Any] = to_plain(
         {
             "sweep": record.sweep_name,
@@ -90,20 +89,20 @@ def best_result(result: StudyResult) -> dict[str, Any]:
             "search": _search(record),
             "content": {"study": record.content_hash, "data": dict(record.hashes)},
             "environment": _environment(winner),
-            "durations": {"best_trial_seconds": own, "all_trials_seconds": every},
-            **_energy(result),
+            **_took(winner, result),
         }
     )
     return plain
 
 
-def _energy(result: StudyResult) -> dict[str, Any]:
-    """The energy of the best trial and of all of them; nothing where nobody measured it."""
+def _took(winner: Trial, result: StudyResult) -> dict[str, Any]:
+    """Seconds of the best trial and of all of them, and their energy where somebody measured it."""
+    own, every = winner.result, round(result.seconds, 3)
+    durations = {"best_trial_seconds": own.seconds, "all_trials_seconds": every}
     if result.energy is None:
-        return {}
-    own = result.winner.result.energy if result.winner else None
-    best = {} if own is None else {"best_trial_kwh": energy.digits(own.kwh)}
-    return {"energy": {**best, **result.energy.plain("all_trials_")}}
+        return {"durations": durations}
+    best = {} if own.energy is None else {"best_trial_kwh": energy.digits(own.energy.kwh)}
+    return {"durations": durations, "energy": {**best, **result.energy.plain("all_trials_")}}
 
 
 def _search(record: StudyRecord) -> dict[str, Any]:

@@ -152,18 +152,30 @@ def summary_csv(results: list[StudyResult]) -> str:
         + ["users", "items", "split", "filters", *took]
     )
     for result, validation in zip(results, validations, strict=True):
-        winner, record, test = result.winner, result.record, result.test or {}
-        environment = winner.environment if winner else {}
+        test, record = result.test or {}, result.record
         writer.writerow(
             [record.dataset_name, record.model_name, result.all_state, result.all_trained, result.all_budget]
             + [result.all_failed, result.all_pruned, record.evaluation.metric]
-            + [winner.score if winner else ""]
+            + [result.winner.score if result.winner else ""]
             + [validation.get(name, "") for name in named["validation"]]
             + [test.get(name, "") for name in named["test"]]
-            + [winner.slot if winner else "", json.dumps(result.parameters) if winner else ""]
-            + [winner.seed if winner else "", record.content_hash[:16]]
-            + [environment.get("commit") or "", cell(environment.get("repository")), result.all_seconds]
+            + _winner_cells(result)
             + [*(cell(data_of(result).get(name)) for name in ("users", "items"))]
             + [split_of(record), filters_of(record), *energy.cells(result.all_energy, took)]
         )
     return buffer.getvalue()
+
+
+def _winner_cells(result: StudyResult) -> list[Any]:
+    """From the best trial to the seconds of all of them."""
+    winner, record = result.winner, result.record
+    environment = winner.environment if winner else {}
+    return [
+        winner.slot if winner else "",
+        json.dumps(result.parameters) if winner else "",
+        winner.seed if winner else "",
+        record.content_hash[:16],
+        environment.get("commit") or "",
+        cell(environment.get("repository")),
+        result.all_seconds,
+    ]

@@ -47,7 +47,7 @@ class _Look:
 
 @dataclass
 class _Sum:
-    """What the trial that runs has taken so far."""
+    """The joules of the trial that runs, so far."""
 
     processor: float = 0.0
     gpu: float = 0.0

@@ -1,4 +1,4 @@
-"""What the energy of trials is worked out by: the section `energy` of a sweep file."""
+"""How the energy of trials is worked out: the section `energy` of a sweep file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EnergyConfig(Frozen):
     grid_g_per_kwh: Real | None = Field(None, ge=0, le=5000)
     """CO2-equivalent of a kWh in grams, where it is known better. None: the country's, else the world's."""
     price_per_kwh: Real | None = Field(None, ge=0, le=1_000_000)
-    """What a kWh costs, in any currency; None: nothing is said of money."""
+    """The price of a kWh, in any currency; None: nothing is said of money."""
     watts_per_core: Real = Field(WATTS_PER_CORE, gt=0, le=10_000)
     """For estimates: watts of a core that computes."""
 

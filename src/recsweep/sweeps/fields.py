@@ -66,7 +66,7 @@ def _flow(value: Any) -> str:
         return f"[{', '.join(map(_flow, value))}]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    return f"'{value}'" if value in ("on", "off") else str(value)  # else YAML reads a flag
 
 
 def _number(value: float) -> str:
