@@ -55,7 +55,7 @@ class Spent:
 
 
 def spent(trials: Iterable[Trial]) -> Spent | None:
-    """The energy of the trials that a study trained, those that came to nothing too; None: nobody knows it."""
+    """The energy of the trials that a study trained, those that came to nothing too; None: unknown."""
     ran = [one for one in trials if not one.inherited and one.state not in (State.WAITING, State.RUNNING)]
     found = [trial.result.energy for trial in ran if trial.result.energy is not None]
     if not found:
