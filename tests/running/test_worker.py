@@ -212,7 +212,7 @@ def test_a_trial_closed_while_it_trains_ends_at_its_next_epoch(run):
         if isinstance(event, EpochDone) and event.epoch == 1:
             for trial in study.trials():
                 if trial.state == "running" and trial.attempt == 0:
-                    study._close(trial.id, Reason.INTERRUPTED, "taken for dead")
+                    study._close(trial.id, Failure(Reason.INTERRUPTED, "taken for dead"))
 
     events, _, study, _ = run(budget=1, epochs=4, on_event=give_up)
     assert [event.epoch for event in events if isinstance(event, EpochDone)] == [1]

@@ -233,7 +233,7 @@ def test_the_seed_of_a_trial_survives_retries_and_differs_between_slots(study, m
 def test_a_kill_between_closing_and_putting_back_loses_nothing(study):
     study.ensure_slots(1)
     claim = claimed(study)
-    study._close(claim.trial_id, Reason.INTERRUPTED, "the sweep was stopped")  # and there it ends
+    study._close(claim.trial_id, Failure(Reason.INTERRUPTED, "the sweep was stopped"))  # and there it ends
     assert study.ensure_slots(1) == 1
     again = claimed(study)
     assert (again.slot, again.attempt) == (0, 1)
