@@ -76,7 +76,7 @@ class Meter:
             return
         with self._lock:
             self._last, self._ended = self._look(), threading.Event()
-            self._sum = self._held.pop(trial_id, None) or _Sum()
+            self._sum = self._held.pop(trial_id, _Sum())
             counters = bool(self._last.zones or self._last.gpu)
         if counters:
             threading.Thread(target=self._watch, args=(self._ended,), name="energy", daemon=True).start()

@@ -191,15 +191,8 @@ class TrialRun:
         claim = self._claim
         self._bench.say_path(trained.path)
         seconds = round(trained.seconds, 3)
-        result = Result(
-            trained.metrics,
-            trained.best_epoch,
-            trained.epochs,
-            seconds,
-            trained.path,
-            self._lineage,
-            self._energy,
-        )
+        found = (trained.metrics, trained.best_epoch, trained.epochs, seconds, trained.path)
+        result = Result(*found, self._lineage, self._energy)
         values = tuple(_value(objective.name, trained) for objective in self._run.plan.objectives)
         if not self._run.study.finish(claim, values, result):
             return self._dropped()

@@ -271,8 +271,8 @@ class Study:
             seconds: that it ran, by a clock that nobody sets.
             traceback: name of the file that holds it.
         """
-        spent = Result(seconds=None if seconds is None else round(seconds, 3), energy=energy)
-        return self._close(claim.trial_id, Failure(kind, message, traceback or ""), spent=spent)
+        why, took = Failure(kind, message, traceback or ""), None if seconds is None else round(seconds, 3)
+        return self._close(claim.trial_id, why, spent=Result(seconds=took, energy=energy))
 
     def put_back(
         self,
@@ -283,12 +283,11 @@ class Study:
         alone: bool = False,
         spent: Result | None = None,
     ) -> bool:
-        """Close a trial that came to no result and let its slot wait again.
+        """Close a trial that came to no result, whatever it has spent, and let its slot wait again.
 
         Args:
             crashed: the trial takes the blame for its dead process.
             alone: the next trial of the slot is to have a GPU to itself, as all after it.
-            spent: the energy that it took all the same.
         """
         then = Slot(claim.slot, claim.attempt + 1, claim.crashes + crashed, alone or claim.alone)
         return self._close(claim.trial_id, Failure(Reason.INTERRUPTED, message), then, spent)
@@ -345,7 +344,6 @@ class Study:
     def _close(
         self, trial_id: int, why: Failure, then: Slot | None = None, spent: Result | None = None
     ) -> bool:
-        """Close a trial that came to nothing, with what it took all the same."""
         attributes: dict[str, Any] = {"failure": why.to_dict()}
         if spent is not None and (spent.seconds is not None or spent.energy is not None):
             attributes["result"] = to_plain(spent.to_dict())
