@@ -172,11 +172,6 @@ def other_settings(file):
     rewritten(file, settings={**TrialState.load(file).settings, "learning_rate": 0.5})
 
 
-def other_study(file):
-    unit = Unit(file.parent, file.stem)
-    unit.write(dataclasses.replace(unit.manifest(), definition="another"))
-
-
 def other_code(file):
     rewritten(file, of="another")
 
@@ -185,22 +180,12 @@ def damaged(file):
     file.write_bytes(file.read_bytes()[:-9])
 
 
-def flipped(file):
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
-
-
 def no_manifest(file):
     Unit(file.parent, file.stem).path.unlink()
 
 
-def torn_manifest(file):
-    path = Unit(file.parent, file.stem).path
-    path.write_text(path.read_text()[:-9])
-
-
-CHANGES = [other_settings, other_study, other_code, damaged, flipped, no_manifest, torn_manifest]
+CHANGES = [other_settings, other_code, damaged, no_manifest]
+"""What else may be wrong, tests/checkpoints looks at without training."""
 
 
 def notes(events):
