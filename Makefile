@@ -130,7 +130,7 @@ $(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)
 endif
 endif
 
-.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots dashboard serve summarize evaluate doctor dry-run
+.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots dashboard serve summarize evaluate doctor dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
@@ -310,6 +310,10 @@ test-ray: setup-ray ## the tests that need Ray, one after the other
 
 test-trackers: setup-trackers ## the tests that need W&B or MLflow, a real server of the latter among them
 	@python -m pytest -m "" tests/tracking
+
+test-containers: setup-cluster ## image, compose and k8s/ against linter and schemas; the set of compose as processes
+	@python -m pytest -m "" --dist no tests/test_containers.py tests/test_k8s.py \
+		tests/end_to_end/test_container_set.py tests/end_to_end/test_kubernetes.py
 
 test-slurm: setup-cluster ## sweeps on a real SLURM of two nodes on this machine, as root (Debian: slurm-wlm, munge)
 	@python -m pytest -m "" -s --dist no tests/end_to_end/test_slurm.py
