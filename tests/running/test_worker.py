@@ -129,7 +129,11 @@ def test_only_the_weights_of_the_best_trial_stay(run):
     scores = {trial.slot: trial.score for trial in study.results()}
     best = max(scores, key=lambda slot: (scores[slot], -slot))
     assert [path.name for path in folder.iterdir()] == [f"trial-{best}"]
-    assert sorted(path.name for path in (folder / f"trial-{best}").iterdir()) == ["best.pth", "last.pth"]
+    assert sorted(path.name for path in (folder / f"trial-{best}").iterdir()) == [
+        "best.pth",
+        "last.pth",
+        "manifest.json",
+    ]
 
 
 def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(run, monkeypatch):
