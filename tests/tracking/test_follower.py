@@ -139,3 +139,13 @@ def test_a_finished_study_is_for_backfill_alone(told, folder):
     assert not folder.exists()
     assert follower(told, folder, ROW, []).run(OVER) == 0
     assert len(of_kind(sent(folder), "ended")) == 4
+
+
+def test_an_epoch_has_all_metrics_and_the_loss_where_they_are_known(told, folder):
+    claim = told.begin()
+    told.study.report_all(claim, {1: 0.01}, {"epoch:1": {"ndcg@10": 0.01, "hit@10": 0.02, "loss": 3.5}})
+    told.epochs(claim, 2)
+    assert follower(told, folder, ROW, []).run(OVER) == 0
+    first, second = (line["metrics"] for line in of_kind(sent(folder), "epoch"))
+    assert first == {"ndcg@10": 0.01, "hit@10": 0.02, "loss": 3.5}
+    assert list(second) == ["ndcg@10"]

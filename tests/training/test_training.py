@@ -120,6 +120,17 @@ def test_every_validation_is_told_with_epochs_from_one(make_plan):
     assert trained.metrics["ndcg@10"] == trained.score
 
 
+def test_who_watches_sees_all_metrics_and_the_loss(make_plan):
+    plan = make_plan()
+    settings = settings_of(plan, epochs=2)
+    split = prepare(settings, plan.files, plan.outputs.cache).split
+    ends = []
+    trained = training.train(settings, split, CPU, lambda epoch, score: None, watch=ends.append)
+    assert [end.seen["ndcg@10"] for end in ends] == [end.score for end in ends]
+    assert ends[-1].seen["loss"] < ends[0].seen["loss"]
+    assert {*ends[0].seen} == {*trained.metrics, "loss"}
+
+
 def test_with_eval_step_two_every_second_epoch_is_told(make_plan):
     told = []
     trained = train(make_plan("FPMC"), lambda epoch, score: told.append(epoch), epochs=4, eval_step=2)

@@ -25,6 +25,7 @@ from recsweep.running.failures import classify
 from recsweep.search.curves import Curve
 from recsweep.search.engines.base import Observation
 from recsweep.study import Claim, Energy, Lineage, Reason, Result
+from recsweep.study.trial import SEEN
 from recsweep.sweeps.config import SECONDS
 from recsweep.sweeps.space import Params
 from recsweep.training import training
@@ -52,6 +53,8 @@ class TrialRun:
         self._bench, self._run, self._claim, self._params = bench, bench.run, claim, params
         self._bred = bred
         self._curve: dict[int, float] = {}
+        self._seen: dict[str, Mapping[str, float]] = {}
+        """The metrics and the loss of the last epoch, for trackers."""
         self._started = 0.0
         self._energy: Energy | None = None
         self._resume = bench.resume(claim, bred)
@@ -101,7 +104,7 @@ class TrialRun:
                 self._bench.split_for(self._params),
                 self._bench.device,
                 self._after_epoch,
-                watch=self._resume.watch,
+                watch=self._watch,
                 resume=self._going_on(settings, schedule),
                 schedule=schedule,
             )
@@ -149,9 +152,15 @@ class TrialRun:
             self._ended(epoch, curve[epoch])
         return state
 
+    def _watch(self, end: EpochEnd) -> None:
+        self._resume.watch(end)
+        if self._run.plan.sweep.tracking.on():  # nobody else reads it
+            self._seen = {f"{SEEN}{end.epoch}": end.seen}
+
     def _report(self, scores: Mapping[int, float]) -> None:
         self._curve |= scores
-        if not self._run.study.report_all(self._claim, scores):
+        seen, self._seen = self._seen, {}
+        if not self._run.study.report_all(self._claim, scores, seen):
             raise TrialStopped("the trial was closed by another process")
 
     def _after_epoch(self, epoch: int, score: float) -> None:

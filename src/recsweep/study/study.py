@@ -234,9 +234,9 @@ class Study:
         """Record a validation score; False if the trial was closed meanwhile."""
         return self.report_all(claim, {epoch: score})
 
-    def report_all(self, claim: Claim, scores: Mapping[int, float]) -> bool:
-        """Likewise, of several epochs."""
-        return self._apply(claim.trial_id, Change(scores=scores))
+    def report_all(self, claim: Claim, scores: Mapping[int, float], seen: Params | None = None) -> bool:
+        """Likewise, of several epochs; `seen`: attributes of the trial that are written with them."""
+        return self._apply(claim.trial_id, Change(to_plain(dict(seen or {})), scores=scores))
 
     def finish(self, claim: Claim, values: float | Sequence[float], result: Result) -> bool:
         """Close a trial with its result; False if it was closed before, and the result is dropped.

@@ -23,6 +23,8 @@ _Part = TypeVar("_Part")
 ENDED, ENDS = "ended", "trials_ended"
 """Attributes: of a trial its place among those of its study that ended, of the study how many these are."""
 
+SEEN = "epoch:"
+"""Start of the names of the attributes with all metrics and the loss of an epoch, which trackers read."""
 BID = "bid:"
 """Start of the names of the attributes in which processes say that they want a trial."""
 

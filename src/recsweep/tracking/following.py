@@ -9,6 +9,7 @@ from pathlib import Path
 
 from recsweep.common.owner import Owner
 from recsweep.study import Store, Study, StudyRecord, Trial
+from recsweep.study.trial import SEEN
 from recsweep.tracking.cursor import Cursor
 from recsweep.tracking.events import Ended, Event, StudyName, Summary
 from recsweep.tracking.kept import Kept
@@ -46,6 +47,9 @@ class Followed:
         self.kept = {name: Kept(self.study, where, me) for name, where in destinations.items()}
         self._record, self._trials = record, list[Trial]()
         self._summary: Summary | None = None
+        self._seen: dict[int, dict[int, dict[str, float]]] = {}
+        self._closed: set[int] = set()
+        """The trials among them that were read when they were over."""
         for name, kept in self.kept.items():
             kept.read()
             self.start_again(name)
@@ -63,6 +67,21 @@ class Followed:
         over = self.study.over()
         ended = {trial.id for trial in over}
         self._trials = trials_of(over, (trial for trial in running if trial.id not in ended))
+        self._look_at_epochs()
+
+    def _look_at_epochs(self) -> None:
+        """Read all metrics of the epochs of trials that some tracker has not got whole."""
+        done = [kept.cursor.done for kept in self.kept.values()]
+        new = [t for t in self._trials if any(each.get(t.slot, -1) < t.attempt for each in done)]
+        whole = {trial.id: self._seen[trial.id] for trial in new if trial.id in self._closed}
+        self._seen = {trial.id: whole.get(trial.id) or self._epochs_of(trial) for trial in new}
+        self._closed = {trial.id for trial in new if trial.state.closed}
+
+    def _epochs_of(self, trial: Trial) -> dict[int, dict[str, float]]:
+        storage = self._store.optuna_storage
+        found = self._store.patience.call(lambda again: storage.get_trial(trial.id).user_attrs)
+        epochs = {name.removeprefix(SEEN): value for name, value in found.items() if name.startswith(SEEN)}
+        return {int(epoch): dict(value) for epoch, value in epochs.items()}
 
     def new(self, tracker: str, *, sum_up: bool) -> list[Event]:
         """The next batch for a tracker; empty where it has all.
@@ -71,7 +90,8 @@ class Followed:
             sum_up: also sum up a study that has not ended.
         """
         kept, now = self.kept[tracker], time.time()
-        events = list(islice(unsent(self.name, self._trials, kept.cursor, self._places(), now), MOST_EVENTS))
+        new = unsent(self.name, self._trials, kept.cursor, self._places(), now, self._seen)
+        events = list(islice(new, MOST_EVENTS))
         if len(events) < MOST_EVENTS:
             events += [
                 *self._summed_up(kept.cursor, sum_up),

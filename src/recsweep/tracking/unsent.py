@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from recsweep.study import Reason, State, StudyRecord, Trial, by_end
 from recsweep.tracking.cursor import Cursor
@@ -11,6 +12,8 @@ from recsweep.tracking.events import Begun, Ended, Epoch, Event, RunName, StudyN
 
 Places = Mapping[int, str]
 """Where the weights of slots are."""
+Seen = Mapping[int, Mapping[int, Mapping[str, float]]]
+"""All metrics and the loss of epochs, by the ids of trials."""
 
 
 def trials_of(ended: Iterable[Trial], running: Iterable[Trial]) -> list[Trial]:
@@ -21,13 +24,19 @@ def trials_of(ended: Iterable[Trial], running: Iterable[Trial]) -> list[Trial]:
 
 
 def unsent(
-    study: StudyName, trials: Sequence[Trial], cursor: Cursor, places: Places, now: float
+    study: StudyName,
+    trials: Sequence[Trial],
+    cursor: Cursor,
+    places: Places,
+    now: float,
+    seen: Seen = MappingProxyType({}),
 ) -> Iterator[Event]:
     """The events of trials that are new, in order.
 
     Args:
         trials: as `trials_of` gives them.
         now: this moment, for an epoch of a trial that runs.
+        seen: what else is known of epochs.
     """
     attempts = dict(cursor.done)
     curves: dict[int, int] = {}
@@ -42,7 +51,7 @@ def unsent(
             yield _begun(run, trial)
             sent = 0
         sent = max(sent, curves.get(trial.slot, 0))
-        yield from _epochs(run, trial, sent, now)
+        yield from _epochs(run, trial, sent, now, seen.get(trial.id, {}))
         curves[trial.slot] = max(sent, *trial.curve, 0)
         if trial.state.closed:
             yield _ended(run, trial, places.get(trial.slot, ""))
@@ -62,13 +71,16 @@ def _begun(run: RunName, trial: Trial) -> Begun:
     return Begun(run, trial.attempt, dict(trial.params), trial.seed, dict(trial.environment), began, origin)
 
 
-def _epochs(run: RunName, trial: Trial, sent: int, now: float) -> Iterator[Epoch]:
+def _epochs(
+    run: RunName, trial: Trial, sent: int, now: float, seen: Mapping[int, Mapping[str, float]]
+) -> Iterator[Epoch]:
     began, over = seconds(trial.started), seconds(trial.finished)
     last = max(trial.curve, default=1)
     for epoch, score in trial.curve.items():
         if epoch > sent:
             time = began + (over - began) * epoch / last if trial.state.closed else now
-            yield Epoch(run, trial.attempt, epoch, {run.study.metric.lower(): score}, time)
+            metrics = {run.study.metric.lower(): score, **seen.get(epoch, {})}
+            yield Epoch(run, trial.attempt, epoch, metrics, time)
 
 
 def _ended(run: RunName, trial: Trial, checkpoint: str) -> Ended:

@@ -49,10 +49,28 @@ class Live:
         wanted = bool(settings.get(FAST, True))
         self.path, self.steps = fast.install(self.trainer, self._train, self._valid, wanted=wanted)
         self._attributes = Attributes(self.model)
+        self._validated: Mapping[str, Any] = {}
+        self._watch_validations()
 
     def fit(self, after_epoch: Any) -> tuple[float, dict[str, Any] | None]:
         """Train to the end, from the epoch where this trial is: see `recbole_api.model.fit`."""
         return recbole.fit(self.trainer, self._train, self._valid, after_epoch)
+
+    def _watch_validations(self) -> None:
+        """RecBole tells its callback the score alone: keep what else a validation came to."""
+        validate = self.trainer._valid_epoch
+
+        def watched(*given: Any, **named: Any) -> Any:
+            score, self._validated = validate(*given, **named)
+            return score, self._validated
+
+        self.trainer._valid_epoch = watched
+
+    def seen(self, index: int) -> dict[str, float]:
+        """All metrics of the last validation, and the training loss of its epoch, which is counted from 0."""
+        loss = self.trainer.train_loss_dict.get(index)
+        found = {str(name): float(value) for name, value in (self._validated or {}).items()}
+        return found | ({} if loss is None else {"loss": float(loss)})
 
     def weights(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """A copy of the weights, and of what belongs to them."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from recsweep.common.errors import TrialDiverged
@@ -22,6 +22,8 @@ class EpochEnd:
     score: float
     state: Callable[[], TrialState]
     """All that is needed to go on from here; TrialError where the model keeps what cannot be written."""
+    seen: Mapping[str, float] = field(default_factory=dict)
+    """All metrics of the validation, and the training `loss`."""
 
 
 class PartDone(Exception):
@@ -107,7 +109,7 @@ class Run:
         _require_finite(score, "validation score", self.epoch)
         self.curve[self.epoch] = score
         self._keep_if_best(score)
-        self._told(EpochEnd(self.epoch, score, self._state))
+        self._told(EpochEnd(self.epoch, score, self._state, self._live.seen(index)))
         if self.epoch == self._last:
             raise PartDone(self._state())
 
