@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from recsweep.common.errors import UserError
 
 
 def serve(*given: Any) -> None:
-    """Imported where it is needed: scikit-learn comes with it."""
+    """Imported where it is needed, by some of these tests only."""
     from recsweep.report import dashboard
 
     dashboard.serve(*given)
@@ -55,6 +56,8 @@ def test_it_says_its_address_lists_studies_and_ends_with_ctrl_c(filled):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=30) as answer:
             studies = json.load(answer)["study_summaries"]
         assert [study["study_name"] for study in studies] == [filled.plan().name]
+        maps = Path(f"/proc/{process.pid}/maps")
+        assert not maps.exists() or "sklearn" not in maps.read_text(), "it takes more than half of the start"
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     finally:

@@ -477,9 +477,10 @@ def test_without_a_store_there_is_an_empty_gallery_and_none_is_made(tmp_path, ho
 def test_only_plots_imports_drawing_libraries_and_it_needs_no_torch():
     code = (
         "import sys\nimport recsweep.cli\n"
-        "heavy = ('torch', 'plotly', 'matplotlib', 'optuna_dashboard')\n"
+        "heavy = ('torch', 'plotly', 'matplotlib', 'optuna_dashboard', 'sklearn', 'pandas')\n"
         "print([m for m in heavy if m in sys.modules])\n"
-        "import recsweep.report.plots\nprint([m for m in heavy if m in sys.modules])"
+        "import recsweep.report.plots\nrecsweep.report.parameter_charts._optuna()\n"
+        "print([m for m in heavy if m in sys.modules])"
     )
     assert run_python(code).splitlines() == ["[]", "['plotly', 'matplotlib']"]
 

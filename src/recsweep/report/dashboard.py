@@ -9,13 +9,15 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-import optuna_dashboard  # type: ignore[import-untyped]
-
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import UserError
 from recsweep.common.masking import MaskedErrors
 from recsweep.common.paths import is_made
+from recsweep.recbole_api.lazy import deferred
 from recsweep.study import Store
+
+with deferred("sklearn.ensemble"):  # for a picture that somebody may look at: more than half of the start
+    import optuna_dashboard  # type: ignore[import-untyped]
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from recsweep.common.escape import for_terminal
+from recsweep.recbole_api.lazy import deferred
 from recsweep.report.chart import GREY, ORANGE, Axis, Bars, Chart, Note, Panel, Points, Scale, shade
 from recsweep.report.pareto import measured
 from recsweep.report.results import StudyResult
@@ -57,8 +58,7 @@ def nothing_to_weigh(result: StudyResult) -> str:
 
 def importances(result: StudyResult, objective: int = 0) -> dict[str, float]:
     """The share of each parameter that varied, by Optuna's PED-ANOVA."""
-    import optuna
-
+    optuna = _optuna()
     from recsweep.study.distributions import distribution_of, for_optuna
 
     record, complete = result.record, measured(result.trials, result.record.objectives)
@@ -78,6 +78,13 @@ def importances(result: StudyResult, objective: int = 0) -> dict[str, float]:
         warnings.simplefilter("ignore")  # that few trials say little stands in the caption
         found = optuna.importance.get_param_importances(study, params=names)
     return {name: weight if math.isfinite(weight) else 0.0 for name, weight in found.items()}
+
+
+def _optuna() -> Any:
+    """Optuna with its measures of importance, without scikit-learn: seconds, for one that is not asked."""
+    with deferred("sklearn.ensemble"):
+        import optuna.importance
+    return optuna
 
 
 def slices(result: StudyResult) -> Chart:
