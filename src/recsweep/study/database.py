@@ -14,6 +14,7 @@ import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
 
 from recsweep.common.address import FORMS, AddressError, StoreAddress
 from recsweep.common.errors import InputError, StoreUnavailable, UserError
@@ -24,7 +25,7 @@ from recsweep.study.journal import WholeJournal
 from recsweep.study.journal_storage import QuickJournal
 from recsweep.study.locks import schema_lock
 from recsweep.study.postgres import Postgres
-from recsweep.study.record_table import add_table
+from recsweep.study.record_table import MADE_WITH_IT, add_table
 from recsweep.study.sqlite import Sqlite
 from recsweep.study.statements import INDEXES
 from recsweep.study.wholeness import check_sqlite, damaged, is_damage, other_schema
@@ -35,6 +36,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two tries of a step: the pause doubles from the first to the longest."""
 _fitting: set[str] = set()
 """Revisions of tables that were found to be of this Optuna; one, as a rule."""
+_EVERYTHING = {*models.BaseModel.metadata.tables, *INDEXES, *MADE_WITH_IT}
+"""The names in a SQLite store that lacks nothing: only where one is missing each table is asked for."""
 _T = TypeVar("_T")
 
 
@@ -65,21 +68,28 @@ def open_backend(address: StoreAddress, tell: Callable[[str], None] | None = Non
 
 def _open_database(address: StoreAddress) -> RDBStorage:
     is_sqlite = address.kind == "sqlite"
+    made = False
     if is_sqlite:
-        check_sqlite(address)
+        made = check_sqlite(address) >= _EVERYTHING
         arguments: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}
     else:  # a connection that broke is found when it is used, and the step tried again (`Patience`)
         arguments = {"pool_pre_ping": False}
     with warnings.catch_warnings(), schema_lock(address):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = RDBStorage(address.reveal(), engine_kwargs=arguments, skip_compatibility_check=True)
+        storage = RDBStorage(
+            address.reveal(),
+            engine_kwargs=arguments,
+            skip_compatibility_check=True,
+            skip_table_creation=made,
+        )
         try:
             _check_schema(storage)
         except RuntimeError as error:
             raise other_schema(address, str(error)) from None
         if is_sqlite:
             _tune_sqlite(storage.engine)
-        _add_indexes(storage.engine)
+        if not made:
+            _add_indexes(storage.engine)
     return storage
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC
+from functools import cache
 from typing import Any
 
 import sqlalchemy
@@ -86,6 +87,17 @@ def add_table(engine: sqlalchemy.Engine) -> None:
 _HAS_TRIGGER = sqlalchemy.text(
     "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = 'recsweep_study_gone'"
 )
+MADE_WITH_IT = (TABLE.name, "recsweep_study_gone")
+"""Names of what `add_table` adds to a SQLite store."""
+
+
+@cache
+def _put(dialect: str) -> Any:
+    """The statement that writes a record, new or not."""
+    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = insert(TABLE)
+    new = {column.name: statement.excluded[column.name] for column in TABLE.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=["study_id"], set_=new)
 
 
 class TableRecords(Records):
@@ -98,10 +110,7 @@ class TableRecords(Records):
 
     def __init__(self, engine: sqlalchemy.Engine, reading: sqlalchemy.Engine) -> None:
         self._engine, self._reading = engine, reading
-        insert: Any = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
-        statement = insert(TABLE)
-        new = {column.name: statement.excluded[column.name] for column in TABLE.c if not column.primary_key}
-        self._put = statement.on_conflict_do_update(index_elements=["study_id"], set_=new)
+        self._put = _put(engine.dialect.name)
 
     def find(self, *, brief: bool = False, **parts: str) -> Iterator[tuple[int, StudyRecord]]:
         wanted = and_(true(), *(TABLE.c[name] == value for name, value in parts.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy
@@ -36,6 +37,7 @@ _WRITTEN = {
 """Of each table of which a trial has rows: what names a row, and what stands in it."""
 
 
+@cache
 def upserts(insert: Callable[[Table], Any]) -> Mapping[Table, Any]:
     """For each table of which a trial has rows, the statement that writes one, new or not.
 

@@ -40,8 +40,11 @@ def damaged(store: StoreAddress, what: str) -> StoreDamaged:
     return StoreDamaged(f"the store {store} is damaged; {what}; {way}")
 
 
-def check_sqlite(store: StoreAddress) -> None:
+def check_sqlite(store: StoreAddress) -> set[str]:
     """See that a file is a SQLite database, whole, and one of Optuna's; what is not there will be made.
+
+    Returns:
+        The names of its tables, indexes and triggers; empty where they cannot be read now.
 
     Raises:
         UserError: it is none, or holds something else.
@@ -49,21 +52,19 @@ def check_sqlite(store: StoreAddress) -> None:
     """
     file = store.file
     if file is None or not file.is_file() or not file.stat().st_size:
-        return
+        return set()
     seen = (str(file.resolve()), file.stat().st_ino)
-    if seen in _whole:
-        return
     # By SQLite alone: whoever closes the file himself ends the locks of all connections of this process, and
     # the next process that leaves would remove the log that they read.
     try:
         with closing(sqlite3.connect(file, timeout=_LOCK_SECONDS)) as connection:
-            found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+            found = ["ok"] if seen in _whole else _checked(connection)
             tables = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master")}
     except sqlite3.DatabaseError as error:
-        if is_damage(str(error)):
+        if is_damage(str(error)) and seen not in _whole:
             _require_header(store, file)
             raise damaged(store, str(error)) from None
-        return  # locked, or not to be read: it is opened next, and says so there
+        return set()  # locked, or not to be read: it is opened next, and says so there
     if found != ["ok"]:
         raise damaged(store, f"PRAGMA quick_check: {'; '.join(' '.join(found).split(chr(10))[:3])}")
     if tables and not _OPTUNAS & tables:
@@ -72,6 +73,11 @@ def check_sqlite(store: StoreAddress) -> None:
             "give the path of another one, or a new name"
         )
     _whole.add(seen)
+    return tables
+
+
+def _checked(connection: sqlite3.Connection) -> list[str]:
+    return [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
 
 
 def _require_header(store: StoreAddress, file: Path) -> None:
