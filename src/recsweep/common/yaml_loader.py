@@ -23,7 +23,7 @@ class FloatLoader(_Quick):  # type: ignore[misc]
 
 
 class _Rules(yaml.constructor.SafeConstructor):
-    """What refuses that YAML would read otherwise than a person does."""
+    """Refuses that YAML would read otherwise than a person does."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping; a key that stands twice, of which YAML keeps the last one silently, is refused."""
