@@ -6,6 +6,7 @@ import dataclasses
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from recsweep.common.errors import UserError
 from recsweep.datasets.prepare import prepare
 from recsweep.planning.lineage import training_of
 from recsweep.planning.plan import plan_sweep
+from recsweep.running.population import Population
 from recsweep.running.progress import Display
 from recsweep.running.ray_tuner import RayTuner
 from recsweep.running.supervisor import Supervisor
@@ -126,6 +128,42 @@ def test_a_space_that_cannot_change_is_refused_before_any_trial(tmp_path, cache,
     with pytest.raises(UserError, match=r"none of the space can .*; search one that can, such as"):
         run(plan, link)
     assert found(plan)[0] == []
+
+
+class Floor:
+    """One that is told to stop."""
+
+    found = Population()
+
+    def __init__(self):
+        self.back = []
+
+    def park(self, trial):
+        """It is."""
+
+    def beat(self):
+        """Nobody hears it."""
+
+    def is_to_stop(self):
+        return True
+
+    def put_back(self, trial):
+        self.back.append(trial.config["slot"])
+
+
+def test_a_study_that_is_stopped_puts_back_who_waits(make_plan):
+    from recsweep.running.ray_population import RayPopulation
+
+    floor, stopped = Floor(), []
+    states = ("PAUSED", "RUNNING", "PAUSED")
+    trials = [
+        SimpleNamespace(status=state, config={"slot": slot, "claim": {}}, is_finished=lambda: False)
+        for slot, state in enumerate(states)
+    ]
+    controller = SimpleNamespace(get_trials=lambda: trials, stop_trial=stopped.append)
+    population = RayPopulation(make_plan(max_evals=3, epochs=8, **BY_PBT), floor)
+    assert population.choose_trial_to_run(controller) is None
+    assert (floor.back, stopped) == ([0, 2], [trials[0], trials[2]])
 
 
 def kill_the_processes(workers):
