@@ -9,7 +9,7 @@ import pytest
 
 from helpers.found import trial
 from helpers.tracker_contract import STUDY
-from recsweep.study import Failure, Reason, State
+from recsweep.study import Energy, Failure, Reason, Result, State
 from recsweep.study.details import Inherited
 from recsweep.tracking.cursor import Cursor
 from recsweep.tracking.events import Ended, from_json, mark_of, to_json
@@ -45,6 +45,12 @@ def test_an_ended_trial_is_begun_its_epochs_and_its_end():
     assert (end.state, end.score, end.checkpoint) == ("complete", 0.2, "outputs/checkpoints/trial-3")
     times = [event.time for event in found]
     assert times == sorted(times)
+
+
+def test_an_end_tells_the_energy_that_was_measured():
+    measured = Result({"ndcg@10": 0.2}, energy=Energy(0.5, 200.0, "rapl", False, 0.1))
+    *_, end = events([trial(3, 0.2, result=measured)])
+    assert end.metrics == {"ndcg@10": 0.2, "energy_kwh": 0.5, "energy_co2_g": 200.0, "energy_cost": 0.1}
 
 
 def test_a_cursor_leaves_what_was_sent_wherever_it_was_broken_off():

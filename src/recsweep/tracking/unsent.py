@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from recsweep.study import Reason, State, StudyRecord, Trial, by_end
+from recsweep.study import Reason, Result, State, StudyRecord, Trial, by_end
 from recsweep.tracking.cursor import Cursor
 from recsweep.tracking.events import Begun, Ended, Epoch, Event, RunName, StudyName, Tested
 
@@ -96,7 +96,7 @@ def _ended(run: RunName, trial: Trial, checkpoint: str) -> Ended:
         str(trial.reason or ""),
         failure.message if failure is not None else "",
         trial.score,
-        dict(result.metrics),
+        {**result.metrics, **_energy(result)},
         result.best_epoch,
         result.epochs if result.epochs is not None else max(trial.curve, default=None),
         result.seconds,
@@ -104,6 +104,14 @@ def _ended(run: RunName, trial: Trial, checkpoint: str) -> Ended:
         checkpoint,
         seconds(trial.finished),
     )
+
+
+def _energy(result: Result) -> dict[str, float]:
+    """The energy that a trial took, in numbers, where it was measured."""
+    if result.energy is None:
+        return {}
+    found = {"energy_kwh": result.energy.kwh, "energy_co2_g": result.energy.co2_g}
+    return found if result.energy.cost is None else {**found, "energy_cost": result.energy.cost}
 
 
 def seconds(time: datetime | None) -> float:
