@@ -22,8 +22,9 @@ ARG EXTRAS="buckets cluster trackers"
 ENV PIP_NO_CACHE_DIR=1
 
 FROM tools AS build-cpu
-# PyPI's torch brings CUDA along; this list has the one without.
-ARG TORCH_WHEELS=https://download.pytorch.org/whl/cpu
+# PyPI's torch brings CUDA along, which does no harm but to the image's size. For one without, give the list of
+# wheels for a CPU that PyTorch's download page names: --build-arg TORCH_WHEELS=ADDRESS.
+ARG TORCH_WHEELS=""
 RUN PIP_EXTRA_INDEX_URL="${TORCH_WHEELS}" bash envs/install.sh .venv/bin/python \
     && for extra in ${EXTRAS}; do \
         .venv/bin/python -m pip install --quiet --no-deps --requirement "envs/${extra}.lock" || exit 1; \
