@@ -99,6 +99,7 @@ def running_app(folder: Path, empty: Path, **settings: Any) -> Iterator[Client]:
             patch.setattr("recsweep.service.routes_events.POLL_SECONDS", 0.01)
             patch.setattr("recsweep.service.watch.FRESH_SECONDS", 0.0)
             patch.setattr("recsweep.service.shared.FRESH_SECONDS", 0.0)
+            patch.setattr("recsweep.service.shared.SEEN_SECONDS", 0.0)
             yield Client(Service(jobs, Tokens(WRITE, (READ,)), CONFIG, folder, **{"rows": _ROWS, **settings}))
     finally:
         jobs.close()

@@ -76,6 +76,22 @@ def test_an_answer_that_many_ask_for_is_made_once(
     assert app("GET", f"jobs/{ids[1]}").json()["trials"] == first["trials"]
 
 
+def test_a_job_seen_a_moment_ago_is_not_asked_for_but_what_was_changed_here_is(
+    app: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsweep.service.shared.SEEN_SECONDS", 60.0)
+    monkeypatch.setattr("recsweep.service.shared.FRESH_SECONDS", 60.0)
+    job_id = app.make(name="seen")
+    assert app("GET", f"jobs/{job_id}").json()["status"] == "created"
+    assert asked(app, f"jobs/{job_id}") == 0
+    becomes = {"start": "queued", "cancel": "cancelled", "resume": "queued"}
+    for change, status in (*becomes.items(), ("cancel", "cancelled")):
+        assert app("POST", f"jobs/{job_id}/{change}").status_code == 200
+        assert app("GET", f"jobs/{job_id}").json()["status"] == status
+    app("DELETE", f"jobs/{job_id}")
+    assert app("GET", f"jobs/{job_id}").status_code == 404
+
+
 def test_a_list_says_how_far_each_job_is(app: Client, ids: list[str]) -> None:
     found = {one["id"]: one for one in app("GET", "jobs").json()["jobs"]}
     progress = found[ids[0]]["progress"]

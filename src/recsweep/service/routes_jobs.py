@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
 
 from recsweep.service.answers import JobAnswer, JobPage, JobSummary, Plan
 from recsweep.service.asked import BODY, After, Asked, JobId, Key, Limit, OfDataset, OfModel, OfStatus
@@ -77,9 +78,12 @@ def validate_job(service: TheService, asked: Asked) -> Response:
 
 
 @router.get("/jobs/{job_id}", response_model=JobAnswer, responses=errors(404, 422), dependencies=[Reader])
-def get_job(service: TheService, job_id: JobId) -> Response:
+async def get_job(service: TheService, job_id: JobId) -> Response:
     """A job with its last trials, the best of all, how far it is, and how long it will take."""
-    return Response(service.whole_jobs.of(job_id), media_type="application/json")
+    body = service.whole_jobs.at_hand(job_id)
+    if body is None:
+        body = await run_in_threadpool(service.whole_jobs.of, job_id)
+    return Response(body, media_type="application/json")
 
 
 @router.post(
@@ -91,7 +95,7 @@ def get_job(service: TheService, job_id: JobId) -> Response:
 def start_job(service: TheService, job_id: JobId) -> Response:
     """Let a job wait for a job worker."""
     _require_room(service)
-    return JSONResponse(summary(service.jobs.start(job_id)))
+    return _changed(service, service.jobs.start(job_id))
 
 
 @router.post(
@@ -102,7 +106,7 @@ def start_job(service: TheService, job_id: JobId) -> Response:
 )
 def cancel_job(service: TheService, job_id: JobId) -> Response:
     """End a job: running trials stop, and their slots go back."""
-    return JSONResponse(summary(service.jobs.cancel(job_id)))
+    return _changed(service, service.jobs.cancel(job_id))
 
 
 @router.post(
@@ -114,7 +118,7 @@ def cancel_job(service: TheService, job_id: JobId) -> Response:
 def resume_job(service: TheService, job_id: JobId) -> Response:
     """Go on with a job that was cancelled, is paused, or failed: no trial runs twice."""
     _require_room(service)
-    return JSONResponse(summary(service.jobs.resume(job_id)))
+    return _changed(service, service.jobs.resume(job_id))
 
 
 @router.delete(
@@ -127,8 +131,15 @@ def resume_job(service: TheService, job_id: JobId) -> Response:
 def delete_job(service: TheService, job_id: JobId) -> Response:
     """Remove a job that does not run, with its trials and its files."""
     service.jobs.delete(job_id)
+    service.whole_jobs.forget(job_id)
     shutil.rmtree(service.folder(job_id), ignore_errors=True)
     return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _changed(service: Service, job: Job) -> Response:
+    """The answer for a job that was changed by this request."""
+    service.whole_jobs.forget(job.id)
+    return JSONResponse(summary(job))
 
 
 def _require_room(service: Service) -> None:

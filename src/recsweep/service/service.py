@@ -96,8 +96,8 @@ class Service:
         return self.outputs / "jobs" / job_id
 
 
-def service_of(request: Request) -> Service:
-    """The service that a request came to."""
+async def service_of(request: Request) -> Service:
+    """The service that a request came to. It is no plain function, as those are sent to a thread each."""
     service = request.app.state.service
     if not isinstance(service, Service):
         raise TypeError("an app is made by `make_app`")

@@ -6,13 +6,16 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recsweep.service.jobs import Jobs, State
 
 FRESH_SECONDS = 1.0
 """So old an answer may be at most. All that happens in a job is told by an event, and with each the state of
 the job is another one; what else there is, as the seconds of a trial that runs, may be so old."""
+SEEN_SECONDS = 0.05
+"""So long the state that a job was seen in is taken for the one it is in, though another server or a job
+worker may have changed it. What this server changes itself it says (`forget`)."""
 _LOCKS = 64
 
 
@@ -21,6 +24,8 @@ class _Kept:
     state: State
     since: float
     body: bytes
+    seen: float
+    """When the job was last known to be in this state."""
 
 
 class Shared:
@@ -37,6 +42,13 @@ class Shared:
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
         self._lock = threading.Lock()
 
+    def at_hand(self, job_id: str) -> bytes | None:
+        """The body for a job that was looked at a moment ago; None where the store has to be asked."""
+        kept, now = self._kept.get(job_id), time.monotonic()
+        if kept is None or now - kept.seen >= SEEN_SECONDS or now - kept.since >= FRESH_SECONDS:
+            return None
+        return kept.body
+
     def of(self, job_id: str) -> bytes:
         """The body for a job.
 
@@ -44,13 +56,24 @@ class Shared:
             NoSuchJob: there is none.
         """
         with self._locks[hash(job_id) % _LOCKS]:  # one makes it, and the others wait for that
-            state, now = self._jobs.state(job_id), time.monotonic()
+            if (body := self.at_hand(job_id)) is not None:
+                return body
+            now = time.monotonic()
+            state = self._jobs.state(job_id)
             kept = self._kept.get(job_id)
             if kept is None or kept.state != state or now - kept.since >= FRESH_SECONDS:
-                kept = _Kept(state, now, self._make(job_id))
-            with self._lock:
-                self._kept[job_id] = kept
-                self._kept.move_to_end(job_id)
-                if len(self._kept) > self._most:
-                    self._kept.popitem(last=False)
+                kept = _Kept(state, now, self._make(job_id), now)
+            self._keep(job_id, replace(kept, seen=now))
             return kept.body
+
+    def forget(self, job_id: str) -> None:
+        """The job was changed here: who asks next has to see that."""
+        with self._locks[hash(job_id) % _LOCKS], self._lock:
+            self._kept.pop(job_id, None)
+
+    def _keep(self, job_id: str, kept: _Kept) -> None:
+        with self._lock:
+            self._kept[job_id] = kept
+            self._kept.move_to_end(job_id)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
