@@ -50,6 +50,7 @@ def test_a_failed_trial_is_neither_the_users_fault_nor_a_pause():
         errors.TrialPruned,
         errors.TrialStopped,
         errors.TrialInterrupted,
+        errors.TrialLeft,
     }
 
 

@@ -48,7 +48,7 @@ def test_tuning_writes_every_file_and_prints_the_table(tuned: Folder) -> None:
     for suffix in ("csv", "md", "tex"):
         assert "FPMC" in (tuned.outputs / f"results/smoke/summary.{suffix}").read_text()
     kept = sorted(p.name for p in (tuned.outputs / "checkpoints/smoke/ml-100k-small/FPMC").glob("*/*"))
-    assert kept == ["best.pth", "last.pth"]
+    assert kept == ["best.pth", "last.pth", "manifest.json"]
 
 
 def test_the_first_trial_has_the_published_defaults(tuned: Folder) -> None:

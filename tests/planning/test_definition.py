@@ -37,6 +37,7 @@ OTHER = {
     "checkpoint_epochs": 7,
     "checkpoint_minutes": 7,
     "track": "csv jsonl",
+    "energy": False,
     "wandb_project": "mine",
     "mlflow_uri": "http://127.0.0.1:5000",
     "storage": "sqlite:///other.db",

@@ -126,7 +126,7 @@ def outcome(plan, study):
     (trial,) = study.results()
     weights = training.load_checkpoint(plan.outputs.trial_checkpoints(*plan.folder_names[:2], 0))
     numbers = {name: one.tolist() for name, one in weights["state_dict"].items()}
-    found = dataclasses.replace(trial.result, seconds=None)
+    found = dataclasses.replace(trial.result, seconds=None, energy=None)
     return trial.score, trial.seed, trial.params, found, trial.curve, numbers
 
 

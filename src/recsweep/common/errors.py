@@ -10,6 +10,7 @@ RecsweepError
 │   └── UnsupportedEnvironment a library in a version that is known to give wrong results
 ├── SweepPaused (exit 3)       not a trial's fault; run again later, nothing is lost
 │   ├── StoreUnavailable       the store cannot be reached or written
+│   ├── TimeIsUp               a scheduler will soon end the job that this is
 │   └── StudyPaused            one study cannot go on; others can
 │       ├── LimitReached       a limit of time has ended it before its first trial
 │       └── StudyStopped       `recsweep stop` asked for it
