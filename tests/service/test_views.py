@@ -76,7 +76,7 @@ def test_an_answer_that_many_ask_for_is_made_once(
     assert app("GET", f"jobs/{ids[1]}").json()["trials"] == first["trials"]
 
 
-def test_a_job_seen_a_moment_ago_is_asked_for_only_where_it_changed(
+def test_a_job_seen_just_now_is_asked_for_where_it_changed(
     app: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recsweep.service.shared.SEEN_SECONDS", 60.0)
