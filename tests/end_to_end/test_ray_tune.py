@@ -20,17 +20,7 @@ ASKED = ("--engine", "ray", "--scheduler", "asha", "--workers", "2")
 def test_a_killed_search_goes_on_and_fills_exactly_its_budget(tmp_path, cache):
     folder = Folder(tmp_path).sharing(cache)
     options = (*tune_options(8, epochs=12), *ASKED)
-    process = folder.start("tune", *options, fresh=True)
-    read_until(process, "trial 1 (")
-    family = psutil.Process(process.pid).children(recursive=True)
-    before = {trial.id for trial in folder.trials(STUDY) if trial.counted}
-    os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(map(_lives, family)), 180, "the end of what it had started")
-    done = folder.run("tune", *options, fresh=True)
-    assert done.returncode == 0, done.stderr
-    counted = [trial for trial in folder.trials(STUDY) if trial.counted]
-    assert sorted(trial.slot for trial in counted) == list(range(8))
-    assert before <= {trial.id for trial in counted}, "what was finished stays"
+    done, counted = killed_and_run_again(folder, options, "trial 1 (", 8)
     assert any(trial.state == "pruned" for trial in counted)
     assert "| ml-100k-small | **FPMC** |" in done.stdout
     again = folder.run("tune", *options, fresh=True)
@@ -41,17 +31,7 @@ def test_a_killed_population_goes_on_and_its_winner_is_trained_again(tmp_path, c
     folder = Folder(tmp_path).sharing(cache)
     asked = ("--engine", "ray", "--algo", "random", "--scheduler", "pbt", "--perturbation-interval", "2")
     options = (*tune_options(6, epochs=8), *asked, "--workers", "2")
-    process = folder.start("tune", *options, fresh=True)
-    read_until(process, "goes on from trial")
-    family = psutil.Process(process.pid).children(recursive=True)
-    before = {trial.id for trial in folder.trials(STUDY) if trial.counted}
-    os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not any(map(_lives, family)), 180, "the end of what it had started")
-    done = folder.run("tune", *options, fresh=True)
-    assert done.returncode == 0, done.stderr
-    counted = [trial for trial in folder.trials(STUDY) if trial.counted]
-    assert sorted(trial.slot for trial in counted) == list(range(6))
-    assert before <= {trial.id for trial in counted}, "what was finished stays"
+    _, counted = killed_and_run_again(folder, options, "goes on from trial", 6)
     assert any(trial.result.lineage for trial in counted)
     files = folder.outputs / "results" / "smoke" / "ml-100k-small" / "FPMC"
     assert "parent,from_epoch" in (files / "trials.csv").read_text()
@@ -61,6 +41,22 @@ def test_a_killed_population_goes_on_and_its_winner_is_trained_again(tmp_path, c
     again = folder.run("train", "--config", str(files / "best_config.yaml"), fresh=True)
     assert again.returncode == 0, again.stderr
     assert f"validation ndcg@10 {best['score']:.4f}" in again.stdout
+
+
+def killed_and_run_again(folder, options, when, slots):
+    """A run is killed at a line, and the same command fills each slot; how that ended, and what counts."""
+    process = folder.start("tune", *options, fresh=True)
+    read_until(process, when)
+    family = psutil.Process(process.pid).children(recursive=True)
+    before = {trial.id for trial in folder.trials(STUDY) if trial.counted}
+    os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not any(map(_lives, family)), 180, "the end of what it had started")
+    done = folder.run("tune", *options, fresh=True)
+    assert done.returncode == 0, done.stderr
+    counted = [trial for trial in folder.trials(STUDY) if trial.counted]
+    assert sorted(trial.slot for trial in counted) == list(range(slots))
+    assert before <= {trial.id for trial in counted}, "what was finished stays"
+    return done, counted
 
 
 def _lives(process: psutil.Process) -> bool:

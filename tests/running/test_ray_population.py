@@ -12,16 +12,13 @@ import psutil
 import pytest
 import torch
 
-from helpers.ray import kept_link, needs_ray
+from helpers.ray import kept_link, needs_ray, run
 from recsweep.api.slots import store_of
 from recsweep.common.errors import UserError
 from recsweep.datasets.prepare import prepare
 from recsweep.planning.lineage import training_of
 from recsweep.planning.plan import plan_sweep
 from recsweep.running.population import Population
-from recsweep.running.progress import Display
-from recsweep.running.ray_tuner import RayTuner
-from recsweep.running.supervisor import Supervisor
 from recsweep.sweeps.loading import load_sweep
 from recsweep.training import training
 
@@ -33,23 +30,6 @@ SMOKE = Path(__file__).parents[2] / "config" / "smoke.yaml"
 @pytest.fixture(scope="module")
 def link(tmp_path_factory):
     yield from kept_link(tmp_path_factory.mktemp("scratch"))
-
-
-def run(plan, link, when="", then=lambda workers: None):
-    """A study to its end; `then` is done once, after the first line with `when` in it."""
-    said, done = [], []
-    workers = RayTuner(link=link)
-
-    class Watching(Display):
-        def line(self, text):
-            said.append(text)
-            if when and when in text and not done:
-                done.append(then(workers))
-
-    with Watching(plan.outputs.tune_log) as display, Supervisor(display, workers) as supervisor:
-        supervisor.run_study(plan, 1, 1)
-    assert done or not when, said
-    return said
 
 
 def found(plan):
@@ -70,7 +50,7 @@ def came_to(results):
 def undisturbed(tmp_path_factory, cache, link):
     """A study of six trials by two workers: its plan, what was said, its slots and trials."""
     plan = planned(tmp_path_factory.mktemp("population"), cache)
-    said = run(plan, link)
+    _, said = run(plan, link)
     return plan, said, *found(plan)
 
 

@@ -9,11 +9,8 @@ import signal
 import psutil
 import pytest
 
-from helpers.ray import kept_link, needs_ray
+from helpers.ray import kept_link, needs_ray, run
 from recsweep.api.slots import store_of
-from recsweep.running.progress import Display
-from recsweep.running.ray_tuner import RayTuner
-from recsweep.running.supervisor import Supervisor
 
 BY_RAY = {"engine": "ray", "algo": "random", "workers": 2}
 
@@ -21,23 +18,6 @@ BY_RAY = {"engine": "ray", "algo": "random", "workers": 2}
 @pytest.fixture(scope="module")
 def link(tmp_path_factory):
     yield from kept_link(tmp_path_factory.mktemp("scratch"))
-
-
-def run(plan, link, when="", then=lambda workers: None):
-    """A study to its end; `then` is done once, after the first line with `when` in it."""
-    said, done = [], []
-    workers = RayTuner(link=link)
-
-    class Watching(Display):
-        def line(self, text):
-            said.append(text)
-            if when and when in text and not done:
-                done.append(then(workers))
-
-    with Watching(plan.outputs.tune_log) as display, Supervisor(display, workers) as supervisor:
-        metrics = supervisor.run_study(plan, 1, 1)
-    assert done or not when, said
-    return metrics, said
 
 
 def found(plan):

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from recsweep.common.masked import Malformed, Masked
 from recsweep.common.masking import MASK, remember
 
 FORMS = "use sqlite:///FILE, postgresql+psycopg://HOST/DATABASE or journal:///FILE"
@@ -47,24 +48,15 @@ _MOST = 4096
 """Characters of an address, and bytes of a file that holds one."""
 
 
-class AddressError(ValueError):
-    """No address of a store. Its message holds no part of what was given that may be a secret.
-
-    Args:
-        problem: the rule that was broken.
-        fix: what to do about it.
-    """
+class AddressError(Malformed):
+    """No address of a store."""
 
     def __init__(self, problem: str, fix: str = FORMS) -> None:
-        super().__init__(problem)
-        self.problem, self.fix = problem, fix
+        super().__init__(problem, fix)
 
 
-class StoreAddress:
+class StoreAddress(Masked):
     """The address of a store: a URL of SQLAlchemy's with its driver, or `journal:///FILE`.
-
-    It is no text: it equals another address only, and what is made of it by `str`, `repr` or an f-string is
-    masked.
 
     Args:
         text: the whole address.
@@ -74,7 +66,7 @@ class StoreAddress:
         AddressError: not an address that a store can be opened at.
     """
 
-    __slots__ = ("_shown", "_text", "file", "kind", "makes_folder", "secret")
+    __slots__ = ("file", "kind", "makes_folder", "secret")
 
     kind: str
     """`sqlite`, `journal`, `postgresql`, …"""
@@ -111,10 +103,6 @@ class StoreAddress:
             raise AddressError(f"the address of a store must be text, but is a {type(given).__name__}")
         return cls(given.strip())
 
-    def reveal(self) -> str:
-        """The whole address, for whoever opens the store, and nobody else."""
-        return self._text
-
     def below(self, folder: Path) -> StoreAddress:
         """The same address; one of a file in a folder of ours, which is made with what is in it."""
         if self.file is None or not self.file.absolute().is_relative_to(folder.absolute()):
@@ -136,21 +124,6 @@ class StoreAddress:
                 f"there is no folder {self.file.parent}; a store is not made in one that is missing",
                 "make the folder, or correct the path",
             )
-
-    def __repr__(self) -> str:
-        return f"StoreAddress({self._shown!r})"
-
-    def __str__(self) -> str:
-        return self._shown
-
-    def __format__(self, form: str) -> str:
-        return format(self._shown, form)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, StoreAddress) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash((StoreAddress, self._text))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self._text, self.makes_folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from recsweep.common.masked import Masked
 from recsweep.common.masking import MASK, remember
 
 _FORM = re.compile(r"(?P<kind>[A-Za-z][A-Za-z0-9+.-]{0,30})://(?P<rest>\S+)")
@@ -20,7 +21,7 @@ class NotifyUrlError(ValueError):
     fix = "write one as apprise has them, such as slack://…, mailto://… or json://HOST/PATH"
 
 
-class NotifyUrl:
+class NotifyUrl(Masked):
     """An address in apprise's form.
 
     What is made of it by `str`, `repr` or an f-string is masked but for its kind.
@@ -29,7 +30,7 @@ class NotifyUrl:
         NotifyUrlError: it is none.
     """
 
-    __slots__ = ("_kind", "_text")
+    __slots__ = ()
 
     def __init__(self, text: str) -> None:
         remember(text)
@@ -38,7 +39,7 @@ class NotifyUrl:
             raise NotifyUrlError(
                 "must be an address of a service to notify, which begins with its kind and `://`"
             )
-        self._kind, self._text = found["kind"].lower(), text
+        self._text, self._shown = text, f"{found['kind'].lower()}://{MASK}"
         for part in re.split(r"[:/@?&=,]", found["rest"]):
             if len(part) >= _SHORTEST_SECRET and part not in ("localhost", "127.0.0.1"):
                 remember(part)
@@ -55,25 +56,6 @@ class NotifyUrl:
         if not isinstance(given, str):
             raise NotifyUrlError(f"must be text, but is a {type(given).__name__}")
         return cls(given.strip())
-
-    def reveal(self) -> str:
-        """The whole address, for the process that sends, and nobody else."""
-        return self._text
-
-    def __str__(self) -> str:
-        return f"{self._kind}://{MASK}"
-
-    def __repr__(self) -> str:
-        return f"NotifyUrl({str(self)!r})"
-
-    def __format__(self, form: str) -> str:
-        return format(str(self), form)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, NotifyUrl) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash((NotifyUrl, self._text))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return NotifyUrl, (self._text,)

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from recsweep.common.address import looks_like_token
 from recsweep.common.escape import for_terminal
+from recsweep.common.masked import Malformed
 from recsweep.common.masking import remember
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "file": "", "memory": ""}
@@ -24,17 +25,11 @@ _BUCKET = re.compile(r"[A-Za-z0-9][\w.-]{1,221}")
 _MOST = 1024
 
 
-class PlaceError(ValueError):
-    """No place for checkpoints. Its message holds no part of what was given that may be a secret.
-
-    Args:
-        problem: the rule that was broken.
-        fix: what to do about it.
-    """
+class PlaceError(Malformed):
+    """No place for checkpoints."""
 
     def __init__(self, problem: str, fix: str = FORMS) -> None:
-        super().__init__(problem)
-        self.problem, self.fix = problem, fix
+        super().__init__(problem, fix)
 
 
 def checked_place(text: str) -> str:

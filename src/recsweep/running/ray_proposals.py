@@ -25,7 +25,7 @@ class Proposals:
 
     def claim(self, owner: Owner) -> Claim | None:
         """A slot, where one waits and nothing speaks against it."""
-        if self.run.stop_asked() is not None or (self.run.may_end_early and self.run.closed()):
+        if self.run.stop_asked() is not None or self.run.ended_early:
             return None
         self._claim = self.run.claim(owner)
         return self._claim

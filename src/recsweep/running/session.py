@@ -34,7 +34,7 @@ class StudySession:
     def next_slot(self) -> int | None:
         if self.retired or self._bench.over or self._stopped():
             return None
-        if self._run.may_end_early and self._run.closed():
+        if self._run.ended_early:
             return None
         shared = self._bench.seat.shared
         if self._ran_one and self._rests and self._run.open_slots(shared=shared):

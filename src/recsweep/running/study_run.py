@@ -80,11 +80,11 @@ class StudyRun:
         return closed(self.plan, self.study)
 
     @property
-    def may_end_early(self) -> bool:
-        """True where something else than its budget can end it."""
+    def ended_early(self) -> bool:
+        """True where something else than its budget has ended it; asked of the store where there is such."""
         search = self.plan.sweep.search
         limits = (search.timeout_minutes, search.no_improvement_after, self.plan.sweep.timeout_minutes)
-        return any(limit is not None for limit in limits)
+        return any(limit is not None for limit in limits) and self.closed() is not None
 
     def told_end(self) -> Ended | None:
         """`closed`; where it is, the study's record says so from now on, and what won."""
