@@ -79,6 +79,7 @@ IMPORTERS = {
     "httpx": {"client"},
     "fsspec": {"checkpoints/bucket"},
     "jinja2": {"service/pages"},
+    "pyarrow": {"common/parquet"},
 }
 
 
