@@ -306,3 +306,19 @@ def test_a_record_that_is_none_is_told(tmp_path: Path) -> None:
     record = dataclasses.replace(phased.workspace(tmp_path).plans()[0].record(), text="[]")
     with pytest.raises(StoreDamaged, match=r"the record of study s/toy/NARM/full is none of recsweep's"):
         record.chain  # noqa: B018
+
+
+def test_only_searches_are_listed_unless_others_are_asked_for(store: Store, plan: StudyPlan) -> None:
+    search, other = plan.record(), dataclasses.replace(plan.record(), study="apart", kind="evidence")
+    for record in (search, other):
+        store.open_study(record.study, plan.definition, maximize=True, record=record)
+
+    def names(**wanted: str | None) -> list[str]:
+        records = [record.study for record in store.records(**wanted)]
+        assert [record.study for record, _ in store.tallied(**wanted)] == records
+        assert [study.name for study in store.studies(**wanted)] == records
+        return records
+
+    assert names() == [search.study]
+    assert names(kind="evidence") == ["apart"]
+    assert names(kind=None) == [search.study, "apart"]

@@ -13,7 +13,7 @@ from recsweep.common.address import AddressError, StoreAddress
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.paths import Outputs, is_made
 from recsweep.looking.listing import Row, listed, named
-from recsweep.study import Store
+from recsweep.study import SEARCH, Store
 from recsweep.sweeps.documents import nearest
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Found:
         Raises:
             InputError: there is none, or there are several.
         """
-        rows = {row.record.study: row for row in self._rows(archived=True)}
+        rows = {row.record.study: row for row in self._rows(archived=True, kind=None)}
         found = named([row.record for row in rows.values()], name)
         return FoundStudy(self._store, rows[found.study])
 
@@ -134,8 +134,8 @@ class Found:
         """Give back the store's connections; what is asked for afterwards opens them again."""
         self._store.close()
 
-    def _rows(self, *, archived: bool = False) -> list[Row]:
-        return listed(self._store.tallied(sweep=self._sweep, archived=archived))
+    def _rows(self, *, archived: bool = False, kind: str | None = SEARCH) -> list[Row]:
+        return listed(self._store.tallied(sweep=self._sweep, archived=archived, kind=kind))
 
 
 def _address(where: str | Path | StoreAddress) -> StoreAddress:

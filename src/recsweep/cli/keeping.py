@@ -123,7 +123,11 @@ def export(target: str, names: tuple[str, ...], **options: Any) -> None:
             with opened_at(f"sqlite:///{path}") as other:
                 _bring(store, other, names)
             return
-        records = _chosen(store, names) if names else store.records(archived=True)
+        from recsweep.study import SEARCH
+
+        # A table of trials has those of searches; who names others gets them.
+        kind = SEARCH if path.suffix == ".csv" else None
+        records = _chosen(store, names) if names else store.records(archived=True, kind=kind)
         write_text(path, _as_text(store, records, path.suffix))
         click.echo(f"{counted(len(records), 'study')} in {path}")
 
@@ -132,7 +136,7 @@ def _as_text(store: Store, records: Sequence[StudyRecord], suffix: str) -> str:
     from recsweep.looking import details
     from recsweep.looking.listing import Row
 
-    tallies = {record.study: tally for record, tally in store.tallied(archived=True)}
+    tallies = {record.study: tally for record, tally in store.tallied(archived=True, kind=None)}
     rows = [Row(record, tallies[record.study]) for record in records]
     trials = {row.record.study: store.study_of(row.record).results() for row in rows}
     if suffix == ".json":
@@ -154,13 +158,13 @@ def _bring(theirs: Store, store: Store, names: Sequence[str], *, dry_run: bool =
     """
     from recsweep.study.transfer import merge as merged
 
-    records = theirs.records(archived=True)
+    records = theirs.records(archived=True, kind=None)
     if names:
         records = [record for record in records if any(matches(record.study, name) for name in names)]
         if not records:
             raise InputError("STUDY", f"{theirs.address} has no study {names[0]}", _near(names[0], theirs))
     if dry_run:
-        here = {record.study for record in store.records(archived=True)}
+        here = {record.study for record in store.records(archived=True, kind=None)}
         for record in records:
             click.echo(f"{record.study}: {'to be completed' if record.study in here else 'new here'}")
         return
@@ -188,7 +192,7 @@ def _chosen(store: Store, names: Sequence[str]) -> list[StudyRecord]:
     Raises:
         InputError: a name is no study's.
     """
-    records = store.records(archived=True)
+    records = store.records(archived=True, kind=None)
     found: dict[str, StudyRecord] = {}
     for name in names:
         meant = [
@@ -201,7 +205,7 @@ def _chosen(store: Store, names: Sequence[str]) -> list[StudyRecord]:
 
 
 def _near(name: str, store: Store) -> str:
-    return nearest(name, [record.study for record in store.records(archived=True)])
+    return nearest(name, [record.study for record in store.records(archived=True, kind=None)])
 
 
 def confirm(question: str, yes: bool) -> None:

@@ -35,7 +35,7 @@ def stop(study: str | None, now: bool, **options: Any) -> None:
     from recsweep.study import raise_flag
 
     with opened(options) as store:
-        asked = store.at_work() if every else [store.study_of(named(store.records(), study or ""))]
+        asked = store.at_work() if every else [store.study_of(named(store.records(kind=None), study or ""))]
         for found in asked:
             running = len(found.at_work())
             if running or found.open_slots(_ANY_SLOT):

@@ -96,7 +96,7 @@ def show(name: str, json: bool, csv: bool, **options: Any) -> None:
     from recsweep.study import standing
 
     with opened(options) as store:
-        row = _row_of(listed(store.tallied(archived=True)), name)
+        row = _row_of(listed(store.tallied(archived=True, kind=None)), name)
         study = store.study_of(row.record)
         trials, flag = study.results(), standing(study)
     if json:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from recsweep.common.errors import InputError
-from recsweep.study.record import StudyRecord
+from recsweep.study.record import SEARCH, StudyRecord
 from recsweep.sweeps.documents import nearest
 
 if TYPE_CHECKING:
@@ -107,13 +107,14 @@ def listed(found: Iterable[tuple[StudyRecord, Tally]]) -> list[Row]:
 
 
 def named(records: Sequence[StudyRecord], name: str) -> StudyRecord:
-    """The study that somebody names: by its name in the store, or by a part of it that is one study's alone.
+    """The study that somebody names: by its name in the store, or by a part of it that is one search's alone.
 
     Raises:
         InputError: there is none, or there are several.
     """
     exact = [record for record in records if record.study == name]
-    found = exact or [r for r in records if r.archived is None and is_part(name, r.study)]
+    searches = (one for one in records if one.archived is None and one.kind == SEARCH)
+    found = exact or [one for one in searches if is_part(name, one.study)]
     if len(found) == 1:
         return found[0]
     if found:

@@ -44,8 +44,8 @@ from recsweep.sweeps.config import (
 
 VERSION = 1
 """Of the form of a record; a reader of a later one says that it is too old."""
-SEARCH = "search"
-"""The kind of a study that searches."""
+SEARCH, EVIDENCE = "search", "evidence"
+"""Kinds of studies: those that search, and those that train what a search found on other seeds and splits."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class StudyRecord(Description):
     Attributes:
         study: its name in the store.
         sweep_name: the sweep that it belongs to; empty where an earlier version has not said so.
-        kind: `search`.
+        kind: `search`, or `evidence`, which is listed and counted only where somebody asks for it.
         engine, algo, pruner, metric: as the sweep's file names them; `metric` is the first objective.
         budget: slots, an inherited one among them.
         begun: when the study was opened.

@@ -17,7 +17,7 @@ from recsweep.common.collector import held
 from recsweep.common.errors import InputError, StudyChanged, StudyForeign, UserError
 from recsweep.study.database import Patience, open_backend, store_errors
 from recsweep.study.definitions import difference, foreign, refuse_if_touched, stored_form
-from recsweep.study.record import StudyRecord
+from recsweep.study.record import SEARCH, StudyRecord
 from recsweep.study.states import State
 from recsweep.study.study import Study
 from recsweep.study.tally import Tally
@@ -223,6 +223,7 @@ class Store:
         model: str | None = None,
         phase: str | None = None,
         archived: bool = False,
+        kind: str | None = SEARCH,
     ) -> list[StudyRecord]:
         """The records of the store's studies, in the order in which they were made.
 
@@ -233,8 +234,9 @@ class Store:
             sweep: only of this one. The names of a study's parts are matched exactly, whatever the study
                 itself is called in the store (`--study-name`).
             archived: also those that made room for a study of another definition.
+            kind: only of this one; None: of all. Who does not ask means searches.
         """
-        parts = _columns(sweep, dataset, model, phase)
+        parts = _columns(sweep, dataset, model, phase, kind)
         return [record for _, record in self._described(archived, parts)]
 
     def _described(
@@ -254,6 +256,7 @@ class Store:
         phase: str | None = None,
         archived: bool = False,
         brief: bool = False,
+        kind: str | None = SEARCH,
     ) -> list[tuple[StudyRecord, Tally]]:
         """The records as `records` gives them, with how many trials each study has.
 
@@ -262,7 +265,7 @@ class Store:
         Args:
             brief: for a list: the records may come without their details.
         """
-        parts, none = _columns(sweep, dataset, model, phase), Tally()
+        parts, none = _columns(sweep, dataset, model, phase, kind), Tally()
         with held():
             described = self._described(archived, parts, brief=brief)
             tallies = self.patience.call(lambda again: self._backend.records.tallies())
@@ -294,9 +297,10 @@ class Store:
         dataset: str | None = None,
         model: str | None = None,
         phase: str | None = None,
+        kind: str | None = SEARCH,
     ) -> list[Study]:
         """The studies that `records` describes, without archived ones."""
-        parts = _columns(sweep, dataset, model, phase)
+        parts = _columns(sweep, dataset, model, phase, kind)
         return [self._kept(record.study, study_id) for study_id, record in self._described(False, parts)]
 
     def at_work(self) -> list[Study]:
@@ -338,7 +342,8 @@ class Store:
 
 
 def _columns(
-    sweep: str | None, dataset: str | None, model: str | None, phase: str | None
+    sweep: str | None, dataset: str | None, model: str | None, phase: str | None, kind: str | None
 ) -> dict[str, str | None]:
-    """The columns of a record that hold the parts of a study's name."""
-    return {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}
+    """The columns of a record that hold its kind and the parts of the study's name."""
+    names = {"sweep_name": sweep, "dataset_name": dataset, "model_name": model, "phase": phase}
+    return {**names, "kind": kind}
