@@ -80,6 +80,15 @@ class Outputs:
         """Every trial with all that the store knows of it."""
         return self.study(dataset, model, phase) / "study_results.json"
 
+    def users(self, dataset: str, model: str, phase: str | None = None) -> Path:
+        """The test scores of each user, of the winner."""
+        return self.study(dataset, model, phase) / "users.parquet"
+
+    def evidence_users(self, dataset: str, model: str, training_seed: int, split_seed: int) -> Path:
+        """The same of the winner's configuration, trained with other seeds."""
+        folder = self.study(dataset, model) / "evidence"
+        return folder / f"users-{training_seed}-{split_seed}.parquet"
+
     def pareto(self, suffix: str, dataset: str, model: str, phase: str | None = None) -> Path:
         """The trials that no other one betters in every objective; `suffix` is csv or md."""
         return self.study(dataset, model, phase) / f"pareto.{suffix}"

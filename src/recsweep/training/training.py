@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,15 @@ def evaluate(
     settings: Mapping[str, Any], split: Split, device: torch.device, state: dict[str, Any]
 ) -> dict[str, float]:
     """Metrics of a trained configuration on the test split, in full. For winners only."""
+    with tester(settings, split, device, state) as (trainer, test_data):
+        return recbole.evaluate(trainer, test_data)
+
+
+@contextmanager
+def tester(
+    settings: Mapping[str, Any], split: Split, device: torch.device, state: dict[str, Any]
+) -> Iterator[tuple[Any, Any]]:
+    """RecBole's trainer of a trained configuration, ready to test it, and the loader of the test split."""
     # Validation keeps RecBole's four decimals: by them it stops early, and an equal score is progress.
     settings = {**settings, "metric_decimal_place": _ALL_DECIMALS}
     with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
@@ -136,7 +146,7 @@ def evaluate(
         recbole.restore(model, state, device)
         trainer = recbole.make_trainer(config, model)
         trainer.eval_collector.data_collect(train_data)
-        return recbole.evaluate(trainer, test_data)
+        yield trainer, test_data
 
 
 def save_checkpoints(folder: Path, trained: Trained) -> bool:
