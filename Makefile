@@ -130,7 +130,7 @@ $(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)
 endif
 endif
 
-.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots dashboard serve summarize evaluate doctor dry-run
+.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots dashboard serve summarize evaluate doctor data dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
@@ -275,6 +275,9 @@ evaluate: setup ## evaluate the winners of complete studies on the test split, o
 
 doctor: setup ## print what a bug report needs
 	@recsweep doctor $(call options,doctor)
+
+data: setup ## what the data sets are, and which split fits them
+	@recsweep doctor --data $(call options,doctor)
 
 lint: setup ## style, types and the pipeline's form
 	@mypy & types=$$!; rest=0; \

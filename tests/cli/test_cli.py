@@ -829,3 +829,27 @@ def test_a_bucket_without_its_package_is_one_line_with_the_command(make, refused
     assert refused("tune", "--checkpoints", "s3://mine/y").startswith(
         "--checkpoints: checkpoints at s3://mine/y"
     )
+
+
+# -- what the data are ----------------------------------------------------------------------------
+
+
+def test_doctor_describes_the_data_and_says_which_split_fits(make, call):
+    make(store=False)
+    said = call("doctor", "--data")
+    assert said.code == 0
+    assert said.lines[0] == "toy: 24 interactions of 4 users with 15 items"
+    assert any(line.startswith("  * leave one out, by time ") for line in said.lines)
+    assert "  what fits it: leave one out, by time, as its file has it" in said.lines
+    (found,) = json.loads(call("doctor", "--data", "toy", "--json").out)
+    assert (found["dataset"], found["users"], found["lengths"]["0.5"]) == ("toy", 4, 6.0)
+    assert found["splits"][found["split"]]["test"] == 4
+    assert found["fits"]["split"]["type"] == "leave_one_out"
+
+
+def test_doctor_refuses_names_and_json_without_data(refused, make):
+    make(store=False)
+    assert (
+        refused("doctor", "toy") == "toy: has no effect on `recsweep doctor` without `--data`; add `--data`"
+    )
+    assert refused("doctor", "--json").startswith("--json: has no effect")

@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from recsweep.api.seen import write_sweep
-from recsweep.cli.declare import HELP, LOOK, command
+from recsweep.cli.declare import HELP, LOOK, argument, command
 from recsweep.cli.options import overridden, say_aside, say_what_moved
 from recsweep.cli.seen import look
-from recsweep.cli.stores import address_of
-from recsweep.common.errors import UserError
+from recsweep.cli.stores import address_of, as_json
+from recsweep.common.errors import InputError, UserError
 from recsweep.common.escape import for_terminal
 from recsweep.common.files import counted
 from recsweep.running.aside import show_markdown
@@ -58,9 +58,25 @@ def dashboard(host: str, port: int, **options: Any) -> None:
     serve(address_of(options), host, port, click.echo, say_aside)
 
 
-@command(HELP, "recsweep doctor > report.txt", *WHICH, *STORE, "cluster")
-def doctor(cluster: bool, **options: Any) -> None:
-    """Print what a bug report needs: versions, hardware, kernels, the config's and the store's state."""
+@command(
+    HELP,
+    "recsweep doctor --data ml-100k",
+    *WHICH,
+    *STORE,
+    *("cluster", "data", "json"),
+    arguments=[argument("names", completes="datasets", nargs=-1, metavar="[DATASET]...")],
+)
+def doctor(names: tuple[str, ...], cluster: bool, data: bool, json: bool, **options: Any) -> None:
+    """Print what a bug report needs: versions, hardware, kernels, the config's and the store's state.
+
+    With --data: what the sweep's data sets are, or those that are named, and which split fits them.
+    """
+    if data:
+        _look_at_data(names, json, options)
+        return
+    for given, flag in ((names, " ".join(names)), (json, "--json")):
+        if given:
+            raise InputError(flag, "has no effect on `recsweep doctor` without `--data`", "add `--data`")
     from recsweep.cli.doctor import examine
 
     sound = True
@@ -69,6 +85,24 @@ def doctor(cluster: bool, **options: Any) -> None:
         click.echo(f"{'ok ' if fine else 'BAD'} {name}: {for_terminal(text)}")
     if not sound:
         raise UserError("something is not as it should be; see the lines marked BAD; mend them and run again")
+
+
+def _look_at_data(names: tuple[str, ...], json: bool, options: dict[str, Any]) -> None:
+    from recsweep.cli.doctor_data import lines
+    from recsweep.datasets.described import describe
+    from recsweep.datasets.files import find_files
+
+    if names:
+        options = {**options, "datasets": " ".join(names)}
+    sweep, found = overridden(options), []
+    for name, dataset in sweep.datasets.items():
+        document = sweep.dataset_documents[name]
+        found.append(describe(dataset, document, find_files(dataset, document), sweep.config.seed))
+    if json:
+        click.echo(as_json([one.to_json() for one in found]))
+        return
+    for one in found:
+        click.echo("\n".join(map(for_terminal, lines(one))))
 
 
 @command(

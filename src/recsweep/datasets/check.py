@@ -42,6 +42,15 @@ def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) 
     """Read every row that a study would read.
 
     Raises:
+        InputError: see `read_checked`.
+    """
+    return read_checked(dataset, document, files)[0]
+
+
+def read_checked(dataset: DatasetConfig, document: Document, files: DataFiles) -> tuple[Checked, Tables]:
+    """The same, with the tables that were read.
+
+    Raises:
         InputError: a header without types, a missing or unknown column, a row of another width, a number that
             is none, a user or item listed twice or not at all, or nothing left after filtering.
     """
@@ -65,7 +74,7 @@ def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) 
             "no interaction is left after filtering",
             f"relax {' or '.join(f'`{name}`' for name in used)}" if used else "use a file with rows",
         )
-    return Checked(reading, counts, tuple(remarks), count_labels(dataset, tables))
+    return Checked(reading, counts, tuple(remarks), count_labels(dataset, tables)), tables
 
 
 def look_at(tables: Tables) -> list[str]:

@@ -183,11 +183,11 @@ def part_sizes(reading: Reading, histories: _Array, *, sequential: bool) -> tupl
         sizes, times = np.array([lengths.sum()]), np.array([1])
     total = [0, 0, 0]
     for size, number in zip(sizes.tolist(), times.tolist(), strict=True):
-        total = [sum_ + number * part for sum_, part in zip(total, _by_ratio(size, how), strict=True)]
+        total = [sum_ + number * part for sum_, part in zip(total, by_ratio(size, how), strict=True)]
     return total[0], total[1], total[2]
 
 
-def _by_ratio(total: int, ratio: Sequence[float]) -> list[int]:
+def by_ratio(total: int, ratio: Sequence[float]) -> list[int]:
     """As RecBole divides a user's interactions: rounded down, but one for each part while there are some."""
     whole = sum(ratio)
     shares = [part / whole for part in ratio]

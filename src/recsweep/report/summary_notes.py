@@ -149,7 +149,7 @@ def _data_line(name: str, results: list[StudyResult]) -> str:
         numbers = [f"{value:,}" for value in values if isinstance(value, int)]
         counts.append(f"{' or '.join(numbers) or '-'} {key}")
     return (
-        f"{name}: {', '.join(counts)}; split: {split_of(record)}; filters: {filters_of(record)}; "
+        f"{name}: {', '.join(counts)}; split: {record.dataset.split.text}; filters: {filters_of(record)}; "
         "all items are ranked."
     )
 
@@ -169,16 +169,6 @@ def data_of(result: StudyResult) -> Mapping[str, Any]:
         return next((dict(split) for split in splits if record.model_name in split["models"]), {})
     except (InputError, KeyError, AttributeError, TypeError):
         return {}
-
-
-def split_of(record: StudyRecord) -> str:
-    """`leave one out, by time`, or `0.8:0.1:0.1 at random, of each user`."""
-    split = record.dataset.split
-    order = "by time" if split.order == "time" else "at random"
-    if split.type == "leave_one_out":
-        return f"leave one out, {order}"
-    parts = ":".join(f"{share:g}" for share in split.ratio)
-    return f"{parts} {order}, of {'each user' if split.group_by == 'user' else 'all users together'}"
 
 
 def filters_of(record: StudyRecord) -> str:

@@ -13,7 +13,7 @@ from recsweep.common.escape import for_terminal
 from recsweep.recbole_api import catalog
 from recsweep.report import energy
 from recsweep.report.results import FINISHED, NOT_BEGUN, StudyResult
-from recsweep.report.summary_notes import data_of, filters_of, split_of
+from recsweep.report.summary_notes import data_of, filters_of
 from recsweep.report.text import cell, short
 from recsweep.study import StudyRecord
 
@@ -161,7 +161,7 @@ def summary_csv(results: list[StudyResult]) -> str:
             + [test.get(name, "") for name in named["test"]]
             + _winner_cells(result)
             + [*(cell(data_of(result).get(name)) for name in ("users", "items"))]
-            + [split_of(record), filters_of(record), *energy.cells(result.all_energy, took)]
+            + [record.dataset.split.text, filters_of(record), *energy.cells(result.all_energy, took)]
         )
     return buffer.getvalue()
 

@@ -162,6 +162,13 @@ COMMAND_SETTINGS = (
         THIS,
         switch=True,
     ),
+    Setting(
+        "data",
+        "Describe the data sets, and say which split fits them.",
+        THIS,
+        switch=True,
+        more="What each number means says [Data](explanation/data.md#what-a-data-set-is)",
+    ),
     Setting("save", "Write the best and last weights there.", THIS, shown="FOLDER", completes="folder"),
     Setting("no_test", "Leave the test split unseen.", THIS, switch=True),
     Setting("json", "Print it as JSON.", THIS, switch=True),

@@ -178,6 +178,15 @@ class SplitConfig(Frozen):
             raise ValueError(f"`ratio` must sum to 1, but sums to {sum(self.ratio):g}")
         return self
 
+    @property
+    def text(self) -> str:
+        """`leave one out, by time`, or `0.8:0.1:0.1 at random, of each user`."""
+        order = "by time" if self.order == "time" else "at random"
+        if self.type == "leave_one_out":
+            return f"leave one out, {order}"
+        parts = ":".join(f"{share:g}" for share in self.ratio)
+        return f"{parts} {order}, of {'each user' if self.group_by == 'user' else 'all users together'}"
+
 
 class DatasetConfig(Frozen):
     """One data set in RecBole's atomic files (`config/datasets/<name>.yaml`)."""

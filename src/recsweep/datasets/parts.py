@@ -1,0 +1,59 @@
+"""The part of a split that each interaction goes to: training, validation or test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from recsweep.datasets.count import by_ratio
+from recsweep.sweeps.config import SplitConfig
+
+TRAIN, VALID, TEST = 0, 1, 2
+_Array = np.ndarray[Any, Any]
+
+
+def part_of_each(users: _Array, times: _Array | None, split: SplitConfig, seed: int = 0) -> _Array:
+    """The part of each interaction, as RecBole divides them; of equal times the file's order decides.
+
+    A random split is one of its kind, and not the very one that RecBole draws from the same seed.
+
+    Args:
+        users: the user of each interaction, as a whole number.
+        times: None where the data have none, which is well for a random order alone.
+    """
+    if split.order == "random" or times is None:
+        key = np.random.default_rng(seed).permutation(len(users))
+    else:
+        key = times
+    if split.type == "ratio" and split.group_by == "none":
+        parts = np.empty(len(users), dtype=np.int8)
+        parts[np.argsort(key, kind="stable")] = _block(len(users), split.ratio)
+        return parts
+    order = np.lexsort((key, users))
+    _, sizes = np.unique(users, return_counts=True)
+    parts = np.empty(len(users), dtype=np.int8)
+    parts[order] = _last_ones(sizes) if split.type == "leave_one_out" else _shares(sizes, split.ratio)
+    return parts
+
+
+def _block(size: int, ratio: Sequence[float]) -> _Array:
+    return np.repeat(np.array([TRAIN, VALID, TEST], dtype=np.int8), by_ratio(size, ratio))
+
+
+def _last_ones(sizes: _Array) -> _Array:
+    """Each user's last interaction is for test where there are two, the one before where there are three."""
+    ends = np.cumsum(sizes)
+    parts = np.zeros(int(ends[-1]) if len(ends) else 0, dtype=np.int8)
+    parts[ends[sizes >= 2] - 1] = TEST
+    parts[ends[sizes >= 3] - 2] = VALID
+    return parts
+
+
+def _shares(sizes: _Array, ratio: Sequence[float]) -> _Array:
+    """Users of one length are divided alike: their first and last interactions are counted from there."""
+    distinct, which = np.unique(sizes, return_inverse=True)
+    counts = np.array([by_ratio(int(size), ratio) for size in distinct], dtype=np.int64).reshape(-1, 3)
+    of_each = counts[which]
+    return np.repeat(np.tile(np.array([TRAIN, VALID, TEST], dtype=np.int8), len(sizes)), of_each.reshape(-1))
