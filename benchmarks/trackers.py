@@ -125,7 +125,7 @@ def _run(
     """A run of trials by hand, with the follower beside it as a run has it; its seconds and last lines."""
     plan = workspace(folder, budget=trials).plan()
     told = Told(plan)
-    wanted = Wanted(plan.sweep_name, (plan.name,), plan.sweep.outputs)
+    wanted = Wanted(plan.sweep_name, (plan.name,), plan.sweep.outputs, "")
     began = time.monotonic()
     beside = Beside(told.store.address, wanted, [to]) if to is not None else None
     disturb = threading.Thread(target=lambda: end(beside) if beside else None)
@@ -144,7 +144,7 @@ def _run(
 
 def _sync(told: Told, case: Case) -> int:
     """Send the rest, as `recsweep track sync` does; how many events stay unsent."""
-    wanted = Wanted(told.plan.sweep_name, (told.plan.name,), told.plan.sweep.outputs)
+    wanted = Wanted(told.plan.sweep_name, (told.plan.name,), told.plan.sweep.outputs, "")
     return Follower(told.store, wanted, [case.to], print, A_PERSON_WAITS).run(lambda: True)
 
 
@@ -237,7 +237,7 @@ def memory(arguments: argparse.Namespace, folder: Path) -> list[str]:
 def _all_three(folder: Path, trials: int) -> Iterator[tuple[Told, Callable[[], list[psutil.Process]]]]:
     plan = workspace(folder, budget=trials).plan()
     told = Told(plan)
-    wanted = Wanted(plan.sweep_name, (plan.name,), plan.sweep.outputs)
+    wanted = Wanted(plan.sweep_name, (plan.name,), plan.sweep.outputs, "")
     to = [
         Destination(TRACKERS[name], Given("s", folder / "sent" / name, {"mode": "offline"}))
         for name in ("wandb", "mlflow", "tensorboard")

@@ -69,7 +69,7 @@ class Told:
 def follower(told: Told, folder: Path, row: TrackerRow, said: list[str], **changes: Any) -> Follower:
     """A follower of that study alone, with one tracker, and with others `beside` it."""
     names, not_new = (told.plan.name,), frozenset(changes.pop("not_new", ()))
-    wanted = Wanted(told.plan.sweep_name, names, told.plan.sweep.outputs, not_new)
+    wanted = Wanted(told.plan.sweep_name, names, told.plan.sweep.outputs, changes.pop("depot", ""), not_new)
     to = [Destination(row, Given(told.plan.sweep_name, folder)), *changes.pop("beside", ())]
     return Follower(told.store, wanted, to, said.append, **{"patience": QUICK, **changes})
 
@@ -90,5 +90,5 @@ def of_kind(lines: Iterable[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 def beside(told: Told, folder: Path) -> Beside:
     """The process beside a run on that study, with a tracker that does what a file says."""
-    wanted = Wanted(told.plan.sweep_name, (told.plan.name,), told.plan.sweep.outputs)
+    wanted = Wanted(told.plan.sweep_name, (told.plan.name,), told.plan.sweep.outputs, "")
     return Beside(told.store.address, wanted, [Destination(ROW, Given("s", folder))], QUICK)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from helpers.bad_tracker import ROW, WHOLE
 from helpers.found import workspace
 from helpers.tracked import Told, follower, of_kind, sent
+from recsweep.running.keeping import keeper_of
+from recsweep.sweeps.checkpoint_section import CheckpointsConfig
 from recsweep.sweeps.tracker_table import TRACKERS
 from recsweep.tracking import link as links
 from recsweep.tracking import summing
@@ -149,3 +152,14 @@ def test_an_epoch_has_all_metrics_and_the_loss_where_they_are_known(told, folder
     first, second = (line["metrics"] for line in of_kind(sent(folder), "epoch"))
     assert first == {"ndcg@10": 0.01, "hit@10": 0.02, "loss": 3.5}
     assert list(second) == ["ndcg@10"]
+
+
+def test_weights_are_said_to_be_where_they_are_sent(told, folder):
+    told.trial()
+    plan = told.plan
+    (plan.outputs.checkpoints(*plan.folder_names) / "trial-0").mkdir(parents=True)
+    assert follower(told, folder, ROW, [], depot="s3://bucket/here").run(OVER) == 0
+    (ended,) = of_kind(sent(folder), "ended")
+    sent_there = plan.sweep.model_copy(update={"checkpoints": CheckpointsConfig(path="s3://bucket/here")})
+    mirror = keeper_of(replace(plan, sweep=sent_there)).mirror
+    assert ended["checkpoint"] == f"{mirror.depot}/trial-0"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from recsweep.api.slots import store_of
 from recsweep.common.paths import Outputs, is_made
 from recsweep.planning.plan import StudyPlan
+from recsweep.running.keeping import depot_of
 from recsweep.sweeps.config import SweepConfig
 from recsweep.tracking.wanted import Wanted
 
@@ -56,7 +57,7 @@ def tracked(
             display.line(line)
 
     config, names = plans[0].sweep, tuple(plan.name for plan in plans)
-    wanted = Wanted(config.sweep, names, config.outputs, _ended(plans))
+    wanted = Wanted(config.sweep, names, config.outputs, depot_of(config), _ended(plans))
     beside = Beside(plans[0].storage_url, wanted, to)
     try:
         yield lambda: say(beside.told())
@@ -123,7 +124,7 @@ class Tracked:
         keeps = {one.row.name: one.row.keeps_epochs for one in self.to}
         where = {one.row.name: one.key for one in self.to}
         for record in self.records:
-            study = Followed(self.store, record, self.sweep.outputs, where, this_process(), keeps)
+            study = Followed(self.store, record, self._wanted(True), where, this_process(), keeps)
             study.look()
             for name, kept in study.kept.items():
                 state = "never sent" if kept.is_new else "sent"
@@ -134,4 +135,4 @@ class Tracked:
     def _wanted(self, all_of_them: bool) -> Wanted:
         names = tuple(record.study for record in self.records)
         not_new = frozenset() if all_of_them else frozenset(names)
-        return Wanted(self.sweep.sweep, names, self.sweep.outputs, not_new)
+        return Wanted(self.sweep.sweep, names, self.sweep.outputs, depot_of(self.sweep), not_new)

@@ -14,6 +14,19 @@ from recsweep.checkpoints.manifest import MOST_BYTES, Manifest
 from recsweep.checkpoints.units import MANIFEST, Unit, units
 from recsweep.common.files import atomic_path
 
+_DIGITS = 16
+"""Of a definition's hash, in the name of a study's folder at a place that several stores may share."""
+
+
+def prefix_of(own: Path, definition: str) -> str:
+    """The part of a place that is a study's own.
+
+    Args:
+        own: the study's folder below that of all checkpoints.
+        definition: the hash of all that decides what its trials compute.
+    """
+    return f"{own.as_posix()}/{definition[:_DIGITS]}"
+
 
 class Mirror:
     """One study's part of a place.

@@ -7,31 +7,32 @@ from pathlib import Path
 from recsweep.checkpoints.bucket import Bucket
 from recsweep.checkpoints.keeper import Hands, Keeper
 from recsweep.checkpoints.manifest import Identity
-from recsweep.checkpoints.mirror import Mirror
+from recsweep.checkpoints.mirror import Mirror, prefix_of
+from recsweep.common.paths import Outputs
 from recsweep.common.place import is_folder
 from recsweep.common.provenance import commit, versions
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.study_run import StudyRun
 from recsweep.study import Trial, best
-
-_DIGITS = 16
-"""Of a definition's hash, in the name of a study's folder at a place that several stores may share."""
+from recsweep.sweeps.config import SweepConfig
 
 
 def keeper_of(plan: StudyPlan, hands: Hands | None = None) -> Keeper:
     """The checkpoints of a study."""
     identity = Identity(plan.name, plan.content_hash, versions(), commit())
     folder = plan.outputs.checkpoints(*plan.folder_names)
-    depot = plan.sweep.checkpoints.path
     mirror = None
-    if depot is not None and not (is_folder(depot) and _is_same(Path(depot), plan.outputs.all_checkpoints)):
-        own = folder.relative_to(plan.outputs.all_checkpoints).as_posix()
-        mirror = Mirror(Bucket(depot), folder, f"{own}/{identity.definition[:_DIGITS]}")
+    if depot := depot_of(plan.sweep):
+        own = folder.relative_to(plan.outputs.all_checkpoints)
+        mirror = Mirror(Bucket(depot), folder, prefix_of(own, identity.definition))
     return Keeper(identity, folder, mirror, hands or Hands.made())
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
+def depot_of(sweep: SweepConfig) -> str:
+    """Where the checkpoints of a sweep are sent; empty where they stay where they are made."""
+    depot, own = sweep.checkpoints.path, Outputs(sweep.outputs, sweep.sweep).all_checkpoints
+    is_own = depot is not None and is_folder(depot) and Path(depot).resolve() == own.resolve()
+    return "" if depot is None or is_own else depot
 
 
 def keep_the_best(run: StudyRun, keeper: Keeper) -> None:

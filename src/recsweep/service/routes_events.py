@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -20,6 +21,9 @@ from recsweep.service.watch import lines_of
 
 router = APIRouter(tags=["events"], dependencies=[Reader])
 POLL_SECONDS, HEARTBEAT_SECONDS = 0.5, 15.0
+POLL_SPREAD = 0.4
+"""Each pause is longer or shorter by up to this part: streams that began in one moment, as all do after a
+server was started again, do not send in the same moments for good."""
 _RETRY = "retry: 2000\n\n"
 _NUMBER = r"^[0-9]{1,9}$"
 _Last = Annotated[
@@ -65,6 +69,11 @@ async def stream_events(
     return StreamingResponse(_stream(service, job_id, heard), 200, headers, "text/event-stream")
 
 
+def _pause() -> float:
+    """Seconds until a stream looks again."""
+    return POLL_SECONDS * random.uniform(1 - POLL_SPREAD, 1 + POLL_SPREAD)
+
+
 async def _stream(service: Service, job_id: str, heard: int) -> AsyncIterator[str]:
     service.streams += 1
     quiet = time.monotonic()
@@ -85,6 +94,6 @@ async def _stream(service: Service, job_id: str, heard: int) -> AsyncIterator[st
             if time.monotonic() - quiet >= HEARTBEAT_SECONDS:
                 quiet = time.monotonic()
                 yield ": still here\n\n"
-            await asyncio.sleep(0 if found and job.events > heard else POLL_SECONDS)
+            await asyncio.sleep(0 if found and job.events > heard else _pause())
     finally:
         service.streams -= 1

@@ -65,7 +65,10 @@ class Beside:
         )
         told = {
             "store": store.reveal(),
-            "wanted": [wanted.sweep, list(wanted.studies), str(wanted.root), sorted(wanted.not_new)],
+            "wanted": [
+                *(wanted.sweep, list(wanted.studies), str(wanted.root)),
+                *(wanted.depot, sorted(wanted.not_new)),
+            ],
             "destinations": [_plain(one) for one in destinations],
             "patience": list(patience),
         }
@@ -137,8 +140,8 @@ def main() -> None:
 def _follow(told: Mapping[str, Any], over: Callable[[], bool]) -> None:
     from recsweep.study import Store
 
-    sweep, studies, root, not_new = told["wanted"]
-    wanted = Wanted(sweep, tuple(studies), Path(root), frozenset(not_new))
+    sweep, studies, root, depot, not_new = told["wanted"]
+    wanted = Wanted(sweep, tuple(studies), Path(root), depot, frozenset(not_new))
     address = StoreAddress.of(told["store"]).below(wanted.root)
     while address.file is not None and not address.file.is_file():  # the run makes it
         if over():

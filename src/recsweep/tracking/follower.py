@@ -109,7 +109,7 @@ class Follower:
             if record.study not in self._followed:
                 destinations = {name: one.key for name, one in self._destinations.items()}
                 keeps = {name: one.row.keeps_epochs for name, one in self._destinations.items()}
-                followed = Followed(self._store, record, self._wanted.root, destinations, self._me, keeps)
+                followed = Followed(self._store, record, self._wanted, destinations, self._me, keeps)
                 self._followed[record.study] = followed
         for followed in self._followed.values():
             followed.look()

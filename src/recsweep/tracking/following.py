@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from pathlib import Path
 
+from recsweep.checkpoints.mirror import prefix_of
 from recsweep.common.owner import Owner
 from recsweep.study import Store, Study, StudyRecord, Trial
 from recsweep.study.trial import SEEN
@@ -15,6 +15,7 @@ from recsweep.tracking.events import Ended, Event, StudyName, Summary
 from recsweep.tracking.kept import Kept
 from recsweep.tracking.summing import mark_of, summed_up
 from recsweep.tracking.unsent import tested, trials_of, unsent
+from recsweep.tracking.wanted import Wanted
 
 MOST_EVENTS = 200
 """Of a batch."""
@@ -26,7 +27,7 @@ class Followed:
     Args:
         store: it is in.
         record: of the study.
-        root: the folder of all outputs.
+        wanted: the studies that are sent, this one among them.
         destinations: of the trackers, by their names.
         me: this process.
         keeps_epochs: the trackers for which an epoch that was sent is safe.
@@ -36,12 +37,12 @@ class Followed:
         self,
         store: Store,
         record: StudyRecord,
-        root: Path,
+        wanted: Wanted,
         destinations: Mapping[str, str],
         me: Owner,
         keeps_epochs: Mapping[str, bool],
     ) -> None:
-        self._store, self._root, self._keeps_epochs = store, root, keeps_epochs
+        self._store, self._wanted, self._keeps_epochs = store, wanted, keeps_epochs
         self.study: Study = store.study_of(record)
         self.name = StudyName.of(record)
         self.kept = {name: Kept(self.study, where, me) for name, where in destinations.items()}
@@ -131,13 +132,18 @@ class Followed:
         if cursor.summary == mark or not any(trial.state.closed for trial in self._trials):
             return []
         if self._summary is None or self._summary.mark != mark:
-            self._summary = summed_up(self._store, self._record, self.name, self._root, mark)
+            self._summary = summed_up(self._store, self._record, self.name, self._wanted.root, mark)
         return [self._summary]
 
     def _places(self) -> dict[int, str]:
-        """The folders of weights that are there."""
-        outputs = self._record.outputs_below(self._root)
+        """Where the weights are that are kept: in folders here, or at the place that they are sent to."""
+        outputs = self._record.outputs_below(self._wanted.root)
         dataset, model, phase = self._record.folder_names
         folder = outputs.checkpoints(dataset, model, phase)
         found = folder.glob("trial-*") if folder.is_dir() else ()
-        return {int(path.name[6:]): str(path) for path in found if path.name[6:].isdigit()}
+        slots = {int(path.name[6:]): path for path in found if path.name[6:].isdigit()}
+        depot = self._wanted.depot
+        if not depot:
+            return {slot: str(path) for slot, path in slots.items()}
+        prefix = prefix_of(folder.relative_to(outputs.all_checkpoints), self._record.content_hash)
+        return {slot: f"{depot}/{prefix}/{path.name}" for slot, path in slots.items()}

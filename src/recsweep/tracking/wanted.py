@@ -14,10 +14,12 @@ class Wanted:
         sweep: its name.
         studies: their names in the store, where they may not be yet.
         root: the folder of all outputs.
+        depot: where the sweep sends its checkpoints; empty where they stay below `root`.
         not_new: those of which a tracker is sent nothing, if nothing of them was ever sent there.
     """
 
     sweep: str
     studies: tuple[str, ...]
     root: Path
+    depot: str
     not_new: frozenset[str] = frozenset()
