@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from recsweep.api.slots import store_of
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.progress import Display
 from recsweep.running.ray_link import Link, trouble
 from recsweep.running.ray_tuner import RayTuner
 from recsweep.running.supervisor import Supervisor
+from recsweep.study import Trial
 
 needs_ray = pytest.mark.skipif(trouble() is not None, reason=f"{trouble()}; `make test-ray` runs it")
 
@@ -59,3 +61,10 @@ def run(
         metrics = supervisor.run_study(plan, 1, 1)
     assert done or not when, said
     return metrics, said
+
+
+def found(plan: StudyPlan) -> tuple[list[Trial], list[Trial]]:
+    """The results of a study, and all its trials."""
+    with store_of(plan) as store:
+        study = store.find_study(plan.name)
+        return study.results(), study.trials()

@@ -12,8 +12,7 @@ import psutil
 import pytest
 import torch
 
-from helpers.ray import kept_link, needs_ray, run
-from recsweep.api.slots import store_of
+from helpers.ray import found, kept_link, needs_ray, run
 from recsweep.common.errors import UserError
 from recsweep.datasets.prepare import prepare
 from recsweep.planning.lineage import training_of
@@ -30,12 +29,6 @@ SMOKE = Path(__file__).parents[2] / "config" / "smoke.yaml"
 @pytest.fixture(scope="module")
 def link(tmp_path_factory):
     yield from kept_link(tmp_path_factory.mktemp("scratch"))
-
-
-def found(plan):
-    with store_of(plan) as store:
-        study = store.find_study(plan.name)
-        return study.results(), study.trials()
 
 
 def came_to(results):

@@ -9,8 +9,7 @@ import signal
 import psutil
 import pytest
 
-from helpers.ray import kept_link, needs_ray, run
-from recsweep.api.slots import store_of
+from helpers.ray import found, kept_link, needs_ray, run
 
 BY_RAY = {"engine": "ray", "algo": "random", "workers": 2}
 
@@ -18,12 +17,6 @@ BY_RAY = {"engine": "ray", "algo": "random", "workers": 2}
 @pytest.fixture(scope="module")
 def link(tmp_path_factory):
     yield from kept_link(tmp_path_factory.mktemp("scratch"))
-
-
-def found(plan):
-    with store_of(plan) as store:
-        study = store.find_study(plan.name)
-        return study.results(), study.trials()
 
 
 def kill_a_process(workers):
