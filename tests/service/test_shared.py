@@ -51,6 +51,12 @@ def test_an_answer_that_grew_old_is_made_again_beside_those_who_ask(answers):
     assert found.of("job") != b"1"
 
 
+def asked_until_it_fails(found):
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        found.of("job")
+
+
 @pytest.mark.parametrize("change", ["state", "age"])
 def test_an_answer_that_may_be_wrong_is_waited_for(answers, change, monkeypatch):
     found, made = answers
@@ -64,7 +70,7 @@ def test_an_answer_that_may_be_wrong_is_waited_for(answers, change, monkeypatch)
 
 
 def test_what_goes_wrong_behind_is_told_to_the_next_who_asks(answers):
-    found, made = answers
+    found, _ = answers
     found.of("job")
 
     def broken(job_id):
@@ -72,7 +78,5 @@ def test_what_goes_wrong_behind_is_told_to_the_next_who_asks(answers):
 
     found._make = broken
     found.of("job")
-    until = time.monotonic() + 10
     with pytest.raises(OSError, match="away"):
-        while time.monotonic() < until:
-            found.of("job")
+        asked_until_it_fails(found)
