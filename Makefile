@@ -77,6 +77,7 @@ takes_plots := TUNABLE_MODELS DATASETS PHASES STORAGE STORAGE_FILE OUTPUTS CONFI
 takes_dashboard := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_doctor := TUNABLE_MODELS DATASETS STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_schema := 
+takes_report := TUNABLE_MODELS DATASETS PHASES STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_track := TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE
 takes_rm := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_mv := STORAGE STORAGE_FILE OUTPUTS CONFIG
@@ -130,9 +131,9 @@ $(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)
 endif
 endif
 
-.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots dashboard serve summarize evaluate doctor data dry-run
+.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots report dashboard serve summarize evaluate doctor data dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
-.PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
+.PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-report bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -264,6 +265,9 @@ dashboard: setup ## Optuna's dashboard on the store, on http://127.0.0.1:8080
 serve: setup ## tuning jobs over HTTP, on http://127.0.0.1:8000; prints where the token is
 	@recsweep serve $(call options,serve)
 
+report: setup ## the sweep's report, tables and tuning appendix: outputs/report/<sweep>/index.html
+	@recsweep report $(call options,report)
+
 dry-run: setup ## say how many trials tune-all would run
 	@recsweep tune --dry-run $(call options,tune)
 
@@ -346,6 +350,9 @@ bench-equality: setup ## the fast paths against RecBole on all of ml-100k: losse
 
 bench-overhead: setup ## milliseconds a trial outside training
 	@python benchmarks/overhead.py
+
+bench-report: setup ## the report of 6 models x 3 data sets x 20 trials: seconds, megabytes, no network
+	@python benchmarks/document.py --write
 
 bench-service-pages: setup ## the service's pages over 10,000 jobs and 1,000,000 trials in PostgreSQL
 	@python benchmarks/service_pages.py --write

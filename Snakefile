@@ -13,6 +13,7 @@
 #   results/<sweep>/<dataset>/<model>/study_results.json   every trial, whole
 #   results/<sweep>/<dataset>/<model>/<phase>/…        the same of each phase before the last one
 #   results/<sweep>/summary.{csv,md,tex}               the best configuration of every model
+#   report/<sweep>/index.html                          the report, where the rule report_sweep is asked for
 #   checkpoints/<sweep>/<dataset>/<model>/trial-<n>/   weights of the winner
 #   logs/<sweep>/                                      a log of each rule and of each worker
 #
@@ -100,7 +101,7 @@ OUTPUTS = Outputs(SWEEP.config.outputs, SWEEP.config.sweep)
 LOGS = OUTPUTS.logs
 FLAGS = {
     command: ["--config", SWEEP_FILE, *flags(command, SWEEP.overrides)]
-    for command in ("prepare", "open", "worker", "tune", "summarize")
+    for command in ("prepare", "open", "worker", "tune", "summarize", "report")
 }
 LAST = {
     (study.dataset_name, study.model_name): study
@@ -115,6 +116,10 @@ RESULT_FILES = (
     "study_results.json",
 )
 SUMMARY = [str(OUTPUTS.summary(suffix)) for suffix in ("csv", "md", "tex")]
+REPORT = [
+    str(OUTPUTS.report(name))
+    for name in ("tables.md", "tables.tex", "appendix.tex", "references.bib")
+]
 JOBS = SWEEP.config.workers.workers_per_study
 # A study uses the whole machine, if nobody says otherwise; two at once would fight for its cores.
 CORES = os.cpu_count() or 1
@@ -344,6 +349,33 @@ rule summarize_sweep:
         store=str(next(iter(STUDIES.values())).storage_url),
     shell:
         "recsweep summarize {params.flags:q} 2>&1 | tee {log:q}"
+
+
+# Not among what `all` makes: it is asked for by its name, and then Snakemake's own `--report` shows it too.
+rule report_sweep:
+    input:
+        SUMMARY,
+    output:
+        page=report(
+            str(OUTPUTS.report("index.html")),
+            category="Report",
+            labels={"sweep": SWEEP.config.sweep},
+        ),
+        files=REPORT,
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{LOGS}/report.benchmark.tsv"
+    conda:
+        "envs/recsweep.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        flags=FLAGS["report"],
+        store=str(next(iter(STUDIES.values())).storage_url),
+    shell:
+        "recsweep report {params.flags:q} 2>&1 | tee {log:q}"
 
 
 onstart:

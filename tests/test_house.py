@@ -36,6 +36,7 @@ ORDER = [
     "checkpoints",
     "running",
     "report",
+    "document",
     "tracking",
     "looking",
     "api",

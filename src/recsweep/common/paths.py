@@ -97,6 +97,10 @@ class Outputs:
     def results(self) -> Path:
         return self.root / "results" / self.sweep
 
+    def report(self, name: str) -> Path:
+        """A file of the sweep's report: `index.html`, and what lies beside it."""
+        return self.root / "report" / self.sweep / name
+
     @property
     def all_plots(self) -> Path:
         return self.root / "plots" / self.sweep

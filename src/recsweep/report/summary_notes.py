@@ -101,7 +101,7 @@ def edges(results: Sequence[StudyResult]) -> list[str]:
     for result in results:
         for name, value in result.parameters.items():
             parameter = result.record.model.space.get(name)
-            bounds = _edge(parameter, value) if parameter and name in searched(result.record) else None
+            bounds = edge_of(parameter, value) if parameter and name in searched(result.record) else None
             if bounds is not None:
                 low, high = bounds
                 notes.append(
@@ -118,7 +118,7 @@ def searched(record: StudyRecord) -> set[str]:
     return {name for phase in record.chain for name in record.model.phases.get(phase, ())}  # type: ignore[call-overload]
 
 
-def _edge(parameter: Parameter, value: Any) -> tuple[Any, Any] | None:
+def edge_of(parameter: Parameter, value: Any) -> tuple[Any, Any] | None:
     """The bounds of a range whose edge a value lies at; None where it lies inside, or there is no range."""
     if isinstance(parameter, Choice):
         if not parameter.ordered or parameter.size <= 2:  # one of two is always at an edge

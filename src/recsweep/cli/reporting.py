@@ -1,0 +1,28 @@
+"""`recsweep report`: the page, the tables and the appendix of a sweep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from recsweep.cli.declare import LOOK, command
+from recsweep.cli.options import say_what_moved
+from recsweep.cli.seen import look
+from recsweep.sweeps.options import STORE, WHICH
+
+
+@command(LOOK, "recsweep report --config config/smoke.yaml", *WHICH, "phases", *STORE)
+def report(**options: Any) -> None:
+    """Write the report of a sweep: one page that needs no network, tables, a tuning appendix, BibTeX."""
+    from recsweep.document.facts import gathered
+    from recsweep.document.write import write_report
+
+    for seen in look(options):
+        facts = gathered(seen.name, seen.of_all, str(options["config"]))
+        page = write_report(seen.outputs, facts)
+        say_what_moved(seen.results)
+        click.echo(page)
+
+
+COMMANDS = [report]

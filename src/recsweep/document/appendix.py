@@ -1,0 +1,119 @@
+"""The tuning appendix of a paper, after Shehzad and Jannach (2023): what reviewers ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recsweep.document import again
+from recsweep.document.citations import ENGINES, RULES, cite, cite_model
+from recsweep.document.costs import COST_COLUMNS, Cost, cost_of, machines
+from recsweep.document.facts import Facts
+from recsweep.document.spaces import Searched, fixed_of, space_of
+from recsweep.document.tex import label_of, row, table, tex
+from recsweep.document.words import data_sentence, protocol
+from recsweep.report.comparison import Entry
+from recsweep.report.summary_notes import budgets, endings, energies
+
+_HEAD = r"""% needs \usepackage{{booktabs}}; citations: references.bib
+\section{{Hyperparameter tuning of sweep {sweep}}}
+\label{{app:tuning-{label}}}
+What follows is what {cite} ask of a study: every model's search space, budget, chosen values, seeds, hardware
+and hours. All models, the baselines among them, were tuned by the same procedure."""
+_COLUMNS = ("parameter", "drawn", "range", "default", "chosen")
+
+
+def appendix_latex(facts: Facts) -> str:
+    r"""A `\section` to be `\input` after a paper's `\appendix`."""
+    return "\n".join(_lines(facts)) + "\n"
+
+
+def _lines(facts: Facts) -> Iterator[str]:
+    names = {"sweep": tex(facts.sweep), "label": label_of(facts.sweep)}
+    yield _HEAD.format(**names, cite=_authors())
+    yield from _paragraph(
+        "Procedure", [*protocol(facts.records), *budgets(facts.results), *endings(facts.results)]
+    )
+    yield _tools(facts)
+    for dataset, entries in facts.by_dataset.items():
+        yield from _paragraph(f"Data, {dataset}", [data_sentence(entries[0].result.record)])
+    for entry in facts.entries:
+        yield from _space(entry, facts)
+    yield from _costs([cost_of(entry) for entry in facts.entries], facts)
+    yield from _seeds(facts)
+    yield from _paragraph("Versions", [f"{name}: {value}." for name, value in again.facts(facts.entries)])
+    yield from _paragraph("To run it again", [])
+    yield r"\begin{flushleft}\ttfamily\small"
+    yield from (rf"{tex(one)}\\" for one in again.commands(facts.entries, facts.config))
+    yield r"\end{flushleft}"
+
+
+def _authors() -> str:
+    return rf"Shehzad and Jannach{cite(['shehzad2023everyone'])}"
+
+
+def _paragraph(title: str, sentences: list[str]) -> Iterator[str]:
+    yield ""
+    yield rf"\paragraph{{{tex(title)}.}}"
+    yield from map(tex, sentences)
+
+
+def _tools(facts: Facts) -> str:
+    """The tools of the search, cited."""
+    records = facts.records
+    engines = dict.fromkeys(record.search.engine for record in records)
+    rules = dict.fromkeys(rule for r in records for rule in (r.pruning.pruner, r.search.scheduler))
+    keys = [key for name in engines for key in ENGINES.get(name, ())]
+    keys += [key for name in rules for key in RULES.get(name, ())]
+    base = cite(["recsweep", "zhao2021recbole"])
+    return rf"Tuned with recsweep and RecBole{base}; search and early ending of trials{cite(keys)}."
+
+
+def _space(entry: Entry, facts: Facts) -> Iterator[str]:
+    """The table of a model on a data set."""
+    record = entry.result.record
+    named = f"{cite_model(record)} on {tex(entry.dataset)}"
+    yield ""
+    lines = [row(_COLUMNS), r"\midrule", *(_row(one) for one in space_of(entry.result))]
+    caption = f"Search space and chosen values of {named}. {tex(_budget(entry))}"
+    label = f"tab:{facts.sweep}-{entry.dataset}-{entry.model}-space"
+    yield from table(caption, label, "lllll", lines, "[htb]")
+
+
+def _row(one: Searched) -> str:
+    where = f"{one.values}; where {one.when}" if one.when else one.values
+    chosen = rf"\textbf{{{tex(one.chosen)}}}" if one.chosen != "-" else "-"
+    chosen = f"{chosen} (edge)" if one.edge else chosen
+    named = rf"\texttt{{{tex(one.name)}}}"
+    return row([named, tex(one.kind), tex(where), tex(one.default), chosen])
+
+
+def _budget(entry: Entry) -> str:
+    result, winner = entry.result, entry.result.winner
+    counts = {"pruned": result.all_pruned, "failed": result.all_failed}
+    apart = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    told = [f"{result.all_trained} of {result.all_budget} trials{f' ({apart})' if apart else ''}."]
+    if winner is not None and entry.score is not None:
+        told.append(f"Chosen: trial {winner.slot}, {entry.metric} {entry.score:.4f} on validation.")
+    if fixed := fixed_of(result):
+        told.append(f"Fixed: {fixed}.")
+    return " ".join(told)
+
+
+def _costs(costs: list[Cost], facts: Facts) -> Iterator[str]:
+    """Trials, epochs, hours and energy of every model, and the machines."""
+    trials = [trial for entry in facts.entries for trial in entry.trials]
+    ran = [f"Trained on: {words}." for words in machines(trials)] or ["The trials do not say where they ran."]
+    yield from _paragraph("Hardware and cost", ran)
+    yield from map(tex, energies(facts.results))
+    yield ""
+    lines = [row(COST_COLUMNS), r"\midrule", *(row(map(tex, cost.cells)) for cost in costs)]
+    caption = "Cost of the searches: training time of all trials, added up."
+    yield from table(caption, f"tab:{facts.sweep}-cost", "llrrrrrr", lines, "[htb]")
+
+
+def _seeds(facts: Facts) -> Iterator[str]:
+    yield ""
+    rows = [row(map(tex, one)) for one in again.study_rows(facts.entries)]
+    lines = [row(again.STUDY_COLUMNS), r"\midrule", *rows]
+    caption = "Studies by the hash of all that decides their trials, with the seeds of the winners."
+    yield from table(caption, f"tab:{facts.sweep}-seeds", "llrrr", lines, "[htb]")

@@ -1,0 +1,84 @@
+"""All that a report is made of: the studies of a sweep, and what other steps found of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from recsweep.document.outcomes import Block, Measured, block_of
+from recsweep.report.comparison import Entry, compared
+from recsweep.report.results import StudyResult
+from recsweep.report.tables import summed
+from recsweep.study import StudyRecord
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One sweep as its report shows it.
+
+    Attributes:
+        by_dataset: the models of each data set, the best on validation first.
+        config: the sweep's file, as it is named in commands.
+        measured: trainings on several seeds, and comparisons.
+        statements: of each data set, what the comparison of its models says, in sentences.
+        cites: keys of what the report speaks of beside its studies.
+    """
+
+    sweep: str
+    by_dataset: Mapping[str, Sequence[Entry]]
+    config: str
+    measured: Measured = field(default_factory=Measured)
+    statements: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    cites: frozenset[str] = frozenset()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All models on all data sets."""
+        return [entry for own in self.by_dataset.values() for entry in own]
+
+    @property
+    def results(self) -> list[StudyResult]:
+        """The last phase of each."""
+        return [entry.result for entry in self.entries]
+
+    @property
+    def records(self) -> list[StudyRecord]:
+        """Their records."""
+        return [result.record for result in self.results]
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The table of each data set."""
+        return [block_of(own, self.measured) for own in self.by_dataset.values()]
+
+    @property
+    def begun(self) -> bool:
+        """True where there is something to report."""
+        return any(entry.begun for entry in self.entries)
+
+
+def gathered(sweep: str, results: Sequence[StudyResult], config: str) -> Facts:
+    """The facts of a sweep.
+
+    Args:
+        results: of all its studies, also of those that are not begun.
+        config: its file, as it is named in commands.
+    """
+    return Facts(sweep, compared(summed(list(results))), config)
+
+
+def missing(what: str, command: str, facts: Facts) -> str:
+    """Words for a part that nobody has worked out yet, and the command with which it comes."""
+    return f"{what}: not there yet; run `make {command} CONFIG={facts.config}`."
+
+
+def leaders(facts: Facts) -> Iterator[tuple[str, str, str]]:
+    """Data set, its best model on test, or on validation where nothing is tested, and the words for it."""
+    for (dataset, entries), block in zip(facts.by_dataset.items(), facts.blocks, strict=True):
+        best = next((line for line in block.lines if line.cells and line.cells[0].best), None)
+        if best is not None:
+            yield dataset, best.model, f"{block.metrics[0]} {best.cells[0].text} on test"
+            continue
+        first = entries[0]
+        if first.score is not None:
+            yield dataset, first.model, f"{first.metric} {first.score:.4f} on validation"

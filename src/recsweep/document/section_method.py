@@ -1,0 +1,102 @@
+"""The report's sections on what was asked and how: question, data, protocol, budgets and spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from recsweep.common.escape import for_html as text
+from recsweep.document.elements import Html, Section, definitions, grid, items, paragraphs, waiting
+from recsweep.document.facts import Facts, missing
+from recsweep.document.spaces import Searched, fixed_of, space_of
+from recsweep.document.svg_marks import number
+from recsweep.document.words import data_sentence, protocol, question
+from recsweep.report.chart import BLUE, ORANGE
+from recsweep.report.comparison import Entry
+from recsweep.report.summary_notes import budgets, data_of, endings
+
+_COUNTS = ("users", "items", "interactions", "train", "valid", "test")
+_SPACE_COLUMNS = ("parameter", "drawn", "range", "default", "chosen", "where it lies")
+
+
+def method_sections(facts: Facts) -> Iterator[Section]:
+    """Question, data, protocol, spaces."""
+    asked, fair = question(facts.by_dataset)
+    words = (f'<p class="lead">{text(asked)}</p>', paragraphs([fair]))
+    yield Section("question", "The question", words)
+    yield Section("data", "Data", tuple(_data(facts)))
+    told = items(protocol([one.result.record for one in facts.entries]))
+    yield Section("protocol", "Protocol", (told,))
+    yield Section("spaces", "Budgets and search spaces", tuple(_spaces(facts)))
+
+
+def _data(facts: Facts) -> Iterator[str]:
+    for name, entries in facts.by_dataset.items():
+        record = entries[0].result.record
+        yield f"<h3>{text(name)}</h3>"
+        counts = list(_counts(entries))
+        yield definitions(counts) if counts else waiting(missing("Users and items", "tune", facts))
+        yield paragraphs([data_sentence(record)])
+
+
+def _counts(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
+    """Users, items and what else the trials saw of the data; density follows from them."""
+    held = next((found for entry in entries if (found := data_of(entry.result))), {})
+    named = [name for name in _COUNTS if name in held] + [name for name in held if name not in _COUNTS]
+    for name in named:
+        value = held[name]
+        yield name, f"{value:,}" if isinstance(value, int) else str(value)
+    users, things, rows = (held.get(name) for name in ("users", "items", "interactions"))
+    if users and things and rows:
+        yield "density", f"{rows / users / things:.3%}"
+
+
+def _spaces(facts: Facts) -> Iterator[str]:
+    results = facts.results
+    yield items([*budgets(results), *endings(results)])
+    yield paragraphs(
+        [
+            Html(
+                "Below stands what was searched for each model, the published defaults of trial number one, "
+                "and the value that was chosen. The mark shows where it lies in its range, in the scale in "
+                'which it was searched; <span class="edge">at the edge</span> better ones may lie beyond it.'
+            )
+        ]
+    )
+    several = len(facts.by_dataset) > 1
+    for entry in facts.entries:
+        title = f"{entry.model} on {entry.dataset}" if several else entry.model
+        yield f'<div class="block"><h3>{text(title)}</h3>'
+        rows = [_row(one) for one in space_of(entry.result)]
+        yield grid(_SPACE_COLUMNS, rows, f"Search space of {title}")
+        fixed = fixed_of(entry.result)
+        after = f"{_tuned(entry)}{f' Fixed: {fixed}.' if fixed else ''}"
+        yield f'<p class="after">{text(after)}</p></div>'
+
+
+def _tuned(entry: Entry) -> str:
+    result, winner = entry.result, entry.result.winner
+    told = f"{result.all_trained} of {result.all_budget} trials."
+    if winner is None:
+        return told
+    return f"{told} Chosen: trial {winner.slot}, {entry.metric} {entry.score or 0:.4f} on validation."
+
+
+def _row(one: Searched) -> tuple[str, ...]:
+    name = Html(f"<code>{text(one.name)}</code>")
+    when = f"; where {one.when}" if one.when else ""
+    where = Html(range_mark(one) + ('<span class="edge">at the edge</span>' if one.edge else ""))
+    return name, one.kind, one.values + when, one.default, Html(f"<b>{text(one.chosen)}</b>"), where
+
+
+def range_mark(one: Searched) -> str:
+    """A rail with the chosen value on it; nothing where the values have no order, or none was chosen."""
+    if one.share is None:
+        return ""
+    colour, at = (ORANGE if one.edge else BLUE), number(6 + 124 * one.share)
+    ticks = "".join(f"M{number(6 + 124 * tick)} 5v6" for tick in one.ticks)
+    said = f"{one.chosen} in {one.values}{', at the edge' if one.edge else ''}"
+    return (
+        f'<svg class="range" viewBox="0 0 136 16" role="img" aria-label="{text(said)}">'
+        f'<path class="rail" d="M6 8H130M6 4v8M130 4v8{ticks}"/>'
+        f'<circle cx="{at}" cy="8" r="5" fill="{colour}"/></svg>'
+    )

@@ -1,0 +1,119 @@
+"""The report's sections on what came of it: findings, results over seeds, the comparison of models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from recsweep.common.escape import for_html as text
+from recsweep.document.elements import Html, Section, figure, grid, items, waiting
+from recsweep.document.facts import Facts, leaders, missing
+from recsweep.document.outcomes import Block, Cell, Value, meaning, values_of
+from recsweep.report.chart import GREY, Axis, Chart, Panel, Points
+from recsweep.report.comparison import Entry
+from recsweep.report.sweep_page import overview
+
+
+def findings(facts: Facts) -> str:
+    """The result in a few cards: who leads, and whether that is more than luck."""
+    cards = []
+    for dataset, model, words in leaders(facts):
+        told = "".join(f"<p>{text(line)}</p>" for line in list(facts.statements.get(dataset, ()))[:1])
+        cards.append(
+            f'<div class="card"><p class="soft">best on {text(dataset)}</p><p class="big">{text(model)}</p>'
+            f"<p>{text(words)}</p>{told}</div>"
+        )
+    return f'<div class="cards">{"".join(cards)}</div>' if cards else ""
+
+
+def summary_line(facts: Facts) -> str:
+    """How much was run, in a line."""
+    return f'<p class="facts">{text(overview(facts.entries))}</p>'
+
+
+def result_sections(facts: Facts) -> Iterator[Section]:
+    """Results, comparison."""
+    yield Section("results", "Results", tuple(_results(facts)))
+    yield Section("comparison", "Comparison of the models", tuple(_comparison(facts)))
+
+
+def _results(facts: Facts) -> Iterator[str]:
+    blocks = facts.blocks
+    yield f"<p>{text(meaning(blocks))} Configurations were chosen by the score on validation.</p>"
+    if not any(block.repeated for block in blocks):
+        yield waiting(missing("Means and intervals over several trainings", "evidence", facts))
+    for block, entries in zip(blocks, facts.by_dataset.values(), strict=True):
+        seeds = f"; mean of {block.seeds} trainings" if block.repeated else ""
+        yield f'<div class="block"><h3>{text(block.dataset)}{text(seeds)}</h3>'
+        yield result_table(block)
+        if not block.tested:
+            yield waiting(missing("Test metrics of the winners", "evaluate", facts))
+        yield "</div>"
+        if sum(entry.score is not None for entry in entries) > 1:
+            yield f'<div class="figures large">{_picture(block, entries, facts)}</div>'
+
+
+def result_table(block: Block) -> str:
+    """The table of a data set: the score on validation, and every metric on test."""
+    columns = ("model", f"validation {block.metrics[0]}", *(f"test {name}" for name in block.metrics))
+    rows = [(line.model, line.validation, *map(_cell, line.cells)) for line in block.lines]
+    return grid(columns, rows, f"Results on {block.dataset}", range(1, len(columns)))
+
+
+def _cell(cell: Cell) -> Html:
+    shown = text(cell.text)
+    shown = f'<b class="best">{shown}</b>' if cell.best else shown
+    shown = f'<u class="second">{shown}</u>' if cell.second else shown
+    half = cell.value.half if cell.value else None
+    spread = f" <small>± {half:.4f}</small>" if half is not None else ""
+    return Html(f"{shown}{f'<sup>{cell.mark}</sup>' if cell.mark else ''}{spread}")
+
+
+def _picture(block: Block, entries: Sequence[Entry], facts: Facts) -> str:
+    chart = spread_chart(entries, facts)
+    name = block.metrics[0]
+    said = ", ".join(f"{line.model} {line.cells[0].text}" for line in block.lines)
+    return figure(
+        chart,
+        f"{name} on {block.dataset}",
+        f"{name} on test, by model: {said}.",
+        "On test, with 95 % intervals where there are several trainings; grey: the score on validation "
+        "by which the search chose.",
+    )
+
+
+def spread_chart(entries: Sequence[Entry], facts: Facts) -> Chart:
+    """A row for each model: its test value with the interval, and the score on validation."""
+    shown = [entry for entry in entries if entry.score is not None]
+    marks: list[Points] = []
+    for row, entry in enumerate(reversed(shown)):
+        value = values_of(entry, facts.measured).get(entry.metric.lower())
+        search = Points((entry.score,), (row,), (f"{entry.model}, validation {entry.score:.4f}",), "", GREY)
+        marks.append(_marked(search, 6))
+        if value is not None:
+            marks += _spread(value, row, entry)
+    ticks = tuple(enumerate(entry.model for entry in reversed(shown)))
+    panel = Panel(Axis(shown[0].metric), Axis(ticks=ticks, limits=(-0.6, len(ticks) - 0.4)), tuple(marks))
+    return Chart("spread", (panel,), part=True)
+
+
+def _marked(points: Points, size: float) -> Points:
+    return Points(points.x, points.y, points.hover, points.name, points.colour, mark="circle", size=size)
+
+
+def _spread(value: Value, row: int, entry: Entry) -> Iterator[Points]:
+    colour, said = entry.look.colour, f"{entry.model}, test {value.mean:.4f}"
+    if value.low is not None and value.high is not None:
+        said = f"{said}, {value.low:.4f} to {value.high:.4f}"
+        yield Points((value.low, value.high), (row, row), (), "", colour, line="solid", width=3)
+    yield _marked(Points((value.mean,), (row,), (said,), "", colour), 10)
+
+
+def _comparison(facts: Facts) -> Iterator[str]:
+    if len(facts.entries) < 2:
+        yield "<p>One model: there is nothing to compare.</p>"
+        return
+    if not facts.statements:
+        yield waiting(missing("Differences with intervals and tests", "evidence", facts))
+        return
+    for dataset, lines in facts.statements.items():
+        yield f"<h3>{text(dataset)}</h3>{items(lines)}"

@@ -1,0 +1,110 @@
+"""The parameters that were searched: range, default, the chosen value, and where in the range it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recsweep.report.results import StudyResult
+from recsweep.report.summary_notes import edge_of, searched
+from recsweep.report.text import short
+from recsweep.sweeps.space import Choice, LogUniform, Parameter, QUniform, RandInt
+
+_MOST_TICKS = 24
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One parameter of a model.
+
+    Attributes:
+        kind: how its values are drawn, in words.
+        values: its range, or its values.
+        default: of trial number one; `-` where the model's file names none.
+        chosen: the winner's; `-` where there is none, or where the winner has no such parameter.
+        share: where the chosen value lies in the range, from 0 to 1, in the scale in which it is searched.
+        ticks: the places of all values, where there are few.
+        edge: the chosen value is at the edge of the range.
+        when: the condition under which it exists; empty: always.
+    """
+
+    name: str
+    kind: str
+    values: str
+    default: str
+    chosen: str
+    share: float | None
+    ticks: tuple[float, ...]
+    edge: bool
+    when: str = ""
+
+
+def space_of(result: StudyResult) -> list[Searched]:
+    """The parameters that the phases of a model search, in the order of its file."""
+    record = result.record
+    wanted = searched(record)
+    return [
+        _searched(name, parameter, result)
+        for name, parameter in record.model.space.items()
+        if name in wanted or name in record.space
+    ]
+
+
+def _searched(name: str, parameter: Parameter, result: StudyResult) -> Searched:
+    held = result.parameters
+    chosen = held.get(name)
+    there = name in held
+    defaults = result.record.model.defaults
+    return Searched(
+        name,
+        kind_of(parameter),
+        values_of(parameter),
+        short(parameter.cast(defaults[name])) if name in defaults else "-",
+        short(chosen) if there else "-",
+        parameter.to_unit(chosen) if there and _has_order(parameter) else None,
+        _ticks(parameter),
+        there and edge_of(parameter, chosen) is not None,
+        _condition(parameter),
+    )
+
+
+def kind_of(parameter: Parameter) -> str:
+    """How the values of a parameter are drawn."""
+    if isinstance(parameter, Choice):
+        return "one of"
+    if isinstance(parameter, LogUniform):
+        return "log-uniform"
+    return "integer" if isinstance(parameter, RandInt) else "uniform"
+
+
+def values_of(parameter: Parameter) -> str:
+    """`0.0001 to 0.01`, `64, 128, 256`."""
+    if isinstance(parameter, Choice):
+        return ", ".join(map(short, parameter.grid()))
+    step = f", in steps of {short(parameter.q)}" if isinstance(parameter, QUniform) else ""
+    return f"{short(parameter.min)} to {short(parameter.max)}{step}"
+
+
+def _has_order(parameter: Parameter) -> bool:
+    return not isinstance(parameter, Choice) or parameter.ordered
+
+
+def _ticks(parameter: Parameter) -> tuple[float, ...]:
+    if not _has_order(parameter) or parameter.size > _MOST_TICKS:
+        return ()
+    values: Sequence[Any] = parameter.grid() or ()
+    return tuple(sorted(parameter.to_unit(value) for value in values))
+
+
+def _condition(parameter: Parameter) -> str:
+    parts = []
+    for name, wanted in (parameter.when or {}).items():
+        values = wanted if isinstance(wanted, tuple) else (wanted,)
+        parts.append(f"{name} is {' or '.join(map(short, values))}")
+    return " and ".join(parts)
+
+
+def fixed_of(result: StudyResult) -> str:
+    """The settings of a model that stay the same in every trial, in words; empty where there are none."""
+    return ", ".join(f"{name} {short(value)}" for name, value in result.record.model.fixed.items())

@@ -1,0 +1,123 @@
+"""The page of a report: everything stands there, nothing is fetched, what is missing says how it comes."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from helpers.found import NASTY
+from helpers.reported import facts_of_three, over_seeds, results_of_three
+from recsweep.document.citations import cited
+from recsweep.document.facts import gathered
+from recsweep.document.page import report_page
+from recsweep.document.write import write_report
+
+ANCHORS = (
+    *("question", "data", "protocol", "spaces", "results", "comparison", "convergence", "importance"),
+    *("curves", "cost", "again", "references"),
+)
+_EMPTY = {"meta", "link", "br", "img"}
+
+
+class Tags(HTMLParser):
+    """Every tag is closed by its own, and no id stands twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in _EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, self.getpos()
+
+
+def page_of(facts) -> str:
+    return report_page(facts, cited(facts.records))
+
+
+@pytest.fixture
+def text(tmp_path) -> str:
+    return page_of(facts_of_three(tmp_path))
+
+
+def test_the_page_is_sound_and_has_every_section(text):
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert len(tags.ids) == len(set(tags.ids))
+    assert set(ANCHORS) <= set(tags.ids)
+    assert [one for one in re.findall(r'href="#([^"]+)"', text) if one not in tags.ids] == []
+
+
+def test_the_page_fetches_nothing(text):
+    assert "<script" not in text
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", text)
+    assert not re.search(r"url\(|@import", text)
+    assert not re.search(r"https?:", text)
+
+
+def test_the_page_says_what_was_asked_searched_found_and_spent(text):
+    for words in (
+        "Which of the 3 models NARM, Slow and Waiting recommends best on toy, by NDCG@10",
+        "The first trial of each study has the model&#x27;s published defaults",
+        "none is sampled",
+        "0.0001 to 0.01",
+        "<b>128</b>",
+        '<span class="edge">at the edge</span>',
+        '<b class="best">0.1912</b>',
+        '<u class="second">0.1034</u>',
+        "expected of random search",
+        "Trained on: A processor, 8 cores, 31.2 GiB, Linux 6.1, device cpu, 2 threads a trial",
+        "git checkout 0123456789abcdef",
+        "recsweep tune --config sweep.yaml",
+        "Neural Attentive Session-based Recommendation",
+    ):
+        assert words in text, words
+
+
+def test_what_is_missing_says_with_which_command_it_comes(text):
+    assert "not there yet; run <code>make evidence CONFIG=sweep.yaml</code>" in text
+
+
+def test_means_over_seeds_stand_with_their_intervals(tmp_path):
+    facts = dataclasses.replace(facts_of_three(tmp_path), measured=over_seeds(0.01))
+    text = page_of(facts)
+    assert '<b class="best">0.1900</b><sup>*</sup> <small>± 0.0100</small>' in text
+    assert "mean of 5 trainings" in text
+
+
+def test_a_sweep_without_a_study_says_what_to_run(tmp_path):
+    waiting = results_of_three(tmp_path)[2]
+    text = page_of(gathered("toy-sweep", [waiting], "sweep.yaml"))
+    assert "No study of the sweep is in the store yet; run <code>recsweep tune --config sweep.yaml" in text
+
+
+def test_names_stay_text(tmp_path):
+    odd = [
+        dataclasses.replace(one, record=dataclasses.replace(one.record, model_name=f"{NASTY}{n}"))
+        for n, one in enumerate(results_of_three(tmp_path))
+    ]
+    text = page_of(gathered(NASTY, odd, NASTY))
+    assert "<img" not in text
+
+
+def test_the_same_store_gives_the_same_files(tmp_path):
+    results = results_of_three(tmp_path)
+    found = []
+    for name in ("one", "two"):
+        outputs = dataclasses.replace(results[0].outputs, root=tmp_path / name)
+        page = write_report(outputs, gathered("toy-sweep", results, "sweep.yaml"))
+        found.append({path.name: path.read_text(encoding="utf-8") for path in page.parent.iterdir()})
+    assert found[0] == found[1]
+    assert set(found[0]) == {"index.html", "tables.md", "tables.tex", "appendix.tex", "references.bib"}
