@@ -78,7 +78,7 @@ def test_restart_keeps_the_study_of_a_changed_config(own: Folder) -> None:
 
 
 def test_result_files_are_rebuilt_from_the_store_byte_by_byte(own: Folder) -> None:
-    files = [p for p in (own.outputs / "results").rglob("*") if p.is_file()]
+    files = [p for p in (own.outputs / "results").rglob("*") if p.is_file() and p.suffix != ".parquet"]
     before = {path: path.read_bytes() for path in files}
     shutil.rmtree(own.outputs / "results")
     done = own.run("summarize", *taken("summarize", tune_options(2)))
@@ -117,6 +117,22 @@ def test_an_open_study_is_not_evaluated_on_the_test_split(own: Folder) -> None:
     closed = own.run("evaluate", *tune_options(2))
     assert closed.returncode == 0, closed.stderr
     assert "ml-100k-small/FPMC test ndcg@10" in closed.stdout
+
+
+def test_lost_scores_per_user_are_made_again_by_evaluate_and_exported(own: Folder) -> None:
+    users = own.outputs / RESULTS / "users.parquet"
+    before = users.read_bytes()
+    users.unlink()
+    lost = own.run("export", "users.csv", "FPMC", "--per-user")
+    assert lost.returncode == 2
+    assert "has no scores per user" in lost.stderr
+    assert own.run("evaluate", *tune_options(2)).returncode == 0
+    assert users.read_bytes() == before
+    done = own.run("export", "users.csv", "FPMC", "--per-user")
+    assert done.returncode == 0, done.stderr
+    lines = (own.path / "users.csv").read_text().splitlines()
+    assert lines[0] == "user,recall@10,mrr@10,ndcg@10,hit@10"
+    assert done.stdout == f"{len(lines) - 1} users of {STUDY} in users.csv\n"
 
 
 def test_a_winner_without_weights_is_trained_again_to_the_same_test_metrics(own: Folder) -> None:

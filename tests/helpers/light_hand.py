@@ -45,7 +45,7 @@ class Hand:
             if time.monotonic() > deadline:
                 raise TimeoutError("nobody stopped it")
 
-    def evaluate(self, plan: Any, seat: Any = None) -> None:
+    def evaluate(self, plan: Any, seat: Any = None, *, users: bool = False) -> None:
         self._send(Evaluated({"ndcg@10": 0.5}))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+
 from recsweep.running.child import child_main
 
 SECONDS = 0.2
@@ -15,14 +17,17 @@ SECONDS = 0.2
 
 def waiting_main(*arguments: Any, **more: Any) -> None:
     """The life of such a process, with the arguments of `child.child_main`."""
-    from recsweep.training import training
+    from recsweep.training import training, users
 
-    with patch.object(training, "train", _wait), patch.object(training, "evaluate", _tested):
+    with patch.object(training, "train", _wait), patch.object(users, "tested", _tested):
         child_main(*arguments, **more)
 
 
-def _tested(*_: Any) -> dict[str, float]:
-    return {"ndcg@10": 0.1}
+def _tested(*_: Any) -> Any:
+    from recsweep.statistics.users import UserScores
+    from recsweep.training.users import Tested
+
+    return Tested({"ndcg@10": 0.1}, UserScores.of_rows(np.array(["1"]), {"ndcg@10": np.array([0.1])}))
 
 
 def _wait(

@@ -10,8 +10,9 @@ from recsweep.common.owner import this_process
 from recsweep.datasets.prepare import prepare
 from recsweep.running.evaluate import evaluate_winner
 from recsweep.running.study_run import StudyRun
+from recsweep.statistics.users import UserScores
 from recsweep.study import Reason, Result, Store, best
-from recsweep.training import training
+from recsweep.training import training, users
 
 CPU = torch.device("cpu")
 FAST = {"learning_rate": 0.009, "embedding_size": 16, "weight_decay": 0.0}
@@ -41,12 +42,12 @@ def fill(plan, study, scores):
             study.finish(claim, score, Result())
 
 
-def evaluate(plan, study):
+def evaluate(plan, study, **more):
     notes: list[str] = []
     store = Store(plan.storage_url)
     try:
         run = StudyRun(plan, store.find_study(plan.name), notes.append)
-        return evaluate_winner(run, CPU), notes
+        return evaluate_winner(run, CPU, **more), notes
     finally:
         store.close()
 
@@ -82,7 +83,7 @@ def test_a_winner_whose_weights_are_lost_is_trained_again_and_evaluated_once(pla
     assert study.test_metrics(best(study.results(), maximize=True)) == metrics
 
     monkeypatch.setattr(training, "train", None)  # neither trained nor
-    monkeypatch.setattr(training, "evaluate", None)  # evaluated a second time
+    monkeypatch.setattr(users, "tested", None)  # evaluated a second time
     assert evaluate(plan, study) == (metrics, [])
 
 
@@ -125,3 +126,46 @@ def test_a_new_winner_of_a_larger_budget_is_evaluated_anew(plan, study, make_pla
     assert study.test_metrics(best(study.results(), maximize=True)) is None
     evaluate(larger, study)
     assert study.attributes["test"]["slot"] == 3
+
+
+# -- scores per user ------------------------------------------------------------------------------
+
+
+def users_of(plan) -> UserScores:
+    return UserScores.read(plan.outputs.users(*plan.folder_names))
+
+
+def test_scores_per_user_are_written_with_the_test(plan, study):
+    fill(plan, study, [0.1, 0.3, None])
+    save(plan, 1, FAST)
+    metrics, _ = evaluate(plan, study)
+    found = users_of(plan)
+    assert found.means() == pytest.approx(metrics, abs=1e-6)
+    assert found.about == {"study": plan.name, "trial": 1, "seed": plan.trial_seed(1)}
+
+
+def test_scores_per_user_are_made_again_from_what_is_kept(plan, study, monkeypatch):
+    fill(plan, study, [0.1, 0.3, None])
+    save(plan, 1, FAST)
+    metrics, _ = evaluate(plan, study)
+    test, before = study.attributes["test"], users_of(plan)
+    file = plan.outputs.users(*plan.folder_names)
+    file.unlink()
+    assert evaluate(plan, study) == (metrics, [])
+    assert not file.exists()  # nobody has asked for them
+    monkeypatch.setattr(training, "train", None)
+    assert evaluate(plan, study, users=True) == (metrics, [])
+    assert study.attributes["test"] == test
+    assert users_of(plan).users.tolist() == before.users.tolist()
+    assert users_of(plan).means() == before.means()
+
+
+def test_without_weights_nothing_is_trained_for_scores_per_user(plan, study, monkeypatch):
+    fill(plan, study, [0.1, 0.3, None])
+    evaluate(plan, study)
+    file = plan.outputs.users(*plan.folder_names)
+    file.unlink()
+    monkeypatch.setattr(training, "train", None)
+    _, notes = evaluate(plan, study, users=True)
+    assert not file.exists()
+    assert "no weights of trial 1 are left, so its scores per user cannot be made again" in notes[0]

@@ -169,7 +169,7 @@ class Machine:
             (gpu_memory, "measured", lambda device: self.memory),
             (training, "train", self.train),
             (training, "save_checkpoints", lambda folder, trained: True),
-            (worker, "evaluate_winner", lambda *args: {"ndcg@10": 0.5}),
+            (worker, "evaluate_winner", lambda *args, **more: {"ndcg@10": 0.5}),
         ]:
             monkeypatch.setattr(module, name, stand_in)
 

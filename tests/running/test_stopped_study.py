@@ -49,7 +49,7 @@ def plan(make_plan, monkeypatch):
 
     monkeypatch.setattr(training, "train", train)
     monkeypatch.setattr(training, "save_checkpoints", lambda folder, trained: True)
-    monkeypatch.setattr(worker, "evaluate_winner", lambda *args: {"ndcg@10": 0.5})
+    monkeypatch.setattr(worker, "evaluate_winner", lambda *args, **more: {"ndcg@10": 0.5})
     monkeypatch.setattr(stop_flag, "ASK_SECONDS", 0.0)
     return make_plan(max_evals=4)
 

@@ -15,6 +15,7 @@ import click
 from recsweep import __version__
 from recsweep.cli import (
     checkpoints,
+    export,
     job_worker,
     jobs,
     keeping,
@@ -141,6 +142,7 @@ for _command in (
     *reporting.COMMANDS,
     *track.COMMANDS,
     *keeping.COMMANDS,
+    *export.COMMANDS,
     *checkpoints.COMMANDS,
     *single.COMMANDS,
 ):

@@ -1,22 +1,21 @@
-"""Commands that change what a store holds: rm, mv, export, merge."""
+"""Commands that change what a store holds: rm, mv, merge."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from recsweep.cli.addresses import other_address
 from recsweep.cli.declare import KEEP, argument, command
-from recsweep.cli.stores import as_csv, as_json, opened, opened_at, output_folders
+from recsweep.cli.stores import opened, opened_at, output_folders
 from recsweep.cli.studies import PLACE, is_pattern, matches
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.escape import for_terminal
-from recsweep.common.files import counted, write_text
+from recsweep.common.files import counted
 from recsweep.common.names import checked_name
 from recsweep.common.paths import is_made
 from recsweep.sweeps.documents import nearest
@@ -43,7 +42,7 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None
 
     roots = output_folders(options)
     with opened(options) as store:
-        chosen = _chosen(store, names)
+        chosen = chosen_of(store, names)
         for record in chosen:
             trials = len(store.study_of(record).results())
             click.echo(f"{record.study}: {counted(trials, 'trial')}")
@@ -74,7 +73,7 @@ def mv(name: str, new: str, **options: Any) -> None:
         except ValueError as error:
             raise InputError("NAME", str(error), "choose another name") from None
     with opened(options) as store:
-        (record,) = _chosen(store, [name])
+        (record,) = chosen_of(store, [name])
         rename(store, record, new)
         renamed = store.find_record(new)
     if renamed is not None:
@@ -98,59 +97,10 @@ def merge(source: str, names: tuple[str, ...], dry_run: bool, **options: Any) ->
     It can be repeated: a slot that has its result keeps it. STUDY is a part of a name, or a pattern.
     """
     with opened_at(_there(source)) as theirs, opened(options) as store:
-        _bring(theirs, store, names, dry_run=dry_run)
+        bring(theirs, store, names, dry_run=dry_run)
 
 
-@command(
-    KEEP,
-    "recsweep export smoke.db 'smoke/*'",
-    *PLACE,
-    arguments=[
-        argument("target", "file", metavar="FILE"),
-        argument("names", nargs=-1, metavar="[STUDY...]"),
-    ],
-)
-def export(target: str, names: tuple[str, ...], **options: Any) -> None:
-    """Write studies to a file: a store (.db), everything as JSON (.json), or the trials as a table (.csv).
-
-    What is exported as a store can be looked at, gone on with, and merged. STUDY is as in `merge`.
-    """
-    path = Path(target)
-    if path.suffix not in (".db", ".json", ".csv"):
-        raise InputError("FILE", f"{target} ends in none of .db, .json and .csv", "name one that does")
-    with opened(options) as store:
-        if path.suffix == ".db":
-            with opened_at(f"sqlite:///{path}") as other:
-                _bring(store, other, names)
-            return
-        from recsweep.study import SEARCH
-
-        # A table of trials has those of searches; who names others gets them.
-        kind = SEARCH if path.suffix == ".csv" else None
-        records = _chosen(store, names) if names else store.records(archived=True, kind=kind)
-        write_text(path, _as_text(store, records, path.suffix))
-        click.echo(f"{counted(len(records), 'study')} in {path}")
-
-
-def _as_text(store: Store, records: Sequence[StudyRecord], suffix: str) -> str:
-    from recsweep.looking import details
-    from recsweep.looking.listing import Row
-
-    tallies = {record.study: tally for record, tally in store.tallied(archived=True, kind=None)}
-    rows = [Row(record, tallies[record.study]) for record in records]
-    trials = {row.record.study: store.study_of(row.record).results() for row in rows}
-    if suffix == ".json":
-        return as_json([details.everything(row, trials[row.record.study]) for row in rows])
-    return as_csv(
-        [
-            {"study": row.record.study, **details.trial_row(trial)}
-            for row in rows
-            for trial in trials[row.record.study]
-        ]
-    )
-
-
-def _bring(theirs: Store, store: Store, names: Sequence[str], *, dry_run: bool = False) -> None:
+def bring(theirs: Store, store: Store, names: Sequence[str], *, dry_run: bool = False) -> None:
     """Merge, and say of each study what came of it.
 
     Raises:
@@ -186,7 +136,7 @@ def _there(source: str) -> StoreAddress:
     return address
 
 
-def _chosen(store: Store, names: Sequence[str]) -> list[StudyRecord]:
+def chosen_of(store: Store, names: Sequence[str]) -> list[StudyRecord]:
     """The studies of these names, each by its whole name or a pattern.
 
     Raises:
@@ -222,4 +172,4 @@ def confirm(question: str, yes: bool) -> None:
         raise UserError("nothing was removed; the answer was no; ask again when it is yes")
 
 
-COMMANDS = [rm, mv, merge, export]
+COMMANDS = [rm, mv, merge]

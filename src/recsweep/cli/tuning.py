@@ -84,7 +84,11 @@ def _show_summary(file: Path) -> None:
 
 @command(RUN, "recsweep evaluate --dataset ml-100k --model GRU4Rec", *_ALL)
 def evaluate(**options: Any) -> None:
-    """Evaluate the winners of complete studies on the test split, once."""
+    """Evaluate the winners of complete studies on the test split, once.
+
+    The scores of each user are written beside the results; where they are lost, they are made again of the
+    weights that were kept.
+    """
     studies = studies_of(options)
     chosen = [plan for plan in studies.chosen if plan.is_last]
     for plan in chosen:
@@ -110,7 +114,7 @@ def evaluate(**options: Any) -> None:
             with troubles.of(plan):
                 with store_of(plan) as store:
                     begun = as_begun(plan, store)
-                metrics = supervisor.run_study(begun, position, len(chosen))
+                metrics = supervisor.run_study(begun, position, len(chosen), users=True)
                 write_and_tell(begun, display)
                 for name, value in (metrics or {}).items():
                     click.echo(f"{plan.label} test {name} {value:.4f}")

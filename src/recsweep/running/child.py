@@ -130,7 +130,7 @@ class Obeying(Protocol):
 
     def search(self, plan: StudyPlan, seat: Seat | None = None) -> None: ...
 
-    def evaluate(self, plan: StudyPlan, seat: Seat | None = None) -> None: ...
+    def evaluate(self, plan: StudyPlan, seat: Seat | None = None, *, users: bool = False) -> None: ...
 
     def train(self, command: Train) -> None: ...
 
@@ -147,8 +147,8 @@ def serve(inbox: Inbox, worker: Obeying) -> None:
         match command:
             case Search(plan, seat):
                 worker.search(plan, seat)
-            case Evaluate(plan, seat):
-                worker.evaluate(plan, seat)
+            case Evaluate(plan, seat, users):
+                worker.evaluate(plan, seat, users=users)
             case Train():
                 worker.train(command)
             case Continue() | Prune() | Save():

@@ -27,6 +27,8 @@ class Evaluate:
 
     plan: StudyPlan
     seat: Seat | None = None
+    users: bool = False
+    """Its scores per user are to be made again, where it was tested already."""
 
 
 @dataclass(frozen=True)

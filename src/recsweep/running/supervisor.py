@@ -71,6 +71,7 @@ class Supervisor:
         *,
         restart: bool = False,
         origin: Trial | None = None,
+        users: bool = False,
     ) -> dict[str, float] | None:
         """Fill every slot of a study, then evaluate its winner on the test split.
 
@@ -78,6 +79,7 @@ class Supervisor:
 
         Args:
             origin: the trial of an earlier phase that the study inherits.
+            users: the winner's scores per user are made again, where they are no longer there.
 
         Returns:
             The winner's test metrics, or None where there is nothing to evaluate.
@@ -93,7 +95,9 @@ class Supervisor:
             self._search(run)
             if not plan.is_last:
                 return None
-            return WinnerTest(self._display, self._crew, self._deaths, self._reactions).metrics(run)
+            return WinnerTest(self._display, self._crew, self._deaths, self._reactions).metrics(
+                run, users=users
+            )
 
     def join_study(self, plan: StudyPlan, position: int, count: int) -> None:
         """Fill the slots that wait in a study that another process opened; leave when all are filled.

@@ -36,6 +36,8 @@ _NEEDED = (
     "torch.utils.serialization",
 )
 """All that a worker has imported when its first trial is done, whichever study that is of."""
+_ALLOCATOR = "JE_ARROW_MALLOC_CONF"
+"""Settings of pyarrow's allocator, which pandas loads with it: it would start a thread, that no fork has."""
 _MORE_LIKELY = 100
 """By how many thousandths of the memory a worker looks larger to the kernel where memory runs out."""
 
@@ -76,6 +78,7 @@ def main(control: int) -> None:
     leave_to_parent()
     os.chdir("/")  # no folder of the user's is held
     gc.disable()
+    os.environ[_ALLOCATOR] = "background_thread:false"
     for name in _NEEDED:
         importlib.import_module(name)
     _import_recbole()

@@ -10,6 +10,7 @@ from recsweep.running.events import Died, Evaluated, Event
 from recsweep.running.progress import Display
 from recsweep.running.reactions import Reactions
 from recsweep.running.study_run import StudyRun
+from recsweep.running.user_files import has_users
 from recsweep.running.watch import WorkerView
 
 TICK_SECONDS = 1.0
@@ -31,8 +32,11 @@ class WinnerTest:
         self._death: str | None = None
         """Why the worker that tests is no more."""
 
-    def metrics(self, run: StudyRun) -> dict[str, float] | None:
+    def metrics(self, run: StudyRun, *, users: bool = False) -> dict[str, float] | None:
         """The winner's test metrics: those of the store, or now; None where nothing succeeded.
+
+        Args:
+            users: its scores per user are made again, where they are no longer there.
 
         Raises:
             RecsweepError: one worker after the other dies of it.
@@ -42,18 +46,19 @@ class WinnerTest:
             run.say(f"{run.label}: no trial succeeded, there is nothing to evaluate")
             return None
         metrics = run.study.test_metrics(trial)
+        again = users and metrics is not None and not has_users(run.plan, trial)
         deaths = 0
         with as_interrupt():
-            while metrics is None:
-                metrics = self._asked(run, deaths)
-                deaths += 1
+            while metrics is None or again:
+                metrics = self._asked(run, deaths, again)
+                again, deaths = again and metrics is None, deaths + 1
         return metrics
 
-    def _asked(self, run: StudyRun, deaths: int) -> dict[str, float] | None:
+    def _asked(self, run: StudyRun, deaths: int, users: bool) -> dict[str, float] | None:
         """The metrics that a worker finds; None where it died, and the test is to run again."""
         tester = self._crew.take(run.plan, 1)[0]
         self._metrics = self._death = None
-        self._crew.send(tester, Evaluate(run.plan, tester.seat), tester.seat)
+        self._crew.send(tester, Evaluate(run.plan, tester.seat, users), tester.seat)
         run.view.workers = {tester.number: WorkerView("testing the winner")}
         self._display.show(run.view, force=True)
         hung: str | None = None

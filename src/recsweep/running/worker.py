@@ -102,12 +102,16 @@ class Worker:
             run.study.set_attribute(DATA_ATTRIBUTE, prepared.split.statistics)
         return Bench(self, run, prepared, device, seat)
 
-    def evaluate(self, plan: StudyPlan, seat: Seat | None = None) -> None:
-        """Evaluate the winner of a closed study on the test split."""
+    def evaluate(self, plan: StudyPlan, seat: Seat | None = None, *, users: bool = False) -> None:
+        """Evaluate the winner of a closed study on the test split.
+
+        Args:
+            users: its scores per user are made again, where it was evaluated before.
+        """
         device = _device(plan, seat)
         run = self.run(plan)
         try:
-            metrics = evaluate_winner(run, device)
+            metrics = evaluate_winner(run, device, users=users)
         except Exception as error:
             if isinstance(error, RecsweepError) or disk_trouble(error):
                 raise

@@ -173,6 +173,13 @@ COMMAND_SETTINGS = (
     Setting("no_test", "Leave the test split unseen.", THIS, switch=True),
     Setting("json", "Print it as JSON.", THIS, switch=True),
     Setting("csv", "Print it as CSV.", THIS, switch=True),
+    Setting(
+        "per_user",
+        "The test scores of each user, a column a metric, in place of the studies.",
+        THIS,
+        switch=True,
+        more="As CSV, or as Parquet. Of several studies, with a column that names them",
+    ),
     Setting("archived", "Also those that made room for a study of another definition.", THIS, switch=True),
     Setting(
         "watch",
