@@ -33,6 +33,8 @@ _NOT_OURS = (
 """Variables of W&B's by which a user's own run may be named, after `WANDB_`."""
 _INIT_SECONDS, _ASK_SECONDS = 30, 10
 _PROJECT = "recsweep"
+_WINNER = "winner"
+"""The tag of a run whose trial was tested."""
 
 
 @dataclass
@@ -69,6 +71,9 @@ class WandbTracker(Tracker):
         if self._has(event.run.id, ATTEMPT, event.attempt):
             return
         run = self._run(event.run, event.attempt)
+        if self._has(event.run.id, ATTEMPT, event.attempt):  # as the server says, now that it was asked
+            there = self._there[event.run.id].summary
+            return self._finish(event.run.id, ATTEMPT, there[ATTEMPT], failed=there.get("state") == "failed")
         about = {"seed": event.seed, "inherited from": event.inherited or None, **event.environment}
         run.config.update({**event.params, "recsweep": about}, allow_val_change=True)
 
@@ -96,7 +101,7 @@ class WandbTracker(Tracker):
         if self._has(event.run.id, TESTED, 1):
             return
         run = self._run(event.run, 0)
-        run.tags = (*(run.tags or ()), "winner")
+        run.tags = (*(run.tags or ()), _WINNER)
         run.summary.update({**{f"test/{name}": value for name, value in event.metrics.items()}, TESTED: 1})
         self._finish(event.run.id, TESTED, 1)
 
@@ -106,6 +111,8 @@ class WandbTracker(Tracker):
             return
         run = self._study(event.study, id_)
         there = self._there.setdefault(id_, _There())
+        if there.summary.get(MARK) == event.mark:  # as the server says, now that it was asked
+            return self._finish(id_, MARK, event.mark)
         last = there.step
         for slot, score, best in event.history:
             # The step after each slot's is left for a table, so that more slots can follow.
@@ -172,6 +179,8 @@ class WandbTracker(Tracker):
             self._open[id_] = run
             if self._online and run.resumed:
                 self._there[id_] = _There(run.starting_step - 1, dict(run.summary))
+                if TESTED in self._there[id_].summary:  # with the tags above it was one no more
+                    run.tags = (*(run.tags or ()), _WINNER)
         return self._open[id_]
 
     def _finish(self, id_: str, key: str, value: Any, *, failed: bool = False) -> None:
