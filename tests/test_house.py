@@ -34,6 +34,7 @@ ORDER = [
     "training",
     "search",
     "checkpoints",
+    "alarms",
     "running",
     "report",
     "document",

@@ -13,6 +13,7 @@ import yaml
 
 from helpers import phased
 from helpers.found import NASTY, OBJECTIVES, fill_store, result_in, result_of, some_trials, trial, workspace
+from recsweep.alarms.budgets import unequal_budgets
 from recsweep.api.seen import results_of
 from recsweep.planning.definition import study_settings
 from recsweep.report.results import read_result
@@ -279,10 +280,10 @@ def test_equal_budgets_are_said_to_be_equal_and_unequal_ones_are_named(filled):
     assert footnotes([first, second]) == ["Every model had the same budget: 2 trials."]
     third = filled("GRU4Rec", (0.1, None, 0.3))
     label = "ml-100k-small"
-    assert footnotes([first, third]) == [
-        f"Budgets differ: {label}/FPMC 2, {label}/GRU4Rec 3 trials.",
-        f"Failed trials: {label}/GRU4Rec 1.",
-    ]
+    assert footnotes([first, third]) == [f"Failed trials: {label}/GRU4Rec 1."]
+    (alarm,) = unequal_budgets([first, third])
+    assert (alarm.about, alarm.number) == (first.record.sweep_name, 1.5)
+    assert alarm.text == f"budgets differ: {label}/FPMC 2, {label}/GRU4Rec 3 trials"
 
 
 def test_an_empty_sweep_says_so():

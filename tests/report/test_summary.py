@@ -12,14 +12,16 @@ import pytest
 import yaml
 
 from helpers.found import OBJECTIVES, fill_store, not_begun, result_of, some_trials, trial, workspace
+from recsweep.alarms.edges import at_edges
 from recsweep.api.seen import results_of
 from recsweep.common.escape import for_markdown
+from recsweep.report.alarms import raised
 from recsweep.report.results import with_missing
 from recsweep.report.study_files import best_result, study_results, write_study
 from recsweep.report.summary import write_summary
 from recsweep.report.summary_latex import summary_latex
 from recsweep.report.summary_markdown import summary_markdown
-from recsweep.report.summary_notes import data_lines, edges, footnotes
+from recsweep.report.summary_notes import data_lines, footnotes
 from recsweep.report.tables import best_tests, ranked, summary_csv, trials_text
 from recsweep.study import Store
 
@@ -219,15 +221,16 @@ def test_what_prepare_wrote_is_taken_where_the_store_says_nothing(plans):
 def test_no_parameter_at_the_edge_of_its_range_goes_unsaid(plans):
     at = {"learning_rate": 0.01, "n_layers": 3, "hidden_size": 64, "loss_type": "BPR"}
     result = result_of(plans[0], [trial(0, 0.3, params=at)])
-    assert edges([result]) == [
-        "toy/NARM: learning_rate 0.01 is at the edge of its range, 0.0001 to 0.01.",
-        "toy/NARM: n_layers 3 is at the edge of its range, 1 to 3.",
+    assert [alarm.text for alarm in at_edges(result)] == [
+        "learning_rate 0.01 is at the edge of its range, 0.0001 to 0.01",
+        "n_layers 3 is at the edge of its range, 1 to 3",
     ]
+    alarms = raised([result])
     inside = {**at, "learning_rate": 0.0098, "n_layers": 2}
-    assert len(edges([result_of(plans[0], [trial(0, 0.3, params=inside)])])) == 1, "almost there is there"
+    assert len(list(at_edges(result_of(plans[0], [trial(0, 0.3, params=inside)])))) == 1, "almost there"
     inside["learning_rate"] = 0.001
-    assert edges([result_of(plans[0], [trial(0, 0.3, params=inside)])]) == []
-    for text in (summary_markdown([result]), summary_latex([result])):
+    assert list(at_edges(result_of(plans[0], [trial(0, 0.3, params=inside)]))) == []
+    for text in (summary_markdown([result], alarms), summary_latex([result], alarms)):
         assert re.search(r"learning.{0,2}rate 0\.01 is at the edge of its range, 0\.0001 to 0\.01", text)
 
 

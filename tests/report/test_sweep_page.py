@@ -217,8 +217,8 @@ def test_the_page_says_what_is_unequal_not_finished_and_not_begun(by_dataset):
 
 def test_the_page_names_parameters_at_the_edge_of_their_range(by_dataset):
     text = page_of(by_dataset)
-    assert "At the edge of a range: better values may lie beyond it." in text
-    assert "toy/NARM: hidden_size 128 is at the edge of its range, 32 to 128." in text
+    assert "Alarms: what makes these results doubtful, and what to do about it." in text
+    assert "toy/NARM: hidden_size 128 is at the edge of its range, 32 to 128; widen the range" in text
 
 
 def test_one_study_has_a_table_and_nothing_to_compare(plans):

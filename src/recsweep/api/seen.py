@@ -14,6 +14,7 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.running.aside import say_aside
 
 if TYPE_CHECKING:
+    from recsweep.alarms.alarm import Alarm
     from recsweep.report.results import StudyResult
     from recsweep.study import StudyRecord
 
@@ -96,12 +97,17 @@ def results_of(plans: Sequence[StudyPlan]) -> list[StudyResult]:
         ]
 
 
-def write_sweep(seen: Seen) -> None:
-    """Rebuild every file of a sweep from the store."""
+def write_sweep(seen: Seen) -> list[Alarm]:
+    """Rebuild every file of a sweep from the store.
+
+    Returns:
+        The alarms of the sweep.
+    """
     from recsweep.report.study_files import write_study
     from recsweep.report.summary import write_summary
 
     for result in seen.results:
         write_study(result)
     if seen.planned:
-        write_summary(seen.outputs, seen.of_all)
+        return write_summary(seen.outputs, seen.of_all)
+    return []

@@ -86,7 +86,8 @@ class SweepRun:
                 self._each(to_run, troubles, display, said)
             display.finish()
             if show is not None:
-                write_sweep(seen_by(self.studies))
+                for alarm in write_sweep(seen_by(self.studies)):
+                    display.log(f"alarm: {alarm.line}")
                 show(every[0].outputs.summary("md"))
             troubles.raise_any()
 
@@ -157,6 +158,7 @@ def write_and_tell(plan: StudyPlan, display: Display) -> None:
         UserError: all of its trials failed.
         LimitReached: none has run.
     """
+    from recsweep.alarms.raised import alarms_of_study
     from recsweep.report.results import read_result
     from recsweep.report.study_files import write_study
     from recsweep.report.tables import parameters_text
@@ -182,6 +184,9 @@ def write_and_tell(plan: StudyPlan, display: Display) -> None:
     )
     config = plan.outputs.best_config(*plan.folder_names)
     display.line(f"train with it: recsweep train --config {config}")
+    if plan.is_last:
+        for alarm in alarms_of_study(result):
+            display.line(f"alarm: {alarm.line}")
 
 
 def _say_why_nothing_won(plan: StudyPlan, result: StudyResult) -> None:

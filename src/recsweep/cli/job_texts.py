@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from recsweep.common.escape import short
 from recsweep.looking.listing import markdown
-from recsweep.report.text import short
 from recsweep.running.watch import duration
 
 if TYPE_CHECKING:

@@ -39,6 +39,11 @@ def for_terminal(value: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def short(value: object) -> str:
+    """A value in one line, in four digits where it is a number with more."""
+    return f"{value:.4g}" if isinstance(value, float) else for_terminal(value)
+
+
 def for_markdown(value: object) -> str:
     """Text in a cell of a Markdown table or in a line: nothing in it is a mark, a tag or another cell."""
     return _MARKDOWN.sub(lambda found: f"\\{found[0]}", for_terminal(value))

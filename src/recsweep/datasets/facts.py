@@ -81,13 +81,18 @@ def facts_of(data: Interactions) -> DataFacts:
         items=len(popularity),
         density=pairs / (len(lengths) * len(popularity)),
         lengths=tuple(float(value) for value in np.quantile(lengths, QUANTILES)),
-        repeats=1 - pairs / rows,
+        repeats=repeats(data),
         gini=gini(popularity),
     )
     if data.times is None:
         return found
     span = float(data.times.max() - data.times.min())
     return replace(found, ties=float(tied(data).mean()), span=span, days=_days(data.times, span))
+
+
+def repeats(data: Interactions) -> float:
+    """The share of interactions with an item that the same user has had before."""
+    return 1 - _distinct(data.users, data.items) / max(len(data.users), 1)
 
 
 def gini(counts: _Array) -> float:

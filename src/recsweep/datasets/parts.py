@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,20 @@ def part_of_each(users: _Array, times: _Array | None, split: SplitConfig, seed: 
     parts = np.empty(len(users), dtype=np.int8)
     parts[order] = _last_ones(sizes) if split.type == "leave_one_out" else _shares(sizes, split.ratio)
     return parts
+
+
+def split_named(eval_args: Mapping[str, Any]) -> SplitConfig | None:
+    """The split that RecBole's `eval_args` ask for; None where it is of a kind that no data set file has."""
+    kind, how = next(iter((eval_args.get("split") or {}).items()), ("", None))
+    named: dict[str, Any] = {
+        "order": {"TO": "time", "RO": "random"}.get(str(eval_args.get("order"))),
+        "group_by": str(eval_args.get("group_by")).lower(),
+    }
+    named |= {"type": "leave_one_out"} if how == "valid_and_test" else {"type": "ratio", "ratio": how}
+    try:
+        return SplitConfig.model_validate(named) if kind in ("LS", "RS") else None
+    except ValueError:
+        return None
 
 
 def _block(size: int, ratio: Sequence[float]) -> _Array:

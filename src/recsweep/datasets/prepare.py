@@ -28,16 +28,20 @@ from recsweep.common.scratch import PREPARING, own_name
 from recsweep.datasets import count
 from recsweep.datasets.arrays import read_arrays, write_arrays
 from recsweep.datasets.check import look_at
+from recsweep.datasets.facts import Interactions, repeats
 from recsweep.datasets.files import DataFiles
+from recsweep.datasets.parts import split_named
+from recsweep.datasets.protocols import split_facts
 from recsweep.datasets.tables import Reading, Tables
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split, data_key
 from recsweep.recbole_api.labels import confirm_labels
 from recsweep.recbole_api.model import clean_globals
+from recsweep.recbole_api.settings import SPLIT_SEED
 from recsweep.recbole_api.stored import dump_split, load_split
 from recsweep.sweeps.documents import load_document
 
-FORMAT = 2
+FORMAT = 3
 READER = 1
 """Another number for a reader that makes other rows of the same files."""
 _MANIFEST = "manifest.yaml"
@@ -125,6 +129,7 @@ def prepare(
         for remark in look_at(tables):
             tell(remark)
         split = build_split(config, tables, partial(count.confirm, tables))
+        split = replace(split, facts=_facts(config, tables))
     confirm_labels(config, split)
     written = _write(cache, split, key)
     stored = _read(written, key) if written is not None else None
@@ -138,6 +143,17 @@ def open_tables(config: TypedConfig, hashes: Mapping[str, str] | None = None) ->
         hashes: what the files have to be, by name.
     """
     return Tables(Path(config["data_path"]), Reading.of(config.__getitem__), hashes)
+
+
+def _facts(config: TypedConfig, tables: Tables) -> dict[str, float]:
+    """Facts of the data that alarms ask for; nothing where they cannot be told from the tables."""
+    split = split_named(config["eval_args"])
+    if split is None or not count.can_count(tables.reading, tables.interactions):
+        return {}
+    data = Interactions.of(tables)
+    made = split_facts(data, split, int(config[SPLIT_SEED] or 0))
+    found = {"repeats": repeats(data), "leak": made.leak, "future": made.future}
+    return {name: round(value, 6) for name, value in found.items() if value is not None}
 
 
 def _places(cache: Path, key: str) -> tuple[Path, Path]:
@@ -161,7 +177,9 @@ def _read(entry: Path, key: str) -> Split | None:
         ]:
             return None
         content = json.loads((entry / _SPLIT).read_text(encoding="utf-8"))
-        return load_split(content["split"], read_arrays(entry / _ARRAYS, content["arrays"]))
+        split = load_split(content["split"], read_arrays(entry / _ARRAYS, content["arrays"]))
+        facts = {name: float(value) for name, value in manifest.get("facts", {}).items()}
+        return replace(split, facts=facts)
     except _UNUSABLE:
         return None
 
@@ -193,7 +211,7 @@ def _fill(folder: Path, split: Split, key: str) -> None:
     (folder / _SPLIT).write_text(text, encoding="utf-8")
     hashes = {name: file_hash(folder / name) for name in _PARTS}
     manifest = {"key": key, "format": FORMAT, "statistics": split.statistics, "hashes": hashes}
-    write_yaml(folder / _MANIFEST, manifest)
+    write_yaml(folder / _MANIFEST, {**manifest, "facts": split.facts})
     folder.chmod(0o777 & ~umask())  # a temporary folder is for its owner alone; an entry is for all that may
 
 

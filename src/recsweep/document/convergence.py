@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recsweep.common.escape import short
 from recsweep.report.chart import BLUE, GREY, ORANGE, PINK, Axis, Chart, Number, Panel, Points, counting
 from recsweep.report.comparison import Entry, steps
 from recsweep.report.study_tables import limited
-from recsweep.report.text import short
 from recsweep.report.trial_marks import has_score
 from recsweep.study import State, Trial
 

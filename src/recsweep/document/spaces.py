@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recsweep.alarms.edges import edge_of, searched
+from recsweep.common.escape import short
 from recsweep.report.results import StudyResult
-from recsweep.report.summary_notes import edge_of, searched
-from recsweep.report.text import short
 from recsweep.sweeps.space import Choice, LogUniform, Parameter, QUniform, RandInt
 
 _MOST_TICKS = 24

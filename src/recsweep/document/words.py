@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from recsweep.common.escape import for_terminal
+from recsweep.common.escape import for_terminal, short
 from recsweep.common.files import counted
 from recsweep.report.comparison import Entry
 from recsweep.report.summary_notes import filters_of
-from recsweep.report.text import short
 from recsweep.study import StudyRecord
 from recsweep.sweeps.engine_table import ENGINES
 from recsweep.sweeps.pruner_table import NO_PRUNER, PRUNERS

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,10 +28,12 @@ class Split:
 
     whole: Any
     parts: tuple[Any, Any, Any]
+    facts: Mapping[str, float] = field(default_factory=dict)
+    """More on the data: repeats, leaks in time; empty where nobody has looked."""
 
     @property
-    def statistics(self) -> dict[str, int]:
-        """Users and items (without padding) and samples of each part."""
+    def statistics(self) -> dict[str, Any]:
+        """Users and items (without padding), samples of each part, and the facts."""
         train, valid, test = self.parts
         return {
             "users": int(self.whole.user_num) - 1,
@@ -39,6 +41,7 @@ class Split:
             "train_samples": len(train),
             "valid_samples": len(valid),
             "test_samples": len(test),
+            **self.facts,
         }
 
 

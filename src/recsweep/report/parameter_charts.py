@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from recsweep.common.escape import for_terminal
+from recsweep.common.escape import for_terminal, short
 from recsweep.recbole_api.lazy import deferred
 from recsweep.report.chart import GREY, ORANGE, Axis, Bars, Chart, Note, Panel, Points, Scale, shade
 from recsweep.report.pareto import measured
 from recsweep.report.results import StudyResult
-from recsweep.report.text import short
 from recsweep.report.trial_marks import about, are, best_of, dots, has_score, shown
 from recsweep.study import State, Trial
 from recsweep.sweeps.space import Choice, LogUniform, Parameter

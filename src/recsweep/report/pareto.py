@@ -7,8 +7,8 @@ import io
 import math
 from collections.abc import Sequence
 
-from recsweep.common.escape import for_markdown
-from recsweep.report.text import cell, short
+from recsweep.common.escape import for_markdown, short
+from recsweep.report.text import cell
 from recsweep.study import State, StudyRecord, Trial
 from recsweep.study.description import Objective
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from recsweep.common.escape import short
 from recsweep.common.files import atomic_path, counted, write_text
 from recsweep.common.paths import Outputs
 from recsweep.report.chart import Chart
@@ -19,7 +20,6 @@ from recsweep.report.study_charts import KINDS, Kind, charts
 from recsweep.report.sweep_charts import COMPARISONS
 from recsweep.report.sweep_page import Shown, described, sweep_page
 from recsweep.report.tables import summed
-from recsweep.report.text import short
 from recsweep.study import StudyRecord
 
 SCRIPT, THUMBNAIL = "plotly.min.js", ".small.png"

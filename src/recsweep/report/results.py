@@ -93,6 +93,11 @@ class StudyResult:
         return states.pop() if len(states) == 1 else NOT_FINISHED
 
     @property
+    def finished(self) -> bool:
+        """True where all phases of the model are."""
+        return self.all_state == FINISHED
+
+    @property
     def all_budget(self) -> int:
         """With the earlier phases."""
         return self.budget + sum(result.budget for result in self.before)

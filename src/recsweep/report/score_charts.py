@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from recsweep.common.escape import short
 from recsweep.report.chart import GREY, ORANGE, Axis, Bars, Chart, Line, Number, Panel, Points, counting
 from recsweep.report.pareto import measured, pareto_front
 from recsweep.report.results import StudyResult
-from recsweep.report.text import short, worker
+from recsweep.report.text import worker
 from recsweep.report.trial_marks import (
     COLOURS,
     about,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recsweep.common.escape import short
 from recsweep.common.files import counted
 from recsweep.report.chart import Bars, Chart, Table
 from recsweep.report.pareto import measured, pareto_front
 from recsweep.report.results import StudyResult
-from recsweep.report.text import reason, short, worker
+from recsweep.report.text import reason, worker
 from recsweep.report.trial_marks import finite, has_score, span, value_of
 from recsweep.study import State, Trial
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from recsweep.alarms.alarm import Alarm
 from recsweep.common.files import write_text
 from recsweep.common.paths import Outputs
+from recsweep.report.alarms import raised
 from recsweep.report.results import StudyResult
 from recsweep.report.summary_latex import summary_latex
 from recsweep.report.summary_markdown import summary_markdown
 from recsweep.report.tables import ranked, summary_csv, summed
 
 
-def write_summary(outputs: Outputs, results: list[StudyResult]) -> None:
+def write_summary(
+    outputs: Outputs, results: list[StudyResult], baselines: Sequence[StudyResult] = ()
+) -> list[Alarm]:
     """Write summary.csv, summary.md and summary.tex; of a model's phases the last one decides.
 
     Args:
         results: of all studies of the sweep, also of those that are not begun.
+        baselines: of the studies that train `Pop` beside them.
+
+    Returns:
+        The alarms that stand in it.
     """
     ordered = ranked(summed(results))
-    write_text(outputs.summary("csv"), summary_csv(ordered))
-    write_text(outputs.summary("md"), summary_markdown(ordered))
-    write_text(outputs.summary("tex"), summary_latex(ordered))
+    alarms = raised(ordered, baselines)
+    write_text(outputs.summary("csv"), summary_csv(ordered, alarms))
+    write_text(outputs.summary("md"), summary_markdown(ordered, alarms))
+    write_text(outputs.summary("tex"), summary_latex(ordered, alarms))
+    return alarms

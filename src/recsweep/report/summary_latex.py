@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from recsweep.alarms.alarm import Alarm
 from recsweep.common.escape import for_latex
 from recsweep.report.results import StudyResult
-from recsweep.report.summary_notes import data_lines, edges, footnotes, legend
+from recsweep.report.summary_notes import data_lines, footnotes, legend
 from recsweep.report.tables import Row, metrics_of, rows
 
 
-def summary_latex(results: Sequence[StudyResult]) -> str:
-    r"""A `table` that needs the package booktabs alone: `\input` it, and refer to its label."""
-    return "\n".join(_lines(results)) + "\n"
+def summary_latex(results: Sequence[StudyResult], alarms: Sequence[Alarm] = ()) -> str:
+    r"""A `table` that needs the package booktabs alone: `\input` it, and refer to its label.
+
+    The alarms stand below it in small print, their answers in comments.
+    """
+    return "\n".join(_lines(results, alarms)) + "\n"
 
 
-def _lines(results: Sequence[StudyResult]) -> Iterator[str]:
+def _lines(results: Sequence[StudyResult], alarms: Sequence[Alarm]) -> Iterator[str]:
     metrics = metrics_of(results[0].record) if results else []
     yield r"% needs \usepackage{booktabs}"
     yield r"\begin{table}"
@@ -37,7 +41,16 @@ def _lines(results: Sequence[StudyResult]) -> Iterator[str]:
         yield rf"{' & '.join(_cells(row, metrics))} \\"
     yield r"\bottomrule"
     yield r"\end{tabular}"
+    yield from _below(alarms)
     yield r"\end{table}"
+
+
+def _below(alarms: Sequence[Alarm]) -> Iterator[str]:
+    if not alarms:
+        return
+    yield from (f"% {alarm.about}: {alarm.answer} ({alarm.source})" for alarm in alarms)
+    text = " ".join(f"{alarm.about}: {alarm.text}." for alarm in alarms)
+    yield rf"\par\smallskip{{\footnotesize {for_latex(text)}\par}}"
 
 
 def _caption(results: Sequence[StudyResult]) -> str:
@@ -47,7 +60,7 @@ def _caption(results: Sequence[StudyResult]) -> str:
     record = results[0].record
     metric = record.evaluation.metric
     what = f"The best configuration of each model in {record.sweep_name}, chosen by {metric}."
-    return " ".join([what, legend("Underlined"), *footnotes(results), *edges(results), *data_lines(results)])
+    return " ".join([what, legend("Underlined"), *footnotes(results), *data_lines(results)])
 
 
 def _cells(row: Row, metrics: Sequence[str]) -> list[str]:

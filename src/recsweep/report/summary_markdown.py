@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from recsweep.alarms.alarm import Alarm
 from recsweep.common.escape import for_markdown
+from recsweep.report.alarms import alarm_lines
 from recsweep.report.results import StudyResult
-from recsweep.report.summary_notes import data_lines, edges, footnotes, legend
+from recsweep.report.summary_notes import data_lines, footnotes, legend
 from recsweep.report.tables import Row, four_digits, metrics_of, rows
 
 BEST_ON_TEST = "†"
 
 
-def summary_markdown(results: Sequence[StudyResult]) -> str:
-    """The table, what to know to read it, and the other metrics."""
+def summary_markdown(results: Sequence[StudyResult], alarms: Sequence[Alarm] = ()) -> str:
+    """The table, what to know to read it, the alarms, and the other metrics."""
     lines = [*_main_table(results)] if results else []
     notes = footnotes(results)
     if any(row.leads for row in rows(results)):
         notes.insert(0, legend(BEST_ON_TEST))
     if results:
-        notes += [*edges(results), *data_lines(results)]
-    lines += ["", *map(for_markdown, notes)]
+        notes += data_lines(results)
+    lines += ["", *map(for_markdown, notes), *_alarms(alarms)]
     metrics = metrics_of(results[0].record) if results else []
     others = [name for name in metrics[1:] if _is_measured(results, name)]
     if others:
@@ -37,6 +39,12 @@ def _main_table(results: Sequence[StudyResult]) -> Iterator[str]:
         model = f"**{model}**" if row.leads else model
         cells = [for_markdown(row.dataset), model, row.validation, _test(row, metric), row.trials, row.trial]
         yield f"| {' | '.join(cells)} | {for_markdown(row.parameters)} |"
+
+
+def _alarms(alarms: Sequence[Alarm]) -> Iterator[str]:
+    """A list of them, each with what to do about it."""
+    head, *rest = alarm_lines(alarms) or [""]
+    yield from ["", for_markdown(head), "", *(f"- {for_markdown(line)}" for line in rest)] if alarms else []
 
 
 def _is_measured(results: Sequence[StudyResult], metric: str) -> bool:

@@ -8,13 +8,11 @@ from typing import Any
 from recsweep.common.errors import InputError
 from recsweep.common.files import counted
 from recsweep.report.energy import together
-from recsweep.report.results import FINISHED, NOT_BEGUN, NOT_FINISHED, StudyResult
-from recsweep.report.text import short
+from recsweep.report.results import NOT_BEGUN, NOT_FINISHED, StudyResult
 from recsweep.search.stopping import MAX_EVALS
 from recsweep.study import StudyRecord
-from recsweep.sweeps.config import WHOLE, WITH_MODEL, DatasetConfig
+from recsweep.sweeps.config import DatasetConfig
 from recsweep.sweeps.documents import load_document
-from recsweep.sweeps.space import Choice, Parameter, QUniform, RandInt
 
 NO_FILTERS = frozenset(
     {"name", "path", "user_field", "item_field", "time_field", "rating_field", "columns", "split"}
@@ -22,12 +20,10 @@ NO_FILTERS = frozenset(
 """Keys of a data set that name things; the others say what is kept of it."""
 _LONGEST = 200
 """Characters of a reason."""
-_NEAR_EDGE = 0.02
-"""A share of a range, in the scale in which it is searched."""
 
 
 def footnotes(results: Sequence[StudyResult]) -> list[str]:
-    """Lines on fairness: equal budgets, or where they differ, and what is still to run."""
+    """Lines on fairness: equal budgets, and what is still to run. Unequal ones are an alarm."""
     if not any(result.trials or result.runs or result.given_back for result in results):
         return ["No study of the sweep is in the store yet."]
     notes = list(budgets(results))
@@ -65,15 +61,11 @@ def endings(results: Sequence[StudyResult]) -> Iterator[str]:
 
 
 def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
-    """Lines on budgets that are not equal, on studies not finished, and on those not begun."""
-    finished = all(result.all_state == FINISHED for result in results)
-    counts = {name_of(result): result.all_trained if finished else result.all_budget for result in results}
-    if len(set(counts.values())) > 1:
-        yield "Budgets differ: " + ", ".join(f"{name} {count}" for name, count in counts.items()) + " trials."
-    elif finished:
-        yield f"Every model had the same budget: {counted(next(iter(counts.values())), 'trial')}."
-    else:
-        yield f"Every model has the same budget: {counted(next(iter(counts.values())), 'trial')}."
+    """Lines on budgets that are equal, on studies not finished, and on those not begun."""
+    finished = all(result.finished for result in results)
+    counts = {result.all_trained if finished else result.all_budget for result in results}
+    if len(counts) == 1:
+        yield f"Every model {'had' if finished else 'has'} the same budget: {counted(counts.pop(), 'trial')}."
     begun = [result for result in results if result.all_state == NOT_FINISHED]
     waiting = [result for result in results if result.all_state == NOT_BEGUN]
     if begun:
@@ -93,44 +85,6 @@ def legend(best_on_test: str) -> str:
         "Bold: best on validation, by which configurations are chosen. "
         f"{best_on_test}: best on test, by which nothing was chosen."
     )
-
-
-def edges(results: Sequence[StudyResult]) -> list[str]:
-    """Parameters of winners at the edge of what was searched: better ones may lie beyond."""
-    notes = []
-    for result in results:
-        for name, value in result.parameters.items():
-            parameter = result.record.model.space.get(name)
-            bounds = edge_of(parameter, value) if parameter and name in searched(result.record) else None
-            if bounds is not None:
-                low, high = bounds
-                notes.append(
-                    f"{name_of(result)}: {name} {short(value)} is at the edge of its range, "
-                    f"{short(low)} to {short(high)}."
-                )
-    return notes
-
-
-def searched(record: StudyRecord) -> set[str]:
-    """The parameters that the phases of a model search."""
-    if WHOLE in record.chain or WITH_MODEL in record.chain:
-        return set(record.model.space)
-    return {name for phase in record.chain for name in record.model.phases.get(phase, ())}  # type: ignore[call-overload]
-
-
-def edge_of(parameter: Parameter, value: Any) -> tuple[Any, Any] | None:
-    """The bounds of a range whose edge a value lies at; None where it lies inside, or there is no range."""
-    if isinstance(parameter, Choice):
-        if not parameter.ordered or parameter.size <= 2:  # one of two is always at an edge
-            return None
-        numbers: list[Any] = sorted(parameter.grid())
-        return (numbers[0], numbers[-1]) if value in (numbers[0], numbers[-1]) else None
-    if isinstance(parameter, QUniform | RandInt):
-        at_edge = parameter.size > 2 and value in (parameter.min, parameter.max)
-    else:
-        share = parameter.to_unit(value)
-        at_edge = min(share, 1 - share) <= _NEAR_EDGE
-    return (parameter.min, parameter.max) if at_edge else None
 
 
 def data_lines(results: Sequence[StudyResult]) -> list[str]:

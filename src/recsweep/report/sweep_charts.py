@@ -7,11 +7,11 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from recsweep.common.escape import short
 from recsweep.report.chart import Axis, Bars, Chart, Number, Panel, Points, Table, counting
 from recsweep.report.comparison import Entry, drawn, steps
 from recsweep.report.score_charts import unit_of
 from recsweep.report.study_tables import limited
-from recsweep.report.text import short
 from recsweep.study import State
 
 _MOST_MARKS = 300

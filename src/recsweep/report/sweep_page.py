@@ -6,17 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from recsweep.common.escape import for_html as _text
+from recsweep.common.escape import short
 from recsweep.common.files import counted
 from recsweep.report import page_parts as parts
+from recsweep.report.alarms import raised
 from recsweep.report.chart import Chart, Table
 from recsweep.report.comparison import Entry, drawn, matrix, ranks
 from recsweep.report.pages import Section, gallery
 from recsweep.report.results import FINISHED, NOT_BEGUN, NOT_FINISHED, StudyResult
 from recsweep.report.summary_markdown import BEST_ON_TEST
-from recsweep.report.summary_notes import budgets, data_lines, edges, endings, energies, legend
+from recsweep.report.summary_notes import budgets, data_lines, endings, energies, legend
 from recsweep.report.sweep_charts import Comparison
 from recsweep.report.tables import four_digits, metrics_of, parameters_text, rows, trials_text
-from recsweep.report.text import short
 from recsweep.running.watch import duration
 
 _ALL = "all-data-sets"
@@ -115,9 +116,9 @@ def _dataset(
     leads = [(0, column) for column in range(len(shown.columns))] if entries[0].score is not None else []
     yield parts.table(shown, f"The models on {name}", leads, targets)
     yield parts.notes([legend(BEST_ON_TEST), *budgets(results), *endings(results), *energies(results)])
-    if found := edges(results):
-        yield "<p><strong>At the edge of a range: better values may lie beyond it.</strong></p>"
-        yield parts.notes(found)
+    if found := raised(results):
+        yield "<p><strong>Alarms: what makes these results doubtful, and what to do about it.</strong></p>"
+        yield parts.notes([alarm.line for alarm in found])
     yield _closed_table("all metrics", metric_table(entries), f"All metrics on {name}")
     yield _closed_table("the winners' parameters", _parameters(entries), f"Parameters on {name}")
     if pictures:

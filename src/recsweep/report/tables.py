@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from recsweep.common.escape import for_terminal
+from recsweep.alarms.alarm import Alarm
+from recsweep.common.escape import for_terminal, short
 from recsweep.recbole_api import catalog
 from recsweep.report import energy
+from recsweep.report.alarms import of_row
 from recsweep.report.results import FINISHED, NOT_BEGUN, StudyResult
 from recsweep.report.summary_notes import data_of, filters_of
-from recsweep.report.text import cell, short
+from recsweep.report.text import cell
 from recsweep.study import StudyRecord
 
 
@@ -134,8 +136,12 @@ def parameters_text(params: dict[str, Any]) -> str:
     return ", ".join(f"{for_terminal(name)} {short(value)}" for name, value in params.items())
 
 
-def summary_csv(results: list[StudyResult]) -> str:
-    """One row a study, every number in full; test columns stay empty until its winner was evaluated."""
+def summary_csv(results: list[StudyResult], alarms: Sequence[Alarm] = ()) -> str:
+    """One row a study, every number in full; test columns stay empty until its winner was evaluated.
+
+    Args:
+        alarms: of the sweep; a row has the names of those that concern it.
+    """
     validations = [result.winner.result.metrics if result.winner else {} for result in results]
     named = {
         "validation": sorted({name for metrics in validations for name in metrics}),
@@ -149,7 +155,7 @@ def summary_csv(results: list[StudyResult]) -> str:
         ["dataset", "model", "state", "trials", "budget", "failed", "pruned", "metric", "validation"]
         + columns
         + ["best_trial", "parameters", "seed", "study_hash", "commit", "repository", "seconds"]
-        + ["users", "items", "split", "filters", *took]
+        + ["users", "items", "split", "filters", *took, "alarms"]
     )
     for result, validation in zip(results, validations, strict=True):
         test, record = result.test or {}, result.record
@@ -162,6 +168,7 @@ def summary_csv(results: list[StudyResult]) -> str:
             + _winner_cells(result)
             + [*(cell(data_of(result).get(name)) for name in ("users", "items"))]
             + [record.dataset.split.text, filters_of(record), *energy.cells(result.all_energy, took)]
+            + ["; ".join(dict.fromkeys(alarm.name for alarm in of_row(result, alarms)))]
         )
     return buffer.getvalue()
 

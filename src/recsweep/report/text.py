@@ -18,11 +18,6 @@ def cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | dict | bool) else value
 
 
-def short(value: Any) -> str:
-    """A value in one line, in four digits where it is a number with more."""
-    return f"{value:.4g}" if isinstance(value, float) else for_terminal(value)
-
-
 def reason(trial: Trial) -> str:
     """Why a trial failed or was pruned; empty for one that is complete."""
     if trial.failure is None:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from recsweep.common.escape import short
 from recsweep.report.chart import BLUE, GREY, PINK, Number, Points
 from recsweep.report.results import StudyResult
-from recsweep.report.text import reason, short
+from recsweep.report.text import reason
 from recsweep.study import State, Trial
 
 COLOURS = {State.COMPLETE: BLUE, State.PRUNED: GREY, State.FAILED: PINK}

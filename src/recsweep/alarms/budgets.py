@@ -1,0 +1,26 @@
+"""Models that were given unequal budgets: the one that was tried more often looks better for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from recsweep.alarms.alarm import Alarm, Searched, about
+
+NAME = "budgets"
+SOURCE = "Shehzad and Jannach 2023"
+ANSWER = "give every model the same search.max_evals, and the missing trials to those with fewer"
+
+
+def unequal_budgets(searches: Sequence[Searched]) -> Iterator[Alarm]:
+    """The models of a sweep have not the same budget; the number is the most over the least.
+
+    Of searches that are all over, what they trained; else what they are to train.
+    """
+    over = all(search.finished for search in searches)
+    counts = {about(search): search.all_trained if over else search.all_budget for search in searches}
+    if len(set(counts.values())) < 2:
+        return
+    text = "budgets differ: " + ", ".join(f"{name} {count}" for name, count in counts.items()) + " trials"
+    most, least = max(counts.values()), min(counts.values())
+    sweep = searches[0].record.sweep_name
+    yield Alarm(NAME, sweep, most / least if least else float("inf"), text, SOURCE, ANSWER)

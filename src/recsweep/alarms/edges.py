@@ -1,0 +1,52 @@
+"""A best value at the edge of the range that was searched: a better one may lie beyond."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from recsweep.alarms.alarm import Alarm, Searched, about
+from recsweep.common.escape import short
+from recsweep.study import StudyRecord
+from recsweep.sweeps.config import WHOLE, WITH_MODEL
+from recsweep.sweeps.space import Choice, Parameter, QUniform, RandInt
+
+NAME = "edge"
+SOURCE = "Shehzad and Jannach 2023"
+ANSWER = "widen the range in the model's file and search again, with the best so far as warm_start"
+NEAR_EDGE = 0.02
+"""A share of a range, in the scale in which it is searched."""
+
+
+def at_edges(search: Searched) -> Iterator[Alarm]:
+    """The parameters of a winner at the edge of what was searched; the number is the value."""
+    for name, value in search.parameters.items():
+        parameter = search.record.model.space.get(name)
+        bounds = edge_of(parameter, value) if parameter and name in searched(search.record) else None
+        if bounds is None:
+            continue
+        low, high = bounds
+        text = f"{name} {short(value)} is at the edge of its range, {short(low)} to {short(high)}"
+        yield Alarm(NAME, about(search), float(value), text, SOURCE, ANSWER)
+
+
+def searched(record: StudyRecord) -> set[str]:
+    """The parameters that the phases of a model search."""
+    if WHOLE in record.chain or WITH_MODEL in record.chain:
+        return set(record.model.space)
+    return {name for phase in record.chain for name in record.model.phases.get(phase, ())}  # type: ignore[call-overload]
+
+
+def edge_of(parameter: Parameter, value: Any) -> tuple[Any, Any] | None:
+    """The bounds of a range whose edge a value lies at; None where it lies inside, or there is no range."""
+    if isinstance(parameter, Choice):
+        if not parameter.ordered or parameter.size <= 2:  # one of two is always at an edge
+            return None
+        numbers: list[Any] = sorted(parameter.grid())
+        return (numbers[0], numbers[-1]) if value in (numbers[0], numbers[-1]) else None
+    if isinstance(parameter, QUniform | RandInt):
+        at_edge = parameter.size > 2 and value in (parameter.min, parameter.max)
+    else:
+        share = parameter.to_unit(value)
+        at_edge = min(share, 1 - share) <= NEAR_EDGE
+    return (parameter.min, parameter.max) if at_edge else None

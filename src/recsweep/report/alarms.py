@@ -1,0 +1,63 @@
+"""The alarms of a sweep, of its results in the store and of the scores of users beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from recsweep.alarms.alarm import Alarm, Searched, about
+from recsweep.alarms.raised import alarms_of_sweep
+from recsweep.common.errors import InputError
+from recsweep.report.results import StudyResult
+from recsweep.statistics.users import UserScores
+
+PAGE = "docs/explanation/alarms.md"
+_SAME = 1e-5
+"""A metric of the store, and the mean over the users of a file, where both are of one test."""
+
+
+def raised(results: Sequence[StudyResult], baselines: Sequence[StudyResult] = ()) -> list[Alarm]:
+    """All alarms of a sweep.
+
+    Args:
+        results: the last phase of each model with those before it (`tables.summed`).
+        baselines: the studies that train `Pop` on its data sets.
+    """
+    ordered = sorted(results, key=_datasets(results))
+    pops: dict[str, Searched] = {one.record.dataset_name: one for one in baselines if one.finished}
+    by_model = {about(one): one for one in ordered}
+    return alarms_of_sweep(ordered, pops, lambda search: _users_of(by_model[about(search)]))
+
+
+def _datasets(results: Sequence[StudyResult]) -> Callable[[StudyResult], int]:
+    """Sorts by data set, in the order in which they come first."""
+    names = list(dict.fromkeys(result.record.dataset_name for result in results))
+    return lambda result: names.index(result.record.dataset_name)
+
+
+def _users_of(result: StudyResult) -> UserScores | None:
+    """The scores of each user of a winner; None where they are not there, or are those of another one."""
+    path = result.outputs.users(*result.record.folder_names)
+    metric = result.record.metric.lower()
+    try:
+        found = UserScores.read(path) if path.is_file() else None
+    except InputError:
+        return None
+    told = (result.test or {}).get(metric)
+    if found is None or told is None or abs(found.means().get(metric, told + 1) - told) > _SAME:
+        return None
+    return found
+
+
+def of_row(result: StudyResult, alarms: Sequence[Alarm]) -> list[Alarm]:
+    """The alarms that concern a model on a data set: its own, its data set's, and the sweep's."""
+    record = result.record
+    concerned = {about(result), record.dataset_name, record.sweep_name}
+    return [alarm for alarm in alarms if alarm.about in concerned]
+
+
+def alarm_lines(alarms: Sequence[Alarm]) -> list[str]:
+    """A heading and a line for each; nothing where there is none."""
+    if not alarms:
+        return []
+    number = "1 alarm" if len(alarms) == 1 else f"{len(alarms)} alarms"
+    return [f"{number} (what they mean: {PAGE}):", *(alarm.line for alarm in alarms)]
