@@ -352,13 +352,17 @@ PARTS = {"faults": faults, "overhead": overhead, "memory": memory}
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"all of {', '.join(PARTS)}")
     parser.add_argument("--trials", type=int, default=20, help="of each fault")
     parser.add_argument("--steady", type=int, default=20, help="trials over which the overhead is measured")
     parser.add_argument("--many", type=int, default=500, help="trials over which memory is measured")
     parser.add_argument("--trackers", nargs="*", default=list(TRACKERS), choices=list(TRACKERS))
     parser.add_argument("--write", action="store_true", help="put the figures into RESULTS.md")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.parts = arguments.parts or list(PARTS)
+    if unknown := sorted(set(arguments.parts) - set(PARTS)):
+        parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    return arguments
 
 
 if __name__ == "__main__":
