@@ -15,7 +15,7 @@ SMOKE_CONFIG := config/smoke.yaml
 
 # Made by `make docs` from the settings in src/recsweep/sweeps/options.py.
 # >>> lists
-SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON WORKERS_PER_STUDY CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS
+SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES TRAINING_SEEDS SPLIT_SEEDS TOP DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON WORKERS_PER_STUDY CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS
 OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE STUDY TASKS JOB_WORKERS MAX_RUNNING_JOBS CORES
 key_TUNABLE_MODELS := models
 key_DATASETS := datasets
@@ -34,6 +34,9 @@ key_SEED := seed
 key_TIMEOUT_MINUTES := timeout_minutes
 key_NO_IMPROVEMENT_AFTER := no_improvement_after
 key_SWEEP_TIMEOUT_MINUTES := sweep_timeout_minutes
+key_TRAINING_SEEDS := training_seeds
+key_SPLIT_SEEDS := split_seeds
+key_TOP := top
 key_DEVICE := device
 key_COOLDOWN := cooldown
 key_ENERGY := energy
@@ -63,6 +66,7 @@ takes_tune := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PER
 takes_open := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS
 takes_worker := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME STUDY
 takes_evaluate := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
+takes_evidence := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES TRAINING_SEEDS SPLIT_SEEDS TOP DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
 takes_slurm := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME STUDY TASKS
 takes_stop := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_serve := STORAGE STORAGE_FILE OUTPUTS CONFIG JOB_WORKERS MAX_RUNNING_JOBS
@@ -102,7 +106,7 @@ snakemake_settings = sweep_file="$$RECSWEEP_CONFIG" $(foreach name,$(call given,
 options = --config="$$RECSWEEP_CONFIG" $(foreach name,$(call given,$(takes_$(1))),--$(subst _,-,$(key_$(name)))="$$RECSWEEP_$(name)")
 
 # What is printed when a run is stopped can be typed as it stands: the target, and what was given with it.
-tune tune-all tune-smoke worker evaluate: export RECSWEEP_GOAL = $@
+tune tune-all tune-smoke evidence worker evaluate: export RECSWEEP_GOAL = $@
 export RECSWEEP_GIVEN := $(foreach name,$(SETTINGS) $(OTHERS),$(if $(value $(name)),$(if $(filter command environment,$(firstword $(origin $(name)))),$(name))))
 
 # A password in what was typed can be read by everybody: the commands say so.
@@ -126,12 +130,12 @@ endif
 
 # Snakemake is what CORES is for.
 ifneq ($(if $(value CORES),$(call typed_here,CORES)),)
-ifeq ($(filter tune-all tune-smoke,$(MAKECMDGOALS)),)
+ifeq ($(filter tune-all tune-smoke evidence,$(MAKECMDGOALS)),)
 $(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)),help) does not run; drop it, or give WORKERS)
 endif
 endif
 
-.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune worker slurm-workers plots report dashboard serve summarize evaluate doctor data dry-run
+.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune evidence worker slurm-workers plots report dashboard serve summarize evaluate doctor data dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-scaling bench-listing bench-report bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
@@ -162,6 +166,9 @@ help: ## this help
 #v TIMEOUT_MINUTES No trial of a study starts after so many minutes of it
 #v NO_IMPROVEMENT_AFTER End a study after N trials in a row without a better one
 #v SWEEP_TIMEOUT_MINUTES No trial of the sweep starts after so many minutes of it
+#v TRAINING_SEEDS Training seeds on which the best configurations are trained again
+#v SPLIT_SEEDS Other random splits for each of them, where a data set is split at random
+#v TOP How many of a study's best configurations are trained again
 #v DEVICE Where trials are trained (auto is CUDA where there is one); auto, cpu, cuda, mps
 #v COOLDOWN Rest between the trials of a study; not given: 60 where a GPU is used, else none
 #v ENERGY Measure the energy of trials; on, off
@@ -229,7 +236,7 @@ setup-trackers: setup ## install W&B and MLflow into .venv: for TRACK="wandb mlf
 
 # What TRACK names is set up with the rest.
 ifneq ($(filter wandb mlflow,$(TRACK)),)
-tune tune-all tune-smoke worker evaluate: setup-trackers
+tune tune-all tune-smoke evidence worker evaluate: setup-trackers
 endif
 
 env: ## make .env, which docker compose reads, with a new password and a new token
@@ -249,6 +256,9 @@ tune-smoke: setup ## a sweep of minutes on real interactions, to see that everyt
 
 tune: setup ## one study: make tune MODEL=SASRec DATASET=ml-100k MAX_EVALS=50
 	@recsweep tune $(call options,tune)
+
+evidence: setup ## train the winners again on other seeds and splits, after what is missing of the sweep
+	@$(snakemake) evidence --config $(snakemake_settings)
 
 slurm-workers: setup ## submit a sweep to SLURM: make slurm-workers STUDY=default/ml-100k/SASRec/full TASKS=4
 	@recsweep slurm $(call options,slurm)

@@ -13,6 +13,8 @@
 #   results/<sweep>/<dataset>/<model>/study_results.json   every trial, whole
 #   results/<sweep>/<dataset>/<model>/<phase>/…        the same of each phase before the last one
 #   results/<sweep>/summary.{csv,md,tex}               the best configuration of every model
+#   results/<sweep>/<dataset>/<model>/evidence/…       the same trained on other seeds and splits, and
+#   results/<sweep>/evidence.csv                       what that comes to, by the target `evidence`
 #   report/<sweep>/index.html                          the report, where the rule report_sweep is asked for
 #   checkpoints/<sweep>/<dataset>/<model>/trial-<n>/   weights of the winner
 #   logs/<sweep>/                                      a log of each rule and of each worker
@@ -101,7 +103,15 @@ OUTPUTS = Outputs(SWEEP.config.outputs, SWEEP.config.sweep)
 LOGS = OUTPUTS.logs
 FLAGS = {
     command: ["--config", SWEEP_FILE, *flags(command, SWEEP.overrides)]
-    for command in ("prepare", "open", "worker", "tune", "summarize", "report")
+    for command in (
+        "prepare",
+        "open",
+        "worker",
+        "tune",
+        "evidence",
+        "summarize",
+        "report",
+    )
 }
 LAST = {
     (study.dataset_name, study.model_name): study
@@ -349,6 +359,57 @@ rule summarize_sweep:
         store=str(next(iter(STUDIES.values())).storage_url),
     shell:
         "recsweep summarize {params.flags:q} 2>&1 | tee {log:q}"
+
+
+rule train_evidence:
+    input:
+        files_of("{dataset}", "{model}", names=["best_result.yaml"]),
+    output:
+        str(OUTPUTS.evidence("{dataset}", "{model}") / "evidence.yaml"),
+    log:
+        f"{LOGS}/evidence/{{dataset}}/{{model}}.log",
+    benchmark:
+        f"{LOGS}/evidence/{{dataset}}/{{model}}.benchmark.tsv"
+    conda:
+        "envs/recsweep.yaml"
+    threads: cpus
+    resources:
+        mem_mb=lambda wildcards: study_of(wildcards).resources.mebibytes,
+        gpu=gpus,
+        gpu_manufacturer=lambda wildcards: "nvidia" if gpus(wildcards) else None,
+        runtime=minutes,
+    params:
+        flags=FLAGS["evidence"],
+        fingerprint=fingerprint,
+        seeds=str(SWEEP.config.evidence),
+    shell:
+        "recsweep evidence {params.flags:q} --dataset={wildcards.dataset:q} --model={wildcards.model:q}"
+        " --log={log:q}"
+
+
+rule summarize_evidence:
+    input:
+        [str(OUTPUTS.evidence(*place) / "evidence.yaml") for place in LAST],
+    output:
+        str(OUTPUTS.evidence_table),
+    log:
+        f"{LOGS}/summarize_evidence.log",
+    benchmark:
+        f"{LOGS}/summarize_evidence.benchmark.tsv"
+    conda:
+        "envs/recsweep.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        flags=FLAGS["summarize"],
+    shell:
+        "recsweep summarize {params.flags:q} 2>&1 | tee {log:q}"
+
+
+rule evidence:
+    input:
+        rules.summarize_evidence.output,
 
 
 # Not among what `all` makes: it is asked for by its name, and then Snakemake's own `--report` shows it too.

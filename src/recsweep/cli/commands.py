@@ -15,6 +15,7 @@ import click
 from recsweep import __version__
 from recsweep.cli import (
     checkpoints,
+    evidence,
     export,
     job_worker,
     jobs,
@@ -132,6 +133,7 @@ def cli() -> None:
 
 for _command in (
     *tuning.COMMANDS,
+    *evidence.COMMANDS,
     *slurm.COMMANDS,
     *stop.COMMANDS,
     *serving.COMMANDS,

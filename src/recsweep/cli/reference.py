@@ -66,7 +66,7 @@ _KEYS = (
     ("sweep", SweepConfig, ""),
     *((name, SweepConfig, f"{name}.") for name in ("search", "pruning", "training", "evaluation")),
     *((name, SweepConfig, f"{name}.") for name in ("cooldown", "workers", "checkpoints", "resources")),
-    *((name, SweepConfig, f"{name}.") for name in ("energy", "notify")),
+    *((name, SweepConfig, f"{name}.") for name in ("energy", "notify", "evidence")),
     ("tracking", SweepConfig, "tracking."),
     *((f"tracking {name}", SweepConfig, f"tracking.{name}.") for name in ("wandb", "mlflow")),
     ("data set", DatasetConfig, ""),

@@ -75,10 +75,11 @@ def tune(
         return
     whole = not any(options[name] for name in ("dataset", "model", "phase", "study_name"))
     run = SweepRun(replace(studies, chosen=chosen), typed, best_params, restart, log_file, is_job())
-    run.tune(_show_summary if whole else None)
+    run.tune(show_summary if whole else None)
 
 
-def _show_summary(file: Path) -> None:
+def show_summary(file: Path) -> None:
+    """Show the summary of a sweep, as a table on a terminal."""
     show_markdown(file.read_text(encoding="utf-8"))
 
 

@@ -84,14 +84,26 @@ class Outputs:
         """The test scores of each user, of the winner."""
         return self.study(dataset, model, phase) / "users.parquet"
 
-    def evidence_users(self, dataset: str, model: str, training_seed: int, split_seed: int) -> Path:
+    def evidence_users(
+        self, dataset: str, model: str, training_seed: int, split_seed: int, trial: int | None = None
+    ) -> Path:
         """The same of the winner's configuration, trained with other seeds."""
         folder = self.study(dataset, model) / "evidence"
-        return folder / f"users-{training_seed}-{split_seed}.parquet"
+        own = folder if trial is None else folder / f"trial-{trial}"
+        return own / f"users-{training_seed}-{split_seed}.parquet"
 
     def pareto(self, suffix: str, dataset: str, model: str, phase: str | None = None) -> Path:
         """The trials that no other one betters in every objective; `suffix` is csv or md."""
         return self.study(dataset, model, phase) / f"pareto.{suffix}"
+
+    def evidence(self, dataset: str, model: str) -> Path:
+        """The folder of what a model's best configurations came to on other seeds and splits."""
+        return self.study(dataset, model, "evidence")
+
+    @property
+    def evidence_table(self) -> Path:
+        """Every metric of all models over seeds and splits."""
+        return self.results / "evidence.csv"
 
     @property
     def results(self) -> Path:

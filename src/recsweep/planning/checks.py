@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from recsweep.common.errors import UserError
 from recsweep.common.files import to_plain
 from recsweep.planning.setting_checks import check_settings
 from recsweep.recbole_api import catalog
+from recsweep.study.description import Description
 from recsweep.sweeps import hints
+from recsweep.sweeps import space as spaces
 from recsweep.sweeps.config import SECONDS, ModelConfig, TrainingConfig
 from recsweep.sweeps.documents import Document, nearest
+from recsweep.sweeps.engine_table import Can
 from recsweep.sweeps.loading import Sweep
 from recsweep.sweeps.parameters import Choice
 from recsweep.sweeps.values import mixed
+
+LARGE_GRID = 1000
+"""Combinations; more are searched only where somebody says so."""
 
 
 def check_sweep(sweep: Sweep) -> None:
@@ -199,3 +206,22 @@ def _check_readable(
     else:
         problem, fix = f"{model.model} never reads `{name}`", nearest(name, readable)
     raise document.error(path, problem, fix, at_key=True)
+
+
+def check_grid(study: Description) -> None:
+    """Refuse a grid that has no end, and one too large to be meant."""
+    search = study.search
+    if not search.can(Can.GRID):
+        return
+    if names := spaces.continuous(study.space):
+        raise UserError(
+            f"{study.label}: an exhaustive search needs a finite grid; {', '.join(names)} "
+            f"{'is' if len(names) == 1 else 'are'} continuous; write choice, quniform or randint, "
+            "or use another algo"
+        )
+    size = spaces.grid_size(study.space)
+    if size > LARGE_GRID and not search.allow_large_grid:
+        raise UserError(
+            f"{study.label}: the grid has {math.floor(size):,} combinations; more than {LARGE_GRID:,} are "
+            "searched only on purpose; narrow the space, or pass --allow-large-grid"
+        )

@@ -57,8 +57,15 @@ def _scheduler(study: Description) -> dict[str, Any]:
     return {"name": search.scheduler, "warmup_epochs": study.pruning.warmup_epochs}
 
 
-def study_settings(study: Description, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """The complete RecBole config of one trial."""
+def study_settings(
+    study: Description, params: Mapping[str, Any], seed: int, split_seed: int | None = None
+) -> dict[str, Any]:
+    """The complete RecBole config of one trial.
+
+    Args:
+        seed: of its training.
+        split_seed: of its split, where splits are drawn; None: the search's, which is the sweep's seed.
+    """
     params, model = study.complete(params), study.model
     if study.variants:
         name = study.model_of(params)
@@ -72,7 +79,7 @@ def study_settings(study: Description, params: Mapping[str, Any], seed: int) -> 
         study.evaluation,
         params,
         seed,
-        study.seed,
+        study.seed if split_seed is None else split_seed,
     )
 
 

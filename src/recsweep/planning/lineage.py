@@ -22,10 +22,16 @@ def training_of(study: Description, trial: Trial) -> tuple[dict[str, Any], list[
 
 
 def training_along(
-    study: Description, lineage: Lineage
+    study: Description, lineage: Lineage, split_seed: int | None = None
 ) -> tuple[dict[str, Any], list[tuple[int, dict[str, Any]]]]:
-    """The same of a lineage."""
-    settings = [study_settings(study, stretch.params, lineage.seed) for stretch in lineage.stretches]
+    """The same of a lineage.
+
+    Args:
+        split_seed: of the split; None: the search's.
+    """
+    settings = [
+        study_settings(study, stretch.params, lineage.seed, split_seed) for stretch in lineage.stretches
+    ]
     changes = [_changes(before, after) for before, after in pairwise(settings)]
     begins = [stretch.from_epoch for stretch in lineage.stretches[1:]]
     return settings[0], [(first, changed) for first, changed in zip(begins, changes, strict=True) if changed]

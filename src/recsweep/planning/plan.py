@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsweep.common.address import StoreAddress
-from recsweep.common.errors import InputError, UserError
+from recsweep.common.errors import InputError
 from recsweep.common.paths import Outputs
 from recsweep.datasets.files import DataFiles, find_files
-from recsweep.planning.checks import check_sweep, single_models
+from recsweep.planning.checks import check_grid, check_sweep, single_models
 from recsweep.planning.data_checks import check_labels, check_needs
 from recsweep.planning.definition import defined, study_settings
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.settings import searched_metrics
 from recsweep.study.description import Description, Objective
+from recsweep.study.details import Stretch
 from recsweep.study.parts import Apart
-from recsweep.study.record import StudyRecord, record_of
+from recsweep.study.record import SEARCH, StudyRecord, record_of
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.config import (
     SECONDS,
@@ -41,8 +42,6 @@ from recsweep.sweeps.resources import ResourcesConfig
 
 if TYPE_CHECKING:
     from recsweep.datasets.check import Checked
-
-LARGE_GRID = 1000
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,10 @@ class StudyPlan(Description):
     """Another budget than the config's."""
     folder: Path = Path()
     """The folder that paths in the config are relative to."""
+
+    @property
+    def kind(self) -> str:
+        return SEARCH
 
     @property
     def sweep_name(self) -> str:
@@ -138,6 +141,11 @@ class StudyPlan(Description):
         return shares[self.chain.index(self.phase)] + self.inherits
 
     @property
+    def how(self) -> str:
+        """How its trials come about, in words: `hyperopt/bayes`."""
+        return f"{self.search.engine}/{self.search.algo}"
+
+    @property
     def resources(self) -> ResourcesConfig:
         """Resources of a job that trains the study: as the model's file says, else the sweep."""
         usual = ResourcesConfig(gpus=0 if self.training.device == "cpu" else 1)
@@ -170,9 +178,22 @@ class StudyPlan(Description):
             ),
         )
 
-    def settings(self, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        """The complete RecBole config of one trial."""
-        return study_settings(self, params, seed)
+    def split_seed(self, slot: int) -> int:
+        """Seed of the split on which a slot is trained, where splits are drawn: one for a whole search."""
+        return self.seed
+
+    def stretches(self, slot: int) -> tuple[Stretch, ...]:
+        """How the parameters of a slot change while it trains, where that is known beforehand."""
+        return ()
+
+    def settings(self, params: Mapping[str, Any], seed: int, split_seed: int | None = None) -> dict[str, Any]:
+        """The complete RecBole config of one trial.
+
+        Args:
+            seed: of its training.
+            split_seed: of its split; None: the search's.
+        """
+        return study_settings(self, params, seed, split_seed)
 
 
 def _maximize(objective: str) -> bool:
@@ -210,7 +231,7 @@ def plan_sweep(sweep: Sweep, *, with_data: bool = True) -> list[StudyPlan]:
     if with_data:
         check_needs(sweep, {study.dataset_name: study.files for study in studies})
     for study in studies:
-        _check_grid(study)
+        check_grid(study)
     return studies
 
 
@@ -311,24 +332,6 @@ def _chain(sweep: Sweep, name: str, model: ModelConfig) -> tuple[str, ...]:
             "raise it, or name fewer phases",
         )
     return chain
-
-
-def _check_grid(study: StudyPlan) -> None:
-    search = study.sweep.search
-    if not search.can(Can.GRID):
-        return
-    if names := spaces.continuous(study.space):
-        raise UserError(
-            f"{study.label}: an exhaustive search needs a finite grid; {', '.join(names)} "
-            f"{'is' if len(names) == 1 else 'are'} continuous; write choice, quniform or randint, "
-            "or use another algo"
-        )
-    size = spaces.grid_size(study.space)
-    if size > LARGE_GRID and not search.allow_large_grid:
-        raise UserError(
-            f"{study.label}: the grid has {math.floor(size):,} combinations; more than {LARGE_GRID:,} are "
-            "searched only on purpose; narrow the space, or pass --allow-large-grid"
-        )
 
 
 def find_study(studies: list[StudyPlan], dataset: str, model: str) -> list[StudyPlan]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recsweep.common.paths import Outputs
 from recsweep.report.energy import Spent, spent, together
+from recsweep.report.evidence import EvidenceResult, read_evidence
 from recsweep.search.limits import closed
 from recsweep.search.stopping import Ended
 from recsweep.study import State, Store, Study, StudyRecord, Trial, best
@@ -42,6 +43,8 @@ class StudyResult:
     """The reason of the last of them."""
     energy: Spent | None = None
     """That its trials took, those put back too; None where nobody measured it."""
+    evidence: tuple[EvidenceResult, ...] = ()
+    """Of its best configurations over seeds, where they were trained again; the best first."""
     moved: str = ""
     """How the files of today are no longer those of the study; empty: they are, or nobody has asked."""
 
@@ -61,6 +64,11 @@ class StudyResult:
         if self.ended is not None or len(self.trials) >= self.record.budget:
             return FINISHED
         return NOT_FINISHED if self.trained or self.runs or self.given_back else NOT_BEGUN
+
+    @property
+    def best_evidence(self) -> EvidenceResult | None:
+        """The evidence of the winner."""
+        return next((one for one in self.evidence if one.rank == 1 and one.done), None)
 
     @property
     def parameters(self) -> Params:
@@ -141,7 +149,7 @@ def read_result(record: StudyRecord, root: Path, store: Store) -> StudyResult:
     ended = closed(record, study)
     test = study.test_metrics(winner) if winner else None
     result = StudyResult(record, root, trials, winner, test, ended, runs=bool(study.running()))
-    return _with_every_trial(result, study)
+    return _with_every_trial(replace(result, evidence=read_evidence(record, store)), study)
 
 
 def _with_every_trial(result: StudyResult, study: Study) -> StudyResult:

@@ -12,6 +12,7 @@ from recsweep.common.files import counted, to_plain, write_json, write_text, wri
 from recsweep.planning.lineage import training_of
 from recsweep.recbole_api.settings import DATA_HASHES, FROM_EPOCH, SCHEDULE
 from recsweep.report import energy
+from recsweep.report.evidence_files import write_evidence
 from recsweep.report.pareto import pareto_csv, pareto_front, pareto_markdown
 from recsweep.report.results import FINISHED, StudyResult
 from recsweep.report.text import cell, reason, worker
@@ -53,6 +54,8 @@ def write_study(result: StudyResult) -> None:
     write_json(outputs.best_params(*names), result.parameters)
     # Last: it is what the pipeline takes as the sign that a study is done.
     write_yaml(outputs.best_result(*names), best_result(result))
+    if result.evidence:  # the pipeline makes it of that
+        write_evidence(result)
 
 
 def _so_far(result: StudyResult) -> str:
@@ -79,6 +82,7 @@ def best_result(result: StudyResult) -> dict[str, Any]:
             "parameters": result.parameters,
             "validation": winner.result.metrics,
             "test": result.test,
+            **({"evidence": result.best_evidence.plain()} if result.best_evidence else {}),
             "trial": winner.slot,
             "seed": winner.seed,
             "epochs": {"best": winner.result.best_epoch, "trained": winner.result.epochs},

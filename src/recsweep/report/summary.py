@@ -8,6 +8,7 @@ from recsweep.alarms.alarm import Alarm
 from recsweep.common.files import write_text
 from recsweep.common.paths import Outputs
 from recsweep.report.alarms import raised
+from recsweep.report.evidence_files import evidence_csv
 from recsweep.report.results import StudyResult
 from recsweep.report.summary_latex import summary_latex
 from recsweep.report.summary_markdown import summary_markdown
@@ -31,4 +32,6 @@ def write_summary(
     write_text(outputs.summary("csv"), summary_csv(ordered, alarms))
     write_text(outputs.summary("md"), summary_markdown(ordered, alarms))
     write_text(outputs.summary("tex"), summary_latex(ordered, alarms))
+    if any(result.evidence for result in ordered):
+        write_text(outputs.evidence_table, evidence_csv(ordered))
     return alarms

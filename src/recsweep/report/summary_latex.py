@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from recsweep.alarms.alarm import Alarm
 from recsweep.common.escape import for_latex
 from recsweep.report.results import StudyResult
+from recsweep.report.summary_evidence import evidence_latex
 from recsweep.report.summary_notes import data_lines, footnotes, legend
 from recsweep.report.tables import Row, metrics_of, rows
 
@@ -16,7 +17,7 @@ def summary_latex(results: Sequence[StudyResult], alarms: Sequence[Alarm] = ()) 
 
     The alarms stand below it in small print, their answers in comments.
     """
-    return "\n".join(_lines(results, alarms)) + "\n"
+    return "\n".join([*_lines(results, alarms), *evidence_latex(results)]) + "\n"
 
 
 def _lines(results: Sequence[StudyResult], alarms: Sequence[Alarm]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from recsweep.alarms.alarm import Alarm
 from recsweep.common.escape import for_markdown
 from recsweep.report.alarms import alarm_lines
 from recsweep.report.results import StudyResult
+from recsweep.report.summary_evidence import evidence_markdown
 from recsweep.report.summary_notes import data_lines, footnotes, legend
 from recsweep.report.tables import Row, four_digits, metrics_of, rows
 
@@ -27,6 +28,7 @@ def summary_markdown(results: Sequence[StudyResult], alarms: Sequence[Alarm] = (
     others = [name for name in metrics[1:] if _is_measured(results, name)]
     if others:
         lines += ["", *_other_metrics(results, others)]
+    lines += evidence_markdown(results)
     return "\n".join(lines) + "\n"
 
 

@@ -43,7 +43,13 @@ class Host(Protocol):
     @property
     def hands(self) -> Hands: ...
 
-    def prepared(self, plan: StudyPlan, device: torch.device, params: Params | None = None) -> Prepared: ...
+    def prepared(
+        self,
+        plan: StudyPlan,
+        device: torch.device,
+        params: Params | None = None,
+        split_seed: int | None = None,
+    ) -> Prepared: ...
 
     def count_trial(self, limit: int) -> bool: ...
 
@@ -81,7 +87,8 @@ class Bench:
         self.judge: Callable[[], Word | None] | None = None
         """Somebody else who decides whether a trial goes on, in the place of the pruner."""
         self.cooldown = cooldown.decide(run.plan.sweep.cooldown, str(device))
-        self._splits = {run.plan.model_of(run.plan.defaults): prepared.split}
+        self._splits = {(run.plan.model_of(run.plan.defaults), run.plan.seed): prepared.split}
+        """By model and the split's seed."""
         self._said_paths: set[str] = set()
         self._curves: dict[int, Curve] = {}
         """Of the closed trials, by id."""
@@ -119,13 +126,15 @@ class Bench:
         self.run.say(f"{self.run.label} trial {claim.slot}: keeps the parameters that it was begun with")
         return last.params
 
-    def split_for(self, params: Params) -> Split:
-        """The data as the model of a trial needs them: models searched together may differ in that."""
+    def split_for(self, params: Params, slot: int) -> Split:
+        """The data as a slot's trial needs them: models searched together may differ in that."""
         plan = self.run.plan
-        model = plan.model_of(params)
-        if model not in self._splits:
-            self._splits[model] = self.host.prepared(plan, self.device, params).split
-        return self._splits[model]
+        seed = plan.split_seed(slot)
+        key = (plan.model_of(params), seed)
+        if key not in self._splits:
+            self._splits = {one: split for one, split in self._splits.items() if one[1] == seed}
+            self._splits[key] = self.host.prepared(plan, self.device, params, seed).split
+        return self._splits[key]
 
     def rest(self) -> None:
         """Let the device cool down, where that is wanted; ends where all is to stop."""

@@ -7,6 +7,7 @@ from recsweep.running.events import TrialDone
 from recsweep.running.gpus import Memory
 from recsweep.running.study_run import StudyRun
 from recsweep.running.watch import changed_text, duration
+from recsweep.study import EVIDENCE
 
 
 def announcement(run: StudyRun, open_slots: int) -> str:
@@ -19,9 +20,8 @@ def announcement(run: StudyRun, open_slots: int) -> str:
         count = f"all {own}" if filled >= own else f"{filled} of {own}"
         there = "the one trial is" if own == filled == 1 else f"{count} trials are"
         return f"{head}: {there} in the store, nothing to train"
-    search = plan.sweep.search
     return (
-        f"{head}: {open_slots} of {counted(own, 'trial')} to run, {search.engine}/{search.algo}, "
+        f"{head}: {open_slots} of {counted(own, 'trial')} to run, {plan.how}, "
         f"at most {counted(plan.sweep.training.epochs, 'epoch')} each"
     )
 
@@ -37,12 +37,19 @@ def outcome(run: StudyRun, done: TrialDone) -> str:
     if done.score is None:
         where = f"; traceback in {done.traceback}" if done.traceback else ""
         return f"{head} failed after {duration(done.seconds)}{at}: {done.reason}{where}"
-    is_best = view.best_slot == done.slot
-    best_so_far = "best so far" if is_best else f"best {view.best:.4f} (trial {view.best_slot})"
     return (
-        f"{head} {view.metric} {done.score:.4f}, {best_so_far}, "
+        f"{head} {view.metric} {done.score:.4f}, {_beside_others(run, done)}, "
         f"{counted(done.epochs, 'epoch')} in {duration(done.seconds)}{at}"
     )
+
+
+def _beside_others(run: StudyRun, done: TrialDone) -> str:
+    """A trial's place among the others; in evidence, which compares nothing, its seed."""
+    view, plan = run.view, run.plan
+    if plan.kind == EVIDENCE:
+        return f"seed {plan.trial_seed(done.slot)}, split {plan.split_seed(done.slot)}"
+    is_best = view.best_slot == done.slot
+    return "best so far" if is_best else f"best {view.best:.4f} (trial {view.best_slot})"
 
 
 def _params_of(slot: int, run: StudyRun) -> dict[str, object]:

@@ -16,7 +16,7 @@ import torch
 from recsweep.common.errors import SweepPaused, TrialInterrupted, TrialLeft, TrialPruned, TrialStopped
 from recsweep.common.tracebacks import keep_traceback
 from recsweep.planning.lineage import training_along
-from recsweep.running import gpu_memory
+from recsweep.running import evidence, gpu_memory
 from recsweep.running.bench import Bench
 from recsweep.running.checkpoints import keep_if_best
 from recsweep.running.commands import Bred, Prune, Save, Word
@@ -30,7 +30,7 @@ from recsweep.sweeps.config import SECONDS
 from recsweep.sweeps.space import Params
 from recsweep.training import training
 from recsweep.training.run import EpochEnd
-from recsweep.training.schedules import Schedule
+from recsweep.training.schedules import Schedule, settings_at
 from recsweep.training.state import TrialState
 
 SENT_SECONDS = 5.0
@@ -80,6 +80,7 @@ class TrialRun:
             gpu_memory.start(self._bench.device)
         try:
             trained = self._trained(seed)
+            test = self._tested(trained, seed)
         except TrialStopped:
             return self._dropped()
         except TrialLeft:
@@ -92,7 +93,7 @@ class TrialRun:
             return self._interrupted(str(stop))
         except Exception as error:
             return self._failed(error)
-        return self._finished(trained)
+        return self._finished(trained, test)
 
     def _trained(self, seed: int) -> training.Trained:
         """Train to the end, from wherever the trial can go on, and measure the energy that it takes."""
@@ -101,7 +102,7 @@ class TrialRun:
             settings, schedule = self._training(seed)
             return training.train(
                 settings,
-                self._bench.split_for(self._params),
+                self._bench.split_for(self._params, self._claim.slot),
                 self._bench.device,
                 self._after_epoch,
                 watch=self._watch,
@@ -133,9 +134,13 @@ class TrialRun:
 
     def _training(self, seed: int) -> tuple[dict[str, Any], Schedule]:
         """The settings that it begins with, and how they change."""
-        if self._bred is None:
-            return self._run.plan.settings(self._params, seed), ()
-        return training_along(self._run.plan, self._bred.lineage)
+        plan, slot = self._run.plan, self._claim.slot
+        if self._bred is not None:
+            return training_along(plan, self._bred.lineage)
+        split = plan.split_seed(slot)
+        if stretches := plan.stretches(slot):
+            return training_along(plan, Lineage(seed, stretches), split)
+        return plan.settings(self._params, seed, split), ()
 
     def _going_on(self, settings: dict[str, Any], schedule: Schedule) -> TrialState | None:
         """The state that an earlier trial of the slot left, whose epochs are told to the store again."""
@@ -196,18 +201,26 @@ class TrialRun:
 
     # -- what it came to ---------------------------------------------------------------------------
 
-    def _finished(self, trained: training.Trained) -> Observation:
+    def _tested(self, trained: training.Trained, seed: int) -> dict[str, float] | None:
+        """The metrics of a trial of evidence on the test split; None in a search."""
+        settings, schedule = self._training(seed)
+        at_best = settings_at(settings, schedule, trained.best_epoch)
+        split = self._bench.split_for(self._params, self._claim.slot)
+        return evidence.tested(self._bench, self._claim.slot, at_best, split, trained)
+
+    def _finished(self, trained: training.Trained, test: dict[str, float] | None) -> Observation:
         claim = self._claim
         self._bench.say_path(trained.path)
         seconds = round(trained.seconds, 3)
         found = (trained.metrics, trained.best_epoch, trained.epochs, seconds, trained.path)
-        result = Result(*found, self._lineage, self._energy)
+        result = Result(*found, self._lineage, self._energy, test)
         values = tuple(_value(objective.name, trained) for objective in self._run.plan.objectives)
         if not self._run.study.finish(claim, values, result):
             return self._dropped()
         self._resume.remove()
         self._bench.host.dropped = 0
-        keep_if_best(self._run, self._bench.keeper, claim, trained)
+        if test is None:  # what was tested needs its weights no more
+            keep_if_best(self._run, self._bench.keeper, claim, trained)
         done = TrialDone(claim.slot, trained.score, trained.epochs, trained.seconds, params=self._params)
         self._bench.send(done)
         self._tell_memory()

@@ -87,7 +87,7 @@ class Worker:
         elif bred is None or bred.state is None:  # a trial that goes on has rested
             bench.rest()
         if bred is not None and bred.asks:
-            self.send(Changeable(changeable(plan, bench.split_for(command.params))))
+            self.send(Changeable(changeable(plan, bench.split_for(command.params, command.claim.slot))))
         trial = TrialRun(bench, command.claim, command.params, bred)
         trial.train()
         gpu_memory.release(bench.device)
@@ -144,14 +144,22 @@ class Worker:
         for store in self._stores.values():
             store.close()
 
-    def prepared(self, plan: StudyPlan, device: torch.device, params: Params | None = None) -> Prepared:
+    def prepared(
+        self,
+        plan: StudyPlan,
+        device: torch.device,
+        params: Params | None = None,
+        split_seed: int | None = None,
+    ) -> Prepared:
         """The study's data, kept from one study to the next where it is the same.
 
         Args:
             params: of a trial, where what a model needs depends on them.
+            split_seed: of another split than the search's.
         """
         started = time.perf_counter()
-        settings = plan.settings(plan.defaults if params is None else params, plan.sweep.seed)
+        chosen = plan.defaults if params is None else params
+        settings = plan.settings(chosen, plan.sweep.seed, split_seed)
         found = prepare(settings, plan.files, plan.outputs.cache, self._splits)
         self._splits.pop(found.key, None)
         self._splits[found.key] = found  # the last one

@@ -14,7 +14,7 @@ from recsweep.common.errors import InputError, UserError
 from recsweep.common.files import counted
 from recsweep.planning.plan import StudyPlan
 from recsweep.search.limits import closed
-from recsweep.study import Shelf, State, Store, Study, StudyRecord, Trial, best
+from recsweep.study import SEARCH, Shelf, State, Store, Study, StudyRecord, Trial, best
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.documents import load_document, nearest
 from recsweep.sweeps.space import Params
@@ -43,7 +43,8 @@ def open_study(plan: StudyPlan, store: Store, *, restart: bool = False, origin: 
         plan.name, plan.definition, maximize=plan.directions, restart=restart, record=plan.record()
     )
     store.name_objectives(study, [objective.name for objective in plan.objectives])
-    known_good(plan, study)
+    if plan.kind == SEARCH:
+        known_good(plan, study)
     if origin is not None and plan.previous is not None:
         study.inherit(origin, plan.previous, plan.space, plan.defaults)
     return study

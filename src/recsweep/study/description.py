@@ -50,6 +50,10 @@ class Description:
         @property
         def phase(self) -> str: ...
         @property
+        def kind(self) -> str:
+            """The purpose of the study: `search` or `evidence`."""
+
+        @property
         def chain(self) -> tuple[str, ...]:
             """The phases of this model in this sweep, in order."""
 
@@ -124,8 +128,8 @@ class Description:
 
     @property
     def previous(self) -> str | None:
-        """The phase before this one."""
-        position = self.chain.index(self.phase)
+        """The phase before this one; evidence is none of the phases, and starts from what they found."""
+        position = self.chain.index(self.phase) if self.phase in self.chain else 0
         return self.chain[position - 1] if position else None
 
     @property
@@ -208,11 +212,11 @@ class Description:
 
     def trial_seed(self, slot: int) -> int:
         """Seed of a trial's training, the same wherever and however often it runs."""
-        return _seed(self._seed_hash, "trial", slot)
+        return seed_of(self._seed_hash, "trial", slot)
 
     def proposal_seed(self, slot: int) -> int:
         """Seed of the engine's proposal for a slot."""
-        return _seed(self._seed_hash, "proposal", slot)
+        return seed_of(self._seed_hash, "proposal", slot)
 
 
 def name_of(sweep: str, dataset: str, model: str, phase: str) -> str:
@@ -252,6 +256,7 @@ def _hashed(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {**definition, "training": {**definition["training"], "eval_batch_size": 4096}}
 
 
-def _seed(*parts: object) -> int:
+def seed_of(*parts: object) -> int:
+    """A seed that follows from these alone."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") % _SEED_SPACE

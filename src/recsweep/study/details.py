@@ -107,6 +107,8 @@ class Result:
     """Of a trial that took up another one's weights."""
     energy: Energy | None = None
     """That it took; None where nobody measured it."""
+    test: dict[str, float] | None = None
+    """The metrics on the test split: of evidence alone, whose every trial is tested."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, without what is not known."""
@@ -118,6 +120,7 @@ class Result:
             "path": self.path,
             "lineage": self.lineage and self.lineage.to_dict(),
             "energy": self.energy and self.energy.to_dict(),
+            "test": None if self.test is None else dict(self.test),
         }
         return {name: value for name, value in parts.items() if value is not None}
 
@@ -131,6 +134,7 @@ class Result:
             data.get("path"),
             Lineage.from_dict(data["lineage"]) if data.get("lineage") else None,
             Energy.from_dict(data["energy"]) if data.get("energy") else None,
+            dict(data["test"]) if data.get("test") is not None else None,
         )
 
 

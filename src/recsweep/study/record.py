@@ -320,6 +320,7 @@ def record_of(description: Description, apart: Apart) -> StudyRecord:
         description.dataset_name,
         description.model_name,
         description.phase,
+        description.kind,
         engine=description.search.engine,
         algo=description.search.algo,
         pruner=description.pruning.pruner,

@@ -118,9 +118,13 @@ def _is_result(value: Any) -> bool:
         return False
     metrics, seconds = value.get("metrics", {}), value.get("seconds", 0.0)
     ours = not value or "metrics" in value or "seconds" in value
-    whole = isinstance(metrics, dict) and all(map(_is_number, metrics.values())) and _is_number(seconds)
-    parts = {"lineage": _is_lineage, "energy": _is_energy}
+    whole = _are_metrics(metrics) and _is_number(seconds)
+    parts = {"lineage": _is_lineage, "energy": _is_energy, "test": _are_metrics}
     return ours and whole and all(fits(value[name]) for name, fits in parts.items() if name in value)
+
+
+def _are_metrics(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
 
 
 def _is_energy(value: Any) -> bool:
@@ -165,10 +169,12 @@ _OF_TRIALS: dict[str, Callable[[Any], bool]] = {
     "owner": _is_owner,
     "ended": _is_count,
 }
+_IS_POINT = _has(trial=int, params=dict, training_seed=int, split_seed=int)
 _OF_STUDIES: dict[str, Callable[[Any], bool]] = {
     "definition": lambda value: isinstance(value, dict),
     "starts": lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value),
     "test": _has(trial_id=int, metrics=dict),
+    "points": lambda value: isinstance(value, list) and all(map(_IS_POINT, value)),
     "stop": _has(token=str, now=bool),
     "go_on": lambda value: isinstance(value, str),
     "trials_ended": _is_count,

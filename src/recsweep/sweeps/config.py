@@ -23,6 +23,7 @@ from recsweep.common.names import checked_name
 from recsweep.sweeps.checkpoint_section import CheckpointsConfig
 from recsweep.sweeps.energy import EnergyConfig, as_section
 from recsweep.sweeps.engine_table import Can, with_ability
+from recsweep.sweeps.evidence_section import EvidenceConfig
 from recsweep.sweeps.notify import NotifyConfig
 from recsweep.sweeps.parameters import Parameter
 from recsweep.sweeps.pruner_table import NO_PRUNER
@@ -88,6 +89,8 @@ class SweepConfig(Frozen):
     """When a trial in training is kept, how much of it stays, and where."""
     resources: ResourcesConfig = ResourcesConfig()
     """Resources that each job that trains a study asks a scheduler for."""
+    evidence: EvidenceConfig = EvidenceConfig()
+    """How often what a study found best is trained again, on other seeds and splits."""
     tracking: TrackingConfig = TrackingConfig()
     """Where the sweep can be watched; it decides nothing of a trial."""
     energy: Annotated[
@@ -313,6 +316,7 @@ __all__ = [
     "DatasetConfig",
     "EnergyConfig",
     "EvaluationConfig",
+    "EvidenceConfig",
     "ModelConfig",
     "NotifyConfig",
     "PruningConfig",

@@ -9,8 +9,8 @@ from recsweep.sweeps.config import SweepConfig
 from recsweep.sweeps.fields import Facts, facts
 
 STUDIES, SEARCH, TRAINING, LIMITS = "Which studies", "The search", "The training", "Limits"
-RUNNING, PLACES, THIS = "How it runs", "Where", "This command"
-HEADINGS = (THIS, STUDIES, SEARCH, TRAINING, LIMITS, RUNNING, PLACES)
+EVIDENCE, RUNNING, PLACES, THIS = "Evidence", "How it runs", "Where", "This command"
+HEADINGS = (THIS, STUDIES, SEARCH, TRAINING, LIMITS, EVIDENCE, RUNNING, PLACES)
 """Purposes of options, in the order of `--help`."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recsweep.sweeps.setting import LIMITS, PLACES, RUNNING, SEARCH, STUDIES, TRAINING, Setting
+from recsweep.sweeps.setting import EVIDENCE, LIMITS, PLACES, RUNNING, SEARCH, STUDIES, TRAINING, Setting
 
 SWEEP_SETTINGS = (
     Setting(
@@ -174,6 +174,31 @@ SWEEP_SETTINGS = (
         LIMITS,
         "timeout_minutes",
         "SWEEP_TIMEOUT_MINUTES",
+        "N",
+    ),
+    Setting(
+        "training_seeds",
+        "Training seeds on which the best configurations are trained again.",
+        EVIDENCE,
+        "evidence.training_seeds",
+        "TRAINING_SEEDS",
+        "N",
+        more="See [evidence](how-to/evidence.md)",
+    ),
+    Setting(
+        "split_seeds",
+        "Other random splits for each of them, where a data set is split at random.",
+        EVIDENCE,
+        "evidence.split_seeds",
+        "SPLIT_SEEDS",
+        "N",
+    ),
+    Setting(
+        "top",
+        "How many of a study's best configurations are trained again.",
+        EVIDENCE,
+        "evidence.top",
+        "TOP",
         "N",
     ),
     Setting(
