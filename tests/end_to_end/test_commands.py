@@ -249,3 +249,41 @@ def _study(folder: Folder):
     from recsweep.study import Store
 
     return Store(f"sqlite:///{folder.outputs}/recsweep.db").find_study(STUDY)
+
+
+ONE_STUDY = ("--dataset", "ml-100k-small", "--model", "FPMC", "--max-evals", "2", "--epochs", "1")
+
+
+def test_lists_of_a_winner_and_of_what_train_saved_are_the_same(own: Folder) -> None:
+    (own.path / "some.txt").write_text("7\n3\n\n7\n")
+    done = own.run("recommend", *ONE_STUDY, "--users", "some.txt", "--to", "a.csv")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "ml-100k-small/FPMC: 2 lists of 10 items in a.csv\n"
+    rows = (own.path / "a.csv").read_text().splitlines()
+    assert rows[0] == "user,item,rank,score"
+    assert [row.split(",")[::2] for row in rows[1:]] == [[u, str(r)] for u in "73" for r in range(1, 11)]
+
+    trained = own.run("train", "--config", f"outputs/{RESULTS}/best_config.yaml", "--save", "kept", "--no-test")
+    assert trained.returncode == 0, trained.stderr
+    again = own.run("recommend", "--trained", "kept", "--users", "some.txt", "--to", "b.csv")
+    assert again.returncode == 0, again.stderr
+    assert (own.path / "b.csv").read_text() == (own.path / "a.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--to", "lists.txt"), "--to: lists.txt does not say in which form to write"),
+        (("--to", "a.csv", "--users", "none.txt"), "--users: none.txt cannot be read"),
+        (("--to", "a.csv", "--users", "wrong.txt"), "wrong.txt:2:1: the data set has no user x7"),
+        (("--to", "a.csv", "--trained", "kept"), "--dataset names a study, and --trained another model"),
+    ],
+)
+def test_lists_that_cannot_be_made_are_refused_and_nothing_is_written(
+    own: Folder, options: tuple[str, ...], said: str
+) -> None:
+    (own.path / "wrong.txt").write_text("7\nx7\n")
+    done = own.run("recommend", *ONE_STUDY, *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not list(own.path.glob("*.csv"))

@@ -73,6 +73,20 @@ def open_slots(
         return trained, sum(slot not in filled for slot in range(begun.budget))
 
 
+def require_closed(plan: StudyPlan) -> None:
+    """Refuse what needs a study's winner where the study has not ended.
+
+    Raises:
+        UserError: trials are still to run.
+    """
+    budget, missing = open_slots(plan, as_opened=True)
+    if missing:
+        raise UserError(
+            f"{plan.label}: {missing} of {budget} trials are still to run; "
+            f"the test split stays unseen until the study is closed; run `recsweep tune` first"
+        )
+
+
 def require_device(plans: list[StudyPlan], best_params: str | None = None, *, sure: bool = False) -> None:
     """Refuse a device that is not there where something would be trained on it, before a store is made.
 

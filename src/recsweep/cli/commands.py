@@ -21,6 +21,7 @@ from recsweep.cli import (
     jobs,
     keeping,
     looking,
+    recommending,
     reporting,
     serving,
     single,
@@ -147,6 +148,7 @@ for _command in (
     *export.COMMANDS,
     *checkpoints.COMMANDS,
     *single.COMMANDS,
+    *recommending.COMMANDS,
 ):
     cli.add_command(_command)
 

@@ -13,9 +13,9 @@ import click
 from recsweep.api.interrupted import told_how_to_go_on
 from recsweep.api.slots import (
     go_on,
-    open_slots,
     prepare_workers,
     refuse_if_all_stopped,
+    require_closed,
     require_device,
     require_no_scheduler,
     require_place,
@@ -29,7 +29,7 @@ from recsweep.cli.budgets import announce, with_more
 from recsweep.cli.declare import RUN, command
 from recsweep.cli.options import as_log, say_aside, studies_of
 from recsweep.cli.typed import is_job, typed
-from recsweep.common.errors import InputError, UserError
+from recsweep.common.errors import InputError
 from recsweep.common.files import counted
 from recsweep.planning.plan import StudyPlan, check_data
 from recsweep.planning.remarks import remarks
@@ -93,12 +93,7 @@ def evaluate(**options: Any) -> None:
     studies = studies_of(options)
     chosen = [plan for plan in studies.chosen if plan.is_last]
     for plan in chosen:
-        budget, missing = open_slots(plan, as_opened=True)
-        if missing:
-            raise UserError(
-                f"{plan.label}: {missing} of {budget} trials are still to run; "
-                f"the test split stays unseen until the study is closed; run `recsweep tune` first"
-            )
+        require_closed(plan)
     require_ray(chosen)
     require_place(studies.sweep)
     require_device(chosen, sure=True)

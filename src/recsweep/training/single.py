@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from recsweep.common.devices import resolve_device
 from recsweep.common.errors import InputError, ScheduleRefused
+from recsweep.common.files import write_yaml
 from recsweep.datasets.files import DataFiles, read_files
 from recsweep.datasets.prepare import prepare, remarks
 from recsweep.planning.setting_checks import check_flat
@@ -25,7 +26,10 @@ from recsweep.recbole_api.settings import (
 from recsweep.sweeps.documents import Document, Location, load_document, nearest
 from recsweep.training import schedules, training
 from recsweep.training.schedules import Schedule
+from recsweep.training.scoring import TrainedModel
 
+CONFIG = "config.yaml"
+"""Beside saved weights: what they are of."""
 _REQUIRED = ("model", "dataset")
 _OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST, DATA_HASHES, SCHEDULE})
 
@@ -49,13 +53,9 @@ def train_file(
         InputError: a key that is missing or unknown, a schedule that cannot be trained, data that is not
             there, or that is not what the configuration was found on.
     """
-    document = load_document(path)
-    _check_keys(document)
     where = resolve_device(device)  # before minutes go into data for it
-    settings, schedule = document.data, _schedule(document)
-    settings.setdefault("seed", 2020)  # RecBole's own
-    files = _files(document)
-    _check_hashes(document, files)
+    document, schedule, files = _opened(path)
+    settings: dict[str, Any] = document.data
     prepared = prepare(settings, files, outputs / "cache", tell=tell)
     for remark in remarks(settings, files) if prepared.cached else ():
         tell(remark)
@@ -67,9 +67,54 @@ def train_file(
     except ScheduleRefused as refused:
         raise _at_entry(document, refused) from None
     if save is not None:
-        training.save_checkpoints(save, trained)
+        _save(save, trained, settings, schedule, files, tell)
     then = schedules.settings_at(settings, schedule, trained.best_epoch)
     return trained, training.evaluate(then, split, where, trained.best) if test else None
+
+
+def saved_model(folder: Path, outputs: Path, tell: Callable[[str], None]) -> TrainedModel:
+    """The model that `recsweep train --save` left in a folder, on the data that it was trained on.
+
+    Raises:
+        InputError: there is none, or the data are other ones now.
+    """
+    if not (path := folder / CONFIG).is_file():
+        raise InputError("--trained", f"there is no file {path}", "give a folder of `recsweep train --save`")
+    state = training.load_checkpoint(folder)
+    if state is None:
+        problem = f"{folder} holds no weights that can be read"
+        raise InputError("--trained", problem, "train it again with `recsweep train --save`")
+    document, schedule, files = _opened(path)
+    split = prepare(document.data, files, outputs / "cache", tell=tell).split
+    return TrainedModel(schedules.settings_at(document.data, schedule, state["epoch"] + 1), split, state)
+
+
+def _save(
+    folder: Path,
+    trained: training.Trained,
+    settings: Mapping[str, Any],
+    schedule: Schedule,
+    files: DataFiles,
+    tell: Callable[[str], None],
+) -> None:
+    """The weights, and beside them what they are of, so that they can be used without anything else."""
+    if not training.save_checkpoints(folder, trained):
+        tell(f"{settings['model']} keeps what cannot be read back safely: its weights are not saved")
+        return
+    changes = [{FROM_EPOCH: first, **changed} for first, changed in schedule]
+    extra = {SCHEDULE: changes} if changes else {}
+    write_yaml(folder / CONFIG, {**settings, **extra, DATA_HASHES: dict(files.hashes)})
+
+
+def _opened(path: Path) -> tuple[Document, Schedule, DataFiles]:
+    """A config with its settings complete, its schedule apart, and the files of its data."""
+    document = load_document(path)
+    _check_keys(document)
+    schedule = _schedule(document)
+    document.data.setdefault("seed", 2020)  # RecBole's own
+    files = _files(document)
+    _check_hashes(document, files)
+    return document, schedule, files
 
 
 def _check_keys(document: Document) -> None:

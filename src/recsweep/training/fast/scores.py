@@ -12,10 +12,14 @@ from typing import Any
 
 import torch
 
+from recsweep.training.fast.table import Pairs
+
 SCORES_AT_ONCE = 1 << 23
 """Scores that are in memory at once: 32 MiB in float32."""
 TIE, NAN = 1, 2
 """Why a rank is open; the kernel's numbers."""
+_SORTED_AT_ONCE = 256
+"""Rows that are sorted whole at once, where items share the last place of a list."""
 
 
 class Scores(ABC):
@@ -41,6 +45,19 @@ class Scores(ABC):
             score of the row is not a number.
         """
 
+    @abstractmethod
+    def top(self, count: int, hidden: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+        """The best items of each row, the best first; of equal ones that with the lower number.
+
+        Args:
+            count: the length of a list.
+            hidden: for each row the items that are left out, in ascending order.
+
+        Returns:
+            [rows, count] int64, 0 where there are fewer items; and their scores. No item whose score is NaN
+            or minus infinity is in a list.
+        """
+
 
 @dataclass(frozen=True)
 class Matrix(Scores):
@@ -62,6 +79,30 @@ class Matrix(Scores):
         tied = (values == wanted).sum(1) != 1
         doubts = torch.where(values.isnan().any(1), NAN, tied.to(torch.uint8) * TIE).to(torch.uint8)
         return (values > wanted).sum(1), doubts
+
+    def top(self, count: int, hidden: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+        values = self.values.masked_fill(self.values.isnan(), -torch.inf)
+        values[:, 0] = -torch.inf  # padding
+        values[hidden.at(torch.arange(len(values), device=values.device))] = -torch.inf
+        items, scores = _best(values, min(count, values.shape[1]))
+        items[scores == -torch.inf] = 0
+        missing = count - items.shape[1]
+        pad = torch.nn.functional.pad
+        return pad(items, (0, missing)), pad(scores, (0, missing), value=-torch.inf)
+
+
+def _best(values: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    scores, items = torch.topk(values, count, dim=1)
+    least = scores[:, -1:]
+    left = (values == least).sum(1) > (scores == least).sum(1)  # others share the last place
+    tied = torch.nonzero(left & (least[:, 0] > -torch.inf)).squeeze(1)
+    for some in torch.split(tied, _SORTED_AT_ONCE):
+        ordered = torch.sort(values[some], dim=1, descending=True, stable=True)
+        items[some], scores[some] = ordered.indices[:, :count], ordered.values[:, :count]
+    by_number = items.argsort(dim=1)
+    items, scores = items.gather(1, by_number), scores.gather(1, by_number)
+    scores, order = torch.sort(scores, dim=1, descending=True, stable=True)
+    return items.gather(1, order), scores
 
 
 @dataclass(frozen=True)
@@ -94,6 +135,15 @@ class Product(Scores):
             return found
         parts = [Matrix(values).ranks(targets[part]) for part, values in self.parts()]
         return torch.cat([ranks for ranks, _ in parts]), torch.cat([doubts for _, doubts in parts])
+
+    def top(self, count: int, hidden: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.kernels is not None:
+            found: tuple[torch.Tensor, torch.Tensor] = self.kernels.top_items(
+                self.queries, self.items, self.bias, hidden.counts.cumsum(0), hidden.items, count
+            )
+            return found
+        parts = [Matrix(values).top(count, hidden.of_rows(part)) for part, values in self.parts()]
+        return torch.cat([items for items, _ in parts]), torch.cat([scores for _, scores in parts])
 
     def _of(self, rows: torch.Tensor | slice) -> torch.Tensor:
         scores = self.queries[rows] @ self.items.t()

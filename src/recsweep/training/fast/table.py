@@ -39,6 +39,11 @@ class Pairs:
         shift = (ends[rows] - own_ends)[owners]
         return owners, self.items[torch.arange(len(owners), device=rows.device) + shift]
 
+    def of_rows(self, rows: torch.Tensor | slice) -> Pairs:
+        """The pairs of these rows alone."""
+        chosen = torch.arange(len(self.counts), device=self.counts.device)[rows]
+        return Pairs(self.counts[chosen], self.at(chosen)[1])
+
 
 @dataclass(frozen=True)
 class Labels:

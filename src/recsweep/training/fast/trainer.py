@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 
+from recsweep.recbole_api.settings import FAST
 from recsweep.training.fast import families, losses, native, validation
 from recsweep.training.fast.base import Family
 from recsweep.training.fast.dropout import Masks, use_fast_dropout
 from recsweep.training.fast.optimizer import make_stepper
+from recsweep.training.fast.recbole_scores import RecboleScores
 from recsweep.training.fast.stream import Stream, unsupported_negatives
 from recsweep.training.fast.table import Table
 
@@ -88,6 +90,18 @@ def unsupported(trainer: Any, train_data: Any) -> str | None:
     if config["worker"]:  # processes that load batches draw negatives and masks by seeds of their own
         return f"worker: {config['worker']}"
     return unsupported_negatives(train_data) or family.refuses(model)
+
+
+def scoring_family(trainer: Any, train_data: Any, loader: Any) -> Family:
+    """The family that scores all items for a trained model: the one that serves it, or RecBole's own code.
+
+    Args:
+        trainer: RecBole's, with the model.
+        train_data: its training loader.
+        loader: of the part of the split that is like what is scored.
+    """
+    wanted = trainer.config[FAST] is not False and unsupported(trainer, train_data) is None
+    return _make_family(trainer) if wanted else RecboleScores(trainer, loader)
 
 
 def _make_family(trainer: Any) -> Family:
