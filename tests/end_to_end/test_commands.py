@@ -263,7 +263,9 @@ def test_lists_of_a_winner_and_of_what_train_saved_are_the_same(own: Folder) -> 
     assert rows[0] == "user,item,rank,score"
     assert [row.split(",")[::2] for row in rows[1:]] == [[u, str(r)] for u in "73" for r in range(1, 11)]
 
-    trained = own.run("train", "--config", f"outputs/{RESULTS}/best_config.yaml", "--save", "kept", "--no-test")
+    trained = own.run(
+        "train", "--config", f"outputs/{RESULTS}/best_config.yaml", "--save", "kept", "--no-test"
+    )
     assert trained.returncode == 0, trained.stderr
     again = own.run("recommend", "--trained", "kept", "--users", "some.txt", "--to", "b.csv")
     assert again.returncode == 0, again.stderr
@@ -287,3 +289,37 @@ def test_lists_that_cannot_be_made_are_refused_and_nothing_is_written(
     assert done.returncode == 2
     assert said in done.stderr
     assert not list(own.path.glob("*.csv"))
+
+
+def test_the_best_of_a_study_is_trained_again_by_its_name_alone(tuned: Folder) -> None:
+    best = yaml.safe_load((tuned.outputs / RESULTS / "best_result.yaml").read_text())
+    done = tuned.run("train", "--best", "smoke/ml-100k-small/FPMC", "--no-test")
+    assert done.returncode == 0, done.stderr
+    assert f"validation ndcg@10 {best['score']:.4f}" in done.stdout
+
+
+def test_the_best_is_trained_on_all_but_the_test_data_for_as_long_as_was_best(own: Folder) -> None:
+    done = own.run("train", "--best", STUDY, "--on", "train+valid", "--save", "kept", "--no-test")
+    assert done.returncode == 0, done.stderr
+    assert "training on train+valid for 1 epoch: nothing is left to validate on" in done.stderr
+    assert done.stdout.startswith("trained for 1 epoch, ")
+    kept = yaml.safe_load((own.path / "kept" / "config.yaml").read_text())
+    assert (kept["train_on"], kept["epochs"]) == ("train+valid", 1)
+    again = own.run("train", "--config", "kept/config.yaml", "--save", "again", "--no-test")
+    assert again.returncode == 0, again.stderr
+    made = own.run("recommend", "--trained", "kept", "--to", "a.csv")
+    assert made.returncode == 0, made.stderr
+    assert own.run("recommend", "--trained", "again", "--to", "b.csv").returncode == 0
+    assert (own.path / "a.csv").read_text() == (own.path / "b.csv").read_text()
+
+
+def test_what_says_not_what_to_train_is_refused(tuned: Folder) -> None:
+    for options, said in [
+        ((), "neither --config nor --best is given"),
+        (("--config", "x.yaml", "--best", STUDY), "--best stands beside --config"),
+        (("--config", "x.yaml", "--on", "train+valid"), "--on is for --best"),
+        (("--best", "smoke/none"), "the store has no study smoke/none"),
+    ]:
+        done = tuned.run("train", *options)
+        assert done.returncode == 2
+        assert said in done.stderr

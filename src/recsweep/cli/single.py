@@ -9,11 +9,15 @@ import click
 
 from recsweep.api.studies import make_outputs
 from recsweep.cli.declare import DATA, command
-from recsweep.cli.options import as_path, say_aside, studies_of
+from recsweep.cli.options import as_path, say_aside, source_of, studies_of
+from recsweep.cli.stores import opened
 from recsweep.common import scratch
+from recsweep.common.errors import UserError
+from recsweep.common.files import counted
 from recsweep.common.paths import Outputs
 from recsweep.planning.plan import StudyPlan, check_data
 from recsweep.running.watch import duration
+from recsweep.sweeps.documents import Document
 from recsweep.sweeps.options import DEFINING, SETTINGS, STORE, WHICH
 from recsweep.sweeps.setting import THIS, Setting
 
@@ -54,7 +58,7 @@ def prepare(**options: Any) -> None:
 
 
 _TRAINS = (
-    Setting("config", "A complete RecBole config.", THIS, shown="FILE", required=True, completes="file"),
+    Setting("config", "A complete RecBole config.", THIS, shown="FILE", completes="file"),
     Setting(
         "device",
         "Where to train (`auto` is CUDA where there is one).",
@@ -64,7 +68,7 @@ _TRAINS = (
     ),
     Setting(
         "outputs",
-        "Where prepared data is cached.",
+        "Where prepared data is cached, and where the store is that is not named.",
         THIS,
         shown="FOLDER",
         default="outputs",
@@ -77,26 +81,63 @@ _TRAINS = (
     DATA,
     "recsweep train --config outputs/results/default/ml-100k/FPMC/best_config.yaml",
     *_TRAINS,
-    *("save", "no_test"),
+    *("best", "on", "save", "no_test"),
+    *("storage", "storage_file"),
 )
-def train(config: str, device: str, outputs: str, save: str | None, no_test: bool) -> None:
-    """Train one complete configuration, such as a study's best_config.yaml."""
+def train(
+    config: str | None,
+    device: str,
+    outputs: str,
+    best: str | None,
+    on: str,
+    save: str | None,
+    no_test: bool,
+    **store: Any,
+) -> None:
+    """Train one complete configuration: a study's best_config.yaml, or the best of a study in the store."""
     from recsweep.training.single import train_file
 
+    given = _asked(config, best, on, {**store, "outputs": outputs})
     with scratch.used(Outputs(Path(outputs), sweep="").scratch):
         trained, test = train_file(
-            Path(config),
+            given,
             device,
             Path(outputs),
             save=as_path(save),
             test=not no_test,
             tell=say_aside,
         )
-    click.echo(f"best epoch {trained.best_epoch} of {trained.epochs}, {duration(trained.seconds)}")
+    took = duration(trained.seconds)
+    if trained.metrics:
+        click.echo(f"best epoch {trained.best_epoch} of {trained.epochs}, {took}")
+    else:  # nothing was left to validate on
+        click.echo(f"trained for {counted(trained.epochs, 'epoch')}, {took}")
     for name, value in trained.metrics.items():
         click.echo(f"validation {name} {value:.4f}")
     for name, value in (test or {}).items():
         click.echo(f"test {name} {value:.4f}")
+
+
+def _asked(config: str | None, best: str | None, on: str, store: dict[str, Any]) -> Path | Document:
+    """The config to train: of a file, or of the best trial of a study.
+
+    Raises:
+        UserError: none or both were named.
+    """
+    if (config is None) == (best is None):
+        what = "neither --config nor --best is given" if config is None else "--best stands beside --config"
+        raise UserError(f"{what}; nothing says what to train; give one of them")
+    if config is not None:
+        if source_of("on") == "commandline":
+            raise UserError(
+                "--on is for --best, whose search says how many epochs were best; in a config of your own "
+                "set `train_on` and `epochs`"
+            )
+        return Path(config)
+    from recsweep.api.best_config import best_document
+
+    with opened({**store, "config": ""}) as opened_store:
+        return best_document(opened_store, str(best), Path(store["outputs"]), on)
 
 
 COMMANDS = [prepare, train]

@@ -122,6 +122,16 @@ def make_loaders(config: TypedConfig, split: Split) -> tuple[Any, Any, Any]:
     return train, valid, test
 
 
+def joined(split: Split) -> Split:
+    """A split whose training data are those for training and for validation together.
+
+    The validation data stay where they are, for whoever needs some; they say nothing any more.
+    """
+    train, valid, test = split.parts
+    both = recbole("data.interaction").cat_interactions([train.inter_feat, valid.inter_feat])
+    return Split(split.whole, (train.copy(both), valid, test))
+
+
 def interaction(fields: dict[str, torch.Tensor]) -> Any:
     """RecBole's `Interaction`, what its models take: columns by field name."""
     return recbole("data.interaction").Interaction(fields)

@@ -16,10 +16,12 @@ SPLIT_SEED = "split_seed"
 FAST = "fast"
 DATA_HASHES = "data_hashes"
 SCHEDULE, FROM_EPOCH = "schedule", "from_epoch"
+TRAIN_ON = "train_on"
 """Keys of ours in a RecBole config; RecBole ignores what it does not know. `split_seed` draws a random
 split, which is one for all trials although each trial has a seed of its own; `fast` chooses the code
 that trains; `data_hashes` says by what content a configuration was found, file by file; `schedule` lists
-changes, each with the epoch `from_epoch` from which on it holds."""
+changes, each with the epoch `from_epoch` from which on it holds; `train_on` says on which parts of the data
+a single configuration is trained."""
 
 
 def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]:

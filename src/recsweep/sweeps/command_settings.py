@@ -169,6 +169,21 @@ COMMAND_SETTINGS = (
         switch=True,
         more="What each number means says [Data](explanation/data.md#what-a-data-set-is)",
     ),
+    Setting(
+        "best",
+        "The best configuration of this study in the store, in place of a file's.",
+        THIS,
+        shown="STUDY",
+        completes="studies",
+    ),
+    Setting(
+        "on",
+        "What the best configuration is trained on; with the validation data too, for as many epochs as were "
+        "best in the search.",
+        THIS,
+        default="train",
+        choices=("train", "train+valid"),
+    ),
     Setting("save", "Write the best and last weights there.", THIS, shown="FOLDER", completes="folder"),
     Setting(
         "trained",

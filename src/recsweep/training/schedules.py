@@ -20,7 +20,7 @@ from recsweep.common.files import to_plain
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, data_key
-from recsweep.recbole_api.settings import SPLIT_SEED, TIME_ORDER
+from recsweep.recbole_api.settings import SPLIT_SEED, TIME_ORDER, TRAIN_ON
 from recsweep.training import live
 from recsweep.training.state import TrialState
 
@@ -28,7 +28,9 @@ Schedule = Sequence[tuple[int, Mapping[str, Any]]]
 """From which epoch on, counted from 1, which settings are others. They hold until something else does."""
 
 _FIXED = {
-    **dict.fromkeys(("model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED), "it is another trial"),
+    **dict.fromkeys(
+        ("model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, TRAIN_ON), "it is another trial"
+    ),
     **dict.fromkeys(("seed", "reproducibility"), "the random numbers go on as they are"),
     **dict.fromkeys(("eval_step", "train_stage"), "epochs are counted by it"),
     **dict.fromkeys(

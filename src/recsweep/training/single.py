@@ -22,20 +22,23 @@ from recsweep.recbole_api.settings import (
     SCHEDULE,
     SPLIT_SEED,
     TIME_ORDER,
+    TRAIN_ON,
 )
 from recsweep.sweeps.documents import Document, Location, load_document, nearest
-from recsweep.training import schedules, training
+from recsweep.training import schedules, training, whole
 from recsweep.training.schedules import Schedule
 from recsweep.training.scoring import TrainedModel
 
 CONFIG = "config.yaml"
 """Beside saved weights: what they are of."""
 _REQUIRED = ("model", "dataset")
-_OWN = frozenset({"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST, DATA_HASHES, SCHEDULE})
+_OWN = frozenset(
+    {"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST, DATA_HASHES, SCHEDULE, TRAIN_ON}
+)
 
 
 def train_file(
-    path: Path,
+    document: Path | Document,
     device: str,
     outputs: Path,
     *,
@@ -44,6 +47,14 @@ def train_file(
     tell: Callable[[str], None],
 ) -> tuple[training.Trained, dict[str, float] | None]:
     """Train what a flat RecBole config asks for.
+
+    Args:
+        document: the config, or its file.
+        device: where to train.
+        outputs: the folder of the cache.
+        save: where the weights go; None to keep none.
+        test: measure it on the test data.
+        tell: takes a line for people.
 
     Returns:
         What training brought, and the test metrics if `test` asked for them.
@@ -54,16 +65,14 @@ def train_file(
             there, or that is not what the configuration was found on.
     """
     where = resolve_device(device)  # before minutes go into data for it
-    document, schedule, files = _opened(path)
+    document, schedule, files = _opened(document)
     settings: dict[str, Any] = document.data
     prepared = prepare(settings, files, outputs / "cache", tell=tell)
     for remark in remarks(settings, files) if prepared.cached else ():
         tell(remark)
-    split = prepared.split
-    metric = settings.get("valid_metric", "score")
-    told = lambda epoch, score: tell(f"epoch {epoch} {metric} {score:.4f}")  # noqa: E731
+    split = whole.training_split(settings, prepared.split)
     try:
-        trained = training.train(settings, split, where, told, schedule=schedule)
+        trained = whole.trained(settings, split, where, schedule, tell)
     except ScheduleRefused as refused:
         raise _at_entry(document, refused) from None
     if save is not None:
@@ -85,7 +94,8 @@ def saved_model(folder: Path, outputs: Path, tell: Callable[[str], None]) -> Tra
         problem = f"{folder} holds no weights that can be read"
         raise InputError("--trained", problem, "train it again with `recsweep train --save`")
     document, schedule, files = _opened(path)
-    split = prepare(document.data, files, outputs / "cache", tell=tell).split
+    found = prepare(document.data, files, outputs / "cache", tell=tell).split
+    split = whole.training_split(document.data, found)
     return TrainedModel(schedules.settings_at(document.data, schedule, state["epoch"] + 1), split, state)
 
 
@@ -106,10 +116,12 @@ def _save(
     write_yaml(folder / CONFIG, {**settings, **extra, DATA_HASHES: dict(files.hashes)})
 
 
-def _opened(path: Path) -> tuple[Document, Schedule, DataFiles]:
+def _opened(config: Path | Document) -> tuple[Document, Schedule, DataFiles]:
     """A config with its settings complete, its schedule apart, and the files of its data."""
-    document = load_document(path)
+    document = load_document(config) if isinstance(config, Path) else config
     _check_keys(document)
+    if (on := document.data.get(TRAIN_ON, whole.TRAIN)) not in whole.PARTS:
+        raise document.error((TRAIN_ON,), f"nothing is trained on {on}", f"use {' or '.join(whole.PARTS)}")
     schedule = _schedule(document)
     document.data.setdefault("seed", 2020)  # RecBole's own
     files = _files(document)
