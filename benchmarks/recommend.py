@@ -2,7 +2,7 @@
 
 Users and items have factors drawn at random, as a trained BPR has them. The product alone is what torch takes
 to multiply them, a slice of users after the other into the same memory, by the fastest of some sizes of
-slices, before and after the lists. The lists are what `recsweep recommend` makes, to a Parquet file on the disk.
+slices, before and after the lists. The lists are what `recsweep recommend` makes, to a Parquet file.
 
     python benchmarks/recommend.py --write
 """
@@ -124,7 +124,7 @@ def report(found: Found, asked: argparse.Namespace) -> str:
     kernels = "compiled kernels" if native.kernels() is not None else "torch, for no kernels are built"
     return "\n".join(
         [
-            f"## Top-{asked.top} lists, {asked.users:,} users x {asked.items:,} items, factors of {asked.width}",
+            f"## Top-{asked.top} lists, {asked.users:,} users x {asked.items:,} items, {asked.width} factors",
             "",
             f"Written by `{command()}` on {time.strftime('%Y-%m-%d')}; {kernels}, two threads; {asked.seen} "
             "items of each user left out; written to Parquet.",

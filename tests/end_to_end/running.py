@@ -56,7 +56,7 @@ class Folder:
         path.write_text(yaml.safe_dump(data, sort_keys=False))
 
     def command(self, name: str, *options: str) -> list[str]:
-        config = [] if "--config" in options else ["--config", "config/smoke.yaml"]
+        config = [] if "--config" in options or name == "train" else ["--config", "config/smoke.yaml"]
         return [sys.executable, "-m", "recsweep", name, *config, *options]
 
     def run(self, name: str, *options: str, fresh: bool = False) -> subprocess.CompletedProcess[str]:

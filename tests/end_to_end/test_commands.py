@@ -298,7 +298,7 @@ def test_the_best_of_a_study_is_trained_again_by_its_name_alone(tuned: Folder) -
     assert f"validation ndcg@10 {best['score']:.4f}" in done.stdout
 
 
-def test_the_best_is_trained_on_all_but_the_test_data_for_as_long_as_was_best(own: Folder) -> None:
+def test_the_best_is_trained_on_validation_data_too(own: Folder) -> None:
     done = own.run("train", "--best", STUDY, "--on", "train+valid", "--save", "kept", "--no-test")
     assert done.returncode == 0, done.stderr
     assert "training on train+valid for 1 epoch: nothing is left to validate on" in done.stderr
@@ -323,3 +323,25 @@ def test_what_says_not_what_to_train_is_refused(tuned: Folder) -> None:
         done = tuned.run("train", *options)
         assert done.returncode == 2
         assert said in done.stderr
+
+
+def test_other_metrics_of_a_winner_are_measured_without_training(own: Folder) -> None:
+    best = yaml.safe_load((own.outputs / RESULTS / "best_result.yaml").read_text())
+    done = own.run("evaluate", *ONE_STUDY, "--metrics", "ndcg@10 hit@3", "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert row["model"] == "ml-100k-small/FPMC"
+    assert row["ndcg@10"] == pytest.approx(best["test"]["ndcg@10"])
+    assert {*row} == {"model", "ndcg@10", "hit@3"}
+    groups = own.run("evaluate", *ONE_STUDY, "--metrics", "hit@3", "--by", "activity", "--csv")
+    assert groups.returncode == 0, groups.stderr
+    assert groups.stdout.startswith("model,activity,cases,hit@3\n")
+    shutil.rmtree(own.outputs / "checkpoints")
+    refused = own.run("evaluate", *ONE_STUDY, "--metrics", "ndcg@10")
+    assert refused.returncode == 2
+    assert "the weights of trial" in refused.stderr
+    open_study = own.run(
+        "evaluate", *ONE_STUDY[:4], *tune_options(3)[2:4], "--epochs", "1", "--by", "activity"
+    )
+    assert open_study.returncode == 2
+    assert "the test split stays unseen until the study is closed" in open_study.stderr

@@ -9,12 +9,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers.fast import CPU, SEED, settings_of, split_of, write_interactions
+from helpers.fast import CPU, write_interactions
+from helpers.untrained import MODELS, untrained
 from recsweep.common.errors import InputError
 from recsweep.common.parquet import read_parquet
-from recsweep.recbole_api import model as recbole
-from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.data import make_loaders
 from recsweep.training import lists as lists_file
 from recsweep.training import training
 from recsweep.training.history import BEFORE_TEST, EVERYTHING, History, texts_of
@@ -22,42 +20,15 @@ from recsweep.training.list_files import write_lists
 from recsweep.training.lists import top_lists
 from recsweep.training.scoring import TrainedModel, scoring
 
-SHARES = {"split": {"RS": [0.6, 0.2, 0.2]}, "group_by": "user", "order": "TO"}
-SEVERAL = {"eval_args": {**SHARES, "mode": {"valid": "full", "test": "full"}}}
-MODELS = {
-    "BPR": {"embedding_size": 8, **SEVERAL},
-    "LightGCN": {"embedding_size": 8, "n_layers": 1, **SEVERAL},
-    "FPMC": {"embedding_size": 8, "loss_type": "BPR"},
-    "GRU4Rec": {"embedding_size": 8, "hidden_size": 8, "loss_type": "CE"},
-}
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return write_interactions(tmp_path_factory.mktemp("lists") / "toy", users=40, items=50, longest=20)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def trained_of(folder):
-    """A model with weights that nobody trained, which are as good to list by; made once each."""
-    found: dict[str, TrainedModel] = {}
-
-    def made(name: str) -> TrainedModel:
-        if name not in found:
-            settings = settings_of(folder, name, MODELS[name])
-            settings.update(metrics=["NDCG", "Recall"], topk=[7])
-            with recbole.clean_globals():
-                config = TypedConfig(settings, CPU, folder / "scratch")
-                train = make_loaders(config, split_of(settings, folder))[0]
-                model = recbole.make_model(config, train)
-                torch.manual_seed(SEED)
-                for weight in model.parameters():
-                    weight.data.normal_()
-                state = {"state_dict": recbole.weights(model), "other_parameter": recbole.other_state(model)}
-            found[name] = TrainedModel(settings, split_of(settings, folder), state)
-        return found[name]
-
-    return made
+    return lambda name: untrained(folder, name)
 
 
 def interactions(folder) -> dict[str, list[str]]:

@@ -32,15 +32,15 @@ TELL_SECONDS = 10.0
 
 @command(
     DATA,
-    "recsweep recommend --dataset ml-100k --model GRU4Rec --top 20 --to lists.parquet",
+    "recsweep recommend --dataset ml-100k --model GRU4Rec --items 20 --to lists.parquet",
     *WHICH,
     *OF_A_STUDY,
     *DEFINING,
-    *("trained", "top", "users", "with_seen", "history", "to"),
+    *("trained", "items", "users", "with_seen", "history", "to"),
     "device",
     *STORE,
 )
-def recommend(top: int, users: str | None, with_seen: bool, history: str, to: str, **options: Any) -> None:
+def recommend(items: int, users: str | None, with_seen: bool, history: str, to: str, **options: Any) -> None:
     """Write the best items of each user, by a study's winner or by what `recsweep train --save` left."""
     from recsweep.common.devices import resolve_device
     from recsweep.training.list_files import checked_suffix
@@ -54,23 +54,25 @@ def recommend(top: int, users: str | None, with_seen: bool, history: str, to: st
         from recsweep.training.scoring import scoring
 
         with scoring(trained, device) as scorer:
-            known = History.of(scorer, history)
-            asked = _asked(scorer, known, wanted, users)
-            written, short = _write(scorer, known, asked, top, with_seen, Path(to))
-    click.echo(f"{label}: {counted(written, 'list')} of {counted(top, 'item')} in {to}")
+            history_of_users = History.of(scorer, history)
+            asked = _asked(scorer, history_of_users, wanted, users)
+            written, short = _write(scorer, history_of_users, asked, items, with_seen, Path(to))
+    click.echo(f"{label}: {counted(written, 'list')} of {counted(items, 'item')} in {to}")
     if short:
         say_aside(f"{counted(short, 'list')} of these are shorter: there are no more items to list")
 
 
 def _write(
-    scorer: Scorer, known: History, asked: torch.Tensor, top: int, with_seen: bool, to: Path
+    scorer: Scorer, history_of_users: History, asked: torch.Tensor, top: int, with_seen: bool, to: Path
 ) -> tuple[int, int]:
     from recsweep.training.history import texts_of
     from recsweep.training.list_files import write_lists
     from recsweep.training.lists import top_lists
 
     data = scorer.loader._dataset
-    lists = top_lists(scorer.family, known.table, asked, None if with_seen else known.seen, top)
+    lists = top_lists(
+        scorer.family, history_of_users.table, asked, None if with_seen else history_of_users.seen, top
+    )
     texts = (texts_of(data, column) for column in (data.uid_field, data.iid_field))
     return write_lists(to, _told(lists, len(asked), say_aside), *texts)
 
@@ -109,14 +111,16 @@ def _read_users(path: Path) -> dict[str, int]:
     return found
 
 
-def _asked(scorer: Scorer, known: History, wanted: dict[str, int] | None, source: str | None) -> torch.Tensor:
+def _asked(
+    scorer: Scorer, history_of_users: History, wanted: dict[str, int] | None, source: str | None
+) -> torch.Tensor:
     """The users that lists are made for, by RecBole's numbers."""
     import torch
 
     if wanted is None:
-        return known.users
+        return history_of_users.users
     numbers = scorer.loader._dataset.field2token_id[scorer.loader.uid_field]
-    there = set(known.users.tolist())
+    there = set(history_of_users.users.tolist())
     for name, line in wanted.items():
         if numbers.get(name, 0) == 0:
             fix = nearest(name, list(numbers)[1:]) if len(numbers) < 100_000 else "name one of the data set"

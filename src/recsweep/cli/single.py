@@ -124,6 +124,8 @@ def _asked(config: str | None, best: str | None, on: str, store: dict[str, Any])
     Raises:
         UserError: none or both were named.
     """
+    if best is not None and source_of("config") != "commandline":
+        config = None  # of the environment, where it may be a sweep's
     if (config is None) == (best is None):
         what = "neither --config nor --best is given" if config is None else "--best stands beside --config"
         raise UserError(f"{what}; nothing says what to train; give one of them")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsweep.api.slots import require_closed, require_place, store_of
-from recsweep.cli.options import as_path, say_aside, source_of, studies_of
+from recsweep.cli.options import say_aside, source_of, studies_of
 from recsweep.common.errors import UserError
 from recsweep.common.paths import Outputs
 from recsweep.planning.plan import StudyPlan
@@ -14,6 +16,7 @@ from recsweep.planning.plan import StudyPlan
 if TYPE_CHECKING:
     import torch
 
+    from recsweep.running.study_run import StudyRun
     from recsweep.training.scoring import TrainedModel
 
 
@@ -36,35 +39,61 @@ def asked_model(options: dict[str, Any], device: torch.device) -> tuple[str, Tra
         UserError: not one study was named, or it has not ended.
         InputError: there is no such model.
     """
-    folder = as_path(options.get("trained"))
-    if folder is not None:
-        from recsweep.training.single import saved_model
-
-        for name in ("dataset", "model", "phase", "study_name"):
-            if options.get(name) and source_of(name) == "commandline":
-                flag = f"--{name.replace('_', '-')}"
-                raise UserError(f"{flag} names a study, and --trained another model; give one of them")
-        return str(folder), saved_model(folder, outputs_of(options), say_aside)
-    plan = _one(options)
-    return plan.label, _winner(plan, device)
-
-
-def _one(options: dict[str, Any]) -> StudyPlan:
-    studies = studies_of(options)
-    chosen = [plan for plan in studies.chosen if plan.is_last]
+    if options.get("trained"):
+        return _saved(options)
+    chosen = _chosen(options)
     if len(chosen) != 1:
         raise UserError(
             f"lists are made by one model, but {len(chosen)} studies were named; name one with --dataset and "
             "--model, or give what `recsweep train --save` left with --trained"
         )
-    require_closed(chosen[0])
-    require_place(studies.sweep)
-    return chosen[0]
-
-
-def _winner(plan: StudyPlan, device: torch.device) -> TrainedModel:
-    from recsweep.running.study_run import StudyRun
     from recsweep.running.winner import closed_winner, trained_trial
+
+    with _opened(chosen[0]) as run:
+        return chosen[0].label, trained_trial(run, closed_winner(run), device)
+
+
+def asked_models(options: dict[str, Any]) -> Iterator[tuple[str, TrainedModel]]:
+    """The same of every study that was named; nothing is trained.
+
+    Raises:
+        UserError: a study has not ended, or its weights were not kept.
+        InputError: there is no such model.
+    """
+    if options.get("trained"):
+        yield _saved(options)
+        return
+    from recsweep.running.winner import closed_winner, require_kept
+
+    for plan in _chosen(options):
+        with _opened(plan) as run:
+            yield plan.label, require_kept(run, closed_winner(run))
+
+
+def _saved(options: dict[str, Any]) -> tuple[str, TrainedModel]:
+    from recsweep.training.single import saved_model
+
+    for name in ("dataset", "model", "phase", "study_name"):
+        if options.get(name) and source_of(name) == "commandline":
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"{flag} names a study, and --trained another model; give one of them")
+    folder = Path(options["trained"])
+    return str(folder), saved_model(folder, outputs_of(options), say_aside)
+
+
+def _chosen(options: dict[str, Any]) -> list[StudyPlan]:
+    """The studies that the options name, each the last phase of its model; all have ended."""
+    studies = studies_of(options)
+    chosen = [plan for plan in studies.chosen if plan.is_last]
+    for plan in chosen:
+        require_closed(plan)
+    require_place(studies.sweep)
+    return chosen
+
+
+@contextmanager
+def _opened(plan: StudyPlan) -> Iterator[StudyRun]:
+    from recsweep.running.study_run import StudyRun
     from recsweep.search.starts import as_begun
 
     with store_of(plan) as store:
@@ -72,5 +101,4 @@ def _winner(plan: StudyPlan, device: torch.device) -> TrainedModel:
         study = store.find_as_opened(begun.name, begun.definition)
         if study is None:
             raise UserError(f"{plan.label}: the store has no such study; run `recsweep tune` first")
-        run = StudyRun(begun, study, say_aside)
-        return trained_trial(run, closed_winner(run), device)
+        yield StudyRun(begun, study, say_aside)

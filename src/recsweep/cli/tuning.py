@@ -27,6 +27,7 @@ from recsweep.api.sweep_run import SweepRun, shown, write_and_tell
 from recsweep.api.troubles import Troubles
 from recsweep.cli.budgets import announce, with_more
 from recsweep.cli.declare import RUN, command
+from recsweep.cli.measuring import show_measured
 from recsweep.cli.options import as_log, say_aside, studies_of
 from recsweep.cli.typed import is_job, typed
 from recsweep.common.errors import InputError
@@ -83,13 +84,24 @@ def show_summary(file: Path) -> None:
     show_markdown(file.read_text(encoding="utf-8"))
 
 
-@command(RUN, "recsweep evaluate --dataset ml-100k --model GRU4Rec", *_ALL)
-def evaluate(**options: Any) -> None:
+@command(
+    RUN,
+    "recsweep evaluate --dataset ml-100k --model GRU4Rec",
+    *_ALL,
+    *("metrics", "by", "trained", "json", "csv"),
+)
+def evaluate(
+    metrics: str | None, by: str | None, trained: str | None, json: bool, csv: bool, **options: Any
+) -> None:
     """Evaluate the winners of complete studies on the test split, once.
 
     The scores of each user are written beside the results; where they are lost, they are made again of the
-    weights that were kept.
+    weights that were kept. With --metrics or --by: other metrics of what is trained already, of all or by
+    groups; nothing is trained.
     """
+    if metrics or by or trained:
+        show_measured({**options, "trained": trained}, metrics, by, json=json, csv=csv)
+        return
     studies = studies_of(options)
     chosen = [plan for plan in studies.chosen if plan.is_last]
     for plan in chosen:
@@ -110,9 +122,9 @@ def evaluate(**options: Any) -> None:
             with troubles.of(plan):
                 with store_of(plan) as store:
                     begun = as_begun(plan, store)
-                metrics = supervisor.run_study(begun, position, len(chosen), users=True)
+                tested = supervisor.run_study(begun, position, len(chosen), users=True)
                 write_and_tell(begun, display)
-                for name, value in (metrics or {}).items():
+                for name, value in (tested or {}).items():
                     click.echo(f"{plan.label} test {name} {value:.4f}")
         troubles.raise_any()
 

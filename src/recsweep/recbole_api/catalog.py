@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from recsweep.recbole_api import source
+from recsweep.common.errors import UserError
+from recsweep.recbole_api import plugins, source
 from recsweep.recbole_api.source import FAMILY_OF_FOLDER as FAMILY_OF_FOLDER
 from recsweep.recbole_api.source import class_attribute, lineage, overall_defaults
 from recsweep.recbole_api.source import models as models
@@ -115,10 +116,28 @@ def _section(name: str) -> tuple[str, ...]:
 
 @cache
 def metrics() -> dict[str, bool]:
-    """Ranking metrics that take a cut-off (`ndcg` for NDCG@10), and whether larger is better."""
-    found: dict[str, bool] = {}
+    """Ranking metrics that take a cut-off (`ndcg` for NDCG@10), and whether larger is better.
+
+    Raises:
+        UserError: another package's metric has the name of one that is there.
+    """
     recboles = recbole_folder() / "evaluator" / "metrics.py"
-    for name, node in {**source.classes_in(recboles), **source.classes_in(OWN_METRICS)}.items():
+    found = {**_ranking_metrics(recboles), **_ranking_metrics(OWN_METRICS)}
+    for module, path in plugins.metric_files().items():
+        for name, larger in _ranking_metrics(path).items():
+            if name in found:
+                raise UserError(
+                    f"the metric {name} of {module} has the name of another one; a sweep could not say which "
+                    "is meant; rename its class, or remove its package"
+                )
+            found[name] = larger
+    return found
+
+
+def _ranking_metrics(path: Path) -> dict[str, bool]:
+    """Those of a file, and whether larger is better."""
+    found: dict[str, bool] = {}
+    for name, node in source.classes_in(path).items():
         assigned = {
             statement.targets[0].id: ast.unparse(statement.value)
             for statement in node.body

@@ -219,7 +219,7 @@ def _patch_recbole() -> None:
     import recbole.trainer.trainer
     import recbole.utils
 
-    from recsweep.recbole_api import own_metrics
+    from recsweep.recbole_api import own_metrics, plugins
 
     for module in (recbole.utils, recbole.utils.utils, recbole.config.configurator):
         module.get_model = _get_model
@@ -229,6 +229,8 @@ def _patch_recbole() -> None:
     _single_precision(recbole.data.dataset.Dataset)
     _collect_numbers_too(recbole.evaluator.collector.Collector)
     own_metrics.register()
+    for module in plugins.metric_modules():
+        own_metrics.register(module)
     safety.close()
     logging.getLogger().addFilter(_is_worth_reading)  # RecBole logs to the root logger
 

@@ -186,6 +186,19 @@ COMMAND_SETTINGS = (
     ),
     Setting("save", "Write the best and last weights there.", THIS, shown="FOLDER", completes="folder"),
     Setting(
+        "metrics",
+        'Other metrics and cut-offs of what is trained already, e.g. "ndcg@5 recall@50".',
+        THIS,
+        shown="NAMES",
+        more="Nothing is trained, and the store keeps nothing of it",
+    ),
+    Setting(
+        "by",
+        "The same by groups: `activity` (of users), `popularity` (of items), `user:COLUMN`, `item:COLUMN`.",
+        THIS,
+        shown="GROUPS",
+    ),
+    Setting(
         "trained",
         "What `recsweep train --save` left there, in place of a study's winner.",
         THIS,
@@ -200,7 +213,7 @@ COMMAND_SETTINGS = (
         required=True,
         completes="file",
     ),
-    Setting("top", "Items of a list.", THIS, shown="K", default=10, span=(1, 100_000)),
+    Setting("items", "Items of a list.", THIS, shown="K", default=10, span=(1, 100_000)),
     Setting(
         "users",
         "Only the users of this file, an id a line; not given: all.",
