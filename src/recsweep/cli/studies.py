@@ -93,20 +93,21 @@ def show(name: str, json: bool, csv: bool, **options: Any) -> None:
     """
     from recsweep.looking import details
     from recsweep.looking.listing import listed
+    from recsweep.report.evidence import read_evidence
     from recsweep.study import standing
 
     with opened(options) as store:
         row = _row_of(listed(store.tallied(archived=True, kind=None)), name)
         study = store.study_of(row.record)
-        trials, flag = study.results(), standing(study)
+        trials, flag, evidence = study.results(), standing(study), read_evidence(row.record, store)
     if json:
-        click.echo(as_json(details.everything(row, trials)))
+        click.echo(as_json(details.everything(row, trials, evidence)))
     elif csv:
         click.echo(as_csv([details.trial_row(trial) for trial in trials]), nl=False)
     else:
         if flag is not None:
             say_aside(f"it was asked to stop at {flag.at}, on {flag.by}; `recsweep tune` takes that back")
-        facts, _, table = details.text(row, trials).partition("\n\n")
+        facts, _, table = details.text(row, trials, evidence).partition("\n\n")
         click.echo("\n".join(map(for_terminal, facts.split("\n"))))
         show_markdown(table)
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsweep.common.files import dump_yaml
 from recsweep.looking.listing import Row, markdown, score_text, time_text
+from recsweep.study.record import SEARCH
 from recsweep.study.states import State
 from recsweep.study.trial import Trial
+
+if TYPE_CHECKING:
+    from recsweep.report.evidence import EvidenceResult
 
 BEST = 5
 """Trials that are shown of a study."""
 
 
-def everything(row: Row, trials: Sequence[Trial]) -> dict[str, Any]:
-    """A study as plain JSON: its record, how far it is, and its counted trials."""
+def everything(row: Row, trials: Sequence[Trial], evidence: Sequence[EvidenceResult] = ()) -> dict[str, Any]:
+    """A study as plain JSON: its record, how far it is, its counted trials, and the evidence of its best."""
     return {
         **row.plain(),
         "record": row.record.to_json(),
         "trials_found": [trial_row(trial) for trial in trials],
+        **({"evidence": [one.plain() for one in evidence]} if evidence else {}),
     }
 
 
@@ -43,13 +48,15 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         "inherited": trial.inherited.to_dict() if trial.inherited else None,
         "reason": failure.to_dict() if failure else None,
         "curve": trial.curve,
+        **({"test": result.test} if result.test is not None else {}),
     }
 
 
-def facts(row: Row) -> dict[str, Any]:
+def facts(row: Row, evidence: Sequence[EvidenceResult] = ()) -> dict[str, Any]:
     """The answers to what a person asks of a study first; what nobody has said is left out."""
     record, details = row.record, row.record.details
-    winner = details.winner
+    searches = record.kind == SEARCH
+    winner = details.winner if searches else None
     pruned = "" if record.pruner == "none" else f", {record.pruner}"
     told = {
         "study": record.study,
@@ -60,8 +67,9 @@ def facts(row: Row) -> dict[str, Any]:
         "sweep": record.sweep_name,
         "data set": record.dataset_name,
         "model": ", ".join((record.model_name, *(m for m in record.models if m != record.model_name))),
-        "phase": f"{record.phase} of {', '.join(record.chain)}" if len(record.chain) > 1 else "",
-        "search": f"{record.engine}/{record.algo}{pruned}",
+        "phase": f"{record.phase} of {', '.join(record.chain)}" if searches and record.chain[1:] else "",
+        "search": f"{record.engine}/{record.algo}{pruned}" if searches else "",
+        "kind": "" if searches else f"{record.kind}: its trials are no search's",
         "objectives": ", ".join(one.name for one in record.objectives),
         "data": {**details.counts, **{name: value[:12] for name, value in record.hashes.items()}},
         "seed": record.seed,
@@ -71,11 +79,22 @@ def facts(row: Row) -> dict[str, Any]:
         "best": None if winner is None else f"trial {winner.slot}, {score_text(winner.score)} on validation",
         "parameters": record.complete(winner.params) if winner is not None else None,
         "test": dict(record.test),
+        "evidence": _over_seeds(evidence),
     }
     return {name: value for name, value in told.items() if value not in ("", None, {}, [])}
 
 
-def text(row: Row, trials: Sequence[Trial]) -> str:
+def _over_seeds(evidence: Sequence[EvidenceResult]) -> dict[str, Any]:
+    """The searched metric of each configuration over seeds, on validation and on test."""
+    return {
+        f"trial {one.configuration.slot}": {
+            found.part: found.text() for found in one.measures if found.metric == one.metric
+        }
+        for one in evidence
+    }
+
+
+def text(row: Row, trials: Sequence[Trial], evidence: Sequence[EvidenceResult] = ()) -> str:
     """A study for people: its facts, its best trials."""
     scored = [trial for trial in trials if trial.score is not None]
     done = [trial for trial in scored if trial.state == State.COMPLETE] or scored
@@ -90,7 +109,7 @@ def text(row: Row, trials: Sequence[Trial]) -> str:
         for trial in best
     ]
     table = markdown(rows, right=("trial", row.record.metric))
-    return dump_yaml(facts(row)) + (f"\n{table}\n" if table else "")
+    return dump_yaml(facts(row, evidence)) + (f"\n{table}\n" if table else "")
 
 
 def _apart(row: Row) -> str:
