@@ -77,7 +77,7 @@ def test_the_appendix_has_space_budget_chosen_values_seeds_hardware_and_hours(fa
     text = appendix_latex(facts)
     for words in (
         r"\texttt{learning\_rate} & log-uniform & 0.0001 to 0.01 & 0.001 & \textbf{",
-        "12 of 12 trials (2 pruned, 1 failed). Chosen: trial 7",
+        "toy: 12 of 12 trials (2 pruned, 1 failed); chosen is trial 7",
         r"\textbf{128} (edge)",
         "Trained on: A processor, 8 cores",
         r"toy & NARM & 12 & 2 & 1 & 24 & 0.00667 & - \\",

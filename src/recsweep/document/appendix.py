@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from recsweep.document import again
 from recsweep.document.citations import ENGINES, RULES, cite, cite_model
 from recsweep.document.costs import COST_COLUMNS, Cost, cost_of, machines
 from recsweep.document.facts import Facts
-from recsweep.document.spaces import Searched, fixed_of, space_of
+from recsweep.document.spaces import Searched, Space, fixed_of, spaces_of
 from recsweep.document.tex import label_of, row, table, tex
-from recsweep.document.words import data_sentence, protocol
+from recsweep.document.words import data_sentence, listed, protocol
 from recsweep.report.comparison import Entry
 from recsweep.report.summary_notes import budgets, endings, energies
 
@@ -19,7 +19,7 @@ _HEAD = r"""% needs \usepackage{{booktabs}}; citations: references.bib
 \label{{app:tuning-{label}}}
 What follows is what {cite} ask of a study: every model's search space, budget, chosen values, seeds, hardware
 and hours. All models, the baselines among them, were tuned by the same procedure."""
-_COLUMNS = ("parameter", "drawn", "range", "default", "chosen")
+_COLUMNS = ("parameter", "drawn", "range", "default")
 
 
 def appendix_latex(facts: Facts) -> str:
@@ -36,8 +36,8 @@ def _lines(facts: Facts) -> Iterator[str]:
     yield _tools(facts)
     for dataset, entries in facts.by_dataset.items():
         yield from _paragraph(f"Data, {dataset}", [data_sentence(entries[0].result.record)])
-    for entry in facts.entries:
-        yield from _space(entry, facts)
+    for space in spaces_of(facts.entries):
+        yield from _space(space, facts)
     yield from _costs([cost_of(entry) for entry in facts.entries], facts)
     yield from _seeds(facts)
     yield from _paragraph("Versions", [f"{name}: {value}." for name, value in again.facts(facts.entries)])
@@ -68,35 +68,44 @@ def _tools(facts: Facts) -> str:
     return rf"Tuned with recsweep and RecBole{base}; search and early ending of trials{cite(keys)}."
 
 
-def _space(entry: Entry, facts: Facts) -> Iterator[str]:
-    """The table of a model on a data set."""
-    record = entry.result.record
-    named = f"{cite_model(record)} on {tex(entry.dataset)}"
+def _space(space: Space, facts: Facts) -> Iterator[str]:
+    """The table of a model, with what was chosen on each data set."""
+    names = [entry.dataset for entry in space.entries]
+    model = cite_model(space.entries[0].result.record)
+    several = len(names) > 1
+    columns = [*_COLUMNS, *(f"on {name}" if several else "chosen" for name in names)]
+    lines = [row(map(tex, columns)), r"\midrule", *(_row(found) for found in space.rows)]
+    told = [f"Search space and chosen values of {model} on {tex(listed(names))}."]
+    told += [tex(_budget(entry)) for entry in space.entries]
+    if fixed := fixed_of(space.entries[0].result):
+        told.append(tex(f"Fixed: {fixed}."))
+    label = f"tab:{facts.sweep}-{names[0]}-{space.model}-space"
     yield ""
-    lines = [row(_COLUMNS), r"\midrule", *(_row(one) for one in space_of(entry.result))]
-    caption = f"Search space and chosen values of {named}. {tex(_budget(entry))}"
-    label = f"tab:{facts.sweep}-{entry.dataset}-{entry.model}-space"
-    yield from table(caption, label, "lllll", lines, "[htb]")
+    yield from table(" ".join(told), label, "l" * len(columns), lines, "[htb]")
 
 
-def _row(one: Searched) -> str:
+def _row(found: Sequence[Searched]) -> str:
+    one = found[0]
     where = f"{one.values}; where {one.when}" if one.when else one.values
-    chosen = rf"\textbf{{{tex(one.chosen)}}}" if one.chosen != "-" else "-"
-    chosen = f"{chosen} (edge)" if one.edge else chosen
     named = rf"\texttt{{{tex(one.name)}}}"
-    return row([named, tex(one.kind), tex(where), tex(one.default), chosen])
+    return row([named, tex(one.kind), tex(where), tex(one.default), *map(_chosen, found)])
+
+
+def _chosen(one: Searched) -> str:
+    chosen = rf"\textbf{{{tex(one.chosen)}}}" if one.chosen != "-" else "-"
+    return f"{chosen} (edge)" if one.edge else chosen
 
 
 def _budget(entry: Entry) -> str:
     result, winner = entry.result, entry.result.winner
     counts = {"pruned": result.all_pruned, "failed": result.all_failed}
     apart = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    told = [f"{result.all_trained} of {result.all_budget} trials{f' ({apart})' if apart else ''}."]
-    if winner is not None and entry.score is not None:
-        told.append(f"Chosen: trial {winner.slot}, {entry.metric} {entry.score:.4f} on validation.")
-    if fixed := fixed_of(result):
-        told.append(f"Fixed: {fixed}.")
-    return " ".join(told)
+    told = (
+        f"{entry.dataset}: {result.all_trained} of {result.all_budget} trials{f' ({apart})' if apart else ''}"
+    )
+    if winner is None or entry.score is None:
+        return f"{told}."
+    return f"{told}; chosen is trial {winner.slot}, {entry.metric} {entry.score:.4f} on validation."
 
 
 def _costs(costs: list[Cost], facts: Facts) -> Iterator[str]:

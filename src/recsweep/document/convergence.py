@@ -20,7 +20,8 @@ def convergence(entry: Entry) -> Chart:
     found = steps(entry)
     if not found:
         return Chart("convergence", missing="No trial has come to a score yet.")
-    marks = [*_dots(entry), _expected(entry), _best(entry)]
+    foot = _foot(entry)
+    marks = [*_dots(entry, foot), _expected(entry, foot), _best(entry)]
     x = counting("trials", (1, len(entry.trials)))
     panel = Panel(x, Axis(entry.metric), tuple(mark for mark in marks if mark.x))
     rows = [(str(step.trials), str(step.trial.slot), short(step.score)) for step in found]
@@ -28,7 +29,16 @@ def convergence(entry: Entry) -> Chart:
     return Chart("convergence", (panel,), part=True, table=table)
 
 
-def _dots(entry: Entry) -> list[Points]:
+def _foot(entry: Entry) -> float:
+    """The score below which a trial stands at the edge: a poor one would press all others together."""
+    scores = [score for _, score in entry.scores]
+    low, high = min(scores), max(scores)
+    room = 0.06 * ((high - low) or abs(high) or 1.0)
+    return low - room if entry.maximize else high + room
+
+
+def _dots(entry: Entry, foot: float) -> list[Points]:
+    worse = max if entry.maximize else min
     looks = {State.COMPLETE: (BLUE, "circle"), State.PRUNED: (GREY, "cross")}
     found = []
     for state, (colour, mark) in looks.items():
@@ -36,13 +46,10 @@ def _dots(entry: Entry) -> list[Points]:
         said = tuple(
             f"trial {trial.slot}, {state}: {entry.metric} {short(trial.score)}" for _, trial in pairs
         )
-        x, y = tuple(number for number, _ in pairs), tuple(trial.score for _, trial in pairs)
-        found.append(
-            Points(x, y, said, state, colour, mark=mark, size=5, opacity=0.8)  # type: ignore[arg-type]
-        )
+        x, y = tuple(number for number, _ in pairs), tuple(worse(t.score or 0.0, foot) for _, t in pairs)
+        found.append(Points(x, y, said, state, colour, mark=mark, size=6))  # type: ignore[arg-type]
     failed = [number for number, trial in enumerate(entry.trials, 1) if trial.state == State.FAILED]
-    low = min(float(y) for points in found for y in points.y if y is not None)
-    feet = Points(tuple(failed), (low,) * len(failed), (), "failed", PINK, mark="cross", size=5)
+    feet = Points(tuple(failed), (foot,) * len(failed), (), "failed", PINK, mark="cross", size=6)
     return [*found, feet]
 
 
@@ -56,13 +63,14 @@ def _best(entry: Entry) -> Points:
     return Points(tuple(x), tuple(y), (), "best so far", ORANGE, line="steps", width=2.2)
 
 
-def _expected(entry: Entry) -> Points:
-    scores = _all_scores(entry)
+def _expected(entry: Entry, foot: float) -> Points:
+    scores, worse = _all_scores(entry), max if entry.maximize else min
     counts = list(range(1, len(scores) + 1))
     every = -(-len(counts) // _MOST_STEPS)
     counts = [*counts[:-1][::every], counts[-1]]
     values = expected_best(scores, counts, maximize=entry.maximize)
-    return Points(tuple(counts), tuple(values), (), "expected of random search", GREY, line="dash", width=1.8)
+    shown = tuple(worse(value, foot) for value in values)
+    return Points(tuple(counts), shown, (), "expected of random search", GREY, line="dash", width=1.8)
 
 
 def _all_scores(entry: Entry) -> list[float]:

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from recsweep.common.escape import for_html as text
 from recsweep.document.elements import Html, Section, definitions, grid, items, paragraphs, waiting
 from recsweep.document.facts import Facts, missing
-from recsweep.document.spaces import Searched, fixed_of, space_of
+from recsweep.document.spaces import Searched, Space, fixed_of, spaces_of
 from recsweep.document.svg_marks import number
-from recsweep.document.words import data_sentence, protocol, question
+from recsweep.document.words import data_sentence, listed, protocol, question
 from recsweep.report.chart import BLUE, ORANGE
 from recsweep.report.comparison import Entry
 from recsweep.report.summary_notes import budgets, data_of, endings
 
 _COUNTS = ("users", "items", "interactions", "train", "valid", "test")
-_SPACE_COLUMNS = ("parameter", "drawn", "range", "default", "chosen", "where it lies")
+_SPACE_COLUMNS = ("parameter", "drawn", "range", "default")
 
 
 def method_sections(facts: Facts) -> Iterator[Section]:
@@ -62,30 +62,46 @@ def _spaces(facts: Facts) -> Iterator[str]:
             )
         ]
     )
-    several = len(facts.by_dataset) > 1
-    for entry in facts.entries:
-        title = f"{entry.model} on {entry.dataset}" if several else entry.model
-        yield f'<div class="block"><h3>{text(title)}</h3>'
-        rows = [_row(one) for one in space_of(entry.result)]
-        yield grid(_SPACE_COLUMNS, rows, f"Search space of {title}")
-        fixed = fixed_of(entry.result)
-        after = f"{_tuned(entry)}{f' Fixed: {fixed}.' if fixed else ''}"
-        yield f'<p class="after">{text(after)}</p></div>'
+    for space in spaces_of(facts.entries):
+        yield f'<div class="block"><h3>{text(space.model)}{_where(space, facts)}</h3>'
+        columns = (*_SPACE_COLUMNS, *_chosen_on(space, facts))
+        yield grid(columns, map(_row, space.rows), f"Search space of {space.model}")
+        fixed = fixed_of(space.entries[0].result)
+        lines = [*map(_tuned, space.entries), *([f"Fixed: {fixed}."] if fixed else [])]
+        yield f'<p class="after">{"<br>".join(map(text, lines))}</p></div>'
+
+
+def _where(space: Space, facts: Facts) -> str:
+    """The data sets of a space, where there are others on which the model was searched otherwise."""
+    if len(space.entries) == sum(entry.model == space.model for entry in facts.entries):
+        return ""
+    return text(f" on {listed([entry.dataset for entry in space.entries])}")
+
+
+def _chosen_on(space: Space, facts: Facts) -> list[str]:
+    if len(facts.by_dataset) == 1:
+        return ["chosen"]
+    return [f"chosen on {entry.dataset}" for entry in space.entries]
 
 
 def _tuned(entry: Entry) -> str:
     result, winner = entry.result, entry.result.winner
-    told = f"{result.all_trained} of {result.all_budget} trials."
+    told = f"{entry.dataset}: {result.all_trained} of {result.all_budget} trials"
     if winner is None:
-        return told
-    return f"{told} Chosen: trial {winner.slot}, {entry.metric} {entry.score or 0:.4f} on validation."
+        return f"{told}."
+    return f"{told}; chosen is trial {winner.slot}, {entry.metric} {entry.score or 0:.4f} on validation."
 
 
-def _row(one: Searched) -> tuple[str, ...]:
-    name = Html(f"<code>{text(one.name)}</code>")
+def _row(found: Sequence[Searched]) -> tuple[str, ...]:
+    one = found[0]
     when = f"; where {one.when}" if one.when else ""
-    where = Html(range_mark(one) + ('<span class="edge">at the edge</span>' if one.edge else ""))
-    return name, one.kind, one.values + when, one.default, Html(f"<b>{text(one.chosen)}</b>"), where
+    name = Html(f"<code>{text(one.name)}</code>")
+    return name, one.kind, one.values + when, one.default, *map(_chosen, found)
+
+
+def _chosen(one: Searched) -> Html:
+    edge = '<span class="edge">at the edge</span>' if one.edge else ""
+    return Html(f'<div class="chosen"><b>{text(one.chosen)}</b>{range_mark(one)}</div>{edge}')
 
 
 def range_mark(one: Searched) -> str:

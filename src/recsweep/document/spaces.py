@@ -8,6 +8,7 @@ from typing import Any
 
 from recsweep.alarms.edges import edge_of, searched
 from recsweep.common.escape import short
+from recsweep.report.comparison import Entry
 from recsweep.report.results import StudyResult
 from recsweep.sweeps.space import Choice, LogUniform, Parameter, QUniform, RandInt
 
@@ -48,6 +49,36 @@ def space_of(result: StudyResult) -> list[Searched]:
         _searched(name, parameter, result)
         for name, parameter in record.model.space.items()
         if name in wanted or name in record.space
+    ]
+
+
+@dataclass(frozen=True)
+class Space:
+    """What was searched for a model, on all data sets on which that was the same.
+
+    Attributes:
+        rows: for each parameter, what it came to on each data set, in the order of the entries.
+    """
+
+    model: str
+    entries: tuple[Entry, ...]
+    rows: tuple[tuple[Searched, ...], ...]
+
+
+def spaces_of(entries: Sequence[Entry]) -> list[Space]:
+    """The spaces of all models, each once where it is the same on several data sets."""
+    groups: dict[tuple[object, ...], list[tuple[Entry, list[Searched]]]] = {}
+    for entry in entries:
+        rows = space_of(entry.result)
+        alike = (entry.model, *((one.name, one.kind, one.values, one.default, one.when) for one in rows))
+        groups.setdefault(alike, []).append((entry, rows))
+    return [
+        Space(
+            own[0][0].model,
+            tuple(entry for entry, _ in own),
+            tuple(zip(*(rows for _, rows in own), strict=True)),
+        )
+        for own in groups.values()
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from recsweep.report.chart import Axis, Number
 
-LETTER = 6.2
+LETTER = 6.8
 """Width of a letter of a tick, in the units of a picture; a little more than most have."""
 _MARGIN = 0.05
 """A share of the span that is left free at each end, where an axis says no limits."""

@@ -19,7 +19,7 @@ ByDataset = Mapping[str, Sequence[Entry]]
 def question(by_dataset: ByDataset) -> list[str]:
     """The question of the sweep, and by what it is answered."""
     entries = [entry for own in by_dataset.values() for entry in own]
-    models = list(dict.fromkeys(entry.model for entry in entries))
+    models = sorted({entry.model for entry in entries}, key=str.casefold)
     metrics = list(dict.fromkeys(entry.metric for entry in entries))
     on = listed(list(by_dataset))
     if len(models) == 1:
