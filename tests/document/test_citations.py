@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
+
 from helpers.found import workspace
+from recsweep import alarms
 from recsweep.document import citations
 from recsweep.document.citations import bibtex, cited, references, uncited
+from recsweep.document.section_alarms import TITLES
 from recsweep.sweeps.engine_table import ENGINES
 from recsweep.sweeps.pruner_table import PRUNERS
 from recsweep.sweeps.scheduler_table import SCHEDULERS
 
-TABLES = ("MODELS", "ENGINES", "ALGOS", "RULES", "METRICS", "DATASETS")
+ALARM_FILES = sorted(Path(alarms.__file__).parent.glob("*.py"))
+NAMES = ("NAME", "LEAK", "REPEATS", "SAMPLED", "NEVER", "AT_ONCE")
+TABLES = ("ALARMS", "MODELS", "ENGINES", "ALGOS", "RULES", "METRICS", "DATASETS")
 
 
 def test_every_key_that_is_cited_is_in_the_file():
@@ -49,3 +56,9 @@ def test_a_report_cites_its_models_search_and_metrics_once(tmp_path):
     assert "holm1979simple" in keys
     assert "kang2018self" not in keys
     assert uncited([record]) == ["toy"]
+
+
+def test_every_alarm_has_its_works_and_its_title():
+    modules = [import_module(f"recsweep.alarms.{path.stem}") for path in ALARM_FILES]
+    names = {getattr(module, name) for module in modules for name in NAMES if hasattr(module, name)}
+    assert names == citations.ALARMS.keys() == TITLES.keys()

@@ -16,7 +16,17 @@ from recsweep.document.page import report_page
 from recsweep.document.write import write_report
 
 ANCHORS = (
-    *("question", "data", "protocol", "spaces", "results", "comparison", "convergence", "importance"),
+    *(
+        "question",
+        "data",
+        "protocol",
+        "spaces",
+        "results",
+        "comparison",
+        "alarms",
+        "convergence",
+        "importance",
+    ),
     *("curves", "cost", "again", "references"),
 )
 _EMPTY = {"meta", "link", "br", "img"}
@@ -73,8 +83,9 @@ def test_the_page_says_what_was_asked_searched_found_and_spent(text):
         "The first trial of each study has the model&#x27;s published defaults",
         "none is sampled",
         "0.0001 to 0.01",
-        "<b>128</b>",
-        '<span class="edge">at the edge</span>',
+        '<b>128</b> <span class="edge">edge</span>',
+        "Best values at the edge of their range",
+        "hidden_size 128 is at the edge of its range, 32 to 128",
         '<b class="best">0.1912</b>',
         '<u class="second">0.1034</u>',
         "expected of random search",

@@ -12,7 +12,9 @@ from recsweep.document.spaces import Searched, Space, fixed_of, spaces_of
 from recsweep.document.tex import label_of, row, table, tex
 from recsweep.document.words import data_sentence, listed, protocol
 from recsweep.report.comparison import Entry
-from recsweep.report.summary_notes import budgets, endings, energies
+from recsweep.report.results import StudyResult
+from recsweep.report.summary_evidence import evidence_notes
+from recsweep.report.summary_notes import budgets, endings, energies, name_of
 
 _HEAD = r"""% needs \usepackage{{booktabs}}; citations: references.bib
 \section{{Hyperparameter tuning of sweep {sweep}}}
@@ -38,6 +40,8 @@ def _lines(facts: Facts) -> Iterator[str]:
         yield from _paragraph(f"Data, {dataset}", [data_sentence(entries[0].result.record)])
     for space in spaces_of(facts.entries):
         yield from _space(space, facts)
+    if any(result.evidence for result in facts.results):
+        yield from _paragraph("Over seeds", [*evidence_notes(facts.results), *map(_seeds_of, facts.results)])
     yield from _costs([cost_of(entry) for entry in facts.entries], facts)
     yield from _seeds(facts)
     yield from _paragraph("Versions", [f"{name}: {value}." for name, value in again.facts(facts.entries)])
@@ -106,6 +110,15 @@ def _budget(entry: Entry) -> str:
     if winner is None or entry.score is None:
         return f"{told}."
     return f"{told}; chosen is trial {winner.slot}, {entry.metric} {entry.score:.4f} on validation."
+
+
+def _seeds_of(result: StudyResult) -> str:
+    """The seeds on which a winner was trained again; empty where it was not."""
+    one = result.best_evidence
+    if one is None:
+        return ""
+    seeds = f"training seeds {listed([str(seed) for seed in one.training_seeds])}"
+    return f"{name_of(result)}: {seeds}, split seeds {listed([str(seed) for seed in one.split_seeds])}."
 
 
 def _costs(costs: list[Cost], facts: Facts) -> Iterator[str]:

@@ -66,6 +66,20 @@ COMPARED = (
     "ihemelandu2023inference",
 )
 """Where models are compared with each other."""
+ALARMS = {
+    "budgets": ("shehzad2023everyone",),
+    "convergence": ("dodge2019show",),
+    "edge": ("shehzad2023everyone",),
+    "first epoch": ("prechelt1998early",),
+    "epochs": ("prechelt1998early",),
+    "leak": ("ji2023critical", "meng2020exploring"),
+    "order": ("kendall1938new", "voorhees2001evaluation"),
+    "popularity": ("dacrema2019really", "ji2020revisit"),
+    "power": ("sakai2016statistical",),
+    "repeats": ("li2023next",),
+    "sampled": ("krichene2020sampled",),
+}
+"""By the name of an alarm that was raised."""
 CORRECTIONS = {"holm": "holm1979simple", "bonferroni": "dunn1961multiple", "bh": "benjamini1995controlling"}
 _ENTRY = re.compile(r"^@(\w+)\{([^,]+),\n(.*?)^\}", re.DOTALL | re.MULTILINE)
 _FIELD = re.compile(r"^  (\w+) = \{(.*)\},?$", re.MULTILINE)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from recsweep.document.outcomes import Block, Measured, block_of
+from recsweep.alarms.alarm import Alarm
+from recsweep.document.citations import ALARMS
+from recsweep.document.outcomes import Block, Measured, Value, block_of
+from recsweep.report.alarms import raised
 from recsweep.report.comparison import Entry, compared
+from recsweep.report.evidence import TEST, EvidenceResult
 from recsweep.report.results import StudyResult
 from recsweep.report.tables import summed
 from recsweep.study import StudyRecord
@@ -21,7 +25,7 @@ class Facts:
         config: the sweep's file, as it is named in commands.
         measured: trainings on several seeds, and comparisons.
         statements: of each data set, what the comparison of its models says, in sentences.
-        cites: keys of what the report speaks of beside its studies.
+        alarms: what makes its results doubtful.
     """
 
     sweep: str
@@ -29,7 +33,7 @@ class Facts:
     config: str
     measured: Measured = field(default_factory=Measured)
     statements: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    cites: frozenset[str] = frozenset()
+    alarms: Sequence[Alarm] = ()
 
     @property
     def entries(self) -> list[Entry]:
@@ -52,19 +56,42 @@ class Facts:
         return [block_of(own, self.measured) for own in self.by_dataset.values()]
 
     @property
+    def cites(self) -> set[str]:
+        """Keys of what the report speaks of beside its studies."""
+        return {key for alarm in self.alarms for key in ALARMS.get(alarm.name, ())}
+
+    @property
     def begun(self) -> bool:
         """True where there is something to report."""
         return any(entry.begun for entry in self.entries)
 
 
-def gathered(sweep: str, results: Sequence[StudyResult], config: str) -> Facts:
+def gathered(
+    sweep: str, results: Sequence[StudyResult], config: str, baselines: Sequence[StudyResult] = ()
+) -> Facts:
     """The facts of a sweep.
 
     Args:
         results: of all its studies, also of those that are not begun.
         config: its file, as it is named in commands.
+        baselines: the studies that train `Pop` beside them.
     """
-    return Facts(sweep, compared(summed(list(results))), config)
+    last = summed(list(results))
+    values = {
+        (result.record.dataset_name, result.record.model_name): _over_seeds(result.best_evidence)
+        for result in last
+        if result.best_evidence is not None
+    }
+    return Facts(sweep, compared(last), config, Measured(values), alarms=raised(last, baselines))
+
+
+def _over_seeds(evidence: EvidenceResult) -> dict[str, Value]:
+    """The test metrics of a winner over its trainings."""
+    return {
+        one.metric: Value(one.spread.mean, one.spread.low, one.spread.high, one.spread.n)
+        for one in evidence.measures
+        if one.part == TEST
+    }
 
 
 def missing(what: str, command: str, facts: Facts) -> str:

@@ -9,6 +9,7 @@ from recsweep.common.escape import for_html as text
 from recsweep.document.citations import Reference
 from recsweep.document.elements import Section, waiting
 from recsweep.document.facts import Facts
+from recsweep.document.section_alarms import alarm_mark, alarm_section
 from recsweep.document.section_end import end_sections
 from recsweep.document.section_method import method_sections
 from recsweep.document.section_results import findings, result_sections, summary_line
@@ -52,11 +53,14 @@ def report_page(facts: Facts, references: list[Reference]) -> str:
     sections = [
         *method_sections(facts),
         *result_sections(facts),
+        alarm_section(facts),
         *search_sections(facts),
         *end_sections(facts, references),
     ]
     body = "\n".join(_section(number, section) for number, section in enumerate(sections, start=1))
-    return _filled(title, f"{summary_line(facts)}{findings(facts)}", _contents(sections), body)
+    return _filled(
+        title, f"{summary_line(facts)}{alarm_mark(facts)}{findings(facts)}", _contents(sections), body
+    )
 
 
 def _filled(title: str, head: str, contents: str, body: str) -> str:

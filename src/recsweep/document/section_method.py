@@ -58,7 +58,7 @@ def _spaces(facts: Facts) -> Iterator[str]:
             Html(
                 "Below stands what was searched for each model, the published defaults of trial number one, "
                 "and the value that was chosen. The mark shows where it lies in its range, in the scale in "
-                'which it was searched; <span class="edge">at the edge</span> better ones may lie beyond it.'
+                'which it was searched; at the <span class="edge">edge</span> better ones may lie beyond it.'
             )
         ]
     )
@@ -100,8 +100,8 @@ def _row(found: Sequence[Searched]) -> tuple[str, ...]:
 
 
 def _chosen(one: Searched) -> Html:
-    edge = '<span class="edge">at the edge</span>' if one.edge else ""
-    return Html(f'<div class="chosen"><b>{text(one.chosen)}</b>{range_mark(one)}</div>{edge}')
+    edge = '<span class="edge">edge</span>' if one.edge else ""
+    return Html(f"<b>{text(one.chosen)}</b> {edge}{range_mark(one)}")
 
 
 def range_mark(one: Searched) -> str:

@@ -10,6 +10,8 @@ from recsweep.document.facts import Facts, leaders, missing
 from recsweep.document.outcomes import Block, Cell, Value, meaning, values_of
 from recsweep.report.chart import GREY, Axis, Chart, Panel, Points
 from recsweep.report.comparison import Entry
+from recsweep.report.evidence import PARTS
+from recsweep.report.summary_evidence import COLUMNS, evidence_notes, measure_cells
 from recsweep.report.sweep_page import overview
 
 
@@ -50,6 +52,27 @@ def _results(facts: Facts) -> Iterator[str]:
         yield "</div>"
         if sum(entry.score is not None for entry in entries) > 1:
             yield f'<div class="figures large">{_picture(block, entries, facts)}</div>'
+    yield from _optimism(facts)
+
+
+def _optimism(facts: Facts) -> Iterator[str]:
+    """The search's own scores beside the means over seeds; nothing where nothing was trained again."""
+    pairs = [(result, one) for result in facts.results for one in result.evidence if one.done]
+    if not pairs:
+        return
+    yield "<h3>The search's own scores, and those over seeds</h3>"
+    columns = ("model", "data set", "trainings", *(f"{part} {name}" for part in PARTS for name in COLUMNS))
+    rows = [
+        (
+            result.record.model_name + (f" (no. {one.rank})" if one.rank > 1 else ""),
+            result.record.dataset_name,
+            str(len(one.done)),
+            *(cell for part in PARTS for cell in measure_cells(one.measure(part, one.metric))),
+        )
+        for result, one in pairs
+    ]
+    yield grid(columns, rows, "Optimism of the search", range(2, len(columns)))
+    yield items(evidence_notes(facts.results))
 
 
 def result_table(block: Block) -> str:
