@@ -54,7 +54,7 @@ def space_of(result: StudyResult) -> list[Searched]:
 
 @dataclass(frozen=True)
 class Space:
-    """What was searched for a model, on all data sets on which that was the same.
+    """The parameters that were searched for a model, on all data sets where they were the same.
 
     Attributes:
         rows: for each parameter, what it came to on each data set, in the order of the entries.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from recsweep.common.escape import for_html
 from recsweep.document import svg_marks as marks
-from recsweep.document.svg_scale import LETTER, Span, span, ticks, widest
+from recsweep.document.svg_scale import Span, span, ticks, widest, width
 from recsweep.report.chart import Axis, Bars, Chart, Panel, Points, Scale
 
 WIDTH, HEIGHT, ROW = 360.0, 225.0, 25.0
@@ -94,13 +94,13 @@ def _x_axis(axis: Axis, frame: Frame) -> Iterator[str]:
     if not axis.drawn:
         return
     x, top, bottom = frame.x, frame.y.end, frame.y.start
-    longest = widest([word for _, word in axis.ticks]) if axis.ticks else 6 * LETTER
+    longest = widest([word for _, word in axis.ticks]) if axis.ticks else 42.0
     most = max(2, int((x.end - x.start) / (longest + 12)))
     shown = ticks(axis, x, min(most, 8))
     lines = "".join(f"M{_number(x.at(value))} {_number(top)}V{_number(bottom)}" for value, _ in shown)
     yield f'<path class="grid" d="{lines}"/>'
     for value, word in shown:
-        at, half = x.at(value), len(word) * LETTER / 2
+        at, half = x.at(value), width(word) / 2
         anchor = "end" if at + half > WIDTH else ("start" if at - half < 0 else "middle")
         yield _text(at, bottom + _LINE, word, anchor)
     if axis.label:
