@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,12 +12,13 @@ from recsweep.api.found_study import FoundStudy
 from recsweep.common.address import AddressError, StoreAddress
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.paths import Outputs, is_made
-from recsweep.looking.listing import Row, listed, named
-from recsweep.study import SEARCH, Store
+from recsweep.looking.listing import FINISHED, Row, listed, named
+from recsweep.study import SEARCH, Store, best
 from recsweep.sweeps.documents import nearest
 
 if TYPE_CHECKING:
     from recsweep.api.frames import DataFrame
+    from recsweep.report.model_comparison import Compared
 
 _SQLITE = b"SQLite format 3\0"
 _NUMBERS = {"best": "float64", "test": "float64"}
@@ -129,6 +130,45 @@ class Found:
 
         rows = [{"study": study.name, **row} for study in self.studies for row in study.trial_rows()]
         return frame_of(rows, {"study": "object", "slot": "int64", "score": "float64"}, ["study", "slot"])
+
+    def compare(
+        self,
+        *studies: str,
+        scores: Sequence[str] = (),
+        baseline: str | None = None,
+        test: str = "t",
+        correction: str = "holm",
+        outputs: str | Path | None = None,
+    ) -> Compared:
+        """Compare the models of studies by the test scores of each user, as `recsweep compare` does.
+
+        Args:
+            studies: their names, or parts of them that are one's alone; without any, all that have ended.
+            scores: metrics such as `NDCG@10`; what each search went by, where none is given.
+            baseline: the model that each other one is compared with; None for all pairs.
+            test: `t`, `randomisation` or `wilcoxon`.
+            correction: `holm`, `bonferroni`, `bh` or `none`.
+            outputs: the folder of the results; where the store is, if not given.
+
+        Returns:
+            `comparisons`, each with its `sentence()`; `rankings` over data sets; `remarks`: what is left out.
+
+        Raises:
+            InputError: the store has no such study.
+            UserError: a metric, or the baseline, is none of theirs.
+        """
+        from recsweep.report.model_comparison import Asked, compare_winners
+        from recsweep.statistics.comparison import Procedure
+
+        rows = self._rows()
+        names = {named([row.record for row in rows], name).study for name in studies}
+        ended = [row.record for row in rows if row.state == FINISHED and row.record.is_last]
+        chosen = [record for record in ended if not names or record.study in names]
+        winners = [(one, best(self._store.study_of(one).results(), maximize=one.maximize)) for one in chosen]
+        asked = Asked(tuple(map(str.lower, scores)), baseline, Procedure(test, correction))
+        file = self._store.address.file
+        roots = [Path(outputs)] if outputs else [file.parent if file else Path("outputs")]
+        return compare_winners(winners, roots, asked)
 
     def close(self) -> None:
         """Give back the store's connections; what is asked for afterwards opens them again."""

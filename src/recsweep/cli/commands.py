@@ -15,6 +15,7 @@ import click
 from recsweep import __version__
 from recsweep.cli import (
     checkpoints,
+    compare,
     evidence,
     export,
     job_worker,
@@ -141,6 +142,7 @@ for _command in (
     *job_worker.COMMANDS,
     *jobs.COMMANDS,
     *studies.COMMANDS,
+    *compare.COMMANDS,
     *looking.COMMANDS,
     *reporting.COMMANDS,
     *track.COMMANDS,

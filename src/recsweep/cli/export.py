@@ -67,12 +67,13 @@ def _export_users(path: Path, store: Store, names: Sequence[str], roots: list[Pa
         UserError: there are no such scores.
     """
     from recsweep.looking.listing import named
-    from recsweep.looking.user_scores import scores_of
+    from recsweep.report.user_scores import scores_of
+    from recsweep.study import best
 
     if len(names) != 1:
         raise InputError("STUDY", f"--per-user takes one study, but got {len(names)}", "name one")
     record = named(store.records(archived=True, kind=None), names[0])
-    scores = scores_of(store, record, roots)
+    scores = scores_of(record, best(store.study_of(record).results(), maximize=record.maximize), roots)
     if path.suffix == ".parquet":
         scores.write(path)
     else:

@@ -1,4 +1,4 @@
-"""Commands that look at studies, from the store alone: ls, show, status, compare."""
+"""Commands that look at studies, from the store alone: ls, show, status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import click
 from recsweep.cli.declare import LOOK, argument, command
 from recsweep.cli.options import say_aside
 from recsweep.cli.stores import as_csv, as_json, opened
-from recsweep.common.errors import UserError
 from recsweep.common.escape import for_terminal
 from recsweep.running.aside import show_markdown
 from recsweep.sweeps.options import STORE
@@ -131,40 +130,7 @@ def status(names: tuple[str, ...], watch: int | None, json: bool, csv: bool, **o
             time.sleep(watch)
 
 
-@command(
-    LOOK,
-    "recsweep compare smoke/ml-100k-small/GRU4Rec smoke/ml-100k-small/SASRec",
-    *PLACE,
-    "json",
-    "csv",
-    arguments=[names_argument(required=True)],
-)
-def compare(names: tuple[str, ...], json: bool, csv: bool, **options: Any) -> None:
-    """Put studies beside each other: what they found, what it cost, in what they are not alike.
-
-    STUDY is as in `ls`; each name may mean several.
-    """
-    from recsweep.looking import comparison
-    from recsweep.looking.listing import listed
-
-    with opened(options) as store:
-        every = listed(store.tallied(archived=True))
-        chosen: dict[str, Row] = {}
-        for name in names:
-            found = _meant(every, name)
-            chosen |= {row.record.study: row for row in found}
-        rows = list(chosen.values())
-        if len(rows) < 2:
-            raise UserError(f"{rows[0].record.study} is one study; to compare takes two; name another one")
-        if json:
-            click.echo(as_json(comparison.plain(rows)))
-        elif csv:
-            click.echo(as_csv([row.plain() for row in rows]), nl=False)
-        else:
-            show_markdown(comparison.shown(rows))
-
-
-def _meant(rows: Sequence[Row], name: str) -> list[Row]:
+def rows_meant(rows: Sequence[Row], name: str) -> list[Row]:
     """The studies that a name means; archived ones by their whole name alone.
 
     Raises:
@@ -186,4 +152,4 @@ def _row_of(rows: Sequence[Row], name: str) -> Row:
     return next(row for row in rows if row.record.study == study)
 
 
-COMMANDS = [ls, show, status, compare]
+COMMANDS = [ls, show, status]

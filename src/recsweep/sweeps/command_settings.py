@@ -233,6 +233,46 @@ COMMAND_SETTINGS = (
     Setting("json", "Print it as JSON.", THIS, switch=True),
     Setting("csv", "Print it as CSV.", THIS, switch=True),
     Setting(
+        "scores",
+        "Compare the models by these metrics on test; by default by what each search went by.",
+        THIS,
+        shown='"NAME@K ..."',
+        several=True,
+    ),
+    Setting(
+        "baseline",
+        "Compare each model with this one alone, and not all pairs.",
+        THIS,
+        shown="MODEL",
+        completes="models",
+    ),
+    Setting(
+        "test",
+        "The test that decides.",
+        THIS,
+        choices=("t", "randomisation", "wilcoxon"),
+        default="t",
+        more="A paired t-test, a paired randomisation test, or Wilcoxon's signed ranks, which on scores of "
+        "users finds differences that are none (Ihemelandu and Ekstrand 2023)",
+    ),
+    Setting(
+        "correction",
+        "How p-values are corrected for how many they are.",
+        THIS,
+        choices=("holm", "bonferroni", "bh", "none"),
+        default="holm",
+        more="`bh`: Benjamini and Hochberg's, of the share of false ones. Together: those of one "
+        "data set and metric",
+    ),
+    Setting("pairs", "Print the comparison pair by pair alone, as a table.", THIS, switch=True),
+    Setting(
+        "picture",
+        "Draw the differences, and the ranks over data sets, into a PNG file.",
+        THIS,
+        shown="FILE",
+        completes="file",
+    ),
+    Setting(
         "per_user",
         "The test scores of each user, a column a metric, in place of the studies.",
         THIS,
