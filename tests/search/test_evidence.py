@@ -14,6 +14,7 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.report.results import read_result
 from recsweep.search.evidence import open_evidence, points_in, wanted_evidence
 from recsweep.study import EVIDENCE, Result, Store
+from recsweep.study.transfer import merge
 
 RANDOM = "path: toy\nsplit: {type: ratio, order: random}\n"
 BPR = (
@@ -169,3 +170,27 @@ def test_a_configuration_is_the_same_whichever_trial_found_it(plan, store):
     one = wanted(searched(plan, store), store).points[0].configuration
     assert is_same(one, dataclasses.replace(one, slot=3))
     assert not is_same(one, dataclasses.replace(one, params={**one.params, "hidden_size": 96}))
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    other = Store(f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    yield other
+    other.close()
+
+
+def test_a_merge_brings_evidence_as_evidence(plan, store, elsewhere):
+    for one, seeds, scores in ((store, 3, [0.2, 0.3, 0.4]), (elsewhere, 1, [0.2])):
+        trained(wanted(searched(plan, one), one, training_seeds=seeds), one, scores)
+    (brought,) = merge(store, elsewhere, store.records(kind=EVIDENCE))
+    assert not brought.refused
+    (one,) = evidence_of(plan, elsewhere)
+    assert (len(one.done), one.planned) == (3, 3)
+    assert [record.study for record in elsewhere.records()] == [plan.name]
+
+
+def test_a_merge_refuses_evidence_whose_slots_are_others(plan, store, elsewhere):
+    wanted(searched(plan, store), store, training_seeds=2)
+    wanted(searched(plan, elsewhere, [0.4, *SCORES[1:]]), elsewhere, training_seeds=2)
+    (brought,) = merge(store, elsewhere, store.records(kind=EVIDENCE))
+    assert "slots here are other trainings" in brought.refused

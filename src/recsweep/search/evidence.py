@@ -21,9 +21,7 @@ from recsweep.search.starts import as_begun, open_study
 from recsweep.study import State, Store, Study, Trial
 from recsweep.study.definitions import stored_form
 from recsweep.study.description import Description
-
-POINTS = "points"
-"""Attribute of a study of evidence: what each of its slots is. It only grows: a slot stays what it was."""
+from recsweep.study.study import POINTS
 
 
 def wanted_evidence(search: StudyPlan, store: Store) -> EvidencePlan:

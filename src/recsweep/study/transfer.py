@@ -18,7 +18,7 @@ from recsweep.study.outcomes import latest
 from recsweep.study.record import StudyRecord
 from recsweep.study.states import State
 from recsweep.study.store import Store
-from recsweep.study.study import TEST_ATTRIBUTE, Study
+from recsweep.study.study import POINTS, TEST_ATTRIBUTE, Study
 from recsweep.study.trial import CLOSED, ENDED, ENDS, Trial, from_optuna, owner_alive
 
 _OPEN = (State.WAITING, State.RUNNING)
@@ -70,7 +70,24 @@ def merge(source: Store, target: Store, records: Sequence[StudyRecord]) -> Itera
         if kept is None and _is_foreign(record.study, target):
             yield Brought(record.study, refused="the study of that name here was made by another program")
             continue
+        if kept is not None and not _same_slots(source.study_of(record), target.study_of(kept)):
+            why = "its slots here are other trainings; remove one of them with `recsweep rm`"
+            yield Brought(record.study, refused=why)
+            continue
         yield _bring(source, target, record, record.study if kept is None else None)
+
+
+def _same_slots(theirs: Study, own: Study) -> bool:
+    """True where a slot is the same training in both, and is so afterwards: the longer list of them stays.
+
+    A search has no such list; each slot of evidence is given.
+    """
+    given, here = (study.attributes.get(POINTS, []) for study in (theirs, own))
+    if given[: len(here)] != here[: len(given)]:
+        return False
+    if len(given) > len(here):
+        own.set_attribute(POINTS, given)
+    return True
 
 
 def _is_foreign(name: str, target: Store) -> bool:
