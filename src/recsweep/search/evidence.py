@@ -21,7 +21,7 @@ from recsweep.search.starts import as_begun, open_study
 from recsweep.study import State, Store, Study, Trial
 from recsweep.study.definitions import stored_form
 from recsweep.study.description import Description
-from recsweep.study.study import POINTS
+from recsweep.study.slots import POINTS
 
 
 def wanted_evidence(search: StudyPlan, store: Store) -> EvidencePlan:

@@ -9,6 +9,9 @@ from typing import Any
 from recsweep.study.states import State
 from recsweep.study.trial import Trial
 
+POINTS = "points"
+"""Attribute of a study of evidence: what each of its slots is. It only grows: a slot stays what it was."""
+
 
 @dataclass(frozen=True)
 class Slot:

@@ -29,8 +29,6 @@ from recsweep.study.wholeness import check_study
 from recsweep.sweeps.space import Params, Space
 
 TEST_ATTRIBUTE = "test"
-POINTS = "points"
-"""Attribute of a study of evidence: what each of its slots is. It only grows: a slot stays what it was."""
 DATA_ATTRIBUTE = "data"
 """Attribute of a study: how many users, items and samples its trials train on."""
 _TOLD: dict[str, Callable[[StudyRecord, Any], StudyRecord]] = {

@@ -16,9 +16,10 @@ from recsweep.common.files import counted
 from recsweep.study.definitions import stored_form
 from recsweep.study.outcomes import latest
 from recsweep.study.record import StudyRecord
+from recsweep.study.slots import POINTS
 from recsweep.study.states import State
 from recsweep.study.store import Store
-from recsweep.study.study import POINTS, TEST_ATTRIBUTE, Study
+from recsweep.study.study import TEST_ATTRIBUTE, Study
 from recsweep.study.trial import CLOSED, ENDED, ENDS, Trial, from_optuna, owner_alive
 
 _OPEN = (State.WAITING, State.RUNNING)
