@@ -362,7 +362,7 @@ bench-equality: setup ## the fast paths against RecBole on all of ml-100k: losse
 bench-overhead: setup ## milliseconds a trial outside training
 	@python benchmarks/overhead.py
 
-bench-report: setup ## the report of 6 models x 3 data sets x 20 trials: seconds, megabytes, no network
+bench-report: setup ## the report of 6 models x 3 data sets x 20 trials x 5 seeds: seconds, megabytes, no network
 	@python benchmarks/document.py --write
 
 bench-service-pages: setup ## the service's pages over 10,000 jobs and 1,000,000 trials in PostgreSQL
