@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from helpers.found import NASTY
-from helpers.reported import facts_of_three, over_seeds, results_of_three
+from helpers.reported import facts_of_three, over_seeds, results_of_three, with_evidence
 from recsweep.document.appendix import appendix_latex
 from recsweep.document.citations import bibtex, cited
 from recsweep.document.facts import gathered
@@ -31,7 +31,7 @@ _PAPER = r"""\documentclass{article}
 
 @pytest.fixture
 def facts(tmp_path):
-    return dataclasses.replace(facts_of_three(tmp_path), measured=over_seeds(0.01))
+    return dataclasses.replace(facts_of_three(tmp_path), measured=over_seeds(apart=True))
 
 
 def balanced(text: str) -> bool:
@@ -86,6 +86,12 @@ def test_the_appendix_has_space_budget_chosen_values_seeds_hardware_and_hours(fa
         "recsweep tune --config sweep.yaml",
     ):
         assert words in text, words
+
+
+def test_the_appendix_names_the_seeds_of_the_evidence(tmp_path):
+    first, *others = results_of_three(tmp_path)
+    text = appendix_latex(gathered("s", [with_evidence(first), *others], "s.yaml"))
+    assert "toy/NARM: training seeds 100, 101 and 102, split seeds 7." in text
 
 
 def test_names_are_no_commands_of_tex(tmp_path):

@@ -36,9 +36,9 @@ def test_one_model_alone_is_no_best(tmp_path):
     assert not cells(gathered("s", [first], "s.yaml"))["NARM"].best
 
 
-@pytest.mark.parametrize(("chance", "marks"), [(0.01, ("*", "")), (0.2, ("", "≈"))])
-def test_marks_say_what_the_comparison_says(tmp_path, chance, marks):
-    facts = dataclasses.replace(facts_of_three(tmp_path), measured=over_seeds(chance))
+@pytest.mark.parametrize(("apart", "marks"), [(True, ("*", "")), (False, ("", "≈"))])
+def test_marks_say_what_the_comparison_says(tmp_path, apart, marks):
+    facts = dataclasses.replace(facts_of_three(tmp_path), measured=over_seeds(apart=apart))
     found = cells(facts)
     assert (found["NARM"].mark, found["Slow"].mark) == marks
     assert found["NARM"].value.half == pytest.approx(0.01)

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from helpers.found import NASTY
-from helpers.reported import facts_of_three, over_seeds, results_of_three
+from helpers.reported import facts_of_three, over_seeds, results_of_three, with_evidence, with_users
 from recsweep.document.citations import cited
 from recsweep.document.facts import gathered
 from recsweep.document.page import report_page
@@ -102,7 +102,7 @@ def test_what_is_missing_says_with_which_command_it_comes(text):
 
 
 def test_means_over_seeds_stand_with_their_intervals(tmp_path):
-    facts = dataclasses.replace(facts_of_three(tmp_path), measured=over_seeds(0.01))
+    facts = dataclasses.replace(facts_of_three(tmp_path), measured=over_seeds(apart=True))
     text = page_of(facts)
     assert '<b class="best">0.1900</b><sup>*</sup> <small>± 0.0100</small>' in text
     assert "mean of 5 trainings" in text
@@ -132,3 +132,21 @@ def test_the_same_store_gives_the_same_files(tmp_path):
         found.append({path.name: path.read_text(encoding="utf-8") for path in page.parent.iterdir()})
     assert found[0] == found[1]
     assert set(found[0]) == {"index.html", "tables.md", "tables.tex", "appendix.tex", "references.bib"}
+
+
+def test_the_comparison_stands_in_a_sentence_with_its_picture_and_citations(tmp_path):
+    facts = gathered("toy-sweep", with_users(results_of_three(tmp_path)), "sweep.yaml")
+    text = page_of(facts)
+    assert text.count("NARM is better than Slow by 0.2") >= 2, "in the head, and in its section"
+    assert "Differences in NDCG@10 on toy" in text
+    assert '<b class="best">0.1912</b><sup>*</sup>' in text
+    assert {"holm1979simple", "smucker2007comparison"} <= facts.cites
+
+
+def test_the_searchs_own_score_stands_beside_those_over_seeds(tmp_path):
+    first, *others = results_of_three(tmp_path)
+    text = page_of(gathered("toy-sweep", [with_evidence(first), *others], "sweep.yaml"))
+    assert '<b class="best">0.1600</b> <small>± 0.0248</small>' in text
+    for cell in ("0.1600 ± 0.0100", "0.1352 to 0.1848", "+0.0312"):
+        assert f'<td class="number">{cell}</td>' in text, cell
+    assert "Without evidence of its best configuration: toy/Slow, toy/Waiting." in text

@@ -34,7 +34,7 @@ def browser() -> Iterator[Browser]:
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("reported")
     outputs = results_of_three(root)[0].outputs
-    return write_report(outputs, dataclasses.replace(facts_of_three(root), measured=over_seeds(0.01)))
+    return write_report(outputs, dataclasses.replace(facts_of_three(root), measured=over_seeds(apart=True)))
 
 
 def opened(browser: Browser, path: Path, width: int, scheme: Literal["light", "dark"]) -> Page:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from helpers.found import not_begun, result_of, some_trials, trial, workspace
 from recsweep.document.facts import Facts, gathered
 from recsweep.document.outcomes import Measured, Value
+from recsweep.planning.evidence import Configuration, Point
+from recsweep.report.evidence import EvidenceResult
 from recsweep.report.results import StudyResult
+from recsweep.statistics.users import UserScores
+from recsweep.study import Result
 
 MODELS = ("NARM", "Slow", "Waiting")
 TEST = {"ndcg@10": 0.1912, "recall@10": 0.3, "mrr@10": 0.1, "hit@10": 0.3}
@@ -42,10 +48,37 @@ def facts_of_three(root: Path) -> Facts:
     return gathered("toy-sweep", results_of_three(root), "sweep.yaml")
 
 
-def over_seeds(chance: float) -> Measured:
-    """Five trainings of two models, and the corrected p-value of their difference."""
+def with_users(results: list[StudyResult]) -> list[StudyResult]:
+    """The same with the scores of each user of the two that were tested; NARM is better for nearly all."""
+    users = np.array(sorted(f"u{number:03}" for number in range(200)))
+    for result, mean in zip(results[:2], (0.3, 0.1), strict=True):
+        assert result.winner is not None
+        values = mean + 0.05 * np.cos(np.arange(200.0) + len(result.record.model_name))
+        about = {"study": result.record.study, "trial": result.winner.slot}
+        scores = UserScores(users, {"ndcg@10": values}, about)
+        scores.write(result.outputs.users(*result.record.folder_names))
+    return results
+
+
+def with_evidence(result: StudyResult) -> StudyResult:
+    """A study whose winner was trained again on three seeds."""
+    assert result.winner is not None
+    configuration = Configuration(result.winner.slot, result.winner.params)
+    done = []
+    for number, score in enumerate((0.18, 0.19, 0.17)):
+        metrics = {"ndcg@10": score}
+        one = trial(number, score, result=Result(metrics, 1, 2, 1.0, test={"ndcg@10": score - 0.02}))
+        done.append((Point(configuration, 100 + number, 7), one))
+    own = {"validation": result.winner.result.metrics, "test": TEST}
+    name = f"{result.record.study}/evidence"
+    found = EvidenceResult(name, 1, configuration, "ndcg@10", tuple(done), 3, 0, own)
+    return dataclasses.replace(result, evidence=(found,))
+
+
+def over_seeds(*, apart: bool) -> Measured:
+    """Five trainings of two models, and whether the data can tell them apart."""
     values = {
         ("toy", "NARM"): {"ndcg@10": Value(0.19, 0.18, 0.20, 5)},
         ("toy", "Slow"): {"ndcg@10": Value(0.17, 0.16, 0.18, 5)},
     }
-    return Measured(values, {("toy", "ndcg@10", frozenset(("NARM", "Slow"))): chance})
+    return Measured(values, {("toy", "ndcg@10", frozenset(("NARM", "Slow"))): apart})

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recsweep.alarms.alarm import Alarm
-from recsweep.document.citations import ALARMS
+from recsweep.document.citations import ALARMS, COMPARED, CORRECTIONS
 from recsweep.document.outcomes import Block, Measured, Value, block_of
 from recsweep.report.alarms import raised
 from recsweep.report.comparison import Entry, compared
 from recsweep.report.evidence import TEST, EvidenceResult
+from recsweep.report.model_comparison import Compared, compare_winners
 from recsweep.report.results import StudyResult
 from recsweep.report.tables import summed
 from recsweep.study import StudyRecord
@@ -24,7 +25,7 @@ class Facts:
         by_dataset: the models of each data set, the best on validation first.
         config: the sweep's file, as it is named in commands.
         measured: trainings on several seeds, and comparisons.
-        statements: of each data set, what the comparison of its models says, in sentences.
+        compared: the models of each data set, pair by pair.
         alarms: what makes its results doubtful.
     """
 
@@ -32,7 +33,7 @@ class Facts:
     by_dataset: Mapping[str, Sequence[Entry]]
     config: str
     measured: Measured = field(default_factory=Measured)
-    statements: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    compared: Compared = field(default_factory=Compared)
     alarms: Sequence[Alarm] = ()
 
     @property
@@ -58,7 +59,10 @@ class Facts:
     @property
     def cites(self) -> set[str]:
         """Keys of what the report speaks of beside its studies."""
-        return {key for alarm in self.alarms for key in ALARMS.get(alarm.name, ())}
+        keys = {key for alarm in self.alarms for key in ALARMS.get(alarm.name, ())}
+        for one in self.compared.comparisons:
+            keys |= {*COMPARED, CORRECTIONS.get(one.procedure.correction, "")}
+        return keys | ({"demsar2006statistical"} if self.compared.rankings else set())
 
     @property
     def begun(self) -> bool:
@@ -82,7 +86,13 @@ def gathered(
         for result in last
         if result.best_evidence is not None
     }
-    return Facts(sweep, compared(last), config, Measured(values), alarms=raised(last, baselines))
+    closed = [result for result in last if result.finished]
+    winners = [(result.record, result.winner) for result in closed]
+    told = compare_winners(winners, list(dict.fromkeys(result.root for result in closed)))
+    apart = {
+        (one.dataset, one.metric.lower(), frozenset((one.a, one.b))): one.found for one in told.comparisons
+    }
+    return Facts(sweep, compared(last), config, Measured(values, apart), told, raised(last, baselines))
 
 
 def _over_seeds(evidence: EvidenceResult) -> dict[str, Value]:

@@ -10,8 +10,6 @@ from recsweep.report.comparison import Entry
 from recsweep.report.tables import four_digits, metrics_of
 
 BEATS, TIES = "*", "≈"
-LEVEL = 0.05
-"""Below this a corrected p-value counts as a difference."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +98,11 @@ class Measured:
 
     Attributes:
         values: by data set and model, by RecBole's lower-case name of a metric.
-        chances: the corrected p-value of a pair, by data set, metric and the two models, in any order.
+        apart: True where the data can tell two models apart, by data set, metric and the two, in any order.
     """
 
     values: Mapping[tuple[str, str], Mapping[str, Value]] = field(default_factory=dict)
-    chances: Mapping[tuple[str, str, frozenset[str]], float] = field(default_factory=dict)
+    apart: Mapping[tuple[str, str, frozenset[str]], bool] = field(default_factory=dict)
 
 
 def block_of(entries: Sequence[Entry], measured: Measured) -> Block:
@@ -146,22 +144,19 @@ def _column(
         cells[model] = replace(cells[model], best=rank == 0, second=rank == 1)
     leads = [model for model in there if cells[model].best]
     if len(leads) == 1:
-        _mark(cells, leads[0], {m: _chance(dataset, key, leads[0], m, measured) for m in there})
+        pairs = {model: (dataset, key, frozenset((leads[0], model))) for model in there}
+        _mark(cells, leads[0], {model: measured.apart.get(pair) for model, pair in pairs.items()})
     return cells
 
 
-def _mark(cells: dict[str, Cell], leader: str, chances: Mapping[str, float | None]) -> None:
+def _mark(cells: dict[str, Cell], leader: str, apart: Mapping[str, bool | None]) -> None:
     """Set the marks of a column, as far as its models were compared with the best one."""
-    for model, chance in chances.items():
-        if model != leader and chance is not None and chance >= LEVEL:
+    for model, told in apart.items():
+        if model != leader and told is False:
             cells[model] = replace(cells[model], mark=TIES)
-    seconds = [chances[model] for model, cell in cells.items() if cell.second]
-    if seconds and all(chance is not None and chance < LEVEL for chance in seconds):
+    seconds = [apart[model] for model, cell in cells.items() if cell.second]
+    if seconds and all(seconds):
         cells[leader] = replace(cells[leader], mark=BEATS)
-
-
-def _chance(dataset: str, metric: str, one: str, other: str, measured: Measured) -> float | None:
-    return measured.chances.get((dataset, metric, frozenset((one, other))))
 
 
 def is_more_better(metric: str) -> bool:
@@ -176,7 +171,6 @@ def meaning(blocks: Sequence[Block], bold: str = "Bold", underlined: str = "unde
         told.append("After ±: half the 95 % interval of the mean over trainings.")
     if any(block.compared for block in blocks):
         told.append(
-            f"{BEATS}: better than the second beyond luck (corrected p < {LEVEL:g}); "
-            f"{TIES}: the data cannot tell it from the best."
+            f"{BEATS}: better than the second beyond luck; {TIES}: the data cannot tell it from the best."
         )
     return " ".join(told)

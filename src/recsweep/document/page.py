@@ -10,6 +10,7 @@ from recsweep.document.citations import Reference
 from recsweep.document.elements import Section, waiting
 from recsweep.document.facts import Facts
 from recsweep.document.section_alarms import alarm_mark, alarm_section
+from recsweep.document.section_comparison import comparison_section
 from recsweep.document.section_end import end_sections
 from recsweep.document.section_method import method_sections
 from recsweep.document.section_results import findings, result_sections, summary_line
@@ -53,6 +54,7 @@ def report_page(facts: Facts, references: list[Reference]) -> str:
     sections = [
         *method_sections(facts),
         *result_sections(facts),
+        comparison_section(facts),
         alarm_section(facts),
         *search_sections(facts),
         *end_sections(facts, references),

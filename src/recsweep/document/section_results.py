@@ -19,7 +19,7 @@ def findings(facts: Facts) -> str:
     """The result in a few cards: who leads, and whether that is more than luck."""
     cards = []
     for dataset, model, words in leaders(facts):
-        told = "".join(f"<p>{text(line)}</p>" for line in list(facts.statements.get(dataset, ()))[:1])
+        told = "".join(f"<p>{text(line)}</p>" for line in list(facts.compared.sentences.get(dataset, ()))[:1])
         cards.append(
             f'<div class="card"><p class="soft">best on {text(dataset)}</p><p class="big">{text(model)}</p>'
             f"<p>{text(words)}</p>{told}</div>"
@@ -33,9 +33,8 @@ def summary_line(facts: Facts) -> str:
 
 
 def result_sections(facts: Facts) -> Iterator[Section]:
-    """Results, comparison."""
+    """The results."""
     yield Section("results", "Results", tuple(_results(facts)))
-    yield Section("comparison", "Comparison of the models", tuple(_comparison(facts)))
 
 
 def _results(facts: Facts) -> Iterator[str]:
@@ -129,14 +128,3 @@ def _spread(value: Value, row: int, entry: Entry) -> Iterator[Points]:
         said = f"{said}, {value.low:.4f} to {value.high:.4f}"
         yield Points((value.low, value.high), (row, row), (), "", colour, line="solid", width=3)
     yield _marked(Points((value.mean,), (row,), (said,), "", colour), 10)
-
-
-def _comparison(facts: Facts) -> Iterator[str]:
-    if len(facts.entries) < 2:
-        yield "<p>One model: there is nothing to compare.</p>"
-        return
-    if not facts.statements:
-        yield waiting(missing("Differences with intervals and tests", "evidence", facts))
-        return
-    for dataset, lines in facts.statements.items():
-        yield f"<h3>{text(dataset)}</h3>{items(lines)}"

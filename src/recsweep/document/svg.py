@@ -94,7 +94,7 @@ def _x_axis(axis: Axis, frame: Frame) -> Iterator[str]:
     if not axis.drawn:
         return
     x, top, bottom = frame.x, frame.y.end, frame.y.start
-    longest = widest([word for _, word in axis.ticks]) if axis.ticks else 42.0
+    longest = widest([word for _, word in axis.ticks]) if axis.ticks else 34.0
     most = max(2, int((x.end - x.start) / (longest + 12)))
     shown = ticks(axis, x, min(most, 8))
     lines = "".join(f"M{_number(x.at(value))} {_number(top)}V{_number(bottom)}" for value, _ in shown)
