@@ -138,7 +138,7 @@ endif
 
 .PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune evidence worker slurm-workers plots report dashboard serve summarize evaluate doctor data dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
-.PHONY: bench-schedulers bench-ray-overhead bench-recommend bench-scaling bench-listing bench-report bench-service-pages bench-pruning bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
+.PHONY: bench-schedulers bench-ray-overhead bench-recommend bench-scaling bench-listing bench-report bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -379,6 +379,9 @@ bench-scaling: setup ## 1 to 32 workers on one study, and the store's cost with 
 
 bench-pruning: setup ## epochs and best scores with and without the shipped pruner, five seeds of FPMC
 	@python benchmarks/pruning.py --algo random
+
+bench-statistics: setup ## false positives, power and coverage of comparisons; scores of a million users
+	@python benchmarks/comparing.py --write
 
 bench-schedulers: setup-ray ## the same with Ray Tune's ASHA and without it
 	@python benchmarks/pruning.py --engine ray --algo random --pruners asha

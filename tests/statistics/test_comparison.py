@@ -150,7 +150,7 @@ def test_the_sentence_says_what_was_found():
     (found,) = compared("ml", "ndcg@10", made(users=943, seeds=5, difference=0.05, noise=0.001), QUICK)
     assert found.better == "A"
     assert found.sentence() == (
-        "A is better than B by 0.0485 NDCG@10 (0.0429 to 0.0546), p < 0.0001, 943 users, 5 seeds"
+        "A is better than B by 0.0485 NDCG@10 (0.0425 to 0.0548), p < 0.0001, 943 users, 5 seeds"
     )
 
 

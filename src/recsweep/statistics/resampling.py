@@ -1,8 +1,8 @@
 """Resampling over users: the bootstrap, and the paired randomisation test; seeded.
 
-Both are of two levels where there are several seeds: users are resampled, and the part of the seeds is drawn
-from Student's t. A handful of seeds cannot be resampled: of five, a resample has four fifths of the variance,
-and tails far too thin.
+Both are of two levels where there are several seeds: users are resampled, the part of the seeds is drawn by
+its variance, and their sum has the tails of Student's t. A handful of seeds cannot be resampled: of five, a
+resample has four fifths of the variance, and tails far too thin.
 """
 
 from __future__ import annotations
@@ -68,15 +68,21 @@ class Resampling:
             ]
         )
 
-    def seeds(self, differences: Sequence[Difference]) -> Floats:
-        """The seeds' part of the error of each difference: [resamples, pairs]."""
+    def seeds(self, differences: Sequence[Difference]) -> tuple[Floats, Floats]:
+        """The seeds' part of the error of each difference.
+
+        Returns:
+            Numbers to add to the users' part, and factors that give their sum the tails of Student's t, with
+            the error's degrees of freedom; each [resamples, pairs].
+        """
         draw = np.random.default_rng([self.seed, 3])
-        found = np.zeros((self.resamples, len(differences)))
+        added = np.zeros((self.resamples, len(differences)))
+        stretched = np.ones_like(added)
         for column, one in enumerate(differences):
             if one.seeds_part > 0.0:
-                found[:, column] = draw.standard_t(one.seeds_freedom, self.resamples)
-                found[:, column] *= math.sqrt(one.seeds_part)
-        return found
+                added[:, column] = draw.normal(0.0, math.sqrt(one.seeds_part), self.resamples)
+                stretched[:, column] = np.sqrt(one.freedom / draw.chisquare(one.freedom, self.resamples))
+        return added, stretched
 
     def _blocks(self, users: int) -> Iterator[int]:
         """How many resamples are drawn at once, until there are enough."""
@@ -98,12 +104,13 @@ def intervals(
         level: what is left outside; 0.05 for 95 %.
     """
     means = how.bootstrap(np.stack([sample.per_user for sample in samples]))
-    seeds = how.seeds(differences)
+    added, stretched = how.seeds(differences)
     found, users = [], len(samples[0].per_user)
     unbiased = math.sqrt(users / (users - 1))
     for column, ((a, b), one) in enumerate(zip(pairs, differences, strict=True)):
         around = (means[:, a] - means[:, b] - one.mean) * (_users_share(one) * unbiased)
-        low, high = np.quantile(one.mean + around + seeds[:, column], [level / 2, 1 - level / 2])
+        around = (around + added[:, column]) * stretched[:, column]
+        low, high = np.quantile(one.mean + around, [level / 2, 1 - level / 2])
         found.append((float(low), float(high)))
     return found
 
@@ -114,7 +121,8 @@ def randomisation(differences: Sequence[Difference], how: Resampling) -> list[fl
         return []
     drawn = how.signs(np.stack([one.per_user for one in differences]))
     share = np.array([_users_share(one) for one in differences])
-    drawn = np.abs(drawn * share + how.seeds(differences))
+    added, stretched = how.seeds(differences)
+    drawn = np.abs(drawn * share + added) * stretched
     seen = np.array([abs(one.mean) for one in differences])
     # Sums of the same numbers in another order are the same number.
     reached = (drawn >= seen * (1 - 1e-9)).sum(axis=0)
