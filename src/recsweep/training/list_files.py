@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from recsweep.common.errors import InputError
 from recsweep.common.files import atomic_path
 from recsweep.common.parquet import Coded, Words, parquet_rows
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from recsweep.training.lists import Lists
 
 COLUMNS = {"user": "words", "item": "words", "rank": "int32", "score": "float32"}
@@ -63,6 +63,9 @@ def checked_suffix(path: Path) -> str:
 def _rows(lists: Lists) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Place of the user, number of the item, rank from 1, and score of every item that is listed."""
     items, scores = lists.items.numpy(), lists.scores.numpy()
+    if (items[:, -1] > 0).all():  # every list has its full length
+        users, ranks = np.divmod(np.arange(items.size, dtype=np.int32), np.int32(items.shape[1]))
+        return users, items.ravel(), ranks + np.int32(1), scores.ravel()
     users, ranks = items.nonzero()
     return users, items[users, ranks], ranks + 1, scores[users, ranks]
 

@@ -1,7 +1,12 @@
 // Recommendations: the best items of each row, without a matrix of scores in memory and without sorting it.
 #include "common.h"
 
+#include <functional>
 #include <limits>
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 namespace recsweep {
 
@@ -10,56 +15,69 @@ namespace {
 constexpr int64_t ROWS = 128, ITEMS = 1024;  // scores at once: 512 KiB, which stay in a core's cache
 constexpr float NONE = -std::numeric_limits<float>::infinity();
 
-struct Found {
-  float score;
-  int32_t item;
-};
+// A score and its item as one number: the higher score is the larger, of equal ones that of the lower item.
+INLINE uint64_t packed(float score, int64_t item) {
+  const uint32_t bits = score == 0.f ? 0u : std::bit_cast<uint32_t>(score);  // -0 is 0
+  const uint32_t order = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+  return static_cast<uint64_t>(order) << 32 | static_cast<uint32_t>(~static_cast<uint32_t>(item));
+}
+INLINE float score_of(uint64_t key) {
+  const uint32_t order = static_cast<uint32_t>(key >> 32);
+  return std::bit_cast<float>(order & 0x80000000u ? order & 0x7fffffffu : ~order);
+}
+INLINE int64_t item_of(uint64_t key) { return static_cast<uint32_t>(~static_cast<uint32_t>(key)); }
 
-// The higher score first; of equal ones the item with the lower number.
-inline bool before(const Found& a, const Found& b) { return a.score > b.score || (a.score == b.score && a.item < b.item); }
+// Which of 16 scores are above a bound, as bits; none that is NaN.
+INLINE uint32_t above(const float* __restrict scores, float bound) {
+#ifdef __AVX512F__
+  return _mm512_cmp_ps_mask(_mm512_loadu_ps(scores), _mm512_set1_ps(bound), _CMP_GT_OQ);
+#else
+  uint32_t found = 0;
+  for (int64_t k = 0; k < LANES; ++k) found |= static_cast<uint32_t>(scores[k] > bound) << k;
+  return found;
+#endif
+}
 
 // The best of what one row was offered, in the order of items: what does not beat the worst kept is dropped.
 class Best {
  public:
-  explicit Best(int64_t count) : count_(count), room_(4 * count + 64) { found_.reserve(room_ + LANES); }
+  explicit Best(int64_t count) : count_(count), room_(count + std::max<int64_t>(count, 128)), found_(room_) {}
   void clear() {
-    found_.clear();
+    size_ = 0;
     least_ = NONE;
   }
   INLINE void offer(const float* __restrict scores, int64_t n, int64_t first) {
     int64_t j = 0;
-    for (; j + LANES <= n; j += LANES) {
-      int32_t better = 0;
-      for (int64_t k = 0; k < LANES; ++k) better |= scores[j + k] > least_;
-      if (!better) continue;
-      for (int64_t k = 0; k < LANES; ++k) take(scores[j + k], first + j + k);
-    }
+    for (; j + LANES <= n; j += LANES)
+      for (uint32_t better = above(scores + j, least_); better; better &= better - 1) {
+        const int64_t k = j + std::countr_zero(better);
+        take(scores[k], first + k);
+      }
     for (; j < n; ++j) take(scores[j], first + j);
   }
-  int64_t write(int64_t* items, float* scores) {
-    std::sort(found_.begin(), found_.end(), before);
-    const int64_t n = std::min<int64_t>(count_, found_.size());
-    for (int64_t i = 0; i < n; ++i) {
-      items[i] = found_[i].item;
-      scores[i] = found_[i].score;
+  void write(int64_t* items, float* scores) {
+    if (size_ > count_) cut();
+    std::sort(found_.begin(), found_.begin() + size_, std::greater<uint64_t>());
+    for (int64_t i = 0; i < size_; ++i) {
+      items[i] = item_of(found_[i]);
+      scores[i] = score_of(found_[i]);
     }
-    return n;
   }
 
  private:
   INLINE void take(float score, int64_t item) {
     if (!(score > least_)) return;
-    found_.push_back({score, static_cast<int32_t>(item)});
-    if (static_cast<int64_t>(found_.size()) >= room_) cut();
+    found_[size_++] = packed(score, item);
+    if (size_ == room_) cut();
   }
-  void cut() {
-    std::nth_element(found_.begin(), found_.begin() + (count_ - 1), found_.end(), before);
-    least_ = found_[count_ - 1].score;
-    found_.resize(count_);
+  __attribute__((noinline)) void cut() {
+    std::nth_element(found_.begin(), found_.begin() + (count_ - 1), found_.begin() + size_, std::greater<uint64_t>());
+    least_ = score_of(found_[count_ - 1]);
+    size_ = count_;
   }
-  int64_t count_, room_;
+  int64_t count_, room_, size_ = 0;
   float least_ = NONE;
-  std::vector<Found> found_;
+  std::vector<uint64_t> found_;
 };
 
 }  // namespace
