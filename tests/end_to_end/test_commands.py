@@ -345,3 +345,34 @@ def test_other_metrics_of_a_winner_are_measured_without_training(own: Folder) ->
     )
     assert open_study.returncode == 2
     assert "the test split stays unseen until the study is closed" in open_study.stderr
+
+
+def test_an_ensemble_is_chosen_tested_once_and_measured_again(own: Folder) -> None:
+    refused = own.run("ensemble", *ONE_STUDY[4:], "--models", "FPMC")
+    assert refused.returncode == 2
+    assert "the weights of two trials or more, and those of 1 are there" in refused.stderr
+    assert "checkpoints.keep_best is 1; set it to 10" in refused.stderr
+
+    checkpoints = own.outputs / "checkpoints/smoke/ml-100k-small/FPMC"
+    (kept,) = checkpoints.glob("trial-*")
+    other = next(t for t in own.trials(STUDY) if t.counted and kept.name != f"trial-{t.slot}")
+    settings = yaml.safe_load((own.outputs / RESULTS / "best_config.yaml").read_text())
+    (own.path / "other.yaml").write_text(yaml.safe_dump({**settings, **other.params, "seed": other.seed}))
+    saved = f"outputs/checkpoints/smoke/ml-100k-small/FPMC/trial-{other.slot}"
+    trained = own.run("train", "--config", "other.yaml", "--save", saved, "--no-test")
+    assert trained.returncode == 0, trained.stderr
+
+    done = own.run("ensemble", "smoke/ml-100k-small", *ONE_STUDY[4:], "--models", "FPMC")
+    assert done.returncode == 0, done.stderr
+    assert "of 2 models, fused by" in done.stdout
+    file = own.outputs / "results/smoke/ml-100k-small/ensemble/ensemble.yaml"
+    content = yaml.safe_load(file.read_text())
+    assert content["validation"] >= content["best_single"]["validation"]
+    assert {*content["test"]} == {"recall@10", "mrr@10", "ndcg@10", "hit@10"}
+    again = own.run("ensemble", "smoke/ml-100k-small", *ONE_STUDY[4:], "--models", "FPMC")
+    assert again.stdout == done.stdout
+
+    measured = own.run("evaluate", "--trained", str(file), "--metrics", "ndcg@10", "--json")
+    assert measured.returncode == 0, measured.stderr
+    assert json.loads(measured.stdout)[0]["ndcg@10"] == pytest.approx(content["test"]["ndcg@10"])
+    assert "ensemble" not in own.run("ls").stdout

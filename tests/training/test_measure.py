@@ -87,7 +87,11 @@ def test_without_names_the_metrics_are_those_of_the_model(folder):
         (["ndgc@10"], None, "--metrics: there is no metric ndgc@10; did you mean `ndcg`"),
         (["ndcg"], None, "--metrics: ndcg has no cut-off from 1 to the 50 items"),
         (["ndcg@51"], None, "--metrics: ndcg@51 has no cut-off"),
-        (["itemcoverage@5"], "activity", "--metrics: of groups there is no metric itemcoverage@5"),
+        (
+            ["itemcoverage@5"],
+            "activity",
+            "--metrics: of groups and ensembles there is no metric itemcoverage@5",
+        ),
         ([], "age", "--by: there are no groups by age; give activity"),
         ([], "user:aged", "toy.user has no column aged; did you mean `age`"),
     ],

@@ -16,6 +16,7 @@ from recsweep import __version__
 from recsweep.cli import (
     checkpoints,
     compare,
+    ensembles,
     evidence,
     export,
     job_worker,
@@ -151,6 +152,7 @@ for _command in (
     *checkpoints.COMMANDS,
     *single.COMMANDS,
     *recommending.COMMANDS,
+    *ensembles.COMMANDS,
 ):
     cli.add_command(_command)
 

@@ -24,10 +24,15 @@ def show_measured(
     device = resolve_device(options["device"] or "auto")
     rows: list[dict[str, Any]] = []
     with scratch.used(scratch_of(options)):
-        from recsweep.training.measure import measured
+        from recsweep.training.ensemble import Ensemble
+        from recsweep.training.measure import ensemble_measured, measured
 
+        names = (metrics or "").replace(",", " ").split()
         for label, trained in asked_models(options):
-            found = measured(trained, device, (metrics or "").replace(",", " ").split(), by)
+            if isinstance(trained, Ensemble):
+                found = ensemble_measured(trained, device, names, by)
+            else:
+                found = measured(trained, device, names, by)
             rows += [_row(label, one, by) for one in found]
     if json:
         click.echo(as_json(rows))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from recsweep.running.study_run import StudyRun
+    from recsweep.training.ensemble import Ensemble
     from recsweep.training.scoring import TrainedModel
 
 
@@ -49,25 +50,32 @@ def asked_model(options: dict[str, Any], device: torch.device) -> tuple[str, Tra
         )
     from recsweep.running.winner import closed_winner, trained_trial
 
-    with _opened(chosen[0]) as run:
+    with opened_run(chosen[0]) as run:
         return chosen[0].label, trained_trial(run, closed_winner(run), device)
 
 
-def asked_models(options: dict[str, Any]) -> Iterator[tuple[str, TrainedModel]]:
-    """The same of every study that was named; nothing is trained.
+def asked_models(options: dict[str, Any]) -> Iterator[tuple[str, TrainedModel | Ensemble]]:
+    """The same of every study that was named, or an ensemble; nothing is trained.
 
     Raises:
         UserError: a study has not ended, or its weights were not kept.
         InputError: there is no such model.
     """
     if options.get("trained"):
-        yield _saved(options)
+        yield _ensemble(options) if Path(options["trained"]).is_file() else _saved(options)
         return
     from recsweep.running.winner import closed_winner, require_kept
 
     for plan in _chosen(options):
-        with _opened(plan) as run:
+        with opened_run(plan) as run:
             yield plan.label, require_kept(run, closed_winner(run))
+
+
+def _ensemble(options: dict[str, Any]) -> tuple[str, Ensemble]:
+    from recsweep.training.ensemble import read_ensemble
+
+    file = Path(options["trained"])
+    return str(file), read_ensemble(file, outputs_of(options), say_aside)
 
 
 def _saved(options: dict[str, Any]) -> tuple[str, TrainedModel]:
@@ -78,6 +86,8 @@ def _saved(options: dict[str, Any]) -> tuple[str, TrainedModel]:
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"{flag} names a study, and --trained another model; give one of them")
     folder = Path(options["trained"])
+    if folder.is_file():
+        raise UserError(f"{folder} is an ensemble, whose lists are not made; give the folder of one member")
     return str(folder), saved_model(folder, outputs_of(options), say_aside)
 
 
@@ -92,7 +102,12 @@ def _chosen(options: dict[str, Any]) -> list[StudyPlan]:
 
 
 @contextmanager
-def _opened(plan: StudyPlan) -> Iterator[StudyRun]:
+def opened_run(plan: StudyPlan) -> Iterator[StudyRun]:
+    """A study that is in the store, as it was opened.
+
+    Raises:
+        UserError: it is not there.
+    """
     from recsweep.running.study_run import StudyRun
     from recsweep.search.starts import as_begun
 

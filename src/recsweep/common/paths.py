@@ -100,6 +100,10 @@ class Outputs:
         """The folder of what a model's best configurations came to on other seeds and splits."""
         return self.study(dataset, model, "evidence")
 
+    def ensemble(self, dataset: str) -> Path:
+        """The ensemble that was chosen on a data set; its members lie beside it."""
+        return self.study(dataset, "ensemble") / "ensemble.yaml"
+
     @property
     def evidence_table(self) -> Path:
         """Every metric of all models over seeds and splits."""

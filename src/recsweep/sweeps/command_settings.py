@@ -203,6 +203,7 @@ COMMAND_SETTINGS = (
         "What `recsweep train --save` left there, in place of a study's winner.",
         THIS,
         shown="FOLDER",
+        more="`evaluate` takes the file of an ensemble too ([how](how-to/ensembles.md))",
         completes="folder",
     ),
     Setting(

@@ -17,6 +17,7 @@ from recsweep.recbole_api import model as recbole
 from recsweep.statistics.ranking import METRICS, ranking_metrics
 from recsweep.sweeps.documents import nearest
 from recsweep.training import training
+from recsweep.training.ensemble import Ensemble, tested
 from recsweep.training.groups import ITEMS, Groups, groups_by
 from recsweep.training.scoring import TrainedModel
 
@@ -63,13 +64,31 @@ def measured(
     return [_of_group(cases, groups, number, keys) for number in range(len(groups.names))]
 
 
+def ensemble_measured(
+    ensemble: Ensemble, device: torch.device, metrics: Sequence[str], by: str | None = None
+) -> list[Measured]:
+    """The same of an ensemble, of all cases together.
+
+    Raises:
+        InputError: groups, or a metric that is no mean over cases.
+    """
+    if by is not None:
+        raise InputError("--by", "an ensemble is not measured by groups", "leave it out")
+    first = ensemble.members[0].trained
+    wanted = _checked(metrics, int(first.split.whole.item_num) - 1, grouped=True) or _own(first)
+    names, cutoffs = list(dict.fromkeys(n for n, _ in wanted)), sorted({k for _, k in wanted})
+    users = tested(ensemble, device, names, cutoffs)
+    means = users.means()
+    return [Measured("", None, {f"{name}@{k}": means[f"{name}@{k}"] for name, k in wanted})]
+
+
 def _checked(metrics: Sequence[str], items: int, *, grouped: bool) -> list[tuple[str, int]]:
     found = []
     there = METRICS.keys() if grouped else catalog.metrics().keys()
     for metric in metrics:
         name, _, cutoff = metric.lower().partition("@")
         if name not in there:
-            where = "of groups there" if grouped else "there"
+            where = "of groups and ensembles there" if grouped else "there"
             raise InputError("--metrics", f"{where} is no metric {metric}", nearest(name, there))
         if not cutoff.isdecimal() or not 1 <= int(cutoff) <= items:
             problem = f"{metric} has no cut-off from 1 to the {items} items"

@@ -40,6 +40,8 @@ class Scorer:
     loader: Any
     """RecBole's, of the test data."""
     device: torch.device
+    valid: Any = None
+    """That of the validation data."""
 
     @property
     def is_sequential(self) -> bool:
@@ -52,9 +54,9 @@ def scoring(trained: TrainedModel, device: torch.device) -> Iterator[Scorer]:
     """A trained model in memory, without gradients."""
     with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch, torch.no_grad():
         config = TypedConfig(trained.settings, device, Path(scratch))
-        train, _, test = make_loaders(config, trained.split)
+        train, valid, test = make_loaders(config, trained.split)
         model = recbole.make_model(config, train)
         recbole.restore(model, dict(trained.state), device)
         model.eval()
         family = scoring_family(recbole.make_trainer(config, model), train, test)
-        yield Scorer(family, trained.split, test, device)
+        yield Scorer(family, trained.split, test, device, valid)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from recsweep.common.devices import resolve_device
 from recsweep.common.errors import InputError, ScheduleRefused
-from recsweep.common.files import write_yaml
+from recsweep.common.files import atomic_path, write_yaml
 from recsweep.datasets.files import DataFiles, read_files
 from recsweep.datasets.prepare import prepare, remarks
 from recsweep.planning.setting_checks import check_flat
@@ -97,6 +99,19 @@ def saved_model(folder: Path, outputs: Path, tell: Callable[[str], None]) -> Tra
     found = prepare(document.data, files, outputs / "cache", tell=tell).split
     split = whole.training_split(document.data, found)
     return TrainedModel(schedules.settings_at(document.data, schedule, state["epoch"] + 1), split, state)
+
+
+def save_model(folder: Path, model: TrainedModel, hashes: Mapping[str, str]) -> None:
+    """Write a trained model so that `saved_model` gives it back.
+
+    Args:
+        folder: where.
+        model: with its weights.
+        hashes: of the data files that it was trained on.
+    """
+    with atomic_path(folder / "best.pth") as temporary:
+        torch.save(dict(model.state), temporary)
+    write_yaml(folder / CONFIG, {**model.settings, DATA_HASHES: dict(hashes)})
 
 
 def _save(
