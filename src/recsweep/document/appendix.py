@@ -9,7 +9,7 @@ from recsweep.document.citations import ENGINES, RULES, cite, cite_model
 from recsweep.document.costs import COST_COLUMNS, Cost, cost_of, machines
 from recsweep.document.facts import Facts
 from recsweep.document.spaces import Searched, Space, fixed_of, spaces_of
-from recsweep.document.tex import label_of, row, table, tex
+from recsweep.document.tex import label_of, row, table, tex, typed
 from recsweep.document.words import data_sentence, listed, protocol
 from recsweep.report.comparison import Entry
 from recsweep.report.results import StudyResult
@@ -21,6 +21,8 @@ _HEAD = r"""% needs \usepackage{{booktabs}}; citations: references.bib
 \label{{app:tuning-{label}}}
 What follows is what {cite} ask of a study: every model's search space, budget, chosen values, seeds, hardware
 and hours. All models, the baselines among them, were tuned by the same procedure."""
+_RANGE = r"p{0.22\linewidth}"
+"""A column whose lines break: a range may list many values."""
 _COLUMNS = ("parameter", "drawn", "range", "default")
 
 
@@ -41,13 +43,13 @@ def _lines(facts: Facts) -> Iterator[str]:
     for space in spaces_of(facts.entries):
         yield from _space(space, facts)
     if any(result.evidence for result in facts.results):
-        yield from _paragraph("Over seeds", [*evidence_notes(facts.results), *map(_seeds_of, facts.results)])
+        yield from _paragraph("Over seeds", [*evidence_notes(facts.results), *_seeds_of(facts.results)])
     yield from _costs([cost_of(entry) for entry in facts.entries], facts)
     yield from _seeds(facts)
     yield from _paragraph("Versions", [f"{name}: {value}." for name, value in again.facts(facts.entries)])
     yield from _paragraph("To run it again", [])
     yield r"\begin{flushleft}\ttfamily\small"
-    yield from (rf"{tex(one)}\\" for one in again.commands(facts.entries, facts.config))
+    yield from (rf"{typed(one)}\\" for one in again.commands(facts.entries, facts.config))
     yield r"\end{flushleft}"
 
 
@@ -85,7 +87,7 @@ def _space(space: Space, facts: Facts) -> Iterator[str]:
         told.append(tex(f"Fixed: {fixed}."))
     label = f"tab:{facts.sweep}-{names[0]}-{space.model}-space"
     yield ""
-    yield from table(" ".join(told), label, "l" * len(columns), lines, "[htb]")
+    yield from table(" ".join(told), label, f"ll{_RANGE}l{'l' * len(names)}", lines, "[htb]")
 
 
 def _row(found: Sequence[Searched]) -> str:
@@ -112,13 +114,16 @@ def _budget(entry: Entry) -> str:
     return f"{told}; chosen is trial {winner.slot}, {entry.metric} {entry.score:.4f} on validation."
 
 
-def _seeds_of(result: StudyResult) -> str:
-    """The seeds on which a winner was trained again; empty where it was not."""
-    one = result.best_evidence
-    if one is None:
-        return ""
-    seeds = f"training seeds {listed([str(seed) for seed in one.training_seeds])}"
-    return f"{name_of(result)}: {seeds}, split seeds {listed([str(seed) for seed in one.split_seeds])}."
+def _seeds_of(results: Sequence[StudyResult]) -> Iterator[str]:
+    """The seeds on which winners were trained again: once for all that share them."""
+    shared: dict[str, list[str]] = {}
+    for result in results:
+        if (one := result.best_evidence) is not None:
+            seeds = f"training seeds {listed([str(seed) for seed in one.training_seeds])}"
+            seeds += f", split seeds {listed([str(seed) for seed in one.split_seeds])}"
+            shared.setdefault(seeds, []).append(name_of(result))
+    for seeds, names in shared.items():
+        yield f"{seeds.capitalize()}: {listed(names)}."
 
 
 def _costs(costs: list[Cost], facts: Facts) -> Iterator[str]:

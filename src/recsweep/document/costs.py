@@ -41,7 +41,13 @@ class Cost:
 
     @property
     def kwh(self) -> str:
-        return "-" if self.energy is None else f"{self.energy.kwh:.3g}"
+        return (
+            "-"
+            if self.energy is None
+            else f"{self.energy.kwh:.2g}"
+            if self.energy.kwh < 0.1
+            else f"{self.energy.kwh:.2f}"
+        )
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -51,8 +57,9 @@ class Cost:
 
 
 def hours(seconds: float) -> str:
-    """Seconds in hours, with three digits."""
-    return f"{seconds / 3600:.3g}" if seconds >= 0.5 else "0"
+    """Seconds in hours: with two decimals, or, of less than a tenth, two digits."""
+    spent = seconds / 3600
+    return f"{spent:.2f}" if spent >= 0.1 else f"{spent:.2g}"
 
 
 def cost_of(entry: Entry) -> Cost:

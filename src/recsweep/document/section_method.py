@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from recsweep.common.escape import for_html as text
 from recsweep.document.elements import Html, Section, definitions, grid, items, paragraphs, waiting
@@ -15,6 +16,11 @@ from recsweep.report.comparison import Entry
 from recsweep.report.summary_notes import budgets, data_of, endings
 
 _COUNTS = ("users", "items", "interactions", "train", "valid", "test")
+_NAMES = {
+    "repeats": "repeated interactions",
+    "leak": "test older than others' training",
+    "future": "of others' training, younger than a test",
+}
 _SPACE_COLUMNS = ("parameter", "drawn", "range", "default")
 
 
@@ -39,15 +45,22 @@ def _data(facts: Facts) -> Iterator[str]:
 
 
 def _counts(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
-    """Users, items and what else the trials saw of the data; density follows from them."""
+    """Users, items and what else is kept of the data with a split; density follows from them."""
     held = next((found for entry in entries if (found := data_of(entry.result))), {})
     named = [name for name in _COUNTS if name in held] + [name for name in held if name not in _COUNTS]
     for name in named:
-        value = held[name]
-        yield name, f"{value:,}" if isinstance(value, int) else str(value)
+        if held[name] is not None:
+            yield _NAMES.get(name, name), _amount(held[name])
     users, things, rows = (held.get(name) for name in ("users", "items", "interactions"))
     if users and things and rows:
         yield "density", f"{rows / users / things:.3%}"
+
+
+def _amount(value: Any) -> str:
+    """A count in thousands, a share in per cent."""
+    if isinstance(value, float) and 0 <= value <= 1:
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _spaces(facts: Facts) -> Iterator[str]:

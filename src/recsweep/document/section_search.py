@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from recsweep.common.escape import for_html as text
 from recsweep.document.convergence import convergence
-from recsweep.document.costs import COST_COLUMNS, Cost, cost_of, machines
+from recsweep.document.costs import COST_COLUMNS, Cost, cost_of, hours, machines
 from recsweep.document.elements import Section, figure, figures, grid, items
 from recsweep.document.facts import Facts
 from recsweep.document.svg import legend
@@ -111,7 +111,7 @@ def _total(costs: Sequence[Cost]) -> tuple[str, ...]:
     seconds = sum(cost.seconds for cost in costs)
     measured = [cost.energy.kwh for cost in costs if cost.energy is not None]
     kwh = f"{sum(measured):.3g}" if measured else "-"
-    return ("all", "", *numbers, f"{seconds / 3600:.3g}", kwh)
+    return ("all", "", *numbers, hours(seconds), kwh)
 
 
 def _hours(dataset: str, costs: Sequence[Cost]) -> Chart:

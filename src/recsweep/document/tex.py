@@ -26,6 +26,11 @@ def tex(words: object) -> str:
     return text
 
 
+def typed(command: str) -> str:
+    """A command as it is typed: its hyphens stay two."""
+    return tex(command).replace("--", "-{}-")
+
+
 def table(caption: str, label: str, columns: str, lines: list[str], floats: str = "") -> list[str]:
     """A `table` of booktabs.
 
@@ -36,7 +41,7 @@ def table(caption: str, label: str, columns: str, lines: list[str], floats: str 
     """
     return [
         rf"\begin{{table}}{floats}",
-        r"\centering\small" if floats else r"\centering",
+        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}" if floats else r"\centering",
         rf"\caption{{{caption}}}",
         rf"\label{{{label_of(label)}}}",
         rf"\begin{{tabular}}{{{columns}}}",
