@@ -10,6 +10,7 @@ from recsweep.document.facts import Facts, leaders, missing
 from recsweep.document.outcomes import Block, Cell, Value, meaning, values_of
 from recsweep.report.chart import GREY, Axis, Chart, Panel, Points
 from recsweep.report.comparison import Entry
+from recsweep.report.ensembles import ensemble_words
 from recsweep.report.evidence import PARTS
 from recsweep.report.summary_evidence import COLUMNS, evidence_notes, measure_cells
 from recsweep.report.sweep_page import overview
@@ -48,6 +49,8 @@ def _results(facts: Facts) -> Iterator[str]:
         yield result_table(block)
         if not block.tested:
             yield waiting(missing("Test metrics of the winners", "evaluate", facts))
+        if words := ensemble_words(entries[0].result.outputs.ensemble(block.dataset)):
+            yield f"<p>{text(words)}</p>"
         yield "</div>"
         if sum(entry.score is not None for entry in entries) > 1:
             yield f'<div class="figures large">{_picture(block, entries, facts)}</div>'
