@@ -28,6 +28,8 @@ OTHER = {
     "timeout_minutes": 7,
     "no_improvement_after": 7,
     "sweep_timeout_minutes": 7,
+    "budget": "epochs",
+    "share": 7,
     "training_seeds": 7,
     "split_seeds": 7,
     "top": 7,
@@ -49,7 +51,8 @@ OTHER = {
 }
 """Another value of each setting than the one that the workspace has."""
 BY_RAY = {"engine": "ray", "algo": "random"}
-NEEDS = {"scheduler": BY_RAY, **{key: {**BY_RAY, "scheduler": "pbt"} for key in OF_POPULATION}}
+NEEDS = {"budget": {"share": 7}, "scheduler": BY_RAY}
+NEEDS |= {key: {**BY_RAY, "scheduler": "pbt"} for key in OF_POPULATION}
 """Settings without which another one is refused."""
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from helpers.workspace import NARM, ROWS, SWEEP, make_workspace, run_python
 from recsweep.common.errors import InputError, UserError
-from recsweep.planning.plan import check_data, divide, find_study, plan_sweep
+from recsweep.planning.plan import check_data, find_study, plan_sweep
+from recsweep.planning.shares import divide
 
 SPACE = "space:\n  n_layers: {type: choice, values: [1, 2]}\n"
 LARGE = (

@@ -71,6 +71,14 @@ class Searched(Protocol):
     def all_budget(self) -> int:
         """Trials that all phases are to train."""
 
+    @property
+    def all_shares(self) -> float | None:
+        """Seconds or epochs that all phases may use; None where trials are counted."""
+
+    @property
+    def used_share(self) -> bool:
+        """True where each phase was ended by having used its seconds or epochs."""
+
 
 def about(search: Searched) -> str:
     """A model on a data set."""

@@ -17,6 +17,9 @@ def unequal_budgets(searches: Sequence[Searched]) -> Iterator[Alarm]:
     Of searches that are all over, what they trained; else what they are to train.
     """
     over = all(search.finished for search in searches)
+    if any(search.all_shares is not None for search in searches):
+        yield from _unused(searches)
+        return
     counts = {about(search): search.all_trained if over else search.all_budget for search in searches}
     if len(set(counts.values())) < 2:
         return
@@ -24,3 +27,14 @@ def unequal_budgets(searches: Sequence[Searched]) -> Iterator[Alarm]:
     most, least = max(counts.values()), min(counts.values())
     sweep = searches[0].record.sweep_name
     yield Alarm(NAME, sweep, most / least if least else float("inf"), text, SOURCE, ANSWER)
+
+
+def _unused(searches: Sequence[Searched]) -> Iterator[Alarm]:
+    """Models that something else ended before they had used their seconds or epochs; their number."""
+    short = [search for search in searches if search.finished and not search.used_share]
+    if short:
+        record = short[0].record
+        unit = record.search.budget
+        text = f"not all of their {unit} were used by {', '.join(map(about, short))}"
+        answer = f"raise search.max_evals, which ends a study before its {unit} do, or lift other limits"
+        yield Alarm(NAME, record.sweep_name, float(len(short)), text, SOURCE, answer)

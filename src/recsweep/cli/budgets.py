@@ -28,7 +28,7 @@ def announce(plans: list[StudyPlan], best_params: str | None = None) -> None:
         follows = f", from the best of {plan.previous}" if plan.previous and not best_params else ""
         click.echo(f"{plan.label}: {missing} of {counted(budget, 'trial')} to run{follows}")
     config = plans[0].sweep if plans else None
-    how = f" with {config.search.engine}/{config.search.algo}" if config else ""
+    how = f" with {plans[0].how}" if plans else ""
     rules = {config.pruning.pruner, config.search.scheduler} - {"none"} if config else set()
     pruned = "".join(f", pruned by {rule}" for rule in rules)
     epochs = config.training.epochs if config else 0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from recsweep.datasets.files import DataFiles, find_files
 from recsweep.planning.checks import check_grid, check_sweep, single_models
 from recsweep.planning.data_checks import check_labels, check_needs
 from recsweep.planning.definition import defined, study_settings
+from recsweep.planning.shares import share_of, share_text, slots_of
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.settings import searched_metrics
 from recsweep.study.description import Description, Objective
@@ -136,14 +136,18 @@ class StudyPlan(Description):
             return self.slots
         if self.search.can(Can.GRID):
             return int(spaces.grid_size(self.space))
-        search = self.search
-        shares = divide(search.max_evals, [search.phase_shares.get(name, 1.0) for name in self.chain])  # type: ignore[call-overload]
-        return shares[self.chain.index(self.phase)] + self.inherits
+        return slots_of(self.search, self.chain, self.phase) + self.inherits
+
+    @property
+    def share(self) -> float | None:
+        """Seconds or epochs that the study may use, where its budget is counted in these."""
+        return share_of(self.search, self.chain, self.phase)
 
     @property
     def how(self) -> str:
         """How its trials come about, in words: `hyperopt/bayes`."""
-        return f"{self.search.engine}/{self.search.algo}"
+        shared = "" if self.share is None else f", {share_text(self.share, self.search.budget)} in all"
+        return f"{self.search.engine}/{self.search.algo}{shared}"
 
     @property
     def resources(self) -> ResourcesConfig:
@@ -170,6 +174,8 @@ class StudyPlan(Description):
                 folder="" if folder is None else str(folder),
                 phases={name: list(names) for name, names in self.model.phases.items()},
                 max_evals=self.search.max_evals,
+                unit=self.search.budget,
+                share=self.share,
                 no_improvement_after=self.search.no_improvement_after,
                 timeout_minutes=self.search.timeout_minutes,
                 sweep_timeout_minutes=self.sweep.timeout_minutes,
@@ -198,21 +204,6 @@ class StudyPlan(Description):
 
 def _maximize(objective: str) -> bool:
     return objective != SECONDS and catalog.metrics()[objective.split("@")[0].lower()]
-
-
-def divide(total: int, shares: Sequence[float]) -> list[int]:
-    """A budget in parts as near to the shares as whole numbers can be, none below 1.
-
-    By largest remainders; of equal ones the earlier part gets more.
-    """
-    spare, whole = total - len(shares), sum(shares)
-    exact = [max(0.0, share / whole * total - 1) for share in shares]
-    scale = spare / sum(exact) if sum(exact) else 0.0
-    parts = [math.floor(part * scale) for part in exact]
-    order = sorted(range(len(shares)), key=lambda i: (parts[i] - exact[i] * scale, i))
-    for position in order[: spare - sum(parts)]:
-        parts[position] += 1
-    return [part + 1 for part in parts]
 
 
 def plan_sweep(sweep: Sweep, *, with_data: bool = True) -> list[StudyPlan]:

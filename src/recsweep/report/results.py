@@ -10,9 +10,11 @@ from recsweep.common.paths import Outputs
 from recsweep.report.energy import Spent, spent, together
 from recsweep.report.evidence import EvidenceResult, read_evidence
 from recsweep.search.limits import closed
-from recsweep.search.stopping import Ended
+from recsweep.search.shares import used
+from recsweep.search.stopping import SHARE, Ended
 from recsweep.study import State, Store, Study, StudyRecord, Trial, best
 from recsweep.study.earlier import in_order_of
+from recsweep.sweeps.sections import EPOCHS
 from recsweep.sweeps.space import Params
 
 FINISHED, NOT_FINISHED, NOT_BEGUN = "finished", "not finished", "not begun"
@@ -56,7 +58,14 @@ class StudyResult:
     @property
     def budget(self) -> int:
         """Trials that the study is to train: an inherited one costs nothing."""
+        if self.ended is not None and self.ended.limit == SHARE:  # of which trials are no part
+            return self.trained
         return self.record.budget - self.record.inherits
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all trials that the study trained."""
+        return int(used(self.trials, EPOCHS))
 
     @property
     def state(self) -> str:
@@ -129,6 +138,22 @@ class StudyResult:
     def all_energy(self) -> Spent | None:
         """With the earlier phases."""
         return together(result.energy for result in (self, *self.before))
+
+    @property
+    def all_epochs(self) -> int:
+        """With the earlier phases."""
+        return self.epochs + sum(result.epochs for result in self.before)
+
+    @property
+    def all_shares(self) -> float | None:
+        """Seconds or epochs that the model may use; None where trials are counted."""
+        shares = [result.record.share for result in (*self.before, self)]
+        return None if None in shares else sum(share for share in shares if share is not None)
+
+    @property
+    def used_share(self) -> bool:
+        """True where each of its phases was ended by having used its seconds or epochs."""
+        return all(one.ended is not None and one.ended.limit == SHARE for one in (*self.before, self))
 
     @property
     def all_seconds(self) -> float:

@@ -8,7 +8,7 @@ from recsweep.alarms.alarm import Alarm
 from recsweep.common.escape import for_latex
 from recsweep.report.results import StudyResult
 from recsweep.report.summary_evidence import evidence_latex
-from recsweep.report.summary_notes import data_lines, footnotes, legend
+from recsweep.report.summary_notes import data_lines, footnotes, legend, uses
 from recsweep.report.tables import Row, metrics_of, rows
 
 
@@ -61,7 +61,7 @@ def _caption(results: Sequence[StudyResult]) -> str:
     record = results[0].record
     metric = record.evaluation.metric
     what = f"The best configuration of each model in {record.sweep_name}, chosen by {metric}."
-    return " ".join([what, legend("Underlined"), *footnotes(results), *data_lines(results)])
+    return " ".join([what, legend("Underlined"), *footnotes(results), *uses(results), *data_lines(results)])
 
 
 def _cells(row: Row, metrics: Sequence[str]) -> list[str]:

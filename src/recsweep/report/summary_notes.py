@@ -7,9 +7,10 @@ from typing import Any
 
 from recsweep.common.errors import InputError
 from recsweep.common.files import counted
+from recsweep.planning.shares import share_text
 from recsweep.report.energy import together
 from recsweep.report.results import NOT_BEGUN, NOT_FINISHED, StudyResult
-from recsweep.search.stopping import MAX_EVALS
+from recsweep.search.stopping import MAX_EVALS, SHARE
 from recsweep.study import StudyRecord
 from recsweep.sweeps.config import DatasetConfig
 from recsweep.sweeps.documents import load_document
@@ -56,15 +57,24 @@ def energies(results: Sequence[StudyResult]) -> Iterator[str]:
 def endings(results: Sequence[StudyResult]) -> Iterator[str]:
     """The studies that something else than their budget ended."""
     for result in (one for last in results for one in (*last.before, last)):
-        if result.ended is not None and result.ended.limit != MAX_EVALS:
+        if result.ended is None:
+            continue
+        if result.ended.limit not in (MAX_EVALS, SHARE):
             yield f"{result.record.label} was ended by {result.ended.reason}."
+        elif result.record.share is not None and result.ended.limit == MAX_EVALS:
+            unit = result.record.search.budget
+            yield f"{result.record.label} was ended by {result.ended.reason}, before its {unit} were used."
 
 
 def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
     """Lines on budgets that are equal, on studies not finished, and on those not begun."""
     finished = all(result.finished for result in results)
+    shares = {result.all_shares for result in results}
     counts = {result.all_trained if finished else result.all_budget for result in results}
-    if len(counts) == 1:
+    if (share := next(iter(shares))) is not None and len(shares) == 1:
+        budget = share_text(share, results[0].record.search.budget)
+        yield f"Every model {'had' if finished else 'has'} the same budget: {budget}."
+    elif len(counts) == 1:
         yield f"Every model {'had' if finished else 'has'} the same budget: {counted(counts.pop(), 'trial')}."
     begun = [result for result in results if result.all_state == NOT_FINISHED]
     waiting = [result for result in results if result.all_state == NOT_BEGUN]
@@ -73,6 +83,18 @@ def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
         yield f"Not finished: {', '.join(spent)}."
     if waiting:
         yield f"Not begun: {', '.join(map(name_of, waiting))}."
+
+
+def uses(results: Sequence[StudyResult]) -> Iterator[str]:
+    """A line on the trials, epochs and seconds of each model, whichever of them was shared out equally."""
+    begun = [result for result in results if result.all_trained]
+    if len(begun) > 1:
+        each = (
+            f"{name_of(one)} {counted(one.all_trained, 'trial')}, {counted(one.all_epochs, 'epoch')}, "
+            f"{one.all_seconds:.4g} s"
+            for one in begun
+        )
+        yield f"Used in training: {'; '.join(each)}."
 
 
 def legend(best_on_test: str) -> str:

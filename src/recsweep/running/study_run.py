@@ -12,8 +12,10 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.running.watch import StudyView
 from recsweep.search.begun import tell_the_end
 from recsweep.search.limits import closed
+from recsweep.search.shares import used
 from recsweep.search.stopping import Ended
 from recsweep.study import Claim, FlagWatch, State, StopFlag, Store, Study, Trial, best
+from recsweep.sweeps.sections import EPOCHS
 
 Say = Callable[[str], None]
 """Takes a line for people."""
@@ -82,9 +84,26 @@ class StudyRun:
     @property
     def ended_early(self) -> bool:
         """True where something else than its budget has ended it; asked of the store where there is such."""
+        if self.share_is_used():  # by those that run too
+            return True
         search = self.plan.sweep.search
         limits = (search.timeout_minutes, search.no_improvement_after, self.plan.sweep.timeout_minutes)
         return any(limit is not None for limit in limits) and self.closed() is not None
+
+    def share_is_used(self, trial: int | None = None, seconds: float = 0.0) -> bool:
+        """True where the study's trials have used its seconds or epochs; False where trials are counted.
+
+        Args:
+            trial: the id of one that knows better how long it has run.
+            seconds: those.
+        """
+        share, unit = self.plan.share, self.plan.search.budget
+        if share is None:
+            return False
+        trials = [*self.results(), *self.running()]
+        if unit == EPOCHS:
+            return used(trials, unit) >= share
+        return seconds + used([one for one in trials if one.id != trial], unit) >= share
 
     def told_end(self) -> Ended | None:
         """`closed`; where it is, the study's record says so from now on, and what won."""

@@ -176,11 +176,20 @@ class TrialRun:
         """An epoch is over: tell so, and see whether the trial goes on."""
         self._bench.send(EpochDone(self._claim.slot, epoch, score))
         self._heed_stop(epoch)
+        self._heed_share(epoch)
         if self._bench.judge is not None:
             self._heed(epoch, self._bench.judge())
         elif (verdict := self._bench.verdict(Curve(self._claim.slot, self._curve))) is not None:
             raise TrialPruned(f"pruned at epoch {epoch}: {verdict}")
         self._resume.keep_now_and_then()
+
+    def _heed_share(self, epoch: int) -> None:
+        """End where the study has used its seconds or epochs; a trial's own last epoch ends it anyway."""
+        run = self._run
+        if run.plan.share is None or epoch >= run.plan.training.epochs:
+            return
+        if run.share_is_used(self._claim.trial_id, self._seconds):
+            raise TrialPruned(f"pruned at epoch {epoch}: the {run.plan.search.budget} of the study are used")
 
     def _heed_stop(self, epoch: int) -> None:
         if (stop := self._bench.stop_asked()) is not None and stop.now:

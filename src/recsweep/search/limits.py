@@ -17,6 +17,8 @@ def closed(described: Description, study: Study) -> Ended | None:
         described.search.no_improvement_after,
         described.search.timeout_minutes,
         described.sweep_timeout_minutes,
+        described.share,
+        described.search.budget,
     )
     trials = study.results() if limits.timeout_minutes is None else _with_running(study)
     seconds = 0.0

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recsweep.common.owner import Owner
+from recsweep.planning.shares import share_text
+from recsweep.search.shares import used
 from recsweep.study import HEARTBEAT_SECONDS, State, Trial, by_end
+from recsweep.sweeps.sections import TRIALS
 
 MAX_EVALS, NO_IMPROVEMENT = "max_evals", "no_improvement_after"
 _LATE_BEATS = 2
 """A running trial has run as long as its last beat says, and at most so many beats longer."""
+SHARE = "search.share"
 STUDY_TIMEOUT, SWEEP_TIMEOUT = "search.timeout_minutes", "timeout_minutes"
 
 
@@ -31,6 +35,9 @@ class Limits:
     timeout_minutes: float | None = None
     """Of the study."""
     sweep_timeout_minutes: float | None = None
+    share: float | None = None
+    """Of the study, in units."""
+    unit: str = TRIALS
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,9 @@ def ended_by(
     """
     trials = list(trials)
     counted = [trial for trial in trials if trial.counted]
+    if limits.share is not None and (spent := used(counted, limits.unit)) >= limits.share:
+        wanted = share_text(limits.share, limits.unit)
+        return Ended(SHARE, f"{SHARE}: {share_text(spent, limits.unit)} of {wanted} are used")
     if sum(trial.slot < limits.max_evals for trial in counted) >= limits.max_evals:
         return Ended(MAX_EVALS, f"max_evals={limits.max_evals}: every slot is filled")
     without, since = without_improvement(counted, maximize=maximize)

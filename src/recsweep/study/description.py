@@ -23,6 +23,7 @@ from recsweep.sweeps.config import (
     SearchConfig,
     TrainingConfig,
 )
+from recsweep.sweeps.sections import TRIALS
 
 _SEED_SPACE = 2**31 - 1
 
@@ -150,6 +151,11 @@ class Description:
     def outputs_below(self, root: Path) -> Outputs:
         """The names of the study's files below a folder."""
         return Outputs(root, self.sweep_name, None if self.name == self.own_name else self.name)
+
+    @property
+    def share(self) -> float | None:
+        """Seconds or epochs that the study may use, where its budget is counted in these."""
+        return self.search.share if self.search.budget != TRIALS else None
 
     # -- what is searched ------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from recsweep.sweeps.config import (
     TrainingConfig,
 )
 from recsweep.sweeps.remade import remade
+from recsweep.sweeps.sections import TRIALS
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Apart:
             wheel.
         phases: names of the parameters that each phase of the model searches.
         max_evals: the budget of the whole model; None where nobody has said.
+        unit, share: where that is counted in seconds or epochs, which, and how many the study may use.
         no_improvement_after, timeout_minutes, sweep_timeout_minutes: limits.
     """
 
@@ -42,11 +44,13 @@ class Apart:
     sweep_timeout_minutes: float | None = None
     device: str = "auto"
     eval_batch_size: int | None = None
+    unit: str = TRIALS
+    share: float | None = None
 
     @property
     def limits(self) -> tuple[float | None, ...]:
-        """The limits that end the study beside its budget."""
-        return self.no_improvement_after, self.timeout_minutes, self.sweep_timeout_minutes
+        """The limits that end the study beside its budget in trials."""
+        return self.no_improvement_after, self.timeout_minutes, self.sweep_timeout_minutes, self.share
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,9 @@ _CALLED = {"name": "scheduler"}
 def search_config(definition: Mapping[str, Any], apart: Apart) -> SearchConfig:
     """How a study searches, with its limits."""
     limits = {"timeout_minutes": apart.timeout_minutes, "no_improvement_after": apart.no_improvement_after}
-    budget = {"max_evals": apart.max_evals} if apart.max_evals else {}
+    budget: dict[str, Any] = {"max_evals": apart.max_evals} if apart.max_evals else {}
+    if apart.share is not None:
+        budget |= {"budget": apart.unit, "share": apart.share}
     scheduler = {_CALLED.get(key, key): part for key, part in definition.get("scheduler", {}).items()}
     scheduler.pop("warmup_epochs", None)  # of `pruning`
     return remade(SearchConfig, {**definition["search"], **scheduler, **limits, **budget})

@@ -22,6 +22,8 @@ Most = Annotated[Whole, Field(le=1_000_000)]
 Phase = Literal["full", "coarse", "architecture", "training", "loss"]
 WHOLE: Phase = "full"
 """The phase that searches the whole space; every model has it."""
+TRIALS, EPOCHS = "trials", "epochs"
+"""Units of a search's budget, beside `seconds`."""
 SECONDS = "training_seconds"
 """An objective that is no metric: how long a trial trained."""
 
@@ -41,6 +43,10 @@ class SearchConfig(Frozen):
     """How parameters are proposed; `bayes` is TPE, and may be written `tpe`, which is another for Ray."""
     max_evals: Most = Field(20, ge=1)
     """Trials of each study, the first of them with the defaults."""
+    budget: Literal["trials", "seconds", "epochs"] = "trials"
+    """The unit in which every model gets the same: trials, seconds of training, or epochs."""
+    share: Annotated[Real, Field(ge=1, le=YEAR_SECONDS)] | None = None
+    """Seconds or epochs for each model, where `budget` counts these; `max_evals` is then the most trials."""
     startup_trials: Most = Field(8, ge=1)
     """Random trials before a model of the outcomes proposes. HyperOpt's own default of 20 would
     make a study of 20 trials a random search."""
@@ -108,6 +114,19 @@ class SearchConfig(Frozen):
             raise ValueError(
                 f"scheduler {POPULATION} changes parameters while trials train, but got algo {self.algo}, "
                 "which tries each point of a grid; use algo random, or another scheduler"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shared_out(self) -> SearchConfig:
+        if self.budget == TRIALS:
+            return self
+        if self.share is None:
+            raise ValueError(f"budget {self.budget} needs share: how many {self.budget} each model gets")
+        if self.engine == engine_table.RAY:
+            raise ValueError(
+                f"budget {self.budget} needs an engine that recsweep drives, but got engine ray; use engine "
+                "optuna or hyperopt, or budget trials"
             )
         return self
 

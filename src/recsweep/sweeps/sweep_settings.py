@@ -1,4 +1,7 @@
-"""Settings that override a key of the sweep file: options, Make variables, keys of `snakemake --config`."""
+"""Settings that override a key of the sweep file: options, Make variables, keys of `snakemake --config`.
+
+These are many lines, as they are one list.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,22 @@ SWEEP_SETTINGS = (
         "MAX_EVALS",
         "N",
         aliases=("n-trials",),
+    ),
+    Setting(
+        "budget",
+        "The unit in which every model gets the same.",
+        SEARCH,
+        "search.budget",
+        "BUDGET",
+        more="Seconds and epochs need `--share`",
+    ),
+    Setting(
+        "share",
+        "Seconds of training or epochs for each model, where the budget counts these.",
+        SEARCH,
+        "search.share",
+        "SHARE",
+        "N",
     ),
     Setting(
         "pruner",
