@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -128,3 +129,13 @@ def test_a_list_is_as_long_as_there_are_items(trained_of, tmp_path):
 def test_a_file_that_names_no_form_is_refused(trained_of, tmp_path):
     with pytest.raises(InputError, match="does not say in which form"):
         lists_of(replace(trained_of("BPR")), tmp_path / "lists.txt")
+
+
+def test_where_one_part_fails_nothing_is_left(tmp_path):
+    good = lists_file.Lists(torch.tensor([1]), torch.tensor([[1]]), torch.tensor([[0.5]]))
+    bad = lists_file.Lists(torch.tensor([9]), torch.tensor([[1]]), torch.tensor([[0.5]]))
+    names = np.array(["", "a", "b"])
+    for lists in ([good, bad], [bad, good, good]):
+        with pytest.raises(IndexError):
+            write_lists(tmp_path / "lists.csv", lists, names, names)
+        assert not list(tmp_path.iterdir())

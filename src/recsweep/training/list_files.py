@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,11 +41,16 @@ def write_lists(path: Path, lists: Iterable[Lists], users: np.ndarray, items: np
         InputError: the ending is another.
     """
     written = short = 0
-    with WRITERS[checked_suffix(path)](path, users, items) as take:
+    with WRITERS[checked_suffix(path)](path, users, items) as take, ThreadPoolExecutor(1) as beside:
+        pending: Future[None] | None = None
         for some in lists:
-            take(some)
+            if pending is not None:
+                pending.result()
+            pending = beside.submit(take, some)  # while the next ones are ranked
             written += len(some.users)
             short += int((some.items[:, -1] == 0).sum())
+        if pending is not None:
+            pending.result()
     return written, short
 
 
