@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -52,7 +53,7 @@ class Owner:
     def from_dict(cls, data: dict[str, Any]) -> Owner:
         ticks = data.get("ticks")
         return cls(
-            str(data["place"]),
+            sys.intern(str(data["place"])),  # many trials have the same
             int(data["pid"]),
             None if ticks is None else int(ticks),
             float(data.get("started", 0.0)),

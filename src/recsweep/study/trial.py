@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -25,6 +27,7 @@ ENDED, ENDS = "ended", "trials_ended"
 
 SEEN = "epoch:"
 """Start of the names of the attributes with all metrics and the loss of an epoch, which trackers read."""
+_ENVIRONMENTS = 64
 BID = "bid:"
 """Start of the names of the attributes in which processes say that they want a trial."""
 
@@ -168,7 +171,7 @@ def from_attributes(
         result=Result.from_dict(attributes.get("result", {})),
         failure=_read(Failure.from_dict, attributes, "failure") if failed else None,
         curve=dict(sorted((curve or {}).items())),
-        environment=dict(setup.get("environment", {})),
+        environment=_environment(json.dumps(setup.get("environment", {}))),
         owner=_read(Holder.from_dict, attributes, "owner"),
         bids=tuple(Owner.from_dict(bid) for name, bid in attributes.items() if name.startswith(BID)),
         started=started,
@@ -196,6 +199,13 @@ def inheriting(origin: Trial, phase: str, space: Space, params: Params) -> Froze
         user_attrs=to_plain({"slot": 0, "setup": setup, **parts}),
         intermediate_values=origin.curve,
     )
+
+
+@lru_cache(_ENVIRONMENTS)
+def _environment(text: str) -> dict[str, Any]:
+    """Where trials ran: hundreds of a study share what is the same for all of them."""
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def _read(

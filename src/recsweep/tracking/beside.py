@@ -31,6 +31,8 @@ from recsweep.tracking.sender import NICER
 from recsweep.tracking.wanted import Wanted
 
 _STORE_PATIENCE_SECONDS = 300.0
+_COMPACT = {"MALLOC_ARENA_MAX": "2"}
+"""For processes that live for days beside one that trains: what threads have freed serves others again."""
 _LEAVE_SECONDS = 6.0
 """Beyond the patience with its trackers, until a follower that does not end is ended."""
 
@@ -61,7 +63,7 @@ class Beside:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join((source, *filter(None, sys.path)))},
+            env={**os.environ, **_COMPACT, "PYTHONPATH": os.pathsep.join((source, *filter(None, sys.path)))},
         )
         told = {
             "store": store.reveal(),
