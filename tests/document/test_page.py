@@ -150,3 +150,10 @@ def test_the_searchs_own_score_stands_beside_those_over_seeds(tmp_path):
     for cell in ("0.1600 ± 0.0100", "0.1352 to 0.1848", "+0.0312"):
         assert f'<td class="number">{cell}</td>' in text, cell
     assert "Without evidence of its best configuration: toy/Slow, toy/Waiting." in text
+
+
+def test_popularity_stands_below_the_table(tmp_path):
+    first, *others = results_of_three(tmp_path)
+    pop = dataclasses.replace(first, test={"ndcg@10": 0.05})
+    text = page_of(gathered("toy-sweep", [first, *others], "sweep.yaml", [pop]))
+    assert "(Pop) comes to NDCG@10 0.2000 on validation, 0.0500 on test." in text

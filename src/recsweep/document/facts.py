@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recsweep.alarms.alarm import Alarm
-from recsweep.document.citations import ALARMS, COMPARED, CORRECTIONS
+from recsweep.document.citations import ALARMS, COMPARED, CORRECTIONS, MODELS
 from recsweep.document.outcomes import Block, Measured, Value, block_of
 from recsweep.report.alarms import raised
 from recsweep.report.comparison import Entry, compared
@@ -27,6 +27,7 @@ class Facts:
         measured: trainings on several seeds, and comparisons.
         compared: the models of each data set, pair by pair.
         alarms: what makes its results doubtful.
+        baselines: the study that trains `Pop` on each data set, once it has ended.
     """
 
     sweep: str
@@ -35,6 +36,7 @@ class Facts:
     measured: Measured = field(default_factory=Measured)
     compared: Compared = field(default_factory=Compared)
     alarms: Sequence[Alarm] = ()
+    baselines: Mapping[str, StudyResult] = field(default_factory=dict)
 
     @property
     def entries(self) -> list[Entry]:
@@ -60,6 +62,7 @@ class Facts:
     def cites(self) -> set[str]:
         """Keys of what the report speaks of beside its studies."""
         keys = {key for alarm in self.alarms for key in ALARMS.get(alarm.name, ())}
+        keys |= set(MODELS["Pop"]) if self.baselines else set()
         for one in self.compared.comparisons:
             keys |= {*COMPARED, CORRECTIONS.get(one.procedure.correction, "")}
         return keys | ({"demsar2006statistical"} if self.compared.rankings else set())
@@ -92,7 +95,9 @@ def gathered(
     apart = {
         (one.dataset, one.metric.lower(), frozenset((one.a, one.b))): one.found for one in told.comparisons
     }
-    return Facts(sweep, compared(last), config, Measured(values, apart), told, raised(last, baselines))
+    pops = {one.record.dataset_name: one for one in baselines if one.finished and one.winner}
+    alarms = raised(last, baselines)
+    return Facts(sweep, compared(last), config, Measured(values, apart), told, alarms, pops)
 
 
 def _over_seeds(evidence: EvidenceResult) -> dict[str, Value]:

@@ -12,8 +12,10 @@ from recsweep.report.chart import GREY, Axis, Chart, Panel, Points
 from recsweep.report.comparison import Entry
 from recsweep.report.ensembles import ensemble_words
 from recsweep.report.evidence import PARTS
+from recsweep.report.results import StudyResult
 from recsweep.report.summary_evidence import COLUMNS, evidence_notes, measure_cells
 from recsweep.report.sweep_page import overview
+from recsweep.report.tables import four_digits
 
 
 def findings(facts: Facts) -> str:
@@ -47,6 +49,8 @@ def _results(facts: Facts) -> Iterator[str]:
         seeds = f"; mean of {block.seeds} trainings" if block.repeated else ""
         yield f'<div class="block"><h3>{text(block.dataset)}{text(seeds)}</h3>'
         yield result_table(block)
+        if (pop := facts.baselines.get(block.dataset)) is not None:
+            yield f'<p class="after">{text(_popular(pop, block.metrics[0]))}</p>'
         if not block.tested:
             yield waiting(missing("Test metrics of the winners", "evaluate", facts))
         if words := ensemble_words(entries[0].result.outputs.ensemble(block.dataset)):
@@ -75,6 +79,15 @@ def _optimism(facts: Facts) -> Iterator[str]:
     ]
     yield grid(columns, rows, "Optimism of the search", range(2, len(columns)))
     yield items(evidence_notes(facts.results))
+
+
+def _popular(pop: StudyResult, metric: str) -> str:
+    """The baseline's scores, by which all others are to be read."""
+    score = pop.winner.score if pop.winner else None
+    test = (pop.test or {}).get(metric.lower())
+    told = f"{metric} {four_digits(score)} on validation"
+    tested = f", {four_digits(test)} on test" if test is not None else ""
+    return f"To recommend the most popular items to everybody (Pop) comes to {told}{tested}."
 
 
 def result_table(block: Block) -> str:
