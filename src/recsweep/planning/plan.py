@@ -134,6 +134,8 @@ class StudyPlan(Description):
         """
         if self.slots is not None:
             return self.slots
+        if not self.model.space:
+            return 1
         if self.search.can(Can.GRID):
             return int(spaces.grid_size(self.space))
         return slots_of(self.search, self.chain, self.phase) + self.inherits
@@ -307,6 +309,8 @@ def _files(sweep: Sweep, name: str, *, needed: bool) -> DataFiles:
 
 def _chain(sweep: Sweep, name: str, model: ModelConfig) -> tuple[str, ...]:
     """The phases of the sweep that a model has, so that each model spends the same budget on its own."""
+    if not model.space:  # nothing to search in parts
+        return (WHOLE,)
     wanted = sweep.config.search.phases
     chain = tuple(phase for phase in wanted if phase == WHOLE or phase in model.phases)
     if not chain:

@@ -34,7 +34,7 @@ def open_study(plan: StudyPlan, store: Store, *, restart: bool = False, origin: 
         StudyChanged: the study has trials and was made from another definition.
         UserError: where it starts, none of the phase's parameters exists.
     """
-    if not plan.space:
+    if not plan.space and plan.model.space:
         raise UserError(
             f"{plan.label}: there is nothing to search; none of the phase's parameters exists where it "
             "starts; add what they depend on to the phase, or leave the phase out"

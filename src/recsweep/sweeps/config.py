@@ -262,8 +262,8 @@ class ModelConfig(Frozen):
     """RecBole settings that stay the same in every trial."""
     defaults: dict[Text, Value] = Field({})
     """Trial number one: the values that the model's authors or RecBole publish."""
-    space: dict[Text, Parameter] = Field(min_length=1)
-    """The parameters that are searched."""
+    space: dict[Text, Parameter]
+    """The parameters that are searched; `{}` for a model without any, whose study is one trial."""
     phases: dict[Phase, tuple[Text, ...]] = Field({})
     """Names of the parameters that each phase searches."""
     resources: ResourcesConfig = ResourcesConfig()
