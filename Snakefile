@@ -41,6 +41,7 @@ try:
     from recsweep.sweeps.resources import CPUS_ELSEWHERE
     from recsweep.common.errors import RecsweepError
     from recsweep.common.paths import Outputs
+    from recsweep.planning.baseline import baselines
     from recsweep.planning.plan import plan_sweep
 except ImportError as error:
     sys.exit(
@@ -108,11 +109,13 @@ FLAGS = {
         "open",
         "worker",
         "tune",
+        "baseline",
         "evidence",
         "summarize",
         "report",
     )
 }
+BASELINES = baselines(list(STUDIES.values()))
 LAST = {
     (study.dataset_name, study.model_name): study
     for study in STUDIES.values()
@@ -343,6 +346,7 @@ rule summarize_sweep:
             for study in LAST.values()
             for path in results_of(study, ["best_result.yaml"])
         ],
+        [f"{LOGS}/baseline/{plan.dataset_name}.trained" for plan in BASELINES],
     output:
         SUMMARY,
     log:
@@ -359,6 +363,32 @@ rule summarize_sweep:
         store=str(next(iter(STUDIES.values())).storage_url),
     shell:
         "recsweep summarize {params.flags:q} 2>&1 | tee {log:q}"
+
+
+# `Pop`, to be better than: of no study's budget, and nothing waits for it but the summary.
+rule train_baseline:
+    input:
+        str(OUTPUTS.prepared("{dataset}")),
+    output:
+        touch(f"{LOGS}/baseline/{{dataset}}.trained"),
+    log:
+        f"{LOGS}/baseline/{{dataset}}.log",
+    benchmark:
+        f"{LOGS}/baseline/{{dataset}}.benchmark.tsv"
+    conda:
+        "envs/recsweep.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+    params:
+        flags=FLAGS["baseline"],
+        data=lambda wildcards: [
+            plan.content_hash
+            for plan in BASELINES
+            if plan.dataset_name == wildcards.dataset
+        ],
+    shell:
+        "recsweep baseline {params.flags:q} --dataset={wildcards.dataset:q} --log={log:q}"
 
 
 rule train_evidence:

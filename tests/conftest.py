@@ -34,6 +34,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as workers have it: no spinn
 # What the shell that started the tests gives to recsweep is not for them.
 for name in [name for name in os.environ if name.startswith("RECSWEEP_") and name not in _KEPT]:
     del os.environ[name]
+# Tests train `Pop` beside a sweep's models where they ask for it.
+os.environ["RECSWEEP_BASELINE"] = "none"
 # A shell that started the tests under `nohup`, or in its background, has made them deaf to these.
 for asks in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     if signal.getsignal(asks) is signal.SIG_IGN:
@@ -69,6 +71,12 @@ def pytest_collection_finish() -> None:
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test called a secret is not masked in the next one."""
     monkeypatch.setattr(masking, "_seen", set())
+
+
+@pytest.fixture(autouse=True)
+def _no_baselines_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's `tune` reads no environment."""
+    monkeypatch.setattr("recsweep.api.sweep_run.beside", lambda studies: [])
 
 
 @pytest.fixture(scope="session")

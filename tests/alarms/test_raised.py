@@ -91,7 +91,7 @@ def test_epochs_that_ran_out_are_told_with_how_many_trials_did(plan):
     most = plan.sweep.training.epochs
     (alarm,) = stopped_by_epochs(search(plan, result=epochs(most - 1, most)))
     assert alarm.number == 1.0
-    assert f"the limit of {most} epochs ended the best trial (its best epoch is {most - 1})" in alarm.text
+    assert f"the limit of epochs, {most}, ended the best trial (its best epoch is {most - 1})" in alarm.text
     assert list(stopped_by_epochs(search(plan))) == []
     assert list(stopped_by_epochs(open_again(search(plan, result=epochs(most - 1, most))))) == []
 

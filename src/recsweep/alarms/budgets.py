@@ -14,13 +14,15 @@ ANSWER = "give every model the same search.max_evals, and the missing trials to 
 def unequal_budgets(searches: Sequence[Searched]) -> Iterator[Alarm]:
     """The models of a sweep have not the same budget; the number is the most over the least.
 
-    Of searches that are all over, what they trained; else what they are to train.
+    Of searches that are all over, what they trained; else what they are to train. A model without parameters
+    has nothing to be tried.
     """
     over = all(search.finished for search in searches)
-    if any(search.all_shares is not None for search in searches):
-        yield from _unused(searches)
+    tuned = [search for search in searches if search.record.model.space or search.record.variants]
+    if any(search.all_shares is not None for search in tuned):
+        yield from _unused(tuned)
         return
-    counts = {about(search): search.all_trained if over else search.all_budget for search in searches}
+    counts = {about(search): search.all_trained if over else search.all_budget for search in tuned}
     if len(set(counts.values())) < 2:
         return
     text = "budgets differ: " + ", ".join(f"{name} {count}" for name, count in counts.items()) + " trials"

@@ -25,8 +25,8 @@ def stopped_by_epochs(search: Searched) -> Iterator[Alarm]:
         return
     best = winner.result.best_epoch or winner.result.epochs
     text = (
-        f"the limit of {training.epochs} epochs ended the best trial (its best epoch is {best}) and "
-        f"{len(at_limit)} of {len(done)} trials in all, not early stop"
+        f"the limit of epochs, {training.epochs}, ended the best trial (its best epoch is {best}) and "
+        f"in all {len(at_limit)} of {len(done)} complete trials, not early stop"
     )
     yield Alarm(NEVER, about(search), len(at_limit) / max(len(done), 1), text, SOURCE, MORE)
 

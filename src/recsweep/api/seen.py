@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from recsweep.api.studies import Studies
 from recsweep.common.paths import Outputs, is_made
+from recsweep.planning.baseline import baselines
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.aside import say_aside
 
@@ -29,6 +30,7 @@ class Seen:
         results: of the studies that are in the store, those with a name of the user's last.
         planned: every study of the sweep by its own name, begun or not.
         asked: the studies that were asked for.
+        baselines: the results of the studies that train `Pop` on its data sets.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Seen:
     results: list[StudyResult]
     planned: list[StudyRecord] = field(default_factory=list)
     asked: list[StudyRecord] = field(default_factory=list)
+    baselines: list[StudyResult] = field(default_factory=list)
 
     @property
     def outputs(self) -> Outputs:
@@ -78,6 +81,7 @@ def seen_by(studies: Studies) -> Seen:
         results_of([*own, *named]),
         [plan.record() for plan in own],
         [plan.record() for plan in studies.chosen],
+        results_of(baselines(studies.all)),
     )
 
 
@@ -109,5 +113,5 @@ def write_sweep(seen: Seen) -> list[Alarm]:
     for result in seen.results:
         write_study(result)
     if seen.planned:
-        return write_summary(seen.outputs, seen.of_all)
+        return write_summary(seen.outputs, seen.of_all, seen.baselines)
     return []

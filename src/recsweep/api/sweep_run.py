@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recsweep.api.baselines import beside, train_baselines
 from recsweep.api.interrupted import told_how_to_go_on
 from recsweep.api.notifying import told_to_others
 from recsweep.api.seen import seen_by, write_sweep
@@ -84,6 +85,8 @@ class SweepRun:
             troubles = Troubles(display, len(chosen))
             with tracked(chosen, to, display) as said:
                 self._each(to_run, troubles, display, said)
+            if not self.is_job:
+                train_baselines(beside(self.studies), display)
             display.finish()
             if show is not None:
                 for alarm in write_sweep(seen_by(self.studies)):

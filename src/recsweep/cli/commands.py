@@ -14,6 +14,7 @@ import click
 
 from recsweep import __version__
 from recsweep.cli import (
+    baseline,
     checkpoints,
     compare,
     ensembles,
@@ -136,6 +137,7 @@ def cli() -> None:
 
 for _command in (
     *tuning.COMMANDS,
+    *baseline.COMMANDS,
     *evidence.COMMANDS,
     *slurm.COMMANDS,
     *stop.COMMANDS,

@@ -118,6 +118,7 @@ def _address(options: dict[str, Any]) -> StoreAddress:
 def _sweeps(address: StoreAddress, root: Path, sweep: str | None) -> list[Seen]:
     """Every sweep of a store; one where it is named."""
     from recsweep.report.results import read_result
+    from recsweep.study import BASELINE
 
     with opened_at(address) as store:
         by_sweep: dict[str, list[StudyRecord]] = {}
@@ -130,6 +131,7 @@ def _sweeps(address: StoreAddress, root: Path, sweep: str | None) -> list[Seen]:
                 [read_result(record, root, store) for record in sorted(records, key=_has_own_name)],
                 [record for record in records if record.study_name is None],
                 records,
+                [read_result(record, root, store) for record in store.records(sweep=name, kind=BASELINE)],
             )
             for name, records in by_sweep.items()
         ]

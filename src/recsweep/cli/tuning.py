@@ -182,10 +182,8 @@ def worker(study: str | None, **options: Any) -> None:
     from recsweep.running.supervisor import Supervisor
 
     going_on = told_how_to_go_on(chosen, studies.all, typed)
-    display_of, workers = (
-        shown(studies, "worker", told, chosen),
-        workers_of(studies.sweep.config, joining=True),
-    )
+    display_of = shown(studies, "worker", told, chosen)
+    workers = workers_of(studies.sweep.config, joining=True)
     with display_of as display, going_on, Supervisor(display, workers) as supervisor:
         troubles = Troubles(display, len(chosen))
         for position, plan in enumerate(chosen, 1):

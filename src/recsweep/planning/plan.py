@@ -132,10 +132,8 @@ class StudyPlan(Description):
 
         A trial that is inherited costs nothing and comes on top.
         """
-        if self.slots is not None:
-            return self.slots
-        if not self.model.space:
-            return 1
+        if self.slots is not None or not self.model.space:
+            return 1 if self.slots is None else self.slots
         if self.search.can(Can.GRID):
             return int(spaces.grid_size(self.space))
         return slots_of(self.search, self.chain, self.phase) + self.inherits
@@ -309,9 +307,7 @@ def _files(sweep: Sweep, name: str, *, needed: bool) -> DataFiles:
 
 def _chain(sweep: Sweep, name: str, model: ModelConfig) -> tuple[str, ...]:
     """The phases of the sweep that a model has, so that each model spends the same budget on its own."""
-    if not model.space:  # nothing to search in parts
-        return (WHOLE,)
-    wanted = sweep.config.search.phases
+    wanted = sweep.config.search.phases if model.space else (WHOLE,)
     chain = tuple(phase for phase in wanted if phase == WHOLE or phase in model.phases)
     if not chain:
         raise sweep.model_documents[name].error(

@@ -179,8 +179,26 @@ def _get_model(name: str) -> Any:
         if (catalog.recbole_folder() / "model" / folder / f"{name.lower()}.py").is_file():
             module = importlib.import_module(f"recbole.model.{folder}.{name.lower()}")
             safety.close()
+            if name == "Pop":
+                _count_every_row(module.Pop)
             return getattr(module, name)
     raise ValueError(f"`model_name` [{name}] is not the name of an existing model.")  # RecBole's words
+
+
+def _count_every_row(pop: Any) -> None:
+    """RecBole's Pop counts an item once a batch, however often it stands there: with large batches hardly at
+    all. This counts each interaction.
+    """
+
+    def calculate_loss(self: Any, interaction: Any) -> Any:
+        import torch
+
+        items = interaction[self.ITEM_ID]
+        self.item_cnt.index_add_(0, items, torch.ones_like(items).unsqueeze(1))
+        self.max_cnt = torch.max(self.item_cnt, dim=0)[0]
+        return torch.nn.Parameter(torch.zeros(1)).to(self.device)
+
+    pop.calculate_loss = calculate_loss
 
 
 def _collect_numbers_too(collector: Any) -> None:

@@ -35,14 +35,33 @@ def distributions() -> tuple[str, ...]:
 @cache
 def use(model: str) -> Use:
     """How a model uses negatives in training."""
-    if model in _user_models() or not catalog.learns(model):
+    if model in _user_models():
         return "never"
+    if not catalog.learns(model):
+        return "not at all" if _counts_its_batches(model) else "never"
     kind = source.class_attribute(model, "input_type")
     if kind is None or ("loss_type" in catalog.reads(model) and source.models()[model] == "sequential"):
         return "unless CE" if "BPR" in ast.unparse(source.parsed(source.model_file(model))) else "not at all"
     if kind.endswith("PAIRWISE"):
         return "pairs"
     return "labels" if "LABEL_FIELD" in catalog.reads(model) else "not at all"
+
+
+def _counts_its_batches(model: str) -> bool:
+    """True for a model that learns by no gradient, and yet looks at the rows of its loader: Pop."""
+    node = next(
+        (
+            part
+            for own in source.lineage(model)
+            for part in own.body
+            if isinstance(part, ast.FunctionDef) and part.name == "calculate_loss"
+        ),
+        None,
+    )
+    if node is None or len(node.args.args) < 2:
+        return False
+    read = (one.id for one in ast.walk(node) if isinstance(one, ast.Name))
+    return node.args.args[1].arg in read
 
 
 @cache

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from recsweep.alarms.alarm import Alarm, Searched, about
 from recsweep.alarms.raised import alarms_of_sweep
 from recsweep.common.errors import InputError
+from recsweep.planning.baseline import POP
 from recsweep.report.results import StudyResult
 from recsweep.statistics.users import UserScores
 
@@ -23,7 +24,8 @@ def raised(results: Sequence[StudyResult], baselines: Sequence[StudyResult] = ()
         baselines: the studies that train `Pop` on its data sets.
     """
     ordered = sorted(results, key=_datasets(results))
-    pops: dict[str, Searched] = {one.record.dataset_name: one for one in baselines if one.finished}
+    trained = [*baselines, *(one for one in ordered if one.record.model.model == POP)]
+    pops: dict[str, Searched] = {one.record.dataset_name: one for one in trained if one.finished}
     by_model = {about(one): one for one in ordered}
     return alarms_of_sweep(ordered, pops, lambda search: _users_of(by_model[about(search)]))
 

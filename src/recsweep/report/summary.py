@@ -30,7 +30,7 @@ def write_summary(
     ordered = ranked(summed(results))
     alarms = raised(ordered, baselines)
     write_text(outputs.summary("csv"), summary_csv(ordered, alarms))
-    write_text(outputs.summary("md"), summary_markdown(ordered, alarms))
+    write_text(outputs.summary("md"), summary_markdown(ordered, alarms, baselines))
     write_text(outputs.summary("tex"), summary_latex(ordered, alarms))
     if any(result.evidence for result in ordered):
         write_text(outputs.evidence_table, evidence_csv(ordered))

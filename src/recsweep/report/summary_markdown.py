@@ -9,20 +9,22 @@ from recsweep.common.escape import for_markdown
 from recsweep.report.alarms import alarm_lines
 from recsweep.report.results import StudyResult
 from recsweep.report.summary_evidence import evidence_markdown
-from recsweep.report.summary_notes import data_lines, footnotes, legend, uses
+from recsweep.report.summary_notes import data_lines, footnotes, legend, popular, uses
 from recsweep.report.tables import Row, four_digits, metrics_of, rows
 
 BEST_ON_TEST = "†"
 
 
-def summary_markdown(results: Sequence[StudyResult], alarms: Sequence[Alarm] = ()) -> str:
+def summary_markdown(
+    results: Sequence[StudyResult], alarms: Sequence[Alarm] = (), baselines: Sequence[StudyResult] = ()
+) -> str:
     """The table, what to know to read it, the alarms, and the other metrics."""
     lines = [*_main_table(results)] if results else []
     notes = footnotes(results)
     if any(row.leads for row in rows(results)):
         notes.insert(0, legend(BEST_ON_TEST))
     if results:
-        notes += [*uses(results), *data_lines(results)]
+        notes += [*uses(results), *data_lines(results), *popular(baselines)]
     lines += ["", *map(for_markdown, notes), *_alarms(alarms)]
     metrics = metrics_of(results[0].record) if results else []
     others = [name for name in metrics[1:] if _is_measured(results, name)]

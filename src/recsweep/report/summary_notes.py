@@ -69,9 +69,10 @@ def endings(results: Sequence[StudyResult]) -> Iterator[str]:
 def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
     """Lines on budgets that are equal, on studies not finished, and on those not begun."""
     finished = all(result.finished for result in results)
-    shares = {result.all_shares for result in results}
-    counts = {result.all_trained if finished else result.all_budget for result in results}
-    if (share := next(iter(shares))) is not None and len(shares) == 1:
+    tuned = [result for result in results if result.record.model.space or result.record.variants]
+    shares = {result.all_shares for result in tuned}
+    counts = {result.all_trained if finished else result.all_budget for result in tuned}
+    if (share := next(iter(shares), None)) is not None and len(shares) == 1:
         budget = share_text(share, results[0].record.search.budget)
         yield f"Every model {'had' if finished else 'has'} the same budget: {budget}."
     elif len(counts) == 1:
@@ -95,6 +96,21 @@ def uses(results: Sequence[StudyResult]) -> Iterator[str]:
             for one in begun
         )
         yield f"Used in training: {'; '.join(each)}."
+
+
+def popular(baselines: Sequence[StudyResult]) -> Iterator[str]:
+    """A line for each data set on which `Pop` was trained."""
+    for result in baselines:
+        if result.winner is None or result.winner.score is None:
+            continue
+        metric = result.record.metric
+        test = (result.test or {}).get(metric.lower())
+        more = "" if test is None else f", {test:.4f} on test"
+        name = result.record.dataset_name
+        yield (
+            f"{name}: the most popular items ({result.record.model_name}) come to {metric} "
+            f"{result.winner.score:.4f} on validation{more}."
+        )
 
 
 def legend(best_on_test: str) -> str:

@@ -30,6 +30,7 @@ from recsweep.running.study_run import StudyRun
 from recsweep.running.trial_run import TrialRun
 from recsweep.search.engines import make_engine
 from recsweep.study import DATA_ATTRIBUTE, Store
+from recsweep.sweeps.engine_table import OPTUNA
 from recsweep.sweeps.space import Params
 
 _KEPT_SPLITS = 2
@@ -74,7 +75,8 @@ class Worker:
         """
         bench = self._bench_for(plan, seat)
         session = StudySession(bench)
-        make_engine(plan.sweep.search.engine).search(session)
+        # Where nothing is searched nothing is proposed, whatever the engine.
+        make_engine(plan.sweep.search.engine if plan.space else OPTUNA).search(session)
         gpu_memory.release(bench.device)  # for those that train on while this worker waits
         self.send(Idle(retired=session.retired))
 

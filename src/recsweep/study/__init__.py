@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recsweep.study.details import Energy, Failure, Holder, Inherited, Lineage, Result, Stretch
     from recsweep.study.orphans import HEARTBEAT_SECONDS, STALE_AFTER_SECONDS
     from recsweep.study.outcomes import best
-    from recsweep.study.record import ENSEMBLE, EVIDENCE, SEARCH, StudyRecord
+    from recsweep.study.record import BASELINE, ENSEMBLE, EVIDENCE, SEARCH, StudyRecord
     from recsweep.study.states import Reason, State
     from recsweep.study.stop_flag import FlagWatch, StopFlag, raise_flag, standing, take_back
     from recsweep.study.store import Store
@@ -29,7 +29,7 @@ _FILES = {
     "details": ("Energy", "Failure", "Holder", "Inherited", "Lineage", "Result", "Stretch"),
     "orphans": ("HEARTBEAT_SECONDS", "STALE_AFTER_SECONDS"),
     "outcomes": ("best",),
-    "record": ("ENSEMBLE", "EVIDENCE", "SEARCH", "StudyRecord"),
+    "record": ("BASELINE", "ENSEMBLE", "EVIDENCE", "SEARCH", "StudyRecord"),
     "states": ("Reason", "State"),
     "stop_flag": ("FlagWatch", "StopFlag", "raise_flag", "standing", "take_back"),
     "store": ("Store",),
@@ -39,6 +39,7 @@ _FILES = {
 _FILE_OF = {name: file for file, names in _FILES.items() for name in names}
 
 __all__ = [
+    "BASELINE",
     "DATA_ATTRIBUTE",
     "ENSEMBLE",
     "EVIDENCE",

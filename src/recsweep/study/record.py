@@ -44,9 +44,9 @@ from recsweep.sweeps.config import (
 
 VERSION = 1
 """Of the form of a record; a reader of a later one says that it is too old."""
-SEARCH, EVIDENCE, ENSEMBLE = "search", "evidence", "ensemble"
-"""Kinds of studies: those that search, those that train what a search found on other seeds and splits, and
-those that are a choice of what searches found."""
+SEARCH, EVIDENCE, ENSEMBLE, BASELINE = "search", "evidence", "ensemble", "baseline"
+"""Kinds of studies: those that search, that train what a search found on other seeds and splits, that are a
+choice of what searches found, and that train what all others are to be better than."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class StudyRecord(Description):
     Attributes:
         study: its name in the store.
         sweep_name: the sweep that it belongs to; empty where an earlier version has not said so.
-        kind: `search`; or `evidence` or `ensemble`, listed and counted only where somebody asks for them.
+        kind: `search`; or another one, listed and counted only where somebody asks for it.
         engine, algo, pruner, metric: as the sweep's file names them; `metric` is the first objective.
         budget: slots, an inherited one among them.
         begun: when the study was opened.

@@ -83,8 +83,8 @@ def _can(*abilities: Can) -> frozenset[Can]:
 _RANDOM = "a baseline; where many workers run at once, as its proposals wait for no result"
 _GRID = "every combination once, the defaults first; for small grids without continuous parameters"
 
-RAY = "ray"
-"""The engine that Ray Tune drives."""
+RAY, OPTUNA = "ray", "optuna"
+"""The engine that Ray Tune drives, and that of Optuna's samplers."""
 ENGINES: dict[str, EngineRow] = {
     row.name: row
     for row in (

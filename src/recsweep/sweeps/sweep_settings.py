@@ -221,6 +221,14 @@ SWEEP_SETTINGS = (
         "N",
     ),
     Setting(
+        "baseline",
+        "What is trained on each data set beside the models, to be better than.",
+        RUNNING,
+        "baseline",
+        "BASELINE",
+        more="It is counted nowhere; [alarms](explanation/alarms.md) compare with it",
+    ),
+    Setting(
         "device",
         "Where trials are trained (`auto` is CUDA where there is one).",
         RUNNING,
