@@ -35,7 +35,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as workers have it: no spinn
 for name in [name for name in os.environ if name.startswith("RECSWEEP_") and name not in _KEPT]:
     del os.environ[name]
 # Tests train `Pop` beside a sweep's models where they ask for it.
-os.environ["RECSWEEP_BASELINE"] = "none"
+os.environ["RECSWEEP_POPULARITY"] = "none"
 # A shell that started the tests under `nohup`, or in its background, has made them deaf to these.
 for asks in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     if signal.getsignal(asks) is signal.SIG_IGN:

@@ -40,11 +40,11 @@ def test_settings_of_the_search_and_the_training_make_no_other_baseline(space):
 
 
 def test_it_can_be_switched_off_or_be_one_of_the_models(space):
-    assert baselines(space.plans(baseline="none")) == []
+    assert baselines(space.plans(popularity="none")) == []
     (space.root / "models" / "MyPop.yaml").write_text(NOTHING)
     assert baselines(space.plans(models="NARM MyPop")) == []
-    with pytest.raises(InputError, match="baseline"):
-        space.plans(baseline="Popp")
+    with pytest.raises(InputError, match="popularity"):
+        space.plans(popularity="Popp")
 
 
 def test_part_of_a_data_sets_studies_asks_for_no_baseline(space):

@@ -36,7 +36,7 @@ def baselines(plans: Sequence[StudyPlan]) -> list[BaselinePlan]:
 
     None where the sweep has it switched off, or has a model of that name among its own.
     """
-    if not plans or plans[0].sweep.baseline == NONE:
+    if not plans or plans[0].sweep.popularity == NONE:
         return []
     if any(POP in (plan.model_name, plan.model.model) for plan in plans):
         return []

@@ -99,7 +99,7 @@ class SweepConfig(Frozen):
     """The energy of trials, and what is worked out from it; `off`: nothing is."""
     notify: NotifyConfig = NotifyConfig()
     """Who is told how the sweep ended."""
-    baseline: Literal["Pop", "none"] = "Pop"
+    popularity: Literal["Pop", "none"] = "Pop"
     """`Pop`, the most popular items for everybody, is trained on each data set too; `none`: it is not."""
     seed: Whole = Field(2026, ge=0, le=MOST_SEED)
     """All seeds of the sweep are derived from it."""

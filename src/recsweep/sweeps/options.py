@@ -30,7 +30,7 @@ TRACKERS_TOO = ("wandb", "mlflow")
 TRACKING = ("track", *TRACKERS_TOO, "wandb_project", "mlflow_uri")
 """Settings that say where a sweep can be watched."""
 WORKING = (
-    *("baseline", "device", "cooldown", "energy", "workers", "workers_on"),
+    *("popularity", "device", "cooldown", "energy", "workers", "workers_on"),
     *("checkpoints", "checkpoint_epochs", "checkpoint_minutes"),
     *TRACKING,
 )

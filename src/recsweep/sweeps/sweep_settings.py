@@ -221,11 +221,11 @@ SWEEP_SETTINGS = (
         "N",
     ),
     Setting(
-        "baseline",
+        "popularity",
         "What is trained on each data set beside the models, to be better than.",
         RUNNING,
-        "baseline",
-        "BASELINE",
+        "popularity",
+        "POPULARITY",
         more="It is counted nowhere; [alarms](explanation/alarms.md) compare with it",
     ),
     Setting(
