@@ -82,6 +82,7 @@ def test_a_mistake_in_the_environment_is_told_by_the_variables_name(run, name, v
 
 
 def test_snakemake_takes_the_same_variables(tmp_path, monkeypatch):
+    monkeypatch.delenv("RECSWEEP_POPULARITY")  # of tests/conftest.py
     workspace = make_workspace(tmp_path)
     monkeypatch.setenv("RECSWEEP_MAX_EVALS", "7")
     monkeypatch.setenv("RECSWEEP_TRANSFER", "yes")
