@@ -291,6 +291,7 @@ def test_lists_that_cannot_be_made_are_refused_and_nothing_is_written(
     assert not list(own.path.glob("*.csv"))
 
 
+@pytest.mark.long
 def test_the_best_of_a_study_is_trained_again_by_its_name_alone(tuned: Folder) -> None:
     best = yaml.safe_load((tuned.outputs / RESULTS / "best_result.yaml").read_text())
     done = tuned.run("train", "--best", "smoke/ml-100k-small/FPMC", "--no-test")
@@ -298,6 +299,7 @@ def test_the_best_of_a_study_is_trained_again_by_its_name_alone(tuned: Folder) -
     assert f"validation ndcg@10 {best['score']:.4f}" in done.stdout
 
 
+@pytest.mark.long
 def test_the_best_is_trained_on_validation_data_too(own: Folder) -> None:
     done = own.run("train", "--best", STUDY, "--on", "train+valid", "--save", "kept", "--no-test")
     assert done.returncode == 0, done.stderr
@@ -325,6 +327,7 @@ def test_what_says_not_what_to_train_is_refused(tuned: Folder) -> None:
         assert said in done.stderr
 
 
+@pytest.mark.long
 def test_other_metrics_of_a_winner_are_measured_without_training(own: Folder) -> None:
     best = yaml.safe_load((own.outputs / RESULTS / "best_result.yaml").read_text())
     done = own.run("evaluate", *ONE_STUDY, "--metrics", "ndcg@10 hit@3", "--json")
@@ -347,6 +350,7 @@ def test_other_metrics_of_a_winner_are_measured_without_training(own: Folder) ->
     assert "the test split stays unseen until the study is closed" in open_study.stderr
 
 
+@pytest.mark.long
 def test_an_ensemble_is_chosen_tested_once_and_measured_again(own: Folder) -> None:
     refused = own.run("ensemble", *ONE_STUDY[4:], "--models", "FPMC")
     assert refused.returncode == 2
