@@ -19,7 +19,7 @@ def report(**options: Any) -> None:
     from recsweep.document.write import write_report
 
     for seen in look(options):
-        facts = gathered(seen.name, seen.of_all, str(options["config"]))
+        facts = gathered(seen.name, seen.of_all, str(options["config"]), seen.baselines)
         page = write_report(seen.outputs, facts)
         say_what_moved(seen.results)
         click.echo(page)
