@@ -655,7 +655,7 @@ def test_a_dry_run_takes_another_config_and_a_worker_does_not(make, call, refuse
 @pytest.mark.parametrize("command", [name for name, one in cli.commands.items() if "max_evals" in one.takes])
 def test_a_mistake_in_an_option_is_one_line_of_every_command(make, refused, command):
     make()
-    words = [command, *(["ls"] if command == "checkpoints" else [])]
+    words = [command, *{"checkpoints": ["ls"], "recommend": ["--to", "lists.csv"]}.get(command, [])]
     assert refused(*words, "--max-evals", "many").startswith("--max-evals: must be a whole number")
     assert refused(*words, "--engine", "optunna").endswith("did you mean `optuna`?")
     assert refused(*words, "--models", "NRAM").startswith(
