@@ -99,7 +99,7 @@ def test_opening_and_looking_need_no_gpu(quick, call, tmp_path, monkeypatch, by)
 
 def test_evaluate_is_refused_before_it_opens_anything(quick, call, tmp_path, monkeypatch):
     make_workspace(tmp_path)
-    monkeypatch.setattr("recsweep.cli.tuning.open_slots", lambda *args, **kwargs: (2, 0))
+    monkeypatch.setattr("recsweep.api.slots.open_slots", lambda *args, **kwargs: (2, 0))
     code, said = call("evaluate", "--config", "sweep.yaml", "--device", "cuda")
     assert code == 2
     assert said.startswith("recsweep: device: cuda was asked for")

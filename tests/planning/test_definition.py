@@ -44,6 +44,7 @@ OTHER = {
     "track": "csv jsonl",
     "energy": False,
     "wandb_project": "mine",
+    "popularity": "none",
     "mlflow_uri": "http://127.0.0.1:5000",
     "storage": "sqlite:///other.db",
     "storage_file": "address",

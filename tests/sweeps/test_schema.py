@@ -48,6 +48,7 @@ MODEL = {"space": {"n_layers": {"type": "choice", "values": [1, 2]}}}
         ("dataset", {"keep": {"rating": "[4,inf)"}, "split": {"type": "ratio", "ratio": [0.8, 0.1, 0.1]}}),
         ("model", {**MODEL, "defaults": {"n_layers": 1}, "fixed": {"loss_type": "CE"}}),
         ("model", {"model_variants": ["NARM", "STAMP"]}),
+        ("model", {"space": {}}),
     ],
 )
 def test_what_is_right_is_accepted(kind, data):
@@ -68,7 +69,6 @@ def test_what_is_right_is_accepted(kind, data):
         ("dataset", {"split": {"type": "halves"}}),
         ("dataset", {"min_user_interaction": 5}),
         ("model", {}),
-        ("model", {"space": {}}),
         ("model", {"space": {"n_layers": {"type": "choise", "values": [1]}}}),
         ("model", {"space": {"n_layers": {"type": "uniform", "min": 0}}}),
         ("model", {"model_variants": ["NARM"]}),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from recsweep.api.slots import store_of
 from recsweep.common.paths import Outputs, is_made
+from recsweep.common.place import sent_to
 from recsweep.planning.plan import StudyPlan
-from recsweep.running.keeping import depot_of
 from recsweep.sweeps.config import SweepConfig
 from recsweep.tracking.wanted import Wanted
 
@@ -57,12 +57,16 @@ def tracked(
             display.line(line)
 
     config, names = plans[0].sweep, tuple(plan.name for plan in plans)
-    wanted = Wanted(config.sweep, names, config.outputs, depot_of(config), _ended(plans))
+    wanted = Wanted(config.sweep, names, config.outputs, _depot(config), _ended(plans))
     beside = Beside(plans[0].storage_url, wanted, to)
     try:
         yield lambda: say(beside.told())
     finally:
         say(beside.end())
+
+
+def _depot(config: SweepConfig) -> str:
+    return sent_to(config.checkpoints.path, Outputs(config.outputs, config.sweep).all_checkpoints)
 
 
 def _ended(plans: Sequence[StudyPlan]) -> frozenset[str]:
@@ -135,4 +139,4 @@ class Tracked:
     def _wanted(self, all_of_them: bool) -> Wanted:
         names = tuple(record.study for record in self.records)
         not_new = frozenset() if all_of_them else frozenset(names)
-        return Wanted(self.sweep.sweep, names, self.sweep.outputs, depot_of(self.sweep), not_new)
+        return Wanted(self.sweep.sweep, names, self.sweep.outputs, _depot(self.sweep), not_new)

@@ -78,6 +78,17 @@ def is_folder(depot: str) -> bool:
     return "://" not in depot
 
 
+def sent_to(depot: str | None, own: Path) -> str:
+    """The place that checkpoints are sent to; empty where they stay.
+
+    Args:
+        depot: the place that was asked for.
+        own: the folder that they are made in.
+    """
+    is_own = depot is not None and is_folder(depot) and Path(depot).resolve() == own.resolve()
+    return "" if depot is None or is_own else depot
+
+
 def missing_package(depot: str) -> str:
     """The package that a place needs and that is not installed; empty where nothing is missing."""
     package = "" if is_folder(depot) else PACKAGES[depot.partition("://")[0]]

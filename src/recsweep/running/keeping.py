@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from recsweep.checkpoints.bucket import Bucket
 from recsweep.checkpoints.keeper import Hands, Keeper
 from recsweep.checkpoints.manifest import Identity
 from recsweep.checkpoints.mirror import Mirror, prefix_of
-from recsweep.common.paths import Outputs
-from recsweep.common.place import is_folder
+from recsweep.common.place import sent_to
 from recsweep.common.provenance import commit, versions
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.study_run import StudyRun
 from recsweep.study import Trial, best
-from recsweep.sweeps.config import SweepConfig
 
 
 def keeper_of(plan: StudyPlan, hands: Hands | None = None) -> Keeper:
@@ -22,17 +18,10 @@ def keeper_of(plan: StudyPlan, hands: Hands | None = None) -> Keeper:
     identity = Identity(plan.name, plan.content_hash, versions(), commit())
     folder = plan.outputs.checkpoints(*plan.folder_names)
     mirror = None
-    if depot := depot_of(plan.sweep):
+    if depot := sent_to(plan.sweep.checkpoints.path, plan.outputs.all_checkpoints):
         own = folder.relative_to(plan.outputs.all_checkpoints)
         mirror = Mirror(Bucket(depot), folder, prefix_of(own, identity.definition))
     return Keeper(identity, folder, mirror, hands or Hands.made())
-
-
-def depot_of(sweep: SweepConfig) -> str:
-    """Where the checkpoints of a sweep are sent; empty where they stay where they are made."""
-    depot, own = sweep.checkpoints.path, Outputs(sweep.outputs, sweep.sweep).all_checkpoints
-    is_own = depot is not None and is_folder(depot) and Path(depot).resolve() == own.resolve()
-    return "" if depot is None or is_own else depot
 
 
 def keep_the_best(run: StudyRun, keeper: Keeper) -> None:
