@@ -15,7 +15,7 @@ ROWS, WIDTH = 300, 6
 def sorted_out(scores: torch.Tensor, count: int, hidden: list[list[int]]) -> tuple[list[list[int]], list]:
     """Items and scores by Python's own sort."""
     items, values = [], []
-    for row, left_out in zip(scores.tolist(), hidden, strict=True):
+    for row, left_out in zip(scores.tolist(), map(set, hidden), strict=True):
         kept = [
             i for i in range(1, len(row)) if i not in left_out and row[i] == row[i] and row[i] > -torch.inf
         ]
