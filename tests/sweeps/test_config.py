@@ -356,7 +356,8 @@ def test_a_mistake_in_a_search_space_is_one_line_with_its_place(tmp_path, parame
 def test_an_empty_space_is_one_trial_and_a_missing_one_refused(tmp_path):
     (plan,) = make_workspace(tmp_path, model="model: NARM\nspace: {}\n").plans()
     assert plan.budget == 1
-    refused(make_workspace(tmp_path, model="model: NARM\n"), "{root}/models/NARM.yaml:1:1: `space` is missing; add `space:`")
+    without = make_workspace(tmp_path, model="model: NARM\n")
+    refused(without, "{root}/models/NARM.yaml:1:1: `space` is missing; add `space:`")
 
 
 def test_ranges_in_scientific_notation_are_numbers(tmp_path):
