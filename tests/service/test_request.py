@@ -120,6 +120,10 @@ def test_a_job_is_the_study_of_a_file_like_it(tmp_path: Path):
     assert by_job.name == "job-1/ml-100k/SASRec/full"
 
 
+def test_a_job_has_the_trials_that_were_asked_for_alone():
+    assert sweep_of(asked(), "1", config=CONFIG).config.popularity == "none"
+
+
 def test_without_a_space_a_job_is_what_the_shipped_files_say():
     (by_file,) = plan_sweep(load_sweep(CONFIG / "config.yaml", {"models": "SASRec", "engine": "optuna"}))
     (by_job,) = planned(search_space=None, engine="optuna", pruner="median")

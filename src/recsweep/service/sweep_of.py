@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError
+from recsweep.planning.baseline import NONE as NO_BASELINE
 from recsweep.planning.checks import check_sweep
 from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api.source import overall_defaults, published_defaults
@@ -81,7 +82,9 @@ def sweep_of(
     for kind, names in (("datasets", request.all_datasets), ("models", request.all_models)):
         _check_names(request, kind, names, config)
     direction(request)
-    made = _config_of(request, f"job-{job_id}").model_copy(update={"outputs": outputs, "storage": storage})
+    # A job has the trials that were asked for, and no others.
+    own = {"outputs": outputs, "storage": storage, "popularity": NO_BASELINE}
+    made = _config_of(request, f"job-{job_id}").model_copy(update=own)
     fields = {path: field for field, path in KEYS.items()}
     document = _Asked(config / f"job-{job_id}", {}, None, fields)
     with told_by_field(request):
