@@ -77,7 +77,7 @@ def test_a_users_value_is_of_that_user(folder):
     with recbole.clean_globals():
         config = TypedConfig(settings, CPU, folder / "scratch")
         weights = recbole.weights(recbole.make_model(config, make_loaders(config, split)[0]))
-    found = users.evaluate_users(settings, split, CPU, {"state_dict": weights, "other_parameter": None})
+    found = users.tested(settings, split, CPU, {"state_dict": weights, "other_parameter": None}).users
     scores = (weights["user_embedding.weight"] @ weights["item_embedding.weight"].T).numpy()
     scores[:, 0] = -np.inf
     for part in split.parts[:2]:  # what a user had before is not recommended again

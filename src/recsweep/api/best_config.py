@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from recsweep.common.errors import UserError
 from recsweep.looking.listing import listed, named
 from recsweep.planning.lineage import training_of
-from recsweep.recbole_api.settings import DATA_HASHES, FROM_EPOCH, SCHEDULE, TRAIN_ON
+from recsweep.recbole_api.settings import BOTH, TRAIN_ON, recorded
 from recsweep.report.results import FINISHED, read_result
 from recsweep.study import Store
 from recsweep.sweeps.documents import Document
-
-BOTH = "train+valid"
 
 
 def best_document(store: Store, name: str, root: Path, on: str) -> Document:
@@ -39,11 +36,8 @@ def best_document(store: Store, name: str, root: Path, on: str) -> Document:
     if result.winner is None:
         raise UserError(f"{record.name}: no trial succeeded; see `recsweep show {record.name}`")
     settings, changes = training_of(result.record, result.winner)
-    content: dict[str, Any] = {**settings, DATA_HASHES: dict(record.hashes)}
     if on == BOTH:
         epochs = result.winner.result.best_epoch or 1
         changes = [(first, changed) for first, changed in changes if first <= epochs]
-        content.update({"epochs": epochs, TRAIN_ON: on})
-    if changes:
-        content[SCHEDULE] = [{FROM_EPOCH: first, **changed} for first, changed in changes]
-    return Document(Path(record.name), content, None)
+        settings = {**settings, "epochs": epochs, TRAIN_ON: on}
+    return Document(Path(record.name), recorded(settings, changes, record.hashes), None)

@@ -12,8 +12,8 @@ from recsweep.api.found_study import FoundStudy
 from recsweep.common.address import AddressError, StoreAddress
 from recsweep.common.errors import InputError, UserError
 from recsweep.common.paths import Outputs, is_made
-from recsweep.looking.listing import FINISHED, Row, listed, named
-from recsweep.study import SEARCH, Store, best
+from recsweep.looking.listing import Row, ended_winners, listed, named
+from recsweep.study import SEARCH, Store
 from recsweep.sweeps.documents import nearest
 
 if TYPE_CHECKING:
@@ -162,13 +162,11 @@ class Found:
 
         rows = self._rows()
         names = {named([row.record for row in rows], name).study for name in studies}
-        ended = [row.record for row in rows if row.state == FINISHED and row.record.is_last]
-        chosen = [record for record in ended if not names or record.study in names]
-        winners = [(one, best(self._store.study_of(one).results(), maximize=one.maximize)) for one in chosen]
+        chosen = [row for row in rows if not names or row.record.study in names]
         asked = Asked(tuple(map(str.lower, scores)), baseline, Procedure(test, correction))
         file = self._store.address.file
         roots = [Path(outputs)] if outputs else [file.parent if file else Path("outputs")]
-        return compare_winners(winners, roots, asked)
+        return compare_winners(ended_winners(self._store, chosen), roots, asked)
 
     def close(self) -> None:
         """Give back the store's connections; what is asked for afterwards opens them again."""

@@ -74,16 +74,13 @@ def _chosen(store: Store, names: Sequence[str]) -> list[Row]:
 
 def _compared(store: Store, rows: Sequence[Row], options: dict[str, Any]) -> Compared:
     """The models of those studies that have ended, by their winners' tests."""
-    from recsweep.looking.listing import FINISHED
+    from recsweep.looking.listing import ended_winners
     from recsweep.report.model_comparison import Asked, compare_winners
     from recsweep.statistics.comparison import Procedure
-    from recsweep.study import best
 
     metrics = tuple((options["scores"] or "").lower().split())
     asked = Asked(metrics, options["baseline"], Procedure(options["test"], options["correction"]))
-    ended = [row.record for row in rows if row.state == FINISHED and row.record.is_last]
-    winners = [(record, best(store.study_of(record).results(), maximize=record.maximize)) for record in ended]
-    return compare_winners(winners, output_folders(options), asked)
+    return compare_winners(ended_winners(store, rows), output_folders(options), asked)
 
 
 def _picture_file(picture: str | None) -> Path | None:

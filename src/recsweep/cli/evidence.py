@@ -9,7 +9,7 @@ import click
 from recsweep.api.evidence import EvidenceRun, announcements, last_phases, planned
 from recsweep.api.slots import require_device, require_place, require_ray
 from recsweep.cli.declare import RUN, command
-from recsweep.cli.options import as_log, studies_of
+from recsweep.cli.options import as_log, is_whole, studies_of
 from recsweep.cli.tuning import show_summary
 from recsweep.cli.typed import is_job, typed
 from recsweep.sweeps.options import DEFINING, OF_A_STUDY, STORE, TRACKING, WHICH, WORKING
@@ -40,8 +40,7 @@ def evidence(dry_run: bool, log: str | None, **options: Any) -> None:
     require_ray(plans)
     require_place(studies.sweep)
     require_device(list(plans), sure=True)
-    whole = not any(options[name] for name in ("dataset", "model", "phase", "study_name"))
-    EvidenceRun(studies, typed, log_file, is_job()).run(show_summary if whole else None)
+    EvidenceRun(studies, typed, log_file, is_job()).run(show_summary if is_whole(options) else None)
 
 
 COMMANDS = [evidence]

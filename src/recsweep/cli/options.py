@@ -66,6 +66,11 @@ def source_of(name: str) -> str | None:
     return source(click.get_current_context(silent=True), name)
 
 
+def is_whole(options: dict[str, Any]) -> bool:
+    """True where no part of a sweep was named: it is all of it."""
+    return not any(options[name] for name in ("dataset", "model", "phase", "study_name"))
+
+
 def studies_of(options: dict[str, Any], *, with_data: bool = True) -> Studies:
     """The studies that the options name.
 

@@ -28,7 +28,7 @@ from recsweep.api.troubles import Troubles
 from recsweep.cli.budgets import announce, with_more
 from recsweep.cli.declare import RUN, command
 from recsweep.cli.measuring import show_measured
-from recsweep.cli.options import as_log, say_aside, studies_of
+from recsweep.cli.options import as_log, is_whole, say_aside, studies_of
 from recsweep.cli.typed import is_job, typed
 from recsweep.common.errors import InputError
 from recsweep.common.files import counted
@@ -74,9 +74,8 @@ def tune(
         check_data(studies.sweep, tell=say_aside)
         announce(chosen, best_params)
         return
-    whole = not any(options[name] for name in ("dataset", "model", "phase", "study_name"))
     run = SweepRun(replace(studies, chosen=chosen), typed, best_params, restart, log_file, is_job())
-    run.tune(show_summary if whole else None)
+    run.tune(show_summary if is_whole(options) else None)
 
 
 def show_summary(file: Path) -> None:

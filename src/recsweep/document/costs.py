@@ -65,9 +65,8 @@ def hours(seconds: float) -> str:
 def cost_of(entry: Entry) -> Cost:
     """The cost of a model's search on a data set."""
     result = entry.result
-    epochs = sum(trial.result.epochs or len(trial.curve) for trial in entry.trials)
     counts = (result.all_trained, result.all_pruned, result.all_failed)
-    return Cost(entry.dataset, entry.model, *counts, epochs, result.all_seconds, result.all_energy)
+    return Cost(entry.dataset, entry.model, *counts, result.all_epochs, result.all_seconds, result.all_energy)
 
 
 def machines(trials: Iterable[Trial]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from recsweep.alarms.alarm import Alarm
 from recsweep.document.citations import ALARMS, COMPARED, CORRECTIONS, MODELS
@@ -53,7 +54,7 @@ class Facts:
         """Their records."""
         return [result.record for result in self.results]
 
-    @property
+    @cached_property
     def blocks(self) -> list[Block]:
         """The table of each data set."""
         return [block_of(own, self.measured) for own in self.by_dataset.values()]

@@ -77,6 +77,11 @@ class Block:
     seeds: str
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The heads of its table."""
+        return ("model", f"validation {self.metrics[0]}", *(f"test {name}" for name in self.metrics))
+
+    @property
     def tested(self) -> bool:
         """True where there is a value."""
         return any(cell.value for line in self.lines for cell in line.cells)

@@ -43,9 +43,8 @@ def _comparison(facts: Facts) -> Iterator[str]:
 def _procedure(one: Comparison) -> str:
     """How the statements were come to."""
     how = one.procedure
-    seeds = " and seeds" if one.seeds > 1 or one.splits > 1 else ""
     return (
-        f"In brackets: the {how.confidence} interval of the difference, by a bootstrap over users{seeds}. "
+        f"In brackets: the {how.confidence} interval of the difference, by a bootstrap over {one.resampled}. "
         f"P-values are of a {TESTS[how.test]}; those of a data set and metric were corrected together. "
         "A difference counts where the corrected p-value is small and the interval does not hold 0."
     )

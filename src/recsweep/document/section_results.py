@@ -13,7 +13,7 @@ from recsweep.report.comparison import Entry
 from recsweep.report.ensembles import ensemble_words
 from recsweep.report.evidence import PARTS
 from recsweep.report.results import StudyResult
-from recsweep.report.summary_evidence import COLUMNS, evidence_notes, measure_cells
+from recsweep.report.summary_evidence import COLUMNS, evidence_cells, evidence_notes, evidence_pairs, model_of
 from recsweep.report.sweep_page import overview
 from recsweep.report.tables import four_digits
 
@@ -63,19 +63,13 @@ def _results(facts: Facts) -> Iterator[str]:
 
 def _optimism(facts: Facts) -> Iterator[str]:
     """The search's own scores beside the means over seeds; nothing where nothing was trained again."""
-    pairs = [(result, one) for result in facts.results for one in result.evidence if one.done]
+    pairs = evidence_pairs(facts.results)
     if not pairs:
         return
     yield "<h3>The search's own scores, and those over seeds</h3>"
     columns = ("model", "data set", "trainings", *(f"{part} {name}" for part in PARTS for name in COLUMNS))
     rows = [
-        (
-            result.record.model_name + (f" (no. {one.rank})" if one.rank > 1 else ""),
-            result.record.dataset_name,
-            str(len(one.done)),
-            *(cell for part in PARTS for cell in measure_cells(one.measure(part, one.metric))),
-        )
-        for result, one in pairs
+        (model_of(result, one), result.record.dataset_name, *evidence_cells(one)) for result, one in pairs
     ]
     yield grid(columns, rows, "Optimism of the search", range(2, len(columns)))
     yield items(evidence_notes(facts.results))
@@ -92,7 +86,7 @@ def _popular(pop: StudyResult, metric: str) -> str:
 
 def result_table(block: Block) -> str:
     """The table of a data set: the score on validation, and every metric on test."""
-    columns = ("model", f"validation {block.metrics[0]}", *(f"test {name}" for name in block.metrics))
+    columns = block.columns
     rows = [(line.model, line.validation, *map(_cell, line.cells)) for line in block.lines]
     return grid(columns, rows, f"Results on {block.dataset}", range(1, len(columns)))
 

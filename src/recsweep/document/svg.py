@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from recsweep.common.escape import for_html
@@ -128,8 +128,3 @@ def _text(x: float, y: float, words: str, anchor: str, kind: str = "") -> str:
 
 def _number(value: float) -> str:
     return marks.number(value)
-
-
-def described(names: Sequence[str], what: str) -> str:
-    """A picture in words: what it shows, of whom."""
-    return f"{what}: {', '.join(names)}." if names else f"{what}."

@@ -30,7 +30,7 @@ def tables_markdown(facts: Facts) -> str:
 
 
 def _markdown(block: Block) -> Iterator[str]:
-    columns = ("model", f"validation {block.metrics[0]}", *(f"test {name}" for name in block.metrics))
+    columns = block.columns
     yield f"| {' | '.join(columns)} |"
     yield f"|---|{'---:|' * (len(columns) - 1)}"
     for line in block.lines:

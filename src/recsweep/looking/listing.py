@@ -12,6 +12,7 @@ from recsweep.study.record import SEARCH, StudyRecord
 from recsweep.sweeps.documents import nearest
 
 if TYPE_CHECKING:
+    from recsweep.study import Store, Trial
     from recsweep.study.tally import Tally
 
 FINISHED, RUNNING, NOT_FINISHED, NOT_BEGUN, ARCHIVED = (
@@ -104,6 +105,14 @@ class Row:
 def listed(found: Iterable[tuple[StudyRecord, Tally]]) -> list[Row]:
     """Rows of what `Store.tallied` gives."""
     return [Row(record, tally) for record, tally in found]
+
+
+def ended_winners(store: Store, rows: Iterable[Row]) -> list[tuple[StudyRecord, Trial | None]]:
+    """The studies that have ended, of phases the last ones, each with its best trial."""
+    from recsweep.study import best
+
+    ended = [row.record for row in rows if row.state == FINISHED and row.record.is_last]
+    return [(one, best(store.study_of(one).results(), maximize=one.maximize)) for one in ended]
 
 
 def named(records: Sequence[StudyRecord], name: str) -> StudyRecord:

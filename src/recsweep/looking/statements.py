@@ -51,9 +51,8 @@ def plain(compared: Compared) -> dict[str, Any]:
 def _procedure(one: Comparison) -> str:
     """How these statements were come to."""
     how = one.procedure
-    seeds = " and seeds" if one.seeds > 1 or one.splits > 1 else ""
     return (
-        f"In brackets: the {how.confidence} interval of a bootstrap over users{seeds}. "
+        f"In brackets: the {how.confidence} interval of a bootstrap over {one.resampled}. "
         f"P-values are of a {TESTS[how.test]}; those of one data set and metric were corrected together."
     )
 

@@ -132,8 +132,10 @@ class StudyPlan(Description):
 
         A trial that is inherited costs nothing and comes on top.
         """
-        if self.slots is not None or not self.model.space:
-            return 1 if self.slots is None else self.slots
+        if self.slots is not None:
+            return self.slots
+        if not self.model.space:
+            return 1
         if self.search.can(Can.GRID):
             return int(spaces.grid_size(self.space))
         return slots_of(self.search, self.chain, self.phase) + self.inherits

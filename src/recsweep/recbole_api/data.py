@@ -132,6 +132,20 @@ def joined(split: Split) -> Split:
     return Split(split.whole, (train.copy(both), valid, test))
 
 
+def interactions(dataset: Any, rows: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Users and items of the interactions that rows of a data set were made of.
+
+    A sequential data set has no row for a user's first interaction: it stands in that of the next one.
+    """
+    users, items = rows[dataset.uid_field].long(), rows[dataset.iid_field].long()
+    lengths = rows.get(getattr(dataset, "item_list_length_field", ""))
+    if lengths is None:
+        return users, items
+    first = lengths == 1
+    sequences = rows[dataset.iid_field + dataset.config["LIST_SUFFIX"]]
+    return torch.cat([users, users[first]]), torch.cat([items, sequences[first, 0].long()])
+
+
 def interaction(fields: dict[str, torch.Tensor]) -> Any:
     """RecBole's `Interaction`, what its models take: columns by field name."""
     return recbole("data.interaction").Interaction(fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,25 @@ SPLIT_SEED = "split_seed"
 FAST = "fast"
 DATA_HASHES = "data_hashes"
 SCHEDULE, FROM_EPOCH = "schedule", "from_epoch"
-TRAIN_ON = "train_on"
+TRAIN_ON, TRAIN, BOTH = "train_on", "train", "train+valid"
 """Keys of ours in a RecBole config; RecBole ignores what it does not know. `split_seed` draws a random
 split, which is one for all trials although each trial has a seed of its own; `fast` chooses the code
 that trains; `data_hashes` says by what content a configuration was found, file by file; `schedule` lists
 changes, each with the epoch `from_epoch` from which on it holds; `train_on` says on which parts of the data
-a single configuration is trained."""
+a single configuration is trained: `train`, or validation data too."""
+
+
+def recorded(
+    settings: Mapping[str, Any], changes: Iterable[tuple[int, Mapping[str, Any]]], hashes: Mapping[str, str]
+) -> dict[str, Any]:
+    """A config with all that it takes to train the same again.
+
+    Args:
+        changes: of settings, each with the epoch from which on it holds.
+        hashes: of the data files.
+    """
+    listed = [{FROM_EPOCH: first, **changed} for first, changed in changes]
+    return {**settings, **({SCHEDULE: listed} if listed else {}), DATA_HASHES: dict(hashes)}
 
 
 def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]:

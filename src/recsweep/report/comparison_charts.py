@@ -12,6 +12,7 @@ from recsweep.report.model_comparison import Compared
 from recsweep.statistics.comparison import Comparison, metric_name
 from recsweep.statistics.ranks import Ranking
 
+_NOTHING = "No two models were tested, with scores for each user."
 _MOST_PAIRS = 30
 """More rows than this cannot be read in one picture; the table has them all."""
 _COLUMNS = ("pair", "difference", "low", "high", "effect size", "p", "p corrected")
@@ -23,7 +24,7 @@ def comparison_chart(compared: Compared) -> Chart:
     charts += [mean_ranks(one) for one in compared.rankings]
     panels = tuple(panel for chart in charts for panel in chart.panels)
     if not panels:
-        return Chart("comparison", missing="No two models were tested, with scores for each user.")
+        return Chart("comparison", missing=_NOTHING)
     columns = min(2, len(panels))
     return Chart("comparison", panels, columns, remark="; ".join(filter(None, (c.remark for c in charts))))
 
@@ -35,7 +36,7 @@ def _family(one: Comparison) -> tuple[str, str]:
 def differences(comparisons: Sequence[Comparison]) -> Chart:
     """The differences of a data set in a metric: a row a pair, blue where the data can tell the two apart."""
     if not comparisons:
-        return Chart("differences", missing="No two models were tested, with scores for each user.")
+        return Chart("differences", missing=_NOTHING)
     shown = comparisons[:_MOST_PAIRS]
     first = comparisons[0]
     rows = list(reversed(list(enumerate(reversed(shown)))))

@@ -103,7 +103,7 @@ class EvidenceResult:
         return next((one for one in self.measures if (one.part, one.metric) == (part, wanted)), None)
 
     def _measures(self, part: str) -> list[Measure]:
-        names = dict.fromkeys(name for _, trial in self.done for name in _metrics(trial, part))
+        names = dict.fromkeys(name for _, trial in self.done for name in metrics_of(trial, part))
         found = [(name, spread_of(self._by_split(part, name))) for name in names]
         own = self.own.get(part, {})
         return [Measure(part, name, spread, own.get(name)) for name, spread in found if spread is not None]
@@ -111,7 +111,7 @@ class EvidenceResult:
     def _by_split(self, part: str, metric: str) -> Sequence[Sequence[float]]:
         groups: dict[int, list[float]] = {}
         for point, trial in self.done:
-            value = _metrics(trial, part).get(metric)
+            value = metrics_of(trial, part).get(metric)
             if value is not None:
                 groups.setdefault(point.split_seed, []).append(value)
         return list(groups.values())
@@ -132,7 +132,8 @@ class EvidenceResult:
         return {one.metric: one.plain() for one in self.measures if one.part == part}
 
 
-def _metrics(trial: Trial, part: str) -> Mapping[str, float]:
+def metrics_of(trial: Trial, part: str) -> Mapping[str, float]:
+    """The metrics of a training on one part of the data."""
     return trial.result.metrics if part == VALIDATION else (trial.result.test or {})
 
 

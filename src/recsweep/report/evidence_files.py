@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from recsweep.common.files import to_plain, write_text, write_yaml
-from recsweep.report.evidence import PARTS, EvidenceResult, Measure
+from recsweep.report.evidence import PARTS, EvidenceResult, Measure, metrics_of
 from recsweep.report.results import StudyResult
 from recsweep.report.text import cell, reason
-from recsweep.study import Trial
 
 _NUMBERS = ("mean", "sd", "low", "high", "n", "search", "optimism")
 
@@ -28,7 +27,7 @@ def write_evidence(result: StudyResult) -> None:
 def trainings_csv(evidence: Sequence[EvidenceResult]) -> str:
     """One row a training: which configuration, its seeds, its metrics on validation and on test."""
     every = [trial for one in evidence for _, trial in one.done]
-    named = {part: sorted({name for trial in every for name in _metrics(trial, part)}) for part in PARTS}
+    named = {part: sorted({name for trial in every for name in metrics_of(trial, part)}) for part in PARTS}
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     columns = [f"{part}_{name}" for part, names in named.items() for name in names]
@@ -37,14 +36,10 @@ def trainings_csv(evidence: Sequence[EvidenceResult]) -> str:
     for one in evidence:
         for point, trial in one.done:
             seeds = (one.rank, one.configuration.slot, point.training_seed, point.split_seed, trial.state)
-            values = (_metrics(trial, part).get(name) for part, names in named.items() for name in names)
+            values = (metrics_of(trial, part).get(name) for part, names in named.items() for name in names)
             took = (trial.result.best_epoch, trial.result.epochs, trial.result.seconds)
             writer.writerow([*seeds, *map(cell, values), *map(cell, took), reason(trial)])
     return buffer.getvalue()
-
-
-def _metrics(trial: Trial, part: str) -> dict[str, float]:
-    return trial.result.metrics if part == "validation" else (trial.result.test or {})
 
 
 def evidence_csv(results: Sequence[StudyResult]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from recsweep.common.files import counted, to_plain, write_json, write_text, write_yaml
 from recsweep.planning.lineage import training_of
-from recsweep.recbole_api.settings import DATA_HASHES, FROM_EPOCH, SCHEDULE
+from recsweep.recbole_api.settings import FROM_EPOCH, recorded
 from recsweep.report import energy
 from recsweep.report.evidence_files import write_evidence
 from recsweep.report.pareto import pareto_csv, pareto_front, pareto_markdown
@@ -48,9 +48,8 @@ def write_study(result: StudyResult) -> None:
     header = _CONFIG_HEADER.format(label=record.label, so_far=_so_far(result), path=config_path)
     header += "" if record.knows_its_data else _NO_FOLDER
     settings, changes = training_of(record, winner)
-    schedule = {SCHEDULE: [{FROM_EPOCH: first, **changed} for first, changed in changes]} if changes else {}
     header += _SCHEDULED if changes else ""
-    write_yaml(config_path, {**settings, **schedule, DATA_HASHES: dict(record.hashes)}, header)
+    write_yaml(config_path, recorded(settings, changes, record.hashes), header)
     write_json(outputs.best_params(*names), result.parameters)
     # Last: it is what the pipeline takes as the sign that a study is done.
     write_yaml(outputs.best_result(*names), best_result(result))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from recsweep.common.escape import for_latex, for_markdown
 from recsweep.common.files import counted
-from recsweep.report.evidence import TEST, VALIDATION, EvidenceResult, Measure
+from recsweep.report.evidence import PARTS, EvidenceResult, Measure
 from recsweep.report.results import StudyResult
 from recsweep.report.tables import four_digits
 from recsweep.sweeps.config import DatasetConfig
@@ -18,21 +18,21 @@ _Pair = tuple[StudyResult, EvidenceResult]
 
 def evidence_markdown(results: Sequence[StudyResult]) -> list[str]:
     """The table over seeds, and what to know to read it; nothing where there is no evidence."""
-    if not (pairs := _pairs(results)):
+    if not (pairs := evidence_pairs(results)):
         return []
     metric = pairs[0][0].record.evaluation.metric
-    titles = [title for part in (VALIDATION, TEST) for title in (f"{part} {metric}", *COLUMNS[1:])]
+    titles = [title for part in PARTS for title in (f"{part} {metric}", *COLUMNS[1:])]
     lines = ["", f"| data set | model | trainings | {' | '.join(titles)} |"]
     lines.append(f"|---|---|---:|{'---:|' * len(titles)}")
     for result, one in pairs:
-        names = (for_markdown(result.record.dataset_name), for_markdown(_model(result, one)))
-        lines.append(f"| {' | '.join([*names, *_cells(one)])} |")
+        names = (for_markdown(result.record.dataset_name), for_markdown(model_of(result, one)))
+        lines.append(f"| {' | '.join([*names, *evidence_cells(one)])} |")
     return [*lines, "", *map(for_markdown, evidence_notes(results))]
 
 
 def evidence_latex(results: Sequence[StudyResult]) -> Iterator[str]:
     r"""The same as a second `table`."""
-    if not (pairs := _pairs(results)):
+    if not (pairs := evidence_pairs(results)):
         return
     record = pairs[0][0].record
     metric = for_latex(record.evaluation.metric)
@@ -43,15 +43,13 @@ def evidence_latex(results: Sequence[StudyResult]) -> Iterator[str]:
     yield rf"\label{{tab:{record.sweep_name}-evidence}}"
     yield rf"\begin{{tabular}}{{llr{'r' * (2 * len(COLUMNS))}}}"
     yield r"\toprule"
-    spans = " & ".join(
-        rf"\multicolumn{{{len(COLUMNS)}}}{{c}}{{{part} {metric}}}" for part in (VALIDATION, TEST)
-    )
+    spans = " & ".join(rf"\multicolumn{{{len(COLUMNS)}}}{{c}}{{{part} {metric}}}" for part in PARTS)
     yield rf" & & & {spans} \\"
     yield rf"data set & model & trainings & {' & '.join(map(for_latex, COLUMNS * 2))} \\"
     yield r"\midrule"
     for result, one in pairs:
-        names = (for_latex(result.record.dataset_name), for_latex(_model(result, one)))
-        yield rf"{' & '.join([*names, *map(for_latex, _cells(one))])} \\"
+        names = (for_latex(result.record.dataset_name), for_latex(model_of(result, one)))
+        yield rf"{' & '.join([*names, *map(for_latex, evidence_cells(one))])} \\"
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield r"\end{table}"
@@ -59,10 +57,10 @@ def evidence_latex(results: Sequence[StudyResult]) -> Iterator[str]:
 
 def evidence_notes(results: Sequence[StudyResult]) -> list[str]:
     """Lines on what was trained again, what is missing, and how to read the numbers."""
-    pairs = _pairs(results)
+    pairs = evidence_pairs(results)
     lines = list(dict.fromkeys(_trained(result, one) for result, one in pairs))
     open_ones = [
-        f"{result.record.dataset_name}/{_model(result, one)} {len(one.done)} of {one.planned}"
+        f"{result.record.dataset_name}/{model_of(result, one)} {len(one.done)} of {one.planned}"
         + (f" ({one.failed} failed)" if one.failed else "")
         for result, one in pairs
         if len(one.done) < one.planned
@@ -99,23 +97,25 @@ def no_splits(dataset: DatasetConfig) -> str:
     return f"split seeds are left out, as the split ({kind}, by time) is the same for every seed"
 
 
-def _pairs(results: Sequence[StudyResult]) -> list[_Pair]:
+def evidence_pairs(results: Sequence[StudyResult]) -> list[_Pair]:
+    """The configurations that were trained again, each with the study that found it."""
     return [(result, one) for result in results for one in result.evidence if one.done]
 
 
-def _model(result: StudyResult, one: EvidenceResult) -> str:
+def model_of(result: StudyResult, one: EvidenceResult) -> str:
     """A model, with the rank of a configuration that is not its best."""
     return result.record.model_name + (f" (no. {one.rank})" if one.rank > 1 else "")
 
 
-def _cells(one: EvidenceResult) -> list[str]:
+def evidence_cells(one: EvidenceResult) -> list[str]:
+    """Trainings, then the numbers of each part, of the metric that the search went by."""
     cells = [str(len(one.done))]
-    for part in (VALIDATION, TEST):
-        cells += measure_cells(one.measure(part, one.metric))
+    for part in PARTS:
+        cells += _measure_cells(one.measure(part, one.metric))
     return cells
 
 
-def measure_cells(measure: Measure | None) -> list[str]:
+def _measure_cells(measure: Measure | None) -> list[str]:
     """Mean with sd, interval, own score and optimism, in four digits; `-` where there is none."""
     if measure is None:
         return ["-"] * len(COLUMNS)

@@ -1,28 +1,16 @@
-"""The test of a trial of evidence: once, by the weights that validation chose."""
+"""The test of a trial of evidence: its metrics, and its scores per user, which are written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from recsweep.planning.evidence import EvidencePlan
-from recsweep.recbole_api.data import Split
-from recsweep.running.bench import Bench
-from recsweep.training import training, users
+from recsweep.training.users import Tested
 
 
-def tested(
-    bench: Bench, slot: int, settings: Mapping[str, Any], split: Split, trained: training.Trained
-) -> dict[str, float] | None:
-    """The metrics of a trial on its own test split, whose scores per user are written; None in a search.
-
-    A search tests its winner alone, when it has ended.
-    """
-    plan = bench.run.plan
-    if not isinstance(plan, EvidencePlan):
-        return None
-    found, point = users.tested(settings, split, bench.device, trained.best), plan.points[slot]
+def kept(plan: EvidencePlan, slot: int, found: Tested) -> dict[str, float]:
+    """Write the scores per user of a trial's test; its metrics."""
+    point = plan.points[slot]
     one, seeds = point.configuration, (point.training_seed, point.split_seed)
     file = plan.outputs.evidence_users(
         *plan.folder_names[:2], *seeds, None if one.slot == plan.best else one.slot

@@ -15,6 +15,7 @@ import torch
 
 from recsweep.common.errors import SweepPaused, TrialInterrupted, TrialLeft, TrialPruned, TrialStopped
 from recsweep.common.tracebacks import keep_traceback
+from recsweep.planning.evidence import EvidencePlan
 from recsweep.planning.lineage import training_along
 from recsweep.running import evidence, gpu_memory
 from recsweep.running.bench import Bench
@@ -28,7 +29,7 @@ from recsweep.study import Claim, Energy, Lineage, Reason, Result
 from recsweep.study.trial import SEEN
 from recsweep.sweeps.config import SECONDS
 from recsweep.sweeps.space import Params
-from recsweep.training import training
+from recsweep.training import training, users
 from recsweep.training.run import EpochEnd
 from recsweep.training.schedules import Schedule, settings_at
 from recsweep.training.state import TrialState
@@ -211,11 +212,15 @@ class TrialRun:
     # -- what it came to ---------------------------------------------------------------------------
 
     def _tested(self, trained: training.Trained, seed: int) -> dict[str, float] | None:
-        """The metrics of a trial of evidence on the test split; None in a search."""
+        """The test metrics of a trial of evidence; None in a search, whose winner alone is tested."""
+        plan = self._run.plan
+        if not isinstance(plan, EvidencePlan):
+            return None
         settings, schedule = self._training(seed)
         at_best = settings_at(settings, schedule, trained.best_epoch)
         split = self._bench.split_for(self._params, self._claim.slot)
-        return evidence.tested(self._bench, self._claim.slot, at_best, split, trained)
+        tested = users.tested(at_best, split, self._bench.device, trained.best)
+        return evidence.kept(plan, self._claim.slot, tested)
 
     def _finished(self, trained: training.Trained, test: dict[str, float] | None) -> Observation:
         claim = self._claim

@@ -95,6 +95,11 @@ class Comparison:
             return None
         return self.a if (self.difference > 0.0) != self.smaller else self.b
 
+    @property
+    def resampled(self) -> str:
+        """The levels of the interval's bootstrap, in words."""
+        return "users and seeds" if self.seeds > 1 or self.splits > 1 else "users"
+
     def sentence(self) -> str:
         """The statement, with all that it needs to be believed."""
         after = CORRECTIONS[self.procedure.correction]

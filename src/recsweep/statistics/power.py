@@ -19,13 +19,12 @@ def smallest_difference(differences: ArrayLike, power: float = 0.8, level: float
     Returns:
         In the metric's own unit; NaN of fewer than two users.
     """
-    values = _users(differences)
-    spread = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+    spread, users = _spread(differences)
     if not spread > 0.0:
         return spread
     from statsmodels.stats.power import TTestPower
 
-    return spread * float(TTestPower().solve_power(nobs=len(values), alpha=level, power=power))
+    return spread * float(TTestPower().solve_power(nobs=users, alpha=level, power=power))
 
 
 def power_of(differences: ArrayLike, difference: float, level: float = 0.05) -> float:
@@ -34,13 +33,12 @@ def power_of(differences: ArrayLike, difference: float, level: float = 0.05) -> 
     Args:
         differences: between two models, a value for each user; their spread is what counts.
     """
-    values = _users(differences)
-    spread = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+    spread, users = _spread(differences)
     if not spread > 0.0:
         return math.nan if math.isnan(spread) else float(difference != 0.0)
     from statsmodels.stats.power import TTestPower
 
-    return float(TTestPower().power(abs(difference) / spread, len(values), level))
+    return float(TTestPower().power(abs(difference) / spread, users, level))
 
 
 def users_needed(
@@ -51,8 +49,7 @@ def users_needed(
     Args:
         differences: between two models, a value for each user of a test set that there is.
     """
-    values = _users(differences)
-    spread = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+    spread, _ = _spread(differences)
     if math.isnan(spread) or difference == 0.0:
         return None
     low, high = 2, 2
@@ -69,7 +66,11 @@ def users_needed(
     return high
 
 
-def _users(differences: ArrayLike) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """A value for each user: of several seeds (rows) the mean."""
+def _spread(differences: ArrayLike) -> tuple[float, int]:
+    """Standard deviation over users, NaN of fewer than two, and their number.
+
+    Of several seeds (rows) the mean counts.
+    """
     values = np.asarray(differences, dtype=np.float64)
-    return values.mean(axis=0) if values.ndim == 2 else values
+    values = values.mean(axis=0) if values.ndim == 2 else values
+    return float(values.std(ddof=1)) if len(values) > 1 else math.nan, len(values)

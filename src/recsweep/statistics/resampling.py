@@ -8,11 +8,10 @@ resample has four fifths of the variance, and tails far too thin.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsweep.statistics.sample import Difference, Sample
 from recsweep.statistics.users import Floats
@@ -21,6 +20,8 @@ _MOST_USERS = 5_000
 """More than these are put together in random groups, whose means spread as those of the users do."""
 _AT_ONCE = 4_000_000
 """Drawn numbers in memory."""
+_Weigh = Callable[[np.random.Generator, int, int], Floats]
+"""Draws weights, [resamples, users], of so many of each."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,7 @@ class Resampling:
         Returns:
             [resamples, models].
         """
-        draw = np.random.default_rng([self.seed, 1])
-        grouped = _grouped(values, draw)
-        users = grouped.shape[1]
-        return np.concatenate(
-            [
-                _counts(draw.integers(users, size=(rows, users)), users) @ grouped.T / users
-                for rows in self._blocks(users)
-            ]
-        )
+        return self._means(values, 1, _counts)
 
     def signs(self, values: Floats) -> Floats:
         """Means over users whose differences have random signs.
@@ -58,15 +51,7 @@ class Resampling:
         Returns:
             [resamples, pairs].
         """
-        draw = np.random.default_rng([self.seed, 2])
-        grouped = _grouped(values, draw)
-        users = grouped.shape[1]
-        return np.concatenate(
-            [
-                (draw.integers(2, size=(rows, users), dtype=np.int8) * 2.0 - 1.0) @ grouped.T / users
-                for rows in self._blocks(users)
-            ]
-        )
+        return self._means(values, 2, _signs)
 
     def seeds(self, differences: Sequence[Difference]) -> tuple[Floats, Floats]:
         """The seeds' part of the error of each difference.
@@ -83,6 +68,13 @@ class Resampling:
                 added[:, column] = draw.normal(0.0, math.sqrt(one.seeds_part), self.resamples)
                 stretched[:, column] = np.sqrt(one.freedom / draw.chisquare(one.freedom, self.resamples))
         return added, stretched
+
+    def _means(self, values: Floats, stream: int, weigh: _Weigh) -> Floats:
+        """Means over users, weighed anew in each resample."""
+        draw = np.random.default_rng([self.seed, stream])
+        grouped = _grouped(values, draw)
+        users = grouped.shape[1]
+        return np.concatenate([weigh(draw, rows, users) @ grouped.T / users for rows in self._blocks(users)])
 
     def _blocks(self, users: int) -> Iterator[int]:
         """How many resamples are drawn at once, until there are enough."""
@@ -145,8 +137,13 @@ def _grouped(values: Floats, draw: np.random.Generator) -> Floats:
     return groups
 
 
-def _counts(drawn: NDArray[np.int64], users: int) -> Floats:
+def _counts(draw: np.random.Generator, rows: int, users: int) -> Floats:
     """How often each resample has each user."""
-    rows = len(drawn)
+    drawn = draw.integers(users, size=(rows, users))
     flat = drawn + np.arange(rows)[:, None] * users
     return np.bincount(flat.ravel(), minlength=rows * users).reshape(rows, users).astype(np.float64)
+
+
+def _signs(draw: np.random.Generator, rows: int, users: int) -> Floats:
+    """A random sign for each user, in each resample."""
+    return np.asarray(draw.integers(2, size=(rows, users), dtype=np.int8) * 2.0 - 1.0, dtype=np.float64)

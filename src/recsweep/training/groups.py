@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recsweep.common.errors import InputError
 from recsweep.datasets.header import read_header
 from recsweep.datasets.read import read_table
-from recsweep.recbole_api.data import Split
+from recsweep.recbole_api.data import Split, interactions
 from recsweep.sweeps.documents import nearest
 
 ACTIVITY, POPULARITY = "activity", "popularity"
@@ -60,15 +60,10 @@ def groups_by(by: str, split: Split, folder: Path, separator: str = " ") -> Grou
 
 def _counts(split: Split, kind: str) -> Floats:
     """Interactions of each user or item in the training data."""
-    rows, whole = split.parts[0].inter_feat.interaction, split.whole
-    field, size = (whole.uid_field, whole.user_num) if kind == USERS else (whole.iid_field, whole.item_num)
-    numbers = [rows[field].long()]
-    lengths = rows.get(whole.item_list_length_field) if hasattr(whole, "item_list_length_field") else None
-    if lengths is not None:  # a user's first interaction is no row
-        first = lengths == 1
-        items = rows[f"{whole.iid_field}_list" if kind == ITEMS else field]
-        numbers.append((items[first, 0] if kind == ITEMS else items[first]).long())
-    found: Floats = torch.bincount(torch.cat(numbers), minlength=int(size)).numpy().astype(np.float64)
+    whole = split.whole
+    users, items = interactions(whole, split.parts[0].inter_feat.interaction)
+    numbers, size = (users, whole.user_num) if kind == USERS else (items, whole.item_num)
+    found: Floats = torch.bincount(numbers, minlength=int(size)).numpy().astype(np.float64)
     found[0] = math.nan  # padding
     return found
 

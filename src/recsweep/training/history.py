@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from recsweep.recbole_api.data import interaction
+from recsweep.recbole_api.data import interaction, interactions
 from recsweep.training.fast.table import Pairs, Table
 from recsweep.training.scoring import Scorer
 
@@ -36,15 +36,11 @@ class History:
         parts = scorer.split.parts[: 3 if upto == EVERYTHING else 2]
         columns = [part.inter_feat.interaction for part in parts]
         rows = {name: torch.cat([part[name] for part in columns]) for name in columns[0]}
-        dataset, config = scorer.loader._dataset, scorer.loader.config
+        dataset = scorer.loader._dataset
         users = rows[dataset.uid_field].long()
-        owners, items = [users], [rows[dataset.iid_field].long()]
-        if scorer.is_sequential:  # a user's first item is no row
-            first = rows[config["ITEM_LIST_LENGTH_FIELD"]] == 1
-            owners.append(users[first])
-            items.append(rows[dataset.iid_field + config["LIST_SUFFIX"]][first, 0].long())
+        owners, items = interactions(dataset, rows)
         n_users, n_items = int(dataset.user_num), int(dataset.item_num)
-        pairs = torch.unique(torch.cat(owners) * n_items + torch.cat(items))
+        pairs = torch.unique(owners * n_items + items)
         counts = torch.bincount(pairs // n_items, minlength=n_users)
         last = torch.full((n_users,), -1).scatter_reduce(0, users, torch.arange(len(users)), "amax")
         return cls(torch.nonzero(last >= 0).squeeze(1), Pairs(counts, pairs % n_items), scorer, rows, last)

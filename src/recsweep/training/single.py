@@ -24,7 +24,9 @@ from recsweep.recbole_api.settings import (
     SCHEDULE,
     SPLIT_SEED,
     TIME_ORDER,
+    TRAIN,
     TRAIN_ON,
+    recorded,
 )
 from recsweep.sweeps.documents import Document, Location, load_document, nearest
 from recsweep.training import schedules, training, whole
@@ -111,7 +113,7 @@ def save_model(folder: Path, model: TrainedModel, hashes: Mapping[str, str]) -> 
     """
     with atomic_path(folder / "best.pth") as temporary:
         torch.save(dict(model.state), temporary)
-    write_yaml(folder / CONFIG, {**model.settings, DATA_HASHES: dict(hashes)})
+    write_yaml(folder / CONFIG, recorded(model.settings, (), hashes))
 
 
 def _save(
@@ -126,16 +128,14 @@ def _save(
     if not training.save_checkpoints(folder, trained):
         tell(f"{settings['model']} keeps what cannot be read back safely: its weights are not saved")
         return
-    changes = [{FROM_EPOCH: first, **changed} for first, changed in schedule]
-    extra = {SCHEDULE: changes} if changes else {}
-    write_yaml(folder / CONFIG, {**settings, **extra, DATA_HASHES: dict(files.hashes)})
+    write_yaml(folder / CONFIG, recorded(settings, schedule, files.hashes))
 
 
 def _opened(config: Path | Document) -> tuple[Document, Schedule, DataFiles]:
     """A config with its settings complete, its schedule apart, and the files of its data."""
     document = load_document(config) if isinstance(config, Path) else config
     _check_keys(document)
-    if (on := document.data.get(TRAIN_ON, whole.TRAIN)) not in whole.PARTS:
+    if (on := document.data.get(TRAIN_ON, TRAIN)) not in whole.PARTS:
         raise document.error((TRAIN_ON,), f"nothing is trained on {on}", f"use {' or '.join(whole.PARTS)}")
     schedule = _schedule(document)
     document.data.setdefault("seed", 2020)  # RecBole's own

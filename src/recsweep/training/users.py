@@ -42,13 +42,6 @@ def tested(settings: Mapping[str, Any], split: Split, device: torch.device, stat
         )
 
 
-def evaluate_users(
-    settings: Mapping[str, Any], split: Split, device: torch.device, state: dict[str, Any]
-) -> UserScores:
-    """Scores of each user of the test split, for a trained configuration."""
-    return tested(settings, split, device, state).users
-
-
 class _Seen:
     """All that RecBole's evaluation sees of the test, kept: whose rows, and what its metrics are made of."""
 

@@ -10,11 +10,10 @@ import torch
 
 from recsweep.common.files import counted
 from recsweep.recbole_api.data import Split, joined
-from recsweep.recbole_api.settings import TRAIN_ON
+from recsweep.recbole_api.settings import BOTH, TRAIN, TRAIN_ON
 from recsweep.training import training
 from recsweep.training.schedules import Schedule
 
-TRAIN, BOTH = "train", "train+valid"
 PARTS = (TRAIN, BOTH)
 """Values of `train_on`: the parts of the data that are trained on."""
 
