@@ -12,6 +12,7 @@ from types import FrameType
 
 import uvicorn
 
+from recsweep.common.collector import settled
 from recsweep.common.errors import UserError
 from recsweep.common.files import counted
 from recsweep.common.masking import mask
@@ -104,6 +105,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
         await super().startup(sockets)
+        settled()
         self._tell_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
