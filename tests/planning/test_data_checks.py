@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 
 import pytest
 import torch
@@ -20,7 +19,8 @@ from recsweep.recbole_api import catalog, source
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
-from recsweep.recbole_api.needs import needs, unusable
+from recsweep.recbole_api.model_facts import refusal as unusable
+from recsweep.recbole_api.needs import needs
 from recsweep.training import training
 from recsweep.training.single import train_file
 
@@ -71,25 +71,24 @@ def test_a_model_that_cannot_be_used_is_refused_with_its_reason(tmp_path, model,
 
 def test_a_library_that_is_not_installed_is_named(tmp_path, monkeypatch):
     unusable.cache_clear()
-    monkeypatch.setattr("recsweep.recbole_api.needs._installed", lambda name: name != "faiss")
+    monkeypatch.setattr("recsweep.recbole_api.packages.installed", lambda name: name != "faiss")
     assert "needs the Python package faiss, which is not installed" in refusal(make_rich(tmp_path, "NCL"))
     unusable.cache_clear()
 
 
 def test_a_library_that_only_some_settings_need_keeps_no_model_out(monkeypatch):
     unusable.cache_clear()
-    monkeypatch.delitem(sys.modules, "sklearn", raising=False)  # another test may have loaded it
-    monkeypatch.setattr("recsweep.recbole_api.needs._installed", lambda name: False)
+    monkeypatch.setattr("recsweep.recbole_api.packages.installed", lambda name: False)
     assert unusable("NNCF") is None  # community, for one of three ways to find neighbours
     assert unusable("LDiffRec") is None  # kmeans_pytorch, for more than one category
-    assert "sklearn" in unusable("SLIMElastic")
+    assert unusable("NCL").fix.startswith("run `make setup-models`")
     unusable.cache_clear()
 
 
 def test_a_trainer_without_validation_is_none(monkeypatch):
     unusable.cache_clear()
-    monkeypatch.setattr("recsweep.recbole_api.needs._installed", lambda name: True)
-    assert "reports no validation" in unusable("XGBoost")
+    monkeypatch.setattr("recsweep.recbole_api.packages.installed", lambda name: True)
+    assert "reports no validation" in unusable("XGBoost").problem
     assert unusable("KGAT") is None
     unusable.cache_clear()
 

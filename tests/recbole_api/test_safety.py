@@ -20,9 +20,10 @@ import torch
 from helpers.catalogue import make_split, settings_for, write_dataset
 from recsweep.common.errors import RecsweepError, TrialError
 from recsweep.common.files import write_yaml
-from recsweep.recbole_api import catalog, compat, heeds, needs, safety, source
+from recsweep.recbole_api import catalog, compat, heeds, safety, source
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.model import hyper_tuning
+from recsweep.recbole_api.model_facts import refusal
 from recsweep.training import training
 from recsweep.training.single import train_file
 
@@ -278,5 +279,5 @@ def test_no_trial_reads_a_file_that_its_study_is_not_defined_by():
     for model in found - {"LDiffRec"}:
         named = [key for key in catalog.reads(model) if key.endswith("_path") or key == "warm_up"]
         closed = [heeds.mistake(model, key, "weights.pth") for key in named]
-        assert needs.unusable(model) or (closed and all(closed)), model
+        assert refusal(model) or (closed and all(closed)), model
     assert [heeds.mistake("LDiffRec", "n_cate", count) is None for count in (1, 2)] == [True, False]

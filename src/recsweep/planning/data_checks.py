@@ -13,7 +13,8 @@ from recsweep.datasets.header import read_header
 from recsweep.planning.checks import single_models
 from recsweep.planning.setting_checks import possible
 from recsweep.recbole_api import negatives
-from recsweep.recbole_api.needs import GRAPH, LABEL, needs, unusable
+from recsweep.recbole_api.model_facts import refusal
+from recsweep.recbole_api.needs import GRAPH, LABEL, needs
 from recsweep.recbole_api.settings import columns, gives_labels
 from recsweep.sweeps.config import DatasetConfig, ModelConfig
 from recsweep.sweeps.documents import Document, nearest
@@ -35,10 +36,9 @@ def check_needs(sweep: Sweep, files: Mapping[str, DataFiles]) -> None:
         InputError: a model that cannot be used here, or that needs what a data set lacks.
     """
     for name, model in single_models(sweep):
-        reason = unusable(model.model)
-        if reason is not None:
+        if (reason := refusal(model.model)) is not None:
             raise sweep.model_documents[name].error(
-                ("model",), f"{model.model} {reason}", "leave the model out", at_key=True
+                ("model",), f"{model.model} {reason.problem}", reason.fix, at_key=True
             )
     for name, dataset in sweep.datasets.items():
         data = _Data(name, dataset, sweep.dataset_documents[name], files[name])

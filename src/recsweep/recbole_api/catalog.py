@@ -79,10 +79,10 @@ def fixable(model: str) -> frozenset[str]:
 def learns(model: str) -> bool:
     """True where a model is trained by a gradient.
 
-    Those that RecBole calls traditional count or solve instead, and so does one whose loss never looks
-    at its batch.
+    Those that RecBole calls traditional count or solve instead, decision trees grow, and a model whose loss
+    never looks at its batch counts too.
     """
-    if class_attribute(model, "type") == "ModelType.TRADITIONAL":
+    if class_attribute(model, "type") in ("ModelType.TRADITIONAL", "ModelType.DECISIONTREE"):
         return False
     for own in lineage(model):
         for part in own.body:
@@ -92,6 +92,22 @@ def learns(model: str) -> bool:
                     names = {node.id for node in inside if isinstance(node, ast.Name)}
                     return part.args.args[1].arg in names
     return True
+
+
+@cache
+def stages(model: str) -> tuple[str, ...]:
+    """The stages in which a model is pre-trained before the one that is validated; empty for nearly all."""
+    if "train_stage" not in reads(model):
+        return ()
+    named = dict.fromkeys(word for part in source.sources(model) for word in _lists_with(part, "finetune"))
+    return tuple(name for name in named if "pretrain" in name)
+
+
+def _lists_with(part: ast.AST, word: str) -> list[str]:
+    """The words of the lists that hold a word."""
+    lists = [node.elts for node in source.nodes(part) if isinstance(node, ast.List)]
+    texts = [[one.value for one in found if isinstance(one, ast.Constant)] for found in lists]
+    return [str(text) for found in texts if word in found for text in found]
 
 
 @cache

@@ -1,11 +1,8 @@
-"""The needs of a model besides interactions: of the data, and of the machine. Read from RecBole's source."""
+"""The needs of a model of its data, besides interactions. Read from RecBole's source."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,9 +14,8 @@ GRAPH = {"kg": ("head_id", "relation_id", "tail_id"), "link": ("entity_id",)}
 """Columns of a knowledge graph by file; `.link` has the items' column besides."""
 # Settings that name item columns, and the types that the model can take.
 _ITEM_COLUMNS = {"selected_features": ("token", "token_seq"), "item_attribute": ("token_seq",)}
-
-# Methods of a model that RecBole's trainers call.
-_INTERFACE = ("forward", "calculate_loss", "predict", "full_sort_predict", "e_step", "update_attentive_A")
+# A network that names items which a user had before, and learns when to.
+_REPEATS = "Repeat_Recommendation_Decoder"
 
 
 @dataclass(frozen=True)
@@ -39,6 +35,12 @@ class Needs:
     """Interactions in order of time."""
     numbers: bool
     """True where every number of users and items must be among the numerical features."""
+    vectors: bool
+    """Vectors of entities and relations, made elsewhere."""
+    repeats: bool
+    """Users who come back to an item: without them a part of it has nothing to learn."""
+    clusters: str | None
+    """The setting of how many clusters it makes, of users and of items each."""
 
 
 @cache
@@ -55,61 +57,10 @@ def needs(model: str) -> Needs:
         graph=family == "knowledge",
         sequences=family == "sequential",
         numbers=bool(source.published_defaults(model).get("double_tower")),
+        vectors="get_preload_weight" in _called(model),
+        repeats=_REPEATS in source.classes_in(source.model_file(model)),
+        clusters="num_clusters" if "num_clusters" in reads else None,
     )
-
-
-@cache
-def unusable(model: str) -> str | None:
-    """Why a model cannot be searched at all, here; None where it can."""
-    missing = [name for name in _libraries(model) if name not in sys.modules and not _installed(name)]
-    if missing:
-        return f"needs the Python package {' and '.join(missing)}, which is not installed"
-    if "callback_fn" not in _fit_arguments(model):
-        return (
-            "is trained by a library of its own, whose trainer reports no validation that a search could use"
-        )
-    if "train_stage" in catalog.reads(model):
-        return "is trained in stages that hand on their weights in files, and the first has no validation"
-    if "get_preload_weight" in _called(model):
-        return (
-            "learns from vectors of entities made elsewhere (`preload_weight`), which recsweep does not read"
-        )
-    return None
-
-
-def _installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
-
-
-def _libraries(model: str) -> list[str]:
-    """Packages that a model's own file imports whatever its settings are, RecBole aside."""
-    tree = source.parsed(source.model_file(model))
-    found, called = set[str](), set[str]()
-    for node in _unconditional(tree):
-        if isinstance(node, ast.Call):
-            called.add(ast.unparse(node.func).rpartition(".")[2])
-    for node in _unconditional(tree, called):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module]
-        found |= {name.split(".")[0] for name in names}
-    return sorted(found - {"recbole", *sys.stdlib_module_names})
-
-
-def _unconditional(node: ast.AST, called: set[str] | None = None) -> Iterator[ast.AST]:
-    """The nodes of a piece of source outside of any `if`, and outside of functions that are not `called`."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If):
-            continue
-        if isinstance(child, ast.FunctionDef) and called is not None and not _runs(child, called):
-            continue
-        yield child
-        yield from _unconditional(child, called)
-
-
-def _runs(function: ast.FunctionDef, called: set[str]) -> bool:
-    """True where a function is called, or is RecBole's to call."""
-    return function.name in called or function.name.startswith("__") or function.name in _INTERFACE
 
 
 def _called(model: str) -> set[str]:
@@ -119,16 +70,3 @@ def _called(model: str) -> set[str]:
 
 def _is_method_call(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-
-
-def _fit_arguments(model: str) -> list[str]:
-    """The arguments of the `fit` that trains a model."""
-    trainers = source.classes_in(source.recbole_folder() / "trainer" / "trainer.py")
-    pending = [source.trainer(model)]
-    while pending:
-        node = pending.pop(0)
-        for part in node.body:
-            if isinstance(part, ast.FunctionDef) and part.name == "fit":
-                return [argument.arg for argument in part.args.args]
-        pending += [trainers[ast.unparse(base)] for base in node.bases if ast.unparse(base) in trainers]
-    return []

@@ -81,11 +81,18 @@ def models() -> dict[str, str]:
 @cache
 def published_defaults(model: str) -> dict[str, object]:
     """The model's settings as RecBole ships them (`properties/model/<model>.yaml`)."""
-    path = recbole_folder() / "properties" / "model" / f"{model}.yaml"
+    path = properties(model)
     if not path.is_file():
         return {}
     data = yaml.load(path.read_text(encoding="utf-8"), Loader=FloatLoader)  # noqa: S506
     return dict(data or {})
+
+
+def properties(model: str) -> Path:
+    """The file of a model's settings: by its name, or for decision trees in small letters."""
+    folder = recbole_folder() / "properties" / "model"
+    path = folder / f"{model}.yaml"
+    return path if path.is_file() else folder / f"{model.lower()}.yaml"
 
 
 @cache

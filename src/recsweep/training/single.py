@@ -15,7 +15,7 @@ from recsweep.datasets.files import DataFiles, read_files
 from recsweep.datasets.prepare import prepare, remarks
 from recsweep.planning.setting_checks import check_flat
 from recsweep.recbole_api import catalog, heeds
-from recsweep.recbole_api.needs import unusable
+from recsweep.recbole_api.model_facts import refusal
 from recsweep.recbole_api.settings import (
     BUILTIN_DATASET,
     DATA_HASHES,
@@ -155,8 +155,8 @@ def _check_keys(document: Document) -> None:
         )
     for name in document.data:
         _check_key(document, model, name, (name,))
-    if (reason := unusable(model)) is not None:
-        raise document.error(("model",), f"{model} {reason}", "use another model")
+    if (reason := refusal(model)) is not None:
+        raise document.error(("model",), f"{model} {reason.problem}", reason.fix)
     check_flat(model, document)
 
 
