@@ -170,7 +170,7 @@ def examples(tmp_path_factory):
 
 def test_the_examples_of_the_config_page_are_a_sweep_that_loads(examples):
     sweep = load_sweep(examples / "config" / "shop.yaml", {"datasets": "shop"})
-    assert [plan.label for plan in plan_sweep(sweep)] == ["shop/HGN"]
+    assert [plan.label for plan in plan_sweep(sweep)] == ["shop/NPE"]
     assert check_data(sweep) == {"shop": 12}
     # Without times there are no sequences: a general model.
     model = "defaults: {embedding_size: 8}\nspace:\n  embedding_size: {type: choice, values: [8]}\n"
@@ -190,20 +190,20 @@ def shown_in_readme() -> str:
 @pytest.mark.parametrize("page", ["config/README.md", "README.md"])
 def test_the_example_of_a_model_is_tuned_once_its_file_is_there(examples, tmp_path, monkeypatch, page):
     shutil.copytree(ROOT / "config", tmp_path / "config")
-    own = tmp_path / "config" / "models" / "HGN.yaml"
+    own = tmp_path / "config" / "models" / "NPE.yaml"
     shown = (
-        text(examples / "config" / "models" / "HGN.yaml") if page.startswith("config") else shown_in_readme()
+        text(examples / "config" / "models" / "NPE.yaml") if page.startswith("config") else shown_in_readme()
     )
     own.write_text(shown, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    command = re.findall(r"^recsweep (tune --model HGN .*--dry-run)$", text(CONFIG), flags=re.MULTILINE)[0]
+    command = re.findall(r"^recsweep (tune --model NPE .*--dry-run)$", text(CONFIG), flags=re.MULTILINE)[0]
     done = CliRunner().invoke(cli, command.split())
     assert done.exit_code == 0, done.output
-    assert done.output.splitlines()[0] == "ml-100k/HGN: 20 of 20 trials to run"
+    assert done.output.splitlines()[0] == "ml-100k/NPE: 20 of 20 trials to run"
 
 
 def test_the_example_of_conditions_has_the_combinations_that_it_says(examples):
-    (plan,) = plan_sweep(load_sweep(examples / "config" / "smoke.yaml", {"models": "Caser"}))
+    (plan,) = plan_sweep(load_sweep(examples / "config" / "smoke.yaml", {"models": "Caser-losses"}))
     space = {name: parameter for name, parameter in plan.space.items() if name != "learning_rate"}
     assert grid_size(space) == 2 * 3 + 2 * 2, "two more decays in two of six cases"
     assert "weight_decay" not in plan.defaults
