@@ -1,6 +1,8 @@
-"""RecBole alone trains what a `best_config.yaml` says, in RecBole's own environment (see best_config.py).
+"""RecBole alone trains what config files say, in RecBole's own environment (see best_config.py and panel.py).
 
-python recbole_config_arm.py BEST_CONFIG RESULT.json    # in an empty folder: RecBole writes into it
+python recbole_config_arm.py CONFIG RESULT.json [CONFIG RESULT.json …]
+
+In an empty folder: RecBole writes into it.
 """
 
 from __future__ import annotations
@@ -11,17 +13,19 @@ from pathlib import Path
 
 
 def main() -> None:
-    config, result = sys.argv[1:3]
+    files = sys.argv[1:]
     sys.argv = sys.argv[:1]  # RecBole reads it
 
     from recbole.quick_start import run_recbole
 
-    found = run_recbole(config_file_list=[config])
-    plain = {
-        "validation": float(found["best_valid_score"]),
-        "test": {name: float(value) for name, value in found["test_result"].items()},
-    }
-    Path(result).write_text(json.dumps(plain), encoding="utf-8")
+    for config, result in zip(files[::2], files[1::2], strict=True):
+        found = run_recbole(config_file_list=[config])
+        plain = {
+            "validation": float(found["best_valid_score"]),
+            "valid": {name: float(value) for name, value in found["best_valid_result"].items()},
+            "test": {name: float(value) for name, value in found["test_result"].items()},
+        }
+        Path(result).write_text(json.dumps(plain), encoding="utf-8")
 
 
 if __name__ == "__main__":

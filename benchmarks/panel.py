@@ -1,0 +1,247 @@
+"""The panel of 25 most used general models on ml-100k, against RecBole's own run on the same split.
+
+Two tables. `defaults`: RecBole's default parameters, five seeds, each of them both of the split and of the
+training, as in RecBole. `published`: the best parameters that RecBole's authors print for ml-1m
+(published_best.yaml), one seed; ml-1m cannot be downloaded here, so that both arms train them on ml-100k.
+
+Each pair is one configuration file: recsweep trains it by what a trial is trained by (`training.train`,
+`training.evaluate`; fast paths on), and RecBole's own `run_recbole` trains it unchanged, in an environment
+of its own (requirements-recbole.txt, `.venv-recbole`), a process a model. Every metric of validation and
+test must agree to 1e-4; the exit code is 1 where one does not. Training is cut after `--epochs`, alike on
+both sides: that they are equal is what is shown, not how good a model gets. Pop gets batches of one row:
+RecBole's counts an item once a batch, however often it stands there, and recsweep's counts every row.
+
+    python benchmarks/panel.py --models BPR LightGCN --seeds 2
+    python benchmarks/panel.py --keep FOLDER --write      # goes on where it broke off
+
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recsweep.common.files import write_text, write_yaml
+from recsweep.datasets.prepare import open_tables
+from recsweep.recbole_api.config import TypedConfig
+from recsweep.recbole_api.data import build_split
+from recsweep.recbole_api.settings import trial_settings
+from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, SplitConfig, TrainingConfig
+from recsweep.sweeps.documents import load_document
+from recsweep.training import training
+from results import command, machine_lines, write_section
+from side_by_side import HERE, recbole_python
+
+CPU = torch.device("cpu")
+FIRST_SEED = 2020
+TOLERANCE = 1e-4
+FULL = DatasetConfig(name="ml-100k", split=SplitConfig(type="ratio", order="random"), time_order="recbole")
+PUBLISHED = load_document(HERE / "published_best.yaml").data
+KNN_OF_USERS = "UserKNN"
+"""No model of RecBole's by name: its ItemKNN with `knn_method: user`."""
+PANEL = (
+    *(
+        "Pop",
+        "Random",
+        "ItemKNN",
+        KNN_OF_USERS,
+        "EASE",
+        "NCEPLRec",
+        "ADMMSLIM",
+        "BPR",
+        "DMF",
+        "NeuMF",
+        "MultiDAE",
+    ),
+    *("MultiVAE", "CDAE", "DiffRec", "ENMF", "GCMC", "RecVAE", "LightGCN", "MacridVAE", "SimpleX", "NGCF"),
+    *("SLIMElastic", "FISM", "DGCF", "SGL"),
+)
+"""The quick ones first."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One configuration, trained by both."""
+
+    table: str
+    model: str
+    seed: int
+    settings: dict[str, Any]
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / f"{self.table}-{self.model}-{self.seed}.yaml"
+
+    def result(self, arm: str) -> Path:
+        return self.config.with_suffix(f".{arm}.json")
+
+    def metrics(self, arm: str) -> dict[str, float]:
+        """Those of validation and test, by name."""
+        found = json.loads(self.result(arm).read_text(encoding="utf-8"))
+        return {f"{part} {name}": value for part in ("valid", "test") for name, value in found[part].items()}
+
+
+def main() -> int:
+    arguments = _arguments()
+    python = recbole_python()
+    torch.set_num_threads(1)
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="recsweep-panel-") as temporary:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        done = [trained for wanted in _wanted(arguments, folder) for trained in _both(wanted, python)]
+    failed = [text for text, error in done if error > TOLERANCE]
+    print("FAILED" if failed else f"all metrics agree to {TOLERANCE:g}")
+    if arguments.write:
+        text = document([text for text, _ in done], arguments, python, time.monotonic() - begun, bool(failed))
+        write_section("panel", text)
+    return 1 if failed else 0
+
+
+def _wanted(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Pair]]:
+    """The pairs of each line of the tables."""
+    for table in arguments.tables:
+        seeds = arguments.seeds if table == "defaults" else 1
+        for model in arguments.models:
+            if table == "defaults" or model in PUBLISHED:
+                numbers = range(FIRST_SEED, FIRST_SEED + seeds)
+                yield [
+                    Pair(table, model, seed, settings_of(table, model, seed, arguments.epochs), folder)
+                    for seed in numbers
+                ]
+
+
+def settings_of(table: str, model: str, seed: int, epochs: int) -> dict[str, Any]:
+    """A complete config: RecBole's defaults, or over them what its authors print as best."""
+    params = dict(PUBLISHED[model]) if table == "published" else {}
+    if model == KNN_OF_USERS:
+        model, params = "ItemKNN", {"knn_method": "user"}
+    settings = trial_settings(
+        FULL,
+        None,
+        ModelConfig(model=model, fixed=params, space={}),
+        TrainingConfig(epochs=epochs, device="cpu", train_batch_size=1 if model == "Pop" else 2048),
+        EvaluationConfig(topk=(10,)),
+        {},
+        seed,
+        seed,
+    )
+    return {**settings, "metric_decimal_place": 8, "use_gpu": False}
+
+
+def _both(pairs: list[Pair], python: Path) -> Iterator[tuple[str, float]]:
+    """Train what is not trained yet; the line of the table, and its largest difference."""
+    for pair in pairs:
+        if not pair.config.is_file() or load_document(pair.config).data != pair.settings:
+            write_yaml(pair.config, pair.settings)
+            for arm in ("recbole", "recsweep"):
+                pair.result(arm).unlink(missing_ok=True)
+    by_recbole([pair for pair in pairs if not pair.result("recbole").is_file()], python)
+    for pair in pairs:
+        if not pair.result("recsweep").is_file():
+            by_recsweep(pair)
+    text, error = line(pairs)
+    print(text, flush=True)
+    yield text, error
+
+
+def by_recbole(pairs: list[Pair], python: Path) -> None:
+    """`run_recbole` on each configuration, in one process as a script would."""
+    if not pairs:
+        return
+    files = [str(path.resolve()) for pair in pairs for path in (pair.config, pair.result("recbole"))]
+    environment = {
+        **os.environ,
+        **{"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
+    }
+    with tempfile.TemporaryDirectory(prefix="recbole-") as folder:
+        done = subprocess.run(
+            [str(python), str(HERE / "recbole_config_arm.py"), *files],
+            **{"cwd": folder, "env": environment, "check": False, "text": True},
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT},
+        )
+    if done.returncode:
+        raise SystemExit(f"RecBole ended with exit code {done.returncode}:\n{done.stdout[-2000:]}")
+
+
+def by_recsweep(pair: Pair) -> None:
+    """One training and its test, as a sweep has them."""
+    with tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
+        config = TypedConfig(pair.settings, CPU, Path(scratch))
+        split = build_split(config, open_tables(config))
+        trained = training.train(pair.settings, split, CPU)
+        test = training.evaluate(pair.settings, split, CPU, trained.best)
+    found = {"valid": trained.metrics, "test": test, "path": trained.path}
+    write_text(pair.result("recsweep"), json.dumps(found))
+
+
+def line(pairs: list[Pair]) -> tuple[str, float]:
+    """A row of the table, and the largest difference of any metric over its seeds."""
+    errors, theirs, ours = [], [], []
+    for pair in pairs:
+        recbole, recsweep = pair.metrics("recbole"), pair.metrics("recsweep")
+        if recbole.keys() != recsweep.keys():
+            raise SystemExit(f"{pair.config.name}: {recbole.keys()} and {recsweep.keys()} should be the same")
+        errors.append(max(abs(value - recsweep[name]) for name, value in recbole.items()))
+        theirs.append(recbole["test ndcg@10"])
+        ours.append(recsweep["test ndcg@10"])
+    verdict = "equal" if max(errors) <= TOLERANCE else "**differs**"
+    mean = [sum(values) / len(values) for values in (theirs, ours)]
+    cells = [pairs[0].table, pairs[0].model, str(len(pairs)), f"{mean[0]:.4f}", f"{mean[1]:.4f}"]
+    return f"| {' | '.join([*cells, f'{max(errors):.0e}', verdict])} |", max(errors)
+
+
+def document(
+    lines: list[str], arguments: argparse.Namespace, python: Path, seconds: float, failed: bool
+) -> str:
+    """The section of RESULTS.md."""
+    return "\n".join(
+        [
+            "## The panel against RecBole's own run",
+            "",
+            f"Written by `{command()}` on {date.today()}, the last part of it in {seconds / 60:.0f} minutes.",
+            "What is compared, and how, stands at the top of [panel.py](panel.py).",
+            "",
+            "- All of ml-100k, random 8:1:1 by user, full ranking; the seed draws the split too.",
+            f"- {arguments.epochs} epochs at most, alike on both sides; {arguments.seeds} seeds of the "
+            "defaults, one of the parameters that are published as best on ml-1m.",
+            "- Largest difference: over Recall, MRR, NDCG and Hit@10, validation and test, and all seeds; "
+            f"at most {TOLERANCE:g}. NDCG@10: on test, mean of the seeds.",
+            f"- Result: {'NOT all equal' if failed else 'all equal'}.",
+            *machine_lines(python),
+            "",
+            "| parameters | model | seeds | NDCG@10: RecBole | recsweep | largest difference | |",
+            "|---|---|---:|---:|---:|---:|---|",
+            *lines,
+        ]
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The panel against RecBole's own run, same split.")
+    parser.add_argument("--models", nargs="+", choices=PANEL, default=list(PANEL))
+    parser.add_argument(
+        "--tables", nargs="+", choices=("defaults", "published"), default=["defaults", "published"]
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="of the defaults")
+    parser.add_argument("--epochs", type=int, default=2, help="most of a training, on both sides")
+    parser.add_argument("--keep", type=Path, help="a folder of results, which are not trained again")
+    parser.add_argument("--write", action="store_true", help="into RESULTS.md")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
