@@ -53,15 +53,19 @@ SEQUENTIAL = (
     *("BERT4Rec", "CORE", "Caser", "FEARec", "GCSAN", "HGN", "LightSANs", "NextItNet", "SRGNN"),
     *(*PANEL, "GRU4Rec-losses"),
 )
-MODELS = (*SEQUENTIAL, *GENERAL)
+CONTEXT = ("AutoInt", "DCNV2", "DeepFM", "FM", "xDeepFM")
+KNOWLEDGE = ("CFKG", "KGAT", "KGIN", "MKR", "RippleNet")
+MODELS = (*SEQUENTIAL, *GENERAL, *CONTEXT, *KNOWLEDGE)
 """What recsweep ships; a user's own files beside them need only plan."""
-OF_AN_EXTRA = ("NCL",)
+OF_AN_EXTRA = ("NCL", "KGAT", "KGIN")
 """Refused where the package that it needs is missing."""
 OF_ANOTHER_NAME = {"UserKNN": "ItemKNN", "GRU4Rec-losses": "GRU4Rec"}
 DATASETS = sorted(path.stem for path in (CONFIG / "datasets").glob("*.yaml"))
 
 
 def load(sweep="config.yaml", **overrides):
+    if overrides.get("models") in KNOWLEDGE:  # on the data that have a graph
+        overrides.setdefault("datasets", "ml-100k-kg")
     return load_sweep(CONFIG / sweep, overrides)
 
 

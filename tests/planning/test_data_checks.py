@@ -97,18 +97,24 @@ def test_a_trainer_without_validation_is_none(monkeypatch):
 
 
 @pytest.mark.parametrize("model", ["FM", "DeepFM", "DSSM"])
-def test_a_context_model_without_labels_is_refused_with_both_ways_on(tmp_path, model):
-    assert refusal(make_rich(tmp_path, model, dataset=PLAIN)) == (
-        f"models/NARM.yaml:2:8: {model} learns from rows labelled 1 and 0, but datasets/toy.yaml "
+def test_a_context_model_draws_negatives_where_data_label_none(tmp_path, model):
+    drawn = {"distribution": "uniform", "sample_num": 1}
+    assert settings_of(make_rich(tmp_path / "a", model, dataset=PLAIN))["train_neg_sample_args"] == drawn
+    more = "train_neg_sample_args: {distribution: popularity, sample_num: 4}"
+    own = settings_of(make_rich(tmp_path / "b", model, more, dataset=PLAIN))["train_neg_sample_args"]
+    assert (own["distribution"], own["sample_num"]) == ("popularity", 4)
+
+
+def test_a_context_model_told_to_draw_none_is_refused(tmp_path):
+    assert refusal(make_rich(tmp_path, "FM", "train_neg_sample_args: null", dataset=PLAIN)).endswith(
+        "FM learns from rows labelled 1 and 0, but datasets/toy.yaml "
         "labels none, and no negatives are drawn; add `train_neg_sample_args: {distribution: uniform, "
         "sample_num: 1}` to `fixed`, or `label_threshold: {rating: 4}` to the data"
     )
 
 
 def test_fm_on_the_shipped_ml_100k_gets_no_hidden_labels(tmp_path):
-    builtin = make_rich(tmp_path / "a", "FM", dataset="path: builtin\n")
-    assert "labels none, and no negatives are drawn" in refusal(builtin)
-    drawn = settings_of(make_rich(tmp_path / "b", "FM", DRAWN, dataset="path: builtin\n"))
+    drawn = settings_of(make_rich(tmp_path, "FM", dataset="path: builtin\n"))
     assert drawn["threshold"] is None
     assert drawn["train_neg_sample_args"] == {"distribution": "uniform", "sample_num": 1}
 
@@ -277,10 +283,6 @@ def test_models_without_a_parameter_have_no_search():
     assert [model for model in catalog.models() if not catalog.searchable(model)] == ["Pop", "Random"]
 
 
-def fixed_for(model):
-    return DRAWN if needs(model).labels and not needs(model).own_negatives else ""
-
-
 @pytest.fixture(scope="module")
 def shared_cache(tmp_path_factory):
     return tmp_path_factory.mktemp("rich-cache")
@@ -288,7 +290,7 @@ def shared_cache(tmp_path_factory):
 
 @pytest.mark.parametrize("model", sorted(set(catalog.models()) - {"Pop", "Random"}))
 def test_every_model_gets_its_data_or_is_refused_with_a_reason(tmp_path, shared_cache, model):
-    workspace = make_rich(tmp_path, model, fixed_for(model))
+    workspace = make_rich(tmp_path, model)
     if unusable(model):
         assert model in NOT_HERE
         assert refusal(workspace).endswith("leave the model out")
@@ -313,7 +315,7 @@ def test_every_model_gets_its_data_or_is_refused_with_a_reason(tmp_path, shared_
 def test_every_model_that_gets_its_data_trains_and_is_tested(tmp_path, shared_cache, model):
     if unusable(model):
         pytest.skip(f"{model} {unusable(model)}")
-    plan = plan_sweep(make_rich(tmp_path, model, fixed_for(model)).load(epochs=1, batch_size=32))[0]
+    plan = plan_sweep(make_rich(tmp_path, model).load(epochs=1, batch_size=32))[0]
     settings, cpu = plan.settings(plan.defaults, plan.trial_seed(0)), torch.device("cpu")
     split = prepare(settings, plan.files, shared_cache).split
     trained = training.train(settings, split, cpu)

@@ -132,7 +132,7 @@ def _check_model(data: _Data, model: ModelConfig, document: Document) -> None:
 def _check_labels(data: _Data, model: ModelConfig, document: Document) -> None:
     """A task of telling 1 from 0 has both: in the data, or because negatives are drawn."""
     given = model.fixed.get(negatives.KEY)
-    draws = bool(given) or (negatives.KEY not in model.fixed and needs(model.model).own_negatives)
+    draws = bool(given) or negatives.KEY not in model.fixed
     if gives_labels(data.config):
         if given:
             raise document.error(

@@ -18,6 +18,8 @@ never: its loader draws none; pairs: each row has one as its other half; labels:
 0; unless CE: as pairs, but that loss ranks all items; not at all: its loader draws them, and its loss takes
 them for what users chose.
 """
+ONE_EACH = {"distribution": "uniform", "sample_num": 1}
+"""A negative for each interaction: what a model that learns labels gets where the data have none."""
 _FORM = "write `{distribution: uniform, sample_num: 1}`"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recsweep.recbole_api import catalog, negatives
-from recsweep.recbole_api.needs import LABEL
+from recsweep.recbole_api.needs import LABEL, needs
 from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
 
 BUILTIN_DATASET = "ml-100k"
@@ -144,6 +144,8 @@ def trial_settings(
         settings[SPLIT_SEED] = split_seed
     if negatives.KEY not in settings and trains_without_negatives(dataset, model, params):
         settings[negatives.KEY] = None
+    elif negatives.KEY not in settings and draws_for_labels(dataset, model.model):
+        settings[negatives.KEY] = dict(negatives.ONE_EACH)
     return settings
 
 
@@ -188,6 +190,12 @@ def trains_without_negatives(dataset: DatasetConfig, model: ModelConfig, params:
         return gives_labels(dataset) and catalog.models()[model.model] != "knowledge"
     loss = {**catalog.published_defaults(model.model), **model.fixed, **params}.get("loss_type")
     return use == "not at all" or (use == "unless CE" and loss == "CE")
+
+
+def draws_for_labels(dataset: DatasetConfig, model: str) -> bool:
+    """True where a model learns labels that the data have not, and RecBole would draw no negatives for it."""
+    needed = needs(model)
+    return needed.labels and not needed.own_negatives and not gives_labels(dataset)
 
 
 def gives_labels(dataset: DatasetConfig) -> bool:
