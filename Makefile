@@ -142,7 +142,7 @@ endif
 endif
 
 .PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune baseline evidence worker slurm-workers plots report dashboard serve summarize evaluate doctor data dry-run
-.PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-overhead
+.PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-panel bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-recommend bench-scaling bench-listing bench-report bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
 help: ## this help
@@ -369,6 +369,9 @@ bench-best-config: setup ## RecBole alone trains a best_config.yaml: the same me
 
 bench-equality: setup ## the fast paths against RecBole on all of ml-100k: losses, metrics, dropout
 	@python benchmarks/equality.py --write
+
+bench-panel: setup ## 25 general models against RecBole's own run, same split (makes .venv-recbole)
+	@python -W ignore benchmarks/panel.py --keep .venv-recbole/panel --write
 
 bench-overhead: setup ## milliseconds a trial outside training
 	@python benchmarks/overhead.py

@@ -194,7 +194,7 @@ def test_a_mistake_in_a_choice_is_told_at_the_choice(page: Page) -> None:
     page.get_by_label("FOSSIL", exact=True).press("Space")
     page.get_by_role("button", name="Check it only").press("Enter")
     expect(page.locator("fieldset[data-field=models] .trouble")).to_contain_text("give `model` or `models`")
-    expect(page.get_by_label("AnyOfSix", exact=True)).to_be_focused()
+    expect(page.get_by_label("ADMMSLIM", exact=True)).to_be_focused()
 
 
 def test_a_job_is_seen_live(page: Page, app: Client) -> None:

@@ -286,6 +286,14 @@ def test_equal_budgets_are_said_to_be_equal_and_unequal_ones_are_named(filled):
     assert alarm.text == f"budgets differ: {label}/FPMC 2, {label}/GRU4Rec 3 trials"
 
 
+def test_a_model_without_parameters_has_a_budget_of_its_own(filled):
+    first, pop = filled("FPMC", (0.1, 0.2)), filled("Pop", (0.1,))
+    expected = (
+        "Every model with parameters had the same budget: 2 trials (Pop: nothing to search, one trial)."
+    )
+    assert footnotes([first, pop]) == [expected]
+
+
 def test_an_empty_sweep_says_so():
     assert "No study of the sweep is in the store yet" in summary_markdown([])
     assert summary_latex([]).count("\\") > 3

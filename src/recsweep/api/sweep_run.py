@@ -183,7 +183,8 @@ def write_and_tell(plan: StudyPlan, display: Display) -> None:
     display.line(
         f"{plan.label}: best {metric} {winner.score:.4f} on validation"
         + (f", {test:.4f} on test" if test is not None else "")
-        + f", trial {winner.slot} of {len(result.trials)}: {parameters_text(result.parameters)}"
+        + f", trial {winner.slot} of {len(result.trials)}"
+        + (f": {parameters_text(result.parameters)}" if result.parameters else "")
     )
     config = plan.outputs.best_config(*plan.folder_names)
     display.line(f"train with it: recsweep train --config {config}")

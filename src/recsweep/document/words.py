@@ -33,9 +33,11 @@ def question(by_dataset: ByDataset) -> list[str]:
 
 
 def _fairness(entries: Sequence[Entry]) -> str:
-    budgets = {entry.result.all_budget for entry in entries}
+    records = [(entry, entry.result.record) for entry in entries]
+    tuned = [entry for entry, record in records if record.model.space or record.variants] or entries
+    budgets = {entry.result.all_budget for entry in tuned}
     if len(budgets) > 1:
-        own = ", ".join(f"{entry.dataset}/{entry.model} {entry.result.all_budget}" for entry in entries)
+        own = ", ".join(f"{entry.dataset}/{entry.model} {entry.result.all_budget}" for entry in tuned)
         return f"The budgets differ, in trials: {own}. A larger budget is an advantage of its own."
     return (
         f"Each model gets the same budget on each data set: {counted(budgets.pop(), 'trial')}. "

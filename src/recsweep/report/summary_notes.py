@@ -72,11 +72,15 @@ def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
     tuned = [result for result in results if result.record.model.space or result.record.variants]
     shares = {result.all_shares for result in tuned}
     counts = {result.all_trained if finished else result.all_budget for result in tuned}
+    searched = {result.record.model_name for result in tuned}
+    fixed = dict.fromkeys(one.record.model_name for one in results if one.record.model_name not in searched)
+    who = f"Every model {'with parameters ' if fixed else ''}{'had' if finished else 'has'}"
+    alone = f" ({', '.join(fixed)}: nothing to search, one trial)" if fixed else ""
     if (share := next(iter(shares), None)) is not None and len(shares) == 1:
         budget = share_text(share, results[0].record.search.budget)
-        yield f"Every model {'had' if finished else 'has'} the same budget: {budget}."
+        yield f"{who} the same budget: {budget}{alone}."
     elif len(counts) == 1:
-        yield f"Every model {'had' if finished else 'has'} the same budget: {counted(counts.pop(), 'trial')}."
+        yield f"{who} the same budget: {counted(counts.pop(), 'trial')}{alone}."
     begun = [result for result in results if result.all_state == NOT_FINISHED]
     waiting = [result for result in results if result.all_state == NOT_BEGUN]
     if begun:
