@@ -16,7 +16,7 @@ SMOKE_CONFIG := config/smoke.yaml
 # Made by `make docs` from the settings in src/recsweep/sweeps/options.py.
 # >>> lists
 SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES TRAINING_SEEDS SPLIT_SEEDS TOP POPULARITY DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON WORKERS_PER_STUDY CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS
-OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE STUDY TASKS JOB_WORKERS MAX_RUNNING_JOBS CORES
+OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE ESTIMATE STUDY TASKS JOB_WORKERS MAX_RUNNING_JOBS CORES
 key_TUNABLE_MODELS := models
 key_DATASETS := datasets
 key_ENGINE := engine
@@ -61,11 +61,12 @@ key_PHASE := phase
 key_STUDY_NAME := study_name
 key_BEST_PARAMS := best_params
 key_MORE := more
+key_ESTIMATE := estimate
 key_STUDY := study
 key_TASKS := tasks
 key_JOB_WORKERS := job_workers
 key_MAX_RUNNING_JOBS := max_running_jobs
-takes_tune := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES POPULARITY DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE
+takes_tune := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES POPULARITY DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE ESTIMATE
 takes_open := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS
 takes_worker := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES POPULARITY DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME STUDY
 takes_evaluate := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES POPULARITY DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
@@ -112,7 +113,7 @@ snakemake_settings = sweep_file="$$RECSWEEP_CONFIG" $(foreach name,$(call given,
 options = --config="$$RECSWEEP_CONFIG" $(foreach name,$(call given,$(takes_$(1))),--$(subst _,-,$(key_$(name)))="$$RECSWEEP_$(name)")
 
 # What is printed when a run is stopped can be typed as it stands: the target, and what was given with it.
-tune tune-all tune-smoke baseline evidence worker evaluate: export RECSWEEP_GOAL = $@
+tune tune-all tune-smoke baseline evidence worker evaluate dry-run: export RECSWEEP_GOAL = $@
 export RECSWEEP_GIVEN := $(foreach name,$(SETTINGS) $(OTHERS),$(if $(value $(name)),$(if $(filter command environment,$(firstword $(origin $(name)))),$(name))))
 
 # A password in what was typed can be read by everybody: the commands say so.
@@ -200,6 +201,7 @@ help: ## this help
 #v STUDY_NAME Name of the one study in the store, instead of its own
 #v BEST_PARAMS Start from the parameters of a file; of a pattern, the newest
 #v MORE Add N trials to a study that is complete
+#v ESTIMATE With --dry-run: say hours and memory too, measured for N minutes at most; 0: do not
 #v STUDY Only the study of this name in the store
 #v TASKS Workers of each study, each a job of its own; default 2
 #v JOB_WORKERS Job workers that it starts beside it; 0: they are started elsewhere, by recsweep job-worker; default 1
@@ -290,8 +292,8 @@ serve: setup ## tuning jobs over HTTP, on http://127.0.0.1:8000; prints where th
 report: setup ## the sweep's report, tables and tuning appendix: outputs/report/<sweep>/index.html
 	@recsweep report $(call options,report)
 
-dry-run: setup ## say how many trials tune-all would run
-	@recsweep tune --dry-run $(call options,tune)
+dry-run: setup ## how many trials tune-all would run, their hours and memory; ESTIMATE=0: trials alone; BUDGET=8h: what fits
+	@recsweep tune --dry-run $(if $(value ESTIMATE),,--estimate=5) $(call options,tune)
 
 summarize: setup ## rebuild all result files and the summary from the store
 	@recsweep summarize $(call options,summarize)

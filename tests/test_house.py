@@ -31,6 +31,7 @@ ORDER = [
     "recbole_api",
     "datasets",
     "planning",
+    "estimating",
     "training",
     "search",
     "checkpoints",

@@ -24,8 +24,10 @@ from helpers.workspace import Workspace, make_workspace
 from recsweep.api import sweep_run
 from recsweep.cli import cli, main, tuning
 from recsweep.common.errors import RecsweepError, StoreUnavailable, StudyPaused, UserError, disk_trouble
+from recsweep.estimating.probe import Probe, Probes
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.keeping import keeper_of
+from recsweep.running.prober import Prober
 from recsweep.running.supervisor import Supervisor
 from recsweep.search.starts import begin, open_study
 from recsweep.study import Store, best
@@ -124,6 +126,35 @@ def test_a_dry_run_says_what_each_phase_would_train_and_makes_nothing(make, call
     ]
     assert said.code == 0
     assert list((tmp_path / "outputs").iterdir()) == []
+
+
+def test_a_dry_run_measures_once_how_long_a_sweep_takes(make, call, monkeypatch):
+    two_models(make("max_evals: 9, engine: optuna", "training: {epochs: 5}\n"))
+    asked = []
+
+    def probes(self, plan, points, seconds):
+        asked.append(plan.label)
+        return Probes(2.0, 2**30, taken=tuple(Probe(one.name, {}, 1.0, 2.0, 0.5, 2) for one in points))
+
+    monkeypatch.setattr(Prober, "probes", probes)
+    for _ in range(2):
+        said = call("tune", "--dry-run", "--estimate", "1", "--budget", "3m")
+        narm, stamp, both, *rest = said.lines[3:]
+        assert narm.startswith(
+            "toy/NARM: about 1 min 44 s (1 min 44 s to 1 min 44 s), 1.0 GiB; 9 trials of 11 s"
+        )
+        assert stamp.startswith("toy/STAMP: about 1 min 44 s")
+        assert both.startswith("in all: about 3 min 28 s")
+        assert [line.split("sweep.yaml ")[1] for line in rest if line.startswith("  recsweep tune")] == [
+            "--max-evals 7",
+            "--budget seconds --share 81",
+        ]
+    assert asked == ["toy/NARM", "toy/STAMP"]
+
+
+def test_a_time_fits_a_dry_run_alone(make, refused):
+    make()
+    assert refused("tune", "--budget", "8h").startswith("--budget 8h: a time is for a dry run")
 
 
 def test_a_dry_run_counts_what_is_in_the_store(make, call):

@@ -156,8 +156,12 @@ def test_make_hands_the_address_on_by_the_environment(tmp_path: Path, postgres: 
     make = ["make", "-s", "-C", str(ROOT), "-o", "setup"]
     given = [f"CONFIG={tmp_path}/sweep.yaml", f"OUTPUTS={tmp_path}/outputs"]
     with watching(tmp_path) as watch:
-        done = run([*make, "dry-run", *given], tmp_path, guarded)
-        wrong = run([*make, "dry-run", *given, f"STORAGE={guarded.url('wrong-word')}"], tmp_path, guarded)
+        done = run([*make, "dry-run", "ESTIMATE=0", *given], tmp_path, guarded)
+        wrong = run(
+            [*make, "dry-run", "ESTIMATE=0", *given, f"STORAGE={guarded.url('wrong-word')}"],
+            tmp_path,
+            guarded,
+        )
         a_sweep_whose_first_rule_fails(tmp_path)
         failed = run([*make, "tune-all", *given, "MAX_EVALS=3"], tmp_path, guarded)
     assert watch.commands == {"recsweep tune", "recsweep prepare", "snakemake"}

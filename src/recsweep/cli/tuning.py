@@ -27,6 +27,7 @@ from recsweep.api.sweep_run import SweepRun, shown, write_and_tell
 from recsweep.api.troubles import Troubles
 from recsweep.cli.budgets import announce, with_more
 from recsweep.cli.declare import RUN, command
+from recsweep.cli.estimates import Estimating
 from recsweep.cli.measuring import show_measured
 from recsweep.cli.options import as_log, is_whole, say_aside, studies_of
 from recsweep.cli.typed import is_job, typed
@@ -53,13 +54,20 @@ _ALL = (*WHICH, *OF_A_STUDY, *DEFINING, *WORKING, *STORE)
     RUN,
     "recsweep tune --model SASRec --dataset ml-100k --max-evals 50",
     *_ALL,
-    *("best_params", "more", "restart", "dry_run", "log"),
+    *("best_params", "more", "restart", "dry_run", "estimate", "log"),
 )
 def tune(
-    best_params: str | None, more: int | None, restart: bool, dry_run: bool, log: str | None, **options: Any
+    best_params: str | None,
+    more: int | None,
+    restart: bool,
+    dry_run: bool,
+    estimate: int,
+    log: str | None,
+    **options: Any,
 ) -> None:
     """Run the studies of a sweep: fill their slots, test their winners, write their files."""
     log_file = as_log(log)
+    asked_of = Estimating.asked(options, estimate, dry_run=dry_run)
     studies = studies_of(options)
     chosen = studies.chosen
     require_ray(chosen)
@@ -73,6 +81,7 @@ def tune(
             say_aside(remark)
         check_data(studies.sweep, tell=say_aside)
         announce(chosen, best_params)
+        asked_of.say(chosen, best_params)
         return
     run = SweepRun(replace(studies, chosen=chosen), typed, best_params, restart, log_file, is_job())
     run.tune(show_summary if is_whole(options) else None)

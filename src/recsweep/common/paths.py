@@ -42,6 +42,11 @@ class Outputs:
         return self.root / "cache"
 
     @property
+    def estimates(self) -> Path:
+        """Measurements for estimates, a file for each model on its data, by content."""
+        return self.root / "estimates"
+
+    @property
     def scratch(self) -> Path:
         """Folder of what processes write for a moment, one folder each."""
         return self.root / "scratch"

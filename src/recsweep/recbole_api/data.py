@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ _MORE_ARGUMENTS = (
     *("kg_reverse_r", "entity_kg_num_interval", "relation_kg_num_interval"),
     *("convert_token_to_onehot", "token_num_threshold"),
 )
+Limit = Callable[[Iterable[Any], int], Iterator[Any]]
+"""Takes the batches of an epoch and their number, and gives those that are to be trained on."""
 _CLASS_BY_TYPE = {"SEQUENTIAL": "SequentialDataset", "KNOWLEDGE": "KnowledgeBasedDataset"}
 
 
@@ -120,6 +122,38 @@ def make_loaders(config: TypedConfig, split: Split) -> tuple[Any, Any, Any]:
     whole.build = lambda: parts
     train, valid, test = recbole("data.utils").data_preparation(config, whole)
     return train, valid, test
+
+
+class _Limited:
+    """Put before the class of a loader: its batches go through a function."""
+
+    limit: Limit
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = super().__iter__()  # type: ignore[misc]
+        return type(self).limit(_Going(batches), len(self))  # type: ignore[arg-type]
+
+
+class _Going:
+    """An iterator that nobody begins anew: some loaders are their own."""
+
+    def __init__(self, batches: Any) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> _Going:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._batches)
+
+
+def limited_loader(loader: Any, limit: Limit) -> Any:
+    """A loader of the same kind whose batches go through a function, which may leave some out."""
+    kind = type(loader)
+    limited: Any = type(kind.__name__, (_Limited, kind), {"limit": staticmethod(limit)})
+    own = limited.__new__(limited)
+    vars(own).update(vars(loader))
+    return own
 
 
 def joined(split: Split) -> Split:

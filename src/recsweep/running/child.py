@@ -26,7 +26,7 @@ from recsweep.common.owner import Owner
 
 if TYPE_CHECKING:  # all else is imported by the process itself: see `_without_collections`
     from recsweep.planning.plan import StudyPlan
-    from recsweep.running.commands import Command, Stop, Train, Word
+    from recsweep.running.commands import Command, Gauge, Stop, Train, Word
     from recsweep.running.events import Broken, Event
     from recsweep.running.gpus import Seat
     from recsweep.running.worker import Worker
@@ -134,6 +134,8 @@ class Obeying(Protocol):
 
     def train(self, command: Train) -> None: ...
 
+    def gauge(self, command: Gauge) -> None: ...
+
 
 def serve(inbox: Inbox, worker: Obeying) -> None:
     """Carry out commands until a worker is told to stop, or nobody is left to tell it anything.
@@ -141,7 +143,17 @@ def serve(inbox: Inbox, worker: Obeying) -> None:
     Raises:
         RecsweepError: a command that is none of those there are.
     """
-    from recsweep.running.commands import Continue, Evaluate, Prune, Save, Search, Stop, Train, unknown
+    from recsweep.running.commands import (
+        Continue,
+        Evaluate,
+        Gauge,
+        Prune,
+        Save,
+        Search,
+        Stop,
+        Train,
+        unknown,
+    )
 
     while (command := inbox.next()) is not None:
         match command:
@@ -151,6 +163,8 @@ def serve(inbox: Inbox, worker: Obeying) -> None:
                 worker.evaluate(plan, seat, users=users)
             case Train():
                 worker.train(command)
+            case Gauge():
+                worker.gauge(command)
             case Continue() | Prune() | Save():
                 pass  # of a trial that has ended meanwhile
             case Stop():

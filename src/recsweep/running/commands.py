@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Never
 
 from recsweep.common.errors import RecsweepError
+from recsweep.estimating.probe import Point
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.gpus import Seat
 from recsweep.study import Claim, Lineage
@@ -29,6 +30,16 @@ class Evaluate:
     seat: Seat | None = None
     users: bool = False
     """Its scores per user are to be made again, where it was tested already."""
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """Train configurations of a study for a moment each, to see what they take; no store is asked."""
+
+    plan: StudyPlan
+    points: tuple[Point, ...]
+    seconds: float
+    """For all of them."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ class Save:
 
 Word = Continue | Prune | Save
 """A trial waits for one of these after each epoch."""
-Command = Search | Evaluate | Stop | Train | Word
+Command = Search | Evaluate | Gauge | Stop | Train | Word
 
 
 def unknown(message: Never) -> RecsweepError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from recsweep.common.errors import RecsweepError
 from recsweep.common.files import counted
 from recsweep.common.masking import mask, mask_traceback
+from recsweep.estimating.probe import Probe
 from recsweep.running.gpus import Memory
 from recsweep.study import Claim
 from recsweep.sweeps.space import Params
@@ -129,6 +130,16 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Gauged:
+    """A configuration was trained for a moment."""
+
+    probe: Probe
+    memory: int
+    """Most bytes that the worker has held until now."""
+    gpu_memory: int | None = None
+
+
+@dataclass(frozen=True)
 class Broken:
     """The worker cannot go on, and it is no trial's fault."""
 
@@ -173,6 +184,7 @@ Event = (
     | Cooling
     | Idle
     | Evaluated
+    | Gauged
     | Broken
     | Died
 )

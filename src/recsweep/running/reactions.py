@@ -18,6 +18,7 @@ from recsweep.running.events import (
     EpochDone,
     Evaluated,
     Event,
+    Gauged,
     Idle,
     Interrupted,
     Left,
@@ -78,7 +79,7 @@ class Reactions:
                 raise error_of(event)
             case Died(reason):
                 self._bury(run, member, reason)
-            case Changeable() | Evaluated():
+            case Changeable() | Evaluated() | Gauged():
                 raise AssertionError(f"nobody asked for it: {event}")
             case Claimed() | EpochDone() | Left() | TrialDone() | PutBack() | Interrupted() | Cooling():
                 self._of_trial(run, member, event)

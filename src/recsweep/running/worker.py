@@ -21,9 +21,10 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.running import gpu_memory
 from recsweep.running.bench import Bench
 from recsweep.running.changing import changeable
-from recsweep.running.commands import Stop, Train, Word
+from recsweep.running.commands import Gauge, Stop, Train, Word
 from recsweep.running.evaluate import evaluate_winner
 from recsweep.running.events import Changeable, Evaluated, Event, Idle, Note, Ready
+from recsweep.running.gauging import gauge
 from recsweep.running.gpus import Seat
 from recsweep.running.session import StudySession
 from recsweep.running.study_run import StudyRun
@@ -94,6 +95,14 @@ class Worker:
         trial.train()
         gpu_memory.release(bench.device)
         self.send(Idle(retired=not trial.left and self.count_trial(plan.sweep.workers.trials_per_worker)))
+
+    def gauge(self, command: Gauge) -> None:
+        """Train configurations of a study for a moment each."""
+        device = _device(command.plan, None)
+        for gauged in gauge(self, command, device):
+            self.send(gauged)
+        gpu_memory.release(device)
+        self.send(Idle())
 
     def _bench_for(self, plan: StudyPlan, seat: Seat | None) -> Bench:
         """Where the trials of a study are trained; the store is told of its data."""

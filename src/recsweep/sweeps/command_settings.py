@@ -75,6 +75,17 @@ COMMAND_SETTINGS = (
         switch=True,
         more="The config is checked, the rows of the data are not",
     ),
+    Setting(
+        "estimate",
+        "With --dry-run: say hours and memory too, measured for N minutes at most; 0: do not.",
+        THIS,
+        make="ESTIMATE",
+        shown="N",
+        default=0,
+        span=(0, 600),
+        more="`make dry-run` takes 5 minutes, where it is not told otherwise. With `--budget 8h` "
+        "(or `90m`) it also says what fits into that time ([how](how-to/estimate.md))",
+    ),
     Setting("log", "Append the lines of the log to this file too.", THIS, shown="FILE", completes="file"),
     Setting(
         "study",

@@ -12,7 +12,7 @@ from recsweep.common.errors import TrialError
 from recsweep.common.files import to_plain
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.data import Split, make_loaders
+from recsweep.recbole_api.data import Limit, Split, limited_loader, make_loaders
 from recsweep.recbole_api.settings import FAST
 from recsweep.training import randomness
 from recsweep.training.attributes import Attributes
@@ -55,6 +55,11 @@ class Live:
     def fit(self, after_epoch: Any) -> tuple[float, dict[str, Any] | None]:
         """Train to the end, from the epoch where this trial is: see `recbole_api.model.fit`."""
         return recbole.fit(self.trainer, self._train, self._valid, after_epoch)
+
+    def limit(self, limit: Limit) -> None:
+        """Let the batches of each epoch go through a function, which may leave some out."""
+        self.steps.limit(limit)
+        self._train = limited_loader(self._train, limit)
 
     def _watch_validations(self) -> None:
         """RecBole tells its callback the score alone: keep what else a validation came to."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from recsweep.recbole_api.data import Limit
 from recsweep.recbole_api.settings import FAST
 from recsweep.training.fast import families, losses, native, validation
 from recsweep.training.fast.base import Family
@@ -36,6 +37,9 @@ class Path:
 
 class Steps:
     """The steps of a trial; RecBole's own need nothing, and leave everything as it should be."""
+
+    def limit(self, limit: Limit) -> None:
+        """Let the batches of each epoch go through a function; RecBole's own come from a loader."""
 
     def close(self) -> None:
         """Leave model and optimizer as RecBole's own training would."""
@@ -130,6 +134,10 @@ class _Epochs(Steps):
         self._table = Table.of(train_data, trainer.device)
         self._stream = Stream(train_data)
         self._stepper = make_stepper(trainer.optimizer, family)
+        self._limit: Limit = lambda batches, number: iter(batches)
+
+    def limit(self, limit: Limit) -> None:
+        self._limit = limit
 
     def train(
         self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
@@ -141,7 +149,8 @@ class _Epochs(Steps):
         """
         self._trainer.model.train()
         total: torch.Tensor | float = 0.0
-        for batch in self._family.batches(self._stream, self._table):
+        batches = self._family.batches(self._stream, self._table)
+        for batch in self._limit(batches, len(train_data)):
             with torch.autocast(self._table.device.type, enabled=bool(self._trainer.enable_amp)):
                 loss = self._family.step(self._table, batch)
             if self._trainer.clip_grad_norm:
