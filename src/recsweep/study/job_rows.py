@@ -29,8 +29,14 @@ that is known."""
 STATUS_EVENT = "job"
 _KINDS = ("sqlite", "postgresql")
 _KEPT = tuple(column for column in JOBS.c if column.name not in ("request_hash", "idempotency_key"))
-_ITS_PROGRESS = and_(PROGRESS.c.job_id == JOBS.c.id, PROGRESS.c.counted == PROGRESS.c.changed)
-_COUNTED = PROGRESS.c.progress.label("counted")
+_COUNTED = (
+    select(PROGRESS.c.progress)
+    .where(PROGRESS.c.job_id == JOBS.c.id, PROGRESS.c.counted == PROGRESS.c.changed)
+    .scalar_subquery()
+    .label("counted")
+)
+"""Looked up for each job of a page. PostgreSQL takes few rows to be counted, and would read all of them for
+a join."""
 _STATE = select(
     *(JOBS.c[name] for name in ("status", "events", "queued", "started", "ended", "error"))
 ).where(JOBS.c.id == bindparam("id"))
@@ -134,8 +140,7 @@ class JobRows:
 
         The place in the list is found by an index, so the last page costs what the first one does.
         """
-        query = select(*_KEPT, _COUNTED).select_from(JOBS.outerjoin(PROGRESS, _ITS_PROGRESS))
-        query = query.order_by(JOBS.c.id.desc()).limit(limit)
+        query = select(*_KEPT, _COUNTED).order_by(JOBS.c.id.desc()).limit(limit)
         if after is not None:
             query = query.where(JOBS.c.id < after)
         if status is not None:

@@ -31,7 +31,7 @@ from recsweep.tracking.sender import NICER
 from recsweep.tracking.wanted import Wanted
 
 _STORE_PATIENCE_SECONDS = 300.0
-_COMPACT = {"MALLOC_ARENA_MAX": "2"}
+_COMPACT = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "65536", "GOGC": "50"}
 """For processes that live for days beside one that trains: what threads have freed serves others again."""
 _LEAVE_SECONDS = 6.0
 """Beyond the patience with its trackers, until a follower that does not end is ended."""
