@@ -84,7 +84,7 @@ IMPORTERS = {
     "httpx": {"client"},
     "fsspec": {"checkpoints/bucket"},
     "jinja2": {"service/pages"},
-    "pyarrow": {"common/parquet"},
+    "pyarrow": {"common/parquet", "common/separated"},
 }
 
 

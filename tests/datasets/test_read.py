@@ -65,6 +65,83 @@ def test_any_table_of_texts_is_read_back_cell_by_cell(tmp_path_factory, rows, bl
     assert table.digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+NUMBERS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.integers(-(2**70), 2**70).map(str),
+    st.decimals(allow_nan=False, allow_infinity=False, places=7).map(str),
+    st.sampled_from(
+        ["", "+5", " 5", "5 ", ".5", "5.", "-0", "1E5", "1e-400", "1e400", "nan", "inf", "1_0", "0x1"]
+    ),
+    st.sampled_from(
+        ["١٢", "\u00a05", "1d5", "1e", "--1", "5\x0b", "1700000000000000001", "9223372036854775808"]
+    ),
+)
+DAMAGE = [b"\r\n", b"\n\n", b"\r", b"\0", b"\xff", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\t", b"\n", b'"', b"x"]
+
+
+def found_by(path, quickly: bool, block: int):
+    """The table, or the error, and whether blocks were taken at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(read, "_LARGE", 0 if quickly else 1 << 62)
+        patch.setattr(read, "_BLOCK", block)
+        patch.setattr(read, "_BLOCKS_AT_ONCE", 5)
+        try:
+            return read_table(path, required=["u", "t"], ordered="t")
+        except InputError as error:
+            return str(error)
+
+
+def same(first, second) -> bool:
+    if isinstance(first, str) or isinstance(second, str):
+        return first == second
+    assert (first.rows, first.digest, list(first.blanks)) == (second.rows, second.digest, list(second.blanks))
+    assert first.texts.keys() == second.texts.keys()
+    assert first.exact.keys() == second.exact.keys()
+    for name, texts in first.texts.items():
+        assert texts.values == second.texts[name].values
+        assert texts.codes.dtype == second.texts[name].codes.dtype == np.int32
+        assert np.array_equal(texts.codes, second.texts[name].codes)
+    for name, numbers in first.numbers.items():
+        assert numbers.tobytes() == second.numbers[name].tobytes()
+    return all(times.tolist() == second.exact[name].tolist() for name, times in first.exact.items())
+
+
+@settings(max_examples=150)
+@given(
+    rows=st.lists(st.tuples(CELLS, NUMBERS, NUMBERS, CELLS), min_size=1, max_size=30),
+    block=st.integers(8, 80),
+    damage=st.lists(st.tuples(st.sampled_from(DAMAGE), st.integers(0, 10**6)), max_size=2),
+    plain=st.booleans(),
+)
+def test_blocks_taken_at_once_are_as_read_cell_by_cell(tmp_path_factory, rows, block, damage, plain):
+    if plain:
+        rows = [(f"u{n % 4}", str(n * 7.25), str(n), "c") for n in range(len(rows))]
+    content = "".join("\t".join(row) + "\n" for row in rows).encode()
+    for piece, place in damage:
+        at = place % (len(content) + 1)
+        content = content[:at] + piece + content[at:]
+    path = tmp_path_factory.mktemp("read") / "a.inter"
+    path.write_bytes(b"u:token\tx:float\tt:float\tc:token_seq\n" + content)
+    assert same(found_by(path, True, block), found_by(path, False, block))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_sound_rows_are_taken_at_once(tmp_path, monkeypatch, end):
+    rows = [f"u{n % 7}\t{n / 4}\t{88125094900 + n}\ta b" for n in range(5_000)]
+    path = write(tmp_path / "a.inter", "u:token\tx:float\tt:float\tc:token_seq", *rows, end=end)
+    slowly = read_table(path, required=["u"], ordered="t")
+    monkeypatch.setattr(read, "_LARGE", 0)
+    monkeypatch.setattr(read.Columns, "add", lambda *lines: pytest.fail("cell by cell"))
+    assert same(read_table(path, required=["u"], ordered="t"), slowly)
+
+
+def test_a_mistake_far_down_in_a_large_file_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(read, "_LARGE", 0)
+    rows = [f"u\t{n}" for n in range(100_000)]
+    path = write(tmp_path / "a.inter", "u:token\tx:float", *rows[:90_000], "u\tnoon", *rows, "u")
+    refused(path, "90002:3: `x` must be a number, but got 'noon'; correct it, or drop the row")
+
+
 def test_only_an_empty_cell_is_missing(tmp_path):
     path = write(tmp_path / "a.item", "item_id:token\tbrand:token", "i1\tNA", "i2\t", 'i3\t"')
     cells = read_table(path).cells("brand")

@@ -1,6 +1,6 @@
 """Parquet files: columns written in parts or at once, whole or not at all, and read again.
 
-The only importer of pyarrow, which is imported when a file is written or read.
+pyarrow is imported when a file is written or read.
 """
 
 from __future__ import annotations

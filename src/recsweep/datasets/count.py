@@ -113,7 +113,7 @@ def _without_duplicates(reading: Reading, inter: Table) -> _Array:
     if reading.duplicates is None:
         return alive
     users, items = inter.texts[reading.user], inter.texts[reading.item]
-    pairs = users.codes * max(len(items.values), 1) + items.codes
+    pairs = users.codes.astype(np.int64) * max(len(items.values), 1) + items.codes
     order = np.arange(inter.rows)
     if reading.time in inter.numbers:
         order = np.argsort(inter.exact.get(reading.time, inter.numbers[reading.time]), kind="stable")
@@ -141,7 +141,7 @@ def _count_ids(
 def _full_users(users: _Array, items: _Array, all_items: int, histories: _Array) -> int:
     if not all_items or histories.max(initial=0) < all_items:
         return 0
-    pairs = np.unique(users * (int(items.max(initial=0)) + 1) + items)
+    pairs = np.unique(users.astype(np.int64) * (int(items.max(initial=0)) + 1) + items)
     distinct = np.bincount(pairs // (int(items.max(initial=0)) + 1))
     return int(np.count_nonzero(distinct == all_items))
 
