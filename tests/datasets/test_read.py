@@ -117,8 +117,8 @@ def test_blocks_taken_at_once_are_as_read_cell_by_cell(tmp_path_factory, rows, b
     if plain:
         rows = [(f"u{n % 4}", str(n * 7.25), str(n), "c") for n in range(len(rows))]
     content = "".join("\t".join(row) + "\n" for row in rows).encode()
-    for piece, place in damage:
-        at = place % (len(content) + 1)
+    for piece, offset in damage:
+        at = offset % (len(content) + 1)
         content = content[:at] + piece + content[at:]
     path = tmp_path_factory.mktemp("read") / "a.inter"
     path.write_bytes(b"u:token\tx:float\tt:float\tc:token_seq\n" + content)
