@@ -142,7 +142,7 @@ $(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)
 endif
 endif
 
-.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune baseline evidence worker slurm-workers plots report dashboard serve summarize evaluate doctor data dry-run
+.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers setup-models bench-models test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune baseline evidence worker slurm-workers plots report dashboard serve summarize evaluate doctor data dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-panel bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-recommend bench-scaling bench-listing bench-report bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
@@ -245,6 +245,12 @@ setup-trackers: setup ## install W&B and MLflow into .venv: for TRACK="wandb mlf
 		cp envs/trackers.lock $(VENV)/installed-trackers.lock; \
 	}
 
+setup-models: setup ## install faiss, LightGBM and XGBoost into .venv: for the models NCL, LightGBM, XGBoost
+	@cmp -s envs/models.lock $(VENV)/installed-models.lock || { \
+		$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement envs/models.lock; \
+		cp envs/models.lock $(VENV)/installed-models.lock; \
+	}
+
 # What TRACK names is set up with the rest.
 ifneq ($(filter wandb mlflow,$(TRACK)),)
 tune tune-all tune-smoke evidence worker evaluate: setup-trackers
@@ -342,6 +348,9 @@ test-ray: setup-ray ## the tests that need Ray, one after the other
 test-trackers: setup-trackers ## the tests that need W&B or MLflow, a real server of the latter among them
 	@python -m pytest -m "" tests/tracking
 
+test-models: setup-models ## each of RecBole's models, one short training: needs what setup-models installs
+	@python -m pytest -m "" tests/recbole_api/test_stand_ins.py tests/training/test_every_model.py
+
 test-containers: setup-cluster ## image, compose and k8s/ against linter and schemas; the set of compose as processes
 	@python -m pytest -m "" --dist no tests/test_containers.py tests/test_k8s.py \
 		tests/end_to_end/test_container_set.py tests/end_to_end/test_kubernetes.py
@@ -368,6 +377,9 @@ bench-tuner: setup ## recsweep and RecBole's own tuner side by side (makes .venv
 
 bench-best-config: setup ## RecBole alone trains a best_config.yaml: the same metrics (makes .venv-recbole)
 	@python benchmarks/best_config.py
+
+bench-models: setup-models ## each of RecBole's 94 models, one trial: run, or refused with the reason
+	@python benchmarks/every_model.py --write
 
 bench-equality: setup ## the fast paths against RecBole on all of ml-100k: losses, metrics, dropout
 	@python benchmarks/equality.py --write

@@ -26,7 +26,7 @@ rm fuzz.new
 sed -i "s/^# lock: .*/# lock: $digest/" recsweep.post-deploy.sh
 
 # Extras, in the versions of the lock above: what each needs besides, and nothing that the lock has already.
-for extra in ray cluster buckets trackers; do
+for extra in ray cluster buckets trackers models; do
   how=--constraint
   # botocore asks for an older dateutil than matplotlib's; it works with that.
   [ "$extra" != buckets ] || how=--override

@@ -19,7 +19,7 @@ def pinned(path):
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
 
 
-@pytest.mark.parametrize("name", ["ray", "cluster", "buckets", "trackers"])
+@pytest.mark.parametrize("name", ["ray", "cluster", "buckets", "trackers", "models"])
 def test_an_extra_lock_names_nothing_that_the_base_has(name):
     base, extra = pinned(ENVS / "requirements.lock"), pinned(ENVS / f"{name}.lock")
     assert len(base) > 100

@@ -25,7 +25,7 @@ from recsweep.training import training
 from recsweep.training.single import train_file
 
 PLAIN = "path: toy\n"
-NOT_HERE = {"NCL", "KGAT", "KGIN", "MCCLK", "LightGBM", "XGBoost", "S3Rec", "RaCT", "KSR", "GRU4RecKG"}
+NOT_HERE = {"NCL", "LightGBM", "XGBoost", "S3Rec", "RaCT", "KSR", "GRU4RecKG"}
 GRAPH = "item: [item_id, class]\n  kg: [head_id, relation_id, tail_id]\n  link: [item_id, entity_id]"
 
 

@@ -24,7 +24,7 @@ def test_every_model_has_its_facts():
         ("SASRec", ("time",)),
         ("S3Rec", ("time", "item features", "pre-training")),
         ("RepeatNet", ("time", "repeats")),
-        ("KGIN", ("kg", "torch_scatter")),
+        ("KGIN", ("kg",)),
         ("DeepFM", ("labels", "features")),
     ],
 )

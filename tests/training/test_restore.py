@@ -23,7 +23,7 @@ SAMPLE = [
 ]
 # Not without libraries that are not here, or without a model trained before.
 CANNOT = {
-    **dict.fromkeys(("NCL", "KGAT", "KGIN", "MCCLK", "LightGBM", "XGBoost"), ModuleNotFoundError),
+    **dict.fromkeys(("NCL", "LightGBM", "XGBoost"), ModuleNotFoundError),
     **dict.fromkeys(("RaCT", "S3Rec"), TrialError),
 }
 # SciPy's matrices, which torch does not read back as weights only; computed again where they are needed.

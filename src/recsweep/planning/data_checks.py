@@ -169,6 +169,35 @@ def check_labels(sweep: Sweep, name: str, checked: Checked) -> None:
     )
 
 
+def check_clusters(sweep: Sweep, name: str, checked: Checked) -> None:
+    """See that a model makes no more clusters than there are users, or items.
+
+    Raises:
+        InputError: it would.
+    """
+    counts = checked.counts
+    fewest, whose = min((counts.all_users, "users"), (counts.all_items, "items"))
+    for own, model in single_models(sweep):
+        setting = needs(model.model).clusters
+        asked = _most(model, setting) if setting is not None else 0
+        if setting is None or asked <= fewest:
+            continue
+        part = next((part for part in ("fixed", "space") if setting in getattr(model, part)), "fixed")
+        shipped = "" if setting in getattr(model, part) else ", which RecBole ships"
+        raise sweep.model_documents[own].error(
+            (part, setting) if not shipped else ("model",),
+            f"{model.model} makes {asked} clusters of users and of items{shipped}, but {name} has {fewest} {whose}",
+            f"set `{setting}` in `fixed` to {fewest} or less, such as {max(1, fewest // 10)}",
+        )
+
+
+def _most(model: ModelConfig, setting: str) -> int:
+    """The largest number that a trial may get."""
+    parameter = model.space.get(setting)
+    highest = getattr(parameter, "max", None)
+    return int(highest if highest is not None else max(possible(model, setting)))
+
+
 def _check_graph(data: _Data, model: ModelConfig) -> None:
     """The graph's files are loaded, with the columns that RecBole reads."""
     wanted = {

@@ -13,6 +13,7 @@ tensorboard                    trials write no event files into the working fold
 what a trial never uses        scikit-learn, TensorBoard, torch's compiler and the models of other families
                                make up half of a process's start; each is loaded at its first use (`lazy`)
 pickles in checkpoint folders  RecBole loads any that lie there; it is given none
+dgl, torch_scatter             a few functions of theirs stand here, for KGAT, KGIN and MCCLK (`stand_ins`)
 what could be code             pickles, NumPy's objects, `eval`: each place is closed by name (`safety`)
 pandas >= 3                    refused: chained `fillna(inplace=True)` does nothing there, and NaN
                                stay in the features without a word
@@ -25,12 +26,13 @@ import importlib
 import importlib.metadata
 import logging
 import warnings
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from recsweep.common.errors import UnsupportedEnvironment
-from recsweep.recbole_api import catalog, lazy, safety
+from recsweep.recbole_api import catalog, lazy, safety, stand_ins
 
 # Lowest supported version, and the first one known not to work, by distribution.
 SUPPORTED = {
@@ -91,6 +93,7 @@ def apply() -> None:
         warnings.filterwarnings("ignore", message=message, category=category, module=module)
     _numpy_aliases()
     _scipy_update()
+    stand_ins.install_scatter()
     lazy.spare_the_compiler()
     with lazy.deferred("sklearn.metrics", "torch.utils.tensorboard"):
         _import_recbole()
@@ -179,8 +182,9 @@ def _get_model(name: str) -> Any:
         if (catalog.recbole_folder() / "model" / folder / f"{name.lower()}.py").is_file():
             module = importlib.import_module(f"recbole.model.{folder}.{name.lower()}")
             safety.close()
-            if name == "Pop":
-                _count_every_row(module.Pop)
+            if not hasattr(module, _BRIDGED):
+                setattr(module, _BRIDGED, True)
+                _BRIDGES.get(name, lambda model: None)(getattr(module, name))
             return getattr(module, name)
     raise ValueError(f"`model_name` [{name}] is not the name of an existing model.")  # RecBole's words
 
@@ -199,6 +203,11 @@ def _count_every_row(pop: Any) -> None:
         return torch.nn.Parameter(torch.zeros(1)).to(self.device)
 
     pop.calculate_loss = calculate_loss
+
+
+_BRIDGED = "_bridged_by_recsweep"
+_BRIDGES: dict[str, Callable[[Any], None]] = {"Pop": _count_every_row, "KGAT": stand_ins.with_graphs}
+"""What is done to the class of a model when it is imported, once."""
 
 
 def _collect_numbers_too(collector: Any) -> None:

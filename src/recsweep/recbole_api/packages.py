@@ -15,15 +15,15 @@ BASE = frozenset({"numpy", "pandas", "scipy", "sklearn", "torch", "tqdm"})
 """Packages that `make setup` installs."""
 EXTRAS = {"faiss": "faiss-cpu", "lightgbm": "lightgbm", "xgboost": "xgboost"}
 """All that `make setup-models` installs: by the name to import, the name to install."""
-STANDS_IN = frozenset[str]()
-"""Packages that are stood in for where they are not installed."""
+STOOD_IN = frozenset({"dgl", "torch_scatter"})
+"""Packages of which `stand_ins` has the little that is used."""
 # Methods of a model that RecBole's trainers call.
 _INTERFACE = ("forward", "calculate_loss", "predict", "full_sort_predict", "e_step", "update_attentive_A")
 
 
 def wanted(model: str) -> tuple[str, ...]:
     """The packages that a model needs besides those of the base set-up."""
-    return tuple(name for name in imported(model) if name not in BASE | STANDS_IN)
+    return tuple(name for name in imported(model) if name not in BASE | STOOD_IN)
 
 
 def installed(name: str) -> bool:
