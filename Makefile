@@ -86,6 +86,7 @@ takes_plots := TUNABLE_MODELS DATASETS PHASES STORAGE STORAGE_FILE OUTPUTS CONFI
 takes_dashboard := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_doctor := TUNABLE_MODELS DATASETS STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_schema := 
+takes_models := CONFIG
 takes_report := TUNABLE_MODELS DATASETS PHASES STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_track := TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE
 takes_rm := STORAGE STORAGE_FILE OUTPUTS CONFIG
@@ -347,9 +348,6 @@ test-ray: setup-ray ## the tests that need Ray, one after the other
 
 test-trackers: setup-trackers ## the tests that need W&B or MLflow, a real server of the latter among them
 	@python -m pytest -m "" tests/tracking
-
-test-models: setup-models ## each of RecBole's models, one short training: needs what setup-models installs
-	@python -m pytest -m "" tests/recbole_api/test_stand_ins.py tests/training/test_every_model.py
 
 test-containers: setup-cluster ## image, compose and k8s/ against linter and schemas; the set of compose as processes
 	@python -m pytest -m "" --dist no tests/test_containers.py tests/test_k8s.py \

@@ -22,10 +22,10 @@ def test_every_model_has_its_facts():
         ("BPR", ()),
         ("NCL", ("faiss",)),
         ("SASRec", ("time",)),
-        ("S3Rec", ("time", "item features", "pre-training")),
+        ("S3Rec", ("time", "item-features", "pre-training")),
         ("RepeatNet", ("time", "repeats")),
         ("KGIN", ("kg",)),
-        ("DeepFM", ("labels", "features")),
+        ("DeepFM", ("labels",)),
     ],
 )
 def test_needs_in_words(model, needed):

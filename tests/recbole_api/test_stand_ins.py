@@ -1,4 +1,4 @@
-"""The stand-ins of `torch_scatter` and `dgl`: against sums written out, and against the real ones where they are."""
+"""The stand-ins of `torch_scatter` and `dgl`: against sums written out, and against the real one."""
 
 from __future__ import annotations
 

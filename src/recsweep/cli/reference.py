@@ -59,6 +59,7 @@ def _makers(root: Path) -> dict[Path, dict[str, Maker]]:
         root / "README.md": {"variables": _always(tables.make_variables, _shipped(root))},
         root / "config" / "README.md": config,
         root / "docs" / "commands.md": commands,
+        root / "docs" / "reference" / "models.md": {"models": _always(tables.models, root)},
     }
 
 

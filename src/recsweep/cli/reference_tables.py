@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from recsweep.cli.commands import cli
 from recsweep.cli.declare import GROUPS, Command, Option
+from recsweep.looking.models import model_rows
 from recsweep.sweeps.config import SweepConfig
 from recsweep.sweeps.fields import descriptions, facts, field_at
 from recsweep.sweeps.options import MAKE_ONLY, OF_A_STUDY, OF_A_SWEEP, SETTINGS, keys
@@ -170,6 +172,12 @@ def make_variables(shipped: Mapping[str, str]) -> str:
         (f"`{name}`", text, {"CORES": "1", "PYTHON": "python3"}[name]) for name, text in MAKE_ONLY.items()
     ]
     return table(("variable", "what it sets", "default"), rows)
+
+
+def models(root: Path) -> str:
+    """Every model of RecBole, with the spaces that are shipped."""
+    rows = [row.shown() for row in model_rows(root / "config" / "models")]
+    return table(rows[0], (row.values() for row in rows))
 
 
 # -- the Makefile ---------------------------------------------------------------------------------

@@ -186,8 +186,9 @@ def check_clusters(sweep: Sweep, name: str, checked: Checked) -> None:
         shipped = "" if setting in getattr(model, part) else ", which RecBole ships"
         raise sweep.model_documents[own].error(
             (part, setting) if not shipped else ("model",),
-            f"{model.model} makes {asked} clusters of users and of items{shipped}, but {name} has {fewest} {whose}",
-            f"set `{setting}` in `fixed` to {fewest} or less, such as {max(1, fewest // 10)}",
+            f"{model.model} makes {asked} clusters of users and of items{shipped}, "
+            f"but {name} has {fewest} {whose}",
+            f"set `{setting}` in `{part}` to {fewest} or less, such as {max(1, fewest // 10)}",
         )
 
 

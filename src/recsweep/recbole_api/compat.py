@@ -56,6 +56,9 @@ _HARMLESS = (
     (r"enable_nested_tensor is True", UserWarning, r"torch\..*"),
     (r"dropout option adds dropout after all but last recurrent layer", UserWarning, r"torch\..*"),
     (r"Sparse CSR tensor support is in beta state", UserWarning, r"recbole\..*"),
+    (r"Creating a tensor from a list of numpy\.ndarrays", UserWarning, r"recbole\..*"),
+    (r"torch\.sparse\.SparseTensor\(.*is deprecated", UserWarning, r"recbole\..*"),
+    (r"divide by zero encountered in power", RuntimeWarning, r"recbole\..*"),  # infinities are put to 0
 )
 
 
@@ -207,7 +210,7 @@ def _count_every_row(pop: Any) -> None:
 
 _BRIDGED = "_bridged_by_recsweep"
 _BRIDGES: dict[str, Callable[[Any], None]] = {"Pop": _count_every_row, "KGAT": stand_ins.with_graphs}
-"""What is done to the class of a model when it is imported, once."""
+"""By model: the change to its class when it is imported, once."""
 
 
 def _collect_numbers_too(collector: Any) -> None:

@@ -1,8 +1,7 @@
 """The few functions of `torch_scatter` and `dgl` that RecBole's KGIN, MCCLK and KGAT call.
 
-Both are built for certain versions of torch only. The real `torch_scatter` is used where it is installed; of
-`dgl`, no version that still has what RecBole calls runs on today's torch. The tests hold these against the real
-ones.
+Both are built for certain versions of torch only. The real `torch_scatter` is used where it is installed, and
+the tests hold these against it; what RecBole calls of `dgl`, versions for today's torch no longer have.
 """
 
 from __future__ import annotations

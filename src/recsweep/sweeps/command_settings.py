@@ -242,6 +242,13 @@ COMMAND_SETTINGS = (
         choices=("all", "train+valid"),
     ),
     Setting("no_test", "Leave the test split unseen.", THIS, switch=True),
+    Setting("needs", "Only models that need this, e.g. `kg`.", THIS, shown="NEED"),
+    Setting(
+        "kind",
+        "Only models of this kind.",
+        THIS,
+        choices=("general", "sequential", "context", "knowledge", "exlib"),
+    ),
     Setting("json", "Print it as JSON.", THIS, switch=True),
     Setting("csv", "Print it as CSV.", THIS, switch=True),
     Setting(
