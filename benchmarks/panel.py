@@ -6,7 +6,7 @@ training, as in RecBole. `published`: the best parameters that RecBole's authors
 
 Each pair is one configuration file: recsweep trains it by what a trial is trained by (`training.train`,
 `training.evaluate`; fast paths on), and RecBole's own `run_recbole` trains it unchanged, in an environment
-of its own (requirements-recbole.txt, `.venv-recbole`), a process a model. Every metric of validation and
+of its own (requirements-recbole.txt, `.venv-recbole`). Every metric of validation and
 test must agree to 1e-4; the exit code is 1 where one does not. Training is cut after `--epochs`, alike on
 both sides: that they are equal is what is shown, not how good a model gets. Three models need a word:
 
@@ -42,7 +42,7 @@ import torch
 from recsweep.common.files import write_text, write_yaml
 from recsweep.datasets.prepare import open_tables
 from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.data import build_split
+from recsweep.recbole_api.data import Split, build_split
 from recsweep.recbole_api.settings import trial_settings
 from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, SplitConfig, TrainingConfig
 from recsweep.sweeps.documents import load_document
@@ -117,7 +117,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="recsweep-panel-") as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        done = [trained for wanted in _wanted(arguments, folder) for trained in _both(wanted, python)]
+        lines = list(_wanted(arguments, folder))
+        train(lines, python)
+        done = [line(pairs) for pairs in lines]
+    print("\n".join(text for text, _ in done))
     failed = [text for text, error in done if error > TOLERANCE]
     print("FAILED" if failed else f"all metrics agree to {TOLERANCE:g}")
     if arguments.write:
@@ -157,20 +160,20 @@ def settings_of(table: str, model: str, seed: int, epochs: int) -> dict[str, Any
     return {**settings, "metric_decimal_place": 8, "use_gpu": False}
 
 
-def _both(pairs: list[Pair], python: Path) -> Iterator[tuple[str, float]]:
-    """Train what is not trained yet; the line of the table, and its largest difference."""
+def train(lines: list[list[Pair]], python: Path) -> None:
+    """Train what is not trained yet, by RecBole in one process and by recsweep in this one."""
+    pairs = [pair for one in lines for pair in one]
     for pair in pairs:
         if not pair.config.is_file() or load_document(pair.config).data != pair.settings:
             write_yaml(pair.config, pair.settings)
             for arm in ("recbole", "recsweep"):
                 pair.result(arm).unlink(missing_ok=True)
     by_recbole([pair for pair in pairs if not pair.result("recbole").is_file()], python)
+    splits: dict[int, Split] = {}
     for pair in pairs:
         if not pair.result("recsweep").is_file():
-            by_recsweep(pair)
-    text, error = line(pairs)
-    print(text, flush=True)
-    yield text, error
+            by_recsweep(pair, splits)
+            print(line([pair])[0], flush=True)
 
 
 def by_recbole(pairs: list[Pair], python: Path) -> None:
@@ -193,13 +196,15 @@ def by_recbole(pairs: list[Pair], python: Path) -> None:
         raise SystemExit(f"RecBole ended with exit code {done.returncode}:\n{done.stdout[-2000:]}")
 
 
-def by_recsweep(pair: Pair) -> None:
-    """One training and its test, as a sweep has them."""
-    with tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
-        config = TypedConfig(pair.settings, CPU, Path(scratch))
-        split = build_split(config, open_tables(config))
-        trained = training.train(pair.settings, split, CPU)
-        test = training.evaluate(pair.settings, split, CPU, trained.best)
+def by_recsweep(pair: Pair, splits: dict[int, Split]) -> None:
+    """One training and its test, as a sweep has them; the models of a seed share its split."""
+    if pair.seed not in splits:
+        with tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
+            config = TypedConfig(pair.settings, CPU, Path(scratch))
+            splits[pair.seed] = build_split(config, open_tables(config))
+    split = splits[pair.seed]
+    trained = training.train(pair.settings, split, CPU)
+    test = training.evaluate(pair.settings, split, CPU, trained.best)
     found = {"valid": trained.metrics, "test": test, "path": trained.path}
     write_text(pair.result("recsweep"), json.dumps(found))
 
