@@ -146,6 +146,13 @@ def test_every_value_of_a_space_is_looked_at(tmp_path, model, defaults, space, m
     assert message in refusal(tmp_path, model, file)
 
 
+@pytest.mark.parametrize("model", sorted(name for name in catalog.models() if not catalog.learns(name)))
+def test_no_model_that_counts_or_solves_has_a_learning_rate(tmp_path, model):
+    assert f"{model} is trained by no gradient, and never reads `learning_rate`" in refusal(
+        tmp_path, model, RATE
+    )
+
+
 def test_a_loss_that_is_searched_keeps_negatives_out(tmp_path):
     file = (
         "fixed: {train_neg_sample_args: {sample_num: 2}}\ndefaults: {loss_type: BPR}\n"
