@@ -28,6 +28,8 @@ COLUMNS = {
 GRAPH = {"kg": ["head_id", "relation_id", "tail_id"], "link": ["item_id", "entity_id"]}
 NEGATIVES = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": False, "candidate_num": 0}
 SMALL = {
+    "pretrain_epochs": 1,
+    "metrics_k": 5,
     "embedding_size": 8,
     "hidden_size": 8,
     "inner_size": 8,
@@ -48,6 +50,7 @@ OWN: dict[str, dict[str, Any]] = {
     **{name: {"reranker_CAN_NUM": 5} for name in ("GRU4RecCPR", "SASRecCPR")},
     "FEARec": {"n_layers": 2},
     "ConvNCF": {"embedding_size": 64},
+    **{name: {"train_stage": "finetune", "pretrain_epochs": 1} for name in ("RaCT", "S3Rec")},
 }
 """What a single model needs besides."""
 

@@ -25,7 +25,7 @@ from recsweep.training import training
 from recsweep.training.single import train_file
 
 PLAIN = "path: toy\n"
-NOT_HERE = {"NCL", "LightGBM", "XGBoost", "S3Rec", "RaCT", "KSR", "GRU4RecKG"}
+NOT_HERE = {"NCL", "LightGBM", "XGBoost", "KSR", "GRU4RecKG"}
 GRAPH = "item: [item_id, class]\n  kg: [head_id, relation_id, tail_id]\n  link: [item_id, entity_id]"
 
 
@@ -50,16 +50,12 @@ def settings_of(workspace):
 def test_each_model_that_cannot_be_searched_has_its_reason():
     reasons = {model: reason for model in catalog.models() if (reason := unusable(model))}
     assert reasons.keys() <= NOT_HERE  # fewer where their libraries are installed
-    assert {"S3Rec", "RaCT", "KSR", "GRU4RecKG"} <= reasons.keys()
+    assert {"KSR", "GRU4RecKG"} <= reasons.keys()
 
 
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (
-            "S3Rec",
-            "is trained in stages that hand on their weights in files, and the first has no validation",
-        ),
         ("KSR", "learns from vectors of entities made elsewhere (`preload_weight`)"),
     ],
 )
@@ -91,6 +87,20 @@ def test_a_trainer_without_validation_is_none(monkeypatch):
     assert "reports no validation" in unusable("XGBoost").problem
     assert unusable("KGAT") is None
     unusable.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "asked", "does"),
+    [
+        ("NCL", "num_clusters", 21, "has 20 items, but NCL makes 21 clusters of them"),
+        ("RaCT", "metrics_k", 21, "has 20 items, but RaCT ranks 21 items while it trains"),
+    ],
+)
+def test_more_than_there_is_to_cluster_or_rank_is_refused(tmp_path, model, setting, asked, does):
+    sweep = make_rich(tmp_path, model, f"{setting}: {asked}").load()
+    with pytest.raises(InputError, match=f"{does}; set `{setting}` in `fixed` to 20 or less"):
+        check_data(sweep)
+    check_data(make_rich(tmp_path / "fits", model, f"{setting}: 20").load())
 
 
 # -- labels -----------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ SAMPLE = [
 # Not without libraries that are not here, or without a model trained before.
 CANNOT = {
     **dict.fromkeys(("NCL", "LightGBM", "XGBoost"), ModuleNotFoundError),
-    **dict.fromkeys(("RaCT", "S3Rec"), TrialError),
 }
 # SciPy's matrices, which torch does not read back as weights only; computed again where they are needed.
 NOT_KEPT = {"AsymKNN", "EASE", "ItemKNN", "SLIMElastic"}
@@ -137,6 +136,6 @@ def test_the_best_epoch_is_tested_with_what_it_held_itself(model, rich, split_of
 
 @pytest.mark.parametrize(("model", "stage"), [("RaCT", "actor_pretrain"), ("S3Rec", "pretrain")])
 def test_a_stage_without_a_score_is_refused_before_it_is_trained(model, stage, rich, split_of):
-    settings = settings_for(model, rich)
+    settings = {**settings_for(model, rich), "train_stage": stage}
     with pytest.raises(TrialError, match=f"train_stage: {stage}, and is never validated.*finetune"):
         training.train(settings, split_of(settings), CPU)

@@ -169,27 +169,36 @@ def check_labels(sweep: Sweep, name: str, checked: Checked) -> None:
     )
 
 
-def check_clusters(sweep: Sweep, name: str, checked: Checked) -> None:
-    """See that a model makes no more clusters than there are users, or items.
+def check_sizes(sweep: Sweep, name: str, checked: Checked) -> None:
+    """See that no model makes more clusters than there are users or items, or ranks more items.
 
     Raises:
         InputError: it would.
     """
-    counts = checked.counts
-    fewest, whose = min((counts.all_users, "users"), (counts.all_items, "items"))
+    users, items = (checked.counts.all_users, "users"), (checked.counts.all_items, "items")
     for own, model in single_models(sweep):
-        setting = needs(model.model).clusters
-        asked = _most(model, setting) if setting is not None else 0
-        if setting is None or asked <= fewest:
-            continue
-        part = next((part for part in ("fixed", "space") if setting in getattr(model, part)), "fixed")
-        shipped = "" if setting in getattr(model, part) else ", which RecBole ships"
-        raise sweep.model_documents[own].error(
-            (part, setting) if not shipped else ("model",),
-            f"{model.model} makes {asked} clusters of users and of items{shipped}, "
-            f"but {name} has {fewest} {whose}",
-            f"set `{setting}` in `{part}` to {fewest} or less, such as {max(1, fewest // 10)}",
-        )
+        needed, document = needs(model.model), sweep.model_documents[own]
+        if needed.clusters is not None:
+            _check_size(
+                model, document, needed.clusters, "makes {} clusters of them", name, min(users, items)
+            )
+        if needed.cutoff is not None:
+            _check_size(model, document, needed.cutoff, "ranks {} items while it trains", name, items)
+
+
+def _check_size(
+    model: ModelConfig, document: Document, setting: str, does: str, name: str, there: tuple[int, str]
+) -> None:
+    asked, (most, whose) = _most(model, setting), there
+    if asked <= most:
+        return
+    part = next((part for part in ("fixed", "space") if setting in getattr(model, part)), None)
+    shipped = ", as RecBole ships it," if part is None else ""
+    raise document.error(
+        (part, setting) if part is not None else ("model",),
+        f"{name} has {most} {whose}, but {model.model}{shipped} {does.format(asked)}",
+        f"set `{setting}` in `{part or 'fixed'}` to {most} or less, such as {max(1, most // 10)}",
+    )
 
 
 def _most(model: ModelConfig, setting: str) -> int:

@@ -12,7 +12,7 @@ from recsweep.common.errors import InputError
 from recsweep.common.paths import Outputs
 from recsweep.datasets.files import DataFiles, find_files
 from recsweep.planning.checks import check_grid, check_sweep, single_models
-from recsweep.planning.data_checks import check_clusters, check_labels, check_needs
+from recsweep.planning.data_checks import check_labels, check_needs, check_sizes
 from recsweep.planning.definition import defined, study_settings
 from recsweep.planning.shares import share_of, share_text, slots_of
 from recsweep.recbole_api import catalog
@@ -255,7 +255,7 @@ def check_data(
         remarks = check_split(dataset, document, checked, models)
         _check_cutoffs(sweep, name, checked.counts.all_items)
         check_labels(sweep, name, checked)
-        check_clusters(sweep, name, checked)
+        check_sizes(sweep, name, checked)
         for remark in (*checked.remarks, *remarks):
             tell(remark)
         kept[name] = checked.counts.interactions

@@ -53,6 +53,9 @@ def _mistake(model: str, key: str, value: Any) -> Mistake | None:
         return _unless(value in (None, ""), "reads weights from a file, which a trial never does", "drop it")
     if (model, key) == ("LDiffRec", "n_cate"):
         return _unless(value == 1, "reads item vectors from a pickle, which a trial never does", "use 1")
+    if key == "train_stage":
+        problem = "is of no use here: all stages are trained, one after the other"
+        return _unless(value == "finetune", problem, "drop it")
     default = words.shipped(model, key)
     if key == "transform":
         return _unless(value == default, f"is part of the model: {_text(default)}", "drop it")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from recsweep.recbole_api import safety
+from recsweep.recbole_api import catalog, safety
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
+from recsweep.recbole_api.settings import STAGE
 
 
 def seed_everything(seed: int) -> None:
@@ -37,7 +39,24 @@ def clean_globals() -> Iterator[None]:
 def make_model(config: TypedConfig, train_data: Any) -> Any:
     """A RecBole model with fresh weights, on the config's device."""
     seed_everything(config["seed"])
-    return recbole("utils").get_model(config["model"])(config, train_data._dataset).to(config["device"])
+    made = recbole("utils").get_model(config["model"])
+    if (stages := catalog.stages(config["model"])) and config[STAGE] != stages[0]:
+        return _in_stage(config, made, stages[0], train_data._dataset)
+    return made(config, train_data._dataset).to(config["device"])
+
+
+def _in_stage(config: TypedConfig, made: Any, first: str, dataset: Any) -> Any:
+    """A model in a later stage of its training, which RecBole makes of a file of the stage before."""
+    settings = config.final_config_dict
+    path, stage = Path(config["checkpoint_dir"]) / "stage.pth", settings[STAGE]
+    settings[STAGE] = first
+    torch.save({"state_dict": made(config, dataset).state_dict()}, path)
+    settings |= {STAGE: stage, "pre_model_path": str(path)}
+    try:
+        return made(config, dataset).to(config["device"])
+    finally:
+        settings["pre_model_path"] = ""
+        path.unlink()
 
 
 def make_trainer(config: TypedConfig, model: Any) -> Any:
@@ -60,6 +79,12 @@ def fit(
         train, valid, verbose=False, saved=False, show_progress=False, callback_fn=after_epoch
     )
     return float(score), metrics
+
+
+def train_epoch(trainer: Any, train: Any, epoch: int) -> float:
+    """One epoch of RecBole's own code, without a validation; the sum of the losses."""
+    loss = trainer._train_epoch(train, epoch, show_progress=False)
+    return float(sum(loss) if isinstance(loss, tuple) else loss)
 
 
 def evaluate(trainer: Any, data: Any) -> dict[str, float]:

@@ -113,8 +113,6 @@ def _reason(about: ModelFacts) -> str | None:
         return (
             "is trained by a library of its own, whose trainer reports no validation that a search could use"
         )
-    if about.stages:
-        return "is trained in stages that hand on their weights in files, and the first has no validation"
     if about.needs.vectors:
         return (
             "learns from vectors of entities made elsewhere (`preload_weight`), which recsweep does not read"

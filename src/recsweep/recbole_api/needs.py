@@ -41,6 +41,8 @@ class Needs:
     """Users who come back to an item: without them a part of it has nothing to learn."""
     clusters: str | None
     """The setting of how many clusters it makes, of users and of items each."""
+    cutoff: str | None
+    """The setting of how many items it ranks while it trains."""
 
 
 @cache
@@ -60,6 +62,7 @@ def needs(model: str) -> Needs:
         vectors="get_preload_weight" in _called(model),
         repeats=_REPEATS in source.classes_in(source.model_file(model)),
         clusters="num_clusters" if "num_clusters" in reads else None,
+        cutoff="metrics_k" if "metrics_k" in reads else None,
     )
 
 

@@ -17,11 +17,14 @@ FAST = "fast"
 DATA_HASHES = "data_hashes"
 SCHEDULE, FROM_EPOCH = "schedule", "from_epoch"
 TRAIN_ON, TRAIN, BOTH = "train_on", "train", "train+valid"
+PRETRAINING = "pretraining"
+STAGE, LAST_STAGE = "train_stage", "finetune"
 """Keys of ours in a RecBole config; RecBole ignores what it does not know. `split_seed` draws a random
 split, which is one for all trials although each trial has a seed of its own; `fast` chooses the code
 that trains; `data_hashes` says by what content a configuration was found, file by file; `schedule` lists
 changes, each with the epoch `from_epoch` from which on it holds; `train_on` says on which parts of the data
-a single configuration is trained: `train`, or validation data too."""
+a single configuration is trained: `train`, or validation data too; `pretraining` says what is other in the
+stages before the last one. `train_stage` is RecBole's own."""
 
 
 def recorded(
@@ -142,11 +145,22 @@ def trial_settings(
     }
     if dataset.split.order == "random":
         settings[SPLIT_SEED] = split_seed
+    if catalog.stages(model.model):
+        settings |= {STAGE: LAST_STAGE, PRETRAINING: pretraining_settings(model, params, split_seed)}
     if negatives.KEY not in settings and trains_without_negatives(dataset, model, params):
         settings[negatives.KEY] = None
     elif negatives.KEY not in settings and draws_for_labels(dataset, model.model):
         settings[negatives.KEY] = dict(negatives.ONE_EACH)
     return settings
+
+
+def pretraining_settings(model: ModelConfig, params: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The settings that are other in a model's pre-training than in the rest of a trial.
+
+    The trainer's parameters are at their defaults, and the seed is the study's: one for all trials.
+    """
+    searched = params.keys() & catalog.TRAINING_KEYS & model.defaults.keys()
+    return {"seed": seed, **{name: model.defaults[name] for name in sorted(searched)}}
 
 
 def precision_settings(training: TrainingConfig) -> dict[str, Any]:

@@ -27,6 +27,7 @@ FAMILY_OF_FOLDER = {
 }
 _CLASS = re.compile(r"^class (\w+)\s*\(", re.MULTILINE)
 # Trainers that a family has where a model has none of its own.
+_COMMON_TRAINERS = ("Trainer", "AbstractTrainer")
 _TRAINERS = {"exlib": {"DecisionTreeTrainer"}, "knowledge": {"KGTrainer"}}
 
 
@@ -127,9 +128,9 @@ def sources(model: str) -> tuple[ast.AST, ...]:
     found: list[ast.AST] = []
     _collect_module(model_file(model), found, set())
     if (own := trainer(model)).name != "Trainer":
+        trainers = classes_in(recbole_folder() / "trainer" / "trainer.py")
         found.append(own)
-        if models()[model] == "exlib":
-            found += [classes_in(recbole_folder() / "trainer" / "trainer.py")["DecisionTreeTrainer"]]
+        found += [trainers[name] for name in map(ast.unparse, own.bases) if name not in _COMMON_TRAINERS]
     if (transform := published_defaults(model).get("transform")) is not None:
         path = recbole_folder() / "data" / "transform.py"
         _collect_classes(path, {_transforms().get(str(transform), "")}, found, follow_bases=False)

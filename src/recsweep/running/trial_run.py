@@ -109,6 +109,7 @@ class TrialRun:
                 watch=self._watch,
                 resume=self._going_on(settings, schedule),
                 schedule=schedule,
+                cache=self._bench.run.plan.outputs.cache,
             )
         finally:
             self._energy = self._bench.meter.stop()
@@ -227,7 +228,7 @@ class TrialRun:
         self._bench.say_path(trained.path)
         seconds = round(trained.seconds, 3)
         found = (trained.metrics, trained.best_epoch, trained.epochs, seconds, trained.path)
-        result = Result(*found, self._lineage, self._energy, test)
+        result = Result(*found, self._lineage, self._energy, test, trained.pretraining or None)
         values = tuple(_value(objective.name, trained) for objective in self._run.plan.objectives)
         if not self._run.study.finish(claim, values, result):
             return self._dropped()

@@ -45,7 +45,7 @@ def trained_trial(run: StudyRun, trial: Trial, device: torch.device) -> TrainedM
     run.say(
         f"{plan.label}: no checkpoint of trial {trial.slot} is left; training it again for the test split"
     )
-    state = training.train(begun, split, device, schedule=schedule).best
+    state = training.train(begun, split, device, schedule=schedule, cache=plan.outputs.cache).best
     settings = schedules.settings_at(begun, schedule, state["epoch"] + 1)
     return TrainedModel(settings, split, state, "retrained")
 

@@ -19,8 +19,9 @@ def used(trials: Iterable[Trial], unit: str) -> float:
 
 
 def epochs_of(trial: Trial) -> float:
-    """Epochs of a trial until now."""
-    return float(trial.result.epochs or max(trial.curve, default=0))
+    """Epochs of a trial until now, those of a pre-training that it did included."""
+    own = trial.result.epochs or max(trial.curve, default=0)
+    return float(own + (trial.result.pretraining or 0))
 
 
 def seconds_of(trial: Trial) -> float:

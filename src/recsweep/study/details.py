@@ -109,6 +109,8 @@ class Result:
     """That it took; None where nobody measured it."""
     test: dict[str, float] | None = None
     """The metrics on the test split: of evidence alone, whose every trial is tested."""
+    pretraining: int | None = None
+    """Epochs of the stages before, which it trained for itself and those after it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, without what is not known."""
@@ -121,6 +123,7 @@ class Result:
             "lineage": self.lineage and self.lineage.to_dict(),
             "energy": self.energy and self.energy.to_dict(),
             "test": None if self.test is None else dict(self.test),
+            "pretraining": self.pretraining,
         }
         return {name: value for name, value in parts.items() if value is not None}
 
@@ -135,6 +138,7 @@ class Result:
             Lineage.from_dict(data["lineage"]) if data.get("lineage") else None,
             Energy.from_dict(data["energy"]) if data.get("energy") else None,
             dict(data["test"]) if data.get("test") is not None else None,
+            data.get("pretraining"),
         )
 
 

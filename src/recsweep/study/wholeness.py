@@ -119,7 +119,7 @@ def _is_result(value: Any) -> bool:
     metrics, seconds = value.get("metrics", {}), value.get("seconds", 0.0)
     ours = not value or "metrics" in value or "seconds" in value
     whole = _are_metrics(metrics) and _is_number(seconds)
-    parts = {"lineage": _is_lineage, "energy": _is_energy, "test": _are_metrics}
+    parts = {"lineage": _is_lineage, "energy": _is_energy, "test": _are_metrics, "pretraining": _is_count}
     return ours and whole and all(fits(value[name]) for name, fits in parts.items() if name in value)
 
 

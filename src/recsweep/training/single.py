@@ -21,8 +21,11 @@ from recsweep.recbole_api.settings import (
     DATA_HASHES,
     FAST,
     FROM_EPOCH,
+    LAST_STAGE,
+    PRETRAINING,
     SCHEDULE,
     SPLIT_SEED,
+    STAGE,
     TIME_ORDER,
     TRAIN,
     TRAIN_ON,
@@ -37,7 +40,18 @@ CONFIG = "config.yaml"
 """Beside saved weights: what they are of."""
 _REQUIRED = ("model", "dataset")
 _OWN = frozenset(
-    {"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST, DATA_HASHES, SCHEDULE, TRAIN_ON}
+    {
+        "model",
+        "dataset",
+        "data_path",
+        TIME_ORDER,
+        SPLIT_SEED,
+        FAST,
+        DATA_HASHES,
+        SCHEDULE,
+        TRAIN_ON,
+        PRETRAINING,
+    }
 )
 
 
@@ -139,6 +153,8 @@ def _opened(config: Path | Document) -> tuple[Document, Schedule, DataFiles]:
         raise document.error((TRAIN_ON,), f"nothing is trained on {on}", f"use {' or '.join(whole.PARTS)}")
     schedule = _schedule(document)
     document.data.setdefault("seed", 2020)  # RecBole's own
+    if catalog.stages(document.data["model"]):
+        document.data.setdefault(STAGE, LAST_STAGE)
     files = _files(document)
     _check_hashes(document, files)
     return document, schedule, files

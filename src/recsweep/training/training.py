@@ -22,6 +22,7 @@ from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, make_loaders
 from recsweep.training import schedules
 from recsweep.training.live import Live
+from recsweep.training.pretraining import Pretrained, pretrained
 from recsweep.training.run import EpochEnd, PartDone, Run
 from recsweep.training.schedules import Part, Schedule
 from recsweep.training.state import TrialState
@@ -50,6 +51,8 @@ class Trained:
     """Checkpoint of the best epoch, on the CPU."""
     last: dict[str, Any] = field(repr=False)
     """Checkpoint of the last epoch, on the CPU."""
+    pretraining: int = 0
+    """Epochs of the stages before, as far as they were trained now and not found in the cache."""
 
 
 def train(
@@ -61,6 +64,7 @@ def train(
     watch: Callable[[EpochEnd], None] | None = None,
     resume: TrialState | None = None,
     schedule: Schedule = (),
+    cache: Path | None = None,
 ) -> Trained:
     """Train one configuration.
 
@@ -73,6 +77,7 @@ def train(
         resume: the state of a trial to go on from; what it comes to is what an undisturbed one comes to.
             Settings may differ from its own as those of a schedule do.
         schedule: settings that hold from an epoch on.
+        cache: the folder that keeps pre-trained weights, for the models that have such.
 
     Raises:
         TrialDiverged: the loss or the validation score became NaN or infinite.
@@ -82,6 +87,8 @@ def train(
     parts = schedules.parts(settings, schedule)
     schedules.check(parts, split, resume)
     state = resume
+    started = time.perf_counter()
+    before = pretrained(settings, split, device, cache) if state is None else None
 
     def told(end: EpochEnd) -> None:
         if watch is not None:
@@ -91,10 +98,10 @@ def train(
     for part in parts[:-1]:
         if state is None or (part.last is not None and state.epoch < part.last):
             try:
-                return _train_part(part, split, device, told, state)
+                return _train_part(part, split, device, told, state or before, started)
             except PartDone as done:
-                state = done.state
-    return _train_part(parts[-1], split, device, told, state)
+                state, started = done.state, time.perf_counter()
+    return _train_part(parts[-1], split, device, told, state or before, started)
 
 
 def _train_part(
@@ -102,13 +109,15 @@ def _train_part(
     split: Split,
     device: torch.device,
     told: Callable[[EpochEnd], None],
-    state: TrialState | None,
+    begin: TrialState | Pretrained | None,
+    started: float,
 ) -> Trained:
     """Train under one part's settings, to the end; PartDone where others hold before."""
-    started = time.perf_counter()
     with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
         live = Live(part.settings, split, device, Path(scratch))
-        run = Run(live, told, state, part.last, started)
+        if isinstance(begin, Pretrained):
+            live.model.load_state_dict(begin.weights)
+        run = Run(live, told, begin if isinstance(begin, TrialState) else None, part.last, started)
         score, metrics = run.fit()
         live.steps.close()
         best, last = run.checkpoints()
@@ -118,6 +127,7 @@ def _train_part(
             best_epoch=run.best_epoch or 1,
             epochs=max(run.epoch, 1),
             seconds=run.seconds,
+            pretraining=begin.epochs if isinstance(begin, Pretrained) else 0,
             path=str(live.path),
             best=best,
             last=last,
