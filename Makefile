@@ -145,7 +145,7 @@ endif
 
 .PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers setup-models bench-models test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune baseline evidence worker slurm-workers plots report dashboard serve summarize evaluate doctor data dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-panel bench-overhead
-.PHONY: bench-schedulers bench-ray-overhead bench-recommend bench-scaling bench-listing bench-report bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
+.PHONY: bench-schedulers bench-ray-overhead bench-estimate bench-recommend bench-scaling bench-listing bench-report bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -396,6 +396,9 @@ bench-service-pages: setup ## the service's pages over 10,000 jobs and 1,000,000
 
 bench-listing: setup ## recsweep ls over 10,000 studies, on each kind of store
 	@python benchmarks/listing.py --write
+
+bench-estimate: setup ## seconds and memory as a dry run says them, against what studies then take; 8 minutes
+	@python benchmarks/estimate.py --write
 
 bench-recommend: setup ## top-100 lists for a million users, beside the product of their factors
 	@python benchmarks/recommend.py --write

@@ -33,7 +33,7 @@ def measured(*probes, ready=3.0):
 def test_points_are_the_start_the_corners_and_some_within_each_once(make_plan):
     plan = make_plan("GRU4Rec")
     found = {point.name: point.params for point in points(plan)}
-    assert list(found)[:2] == [DEFAULTS, LARGE]
+    assert list(found)[:3] == [DEFAULTS, "within 1", LARGE]
     assert list(found)[-1] == SMALL
     assert found[DEFAULTS] == plan.defaults
     sizes = {name: (found[SMALL][name], found[LARGE][name]) for name in ("hidden_size", "num_layers")}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
 
 from helpers.trials import CPU, settings_of
 from recsweep.datasets.prepare import prepare
-from recsweep.estimating.probe import DEFAULTS, Point
+from recsweep.estimating.probe import DEFAULTS, LARGE, Point
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.data import limited_loader
 from recsweep.running.commands import Gauge
@@ -79,19 +78,35 @@ def test_a_limited_loader_is_of_its_own_kind():
     assert (list(loader), list(loader)) == ([1, 2], [1, 2])
 
 
+class Data:
+    """The data of studies, as a worker has them."""
+
+    def prepared(self, plan, device, params=None, split_seed=None):
+        return prepare(plan.settings(params, 1, split_seed), plan.files, plan.outputs.cache)
+
+
+def gauged(plan, seconds, *named):
+    points = [Point(name, {**plan.defaults, **params}, 1, plan.seed) for name, params in named]
+    return list(gauge(Data(), Gauge(plan, tuple(points), seconds), CPU))
+
+
 def test_a_worker_tries_each_configuration_and_tells_what_fails(make_plan):
-    plan = make_plan("FPMC")
-
-    class Data:
-        def prepared(self, plan, device, params=None, split_seed=None):
-            return prepare(plan.settings(params, 1, split_seed), plan.files, plan.outputs.cache)
-
-    good = Point(DEFAULTS, plan.defaults, 1, plan.seed)
-    bad = replace(good, name="large", params={**plan.defaults, "embedding_size": -4})
-    late = replace(good, name="within 1")
-    found = list(gauge(Data(), Gauge(plan, (good, bad, late), 0.0), CPU))
+    named = ((DEFAULTS, {}), ("within 1", {"embedding_size": -4}), (LARGE, {}), ("late", {}))
+    found = gauged(make_plan("FPMC"), 0.0, *named)
     assert [(one.probe.name, bool(one.probe.failure)) for one in found] == [
         (DEFAULTS, False),
-        ("large", True),
+        ("within 1", True),
+        (LARGE, False),
     ]
     assert all(one.memory > 2**26 for one in found)
+
+
+def test_what_may_stop_early_is_trained_on_while_there_is_time(make_plan):
+    plan = make_plan("FPMC", epochs=4, patience=1)
+    found = [one.probe for one in gauged(plan, 60.0, (DEFAULTS, {}), (LARGE, {}))]
+    assert [(one.name, one.finished) for one in found] == [
+        (DEFAULTS, False),
+        (LARGE, False),
+        (DEFAULTS, True),
+    ]
+    assert found[0].epochs == 2 < found[2].epochs

@@ -41,10 +41,20 @@ class Epochs:
     assumed: bool = False
 
 
+def stops_early(training: TrainingConfig) -> bool:
+    """True where a trial may stop before its last epoch."""
+    return _shortest(training) < training.epochs
+
+
+def _shortest(training: TrainingConfig) -> int:
+    """Epochs before which no early stop comes."""
+    return (training.stopping_step + 1) * training.eval_step
+
+
 def expected_epochs(training: TrainingConfig, probes: Sequence[Probe], history: History) -> Epochs:
     """Epochs until early stop, by the best of what is known."""
-    least = min(training.epochs, (training.stopping_step + 1) * training.eval_step)
-    if least == training.epochs:
+    least = min(training.epochs, _shortest(training))
+    if not stops_early(training):
         return Epochs(Span.sure(training.epochs), "all of them")
     if len(history.epochs) >= ENOUGH:
         mean = sum(history.epochs) / len(history.epochs)
@@ -56,7 +66,7 @@ def expected_epochs(training: TrainingConfig, probes: Sequence[Probe], history: 
     if own and all(one.finished for one in own):
         mean = sum(one.epochs for one in own) / len(own)
         return Epochs(_SEEN.times(mean).within(1, training.epochs), f"of {len(own)} tried to their end")
-    usual = _USUAL.times((training.stopping_step + 1) * training.eval_step).within(least, training.epochs)
+    usual = _USUAL.times(_shortest(training)).within(least, training.epochs)
     if not ended:
         return Epochs(_at_least(usual, own, training), "assumed", assumed=True)
     known_epochs = sum(one.epochs for one in ended)

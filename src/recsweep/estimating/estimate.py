@@ -17,6 +17,8 @@ _BESIDE_SECONDS = 0.1
 """A trial's time beside its training: claim, proposal, store, weights."""
 _TESTS = 2.0
 """The test of a winner, in validations: its metrics in full, user by user."""
+_MEASURED, _MOST_UNSURE = 0.15, 0.6
+"""The share of a mean that measuring leaves open, and the most that is said to be open."""
 _HISTORY = Span(0.8, 1.0, 1.3)
 """The part that a study's own first trials leave open of the others: a search goes where scores are best."""
 
@@ -76,7 +78,7 @@ def estimate(plan: StudyPlan, trials: int, probes: Probes, history: History) -> 
     if not good:
         return StudyEstimate(plan, trials, epochs, none, 0.0, none, probes.memory, None, trouble)
     left = left_by_pruning(plan.pruning, plan.search, epochs.of_trial, plan.budget)
-    trial = _trial(good, epochs, left)
+    trial = _trial(good, epochs, left, trials)
     if len(history.seconds) >= ENOUGH:
         trial = _HISTORY.times(sum(history.seconds) / len(history.seconds))
     trial = trial + Span.sure(_BESIDE_SECONDS)
@@ -89,13 +91,14 @@ def estimate(plan: StudyPlan, trials: int, probes: Probes, history: History) -> 
     return StudyEstimate(plan, trials, epochs, trial, fixed, total, memory, probes.gpu_memory, trouble, path)
 
 
-def _trial(good: Sequence[Probe], epochs: Epochs, left: Span) -> Span:
+def _trial(good: Sequence[Probe], epochs: Epochs, left: Span, trials: int) -> Span:
     """Seconds of a trial in the mean of the configurations that were probed within the space."""
     drawn = [one for one in good if one.name not in (LARGE, SMALL)] or list(good)
     means = Span(*(_mean(drawn, epochs, which) for which in ("low", "expected", "high")))
     setup = sum(one.setup_seconds for one in drawn) / len(drawn)
     trained = (means + Span.sure(-setup)).by(left) + Span.sure(setup)
-    unsure = _error_of_mean([_seconds(one, epochs.of_trial.expected) for one in drawn])
+    usual = epochs.of_trial.expected
+    unsure = _unsure([_seconds(one, usual) for one in drawn], [_seconds(one, usual) for one in good], trials)
     return Span(trained.low * (1 - unsure), trained.expected, trained.high * (1 + unsure))
 
 
@@ -112,13 +115,20 @@ def _seconds(probe: Probe, epochs: float) -> float:
     return probe.setup_seconds + probe.epoch_seconds * epochs
 
 
-def _error_of_mean(values: Sequence[float]) -> float:
-    """How far the mean of so few may lie from that of all, as a share of it."""
-    mean = sum(values) / len(values)
-    if len(values) < 2 or mean <= 0:  # one configuration, whatever others cost
-        return 0.0
-    deviation = math.sqrt(sum((one - mean) ** 2 for one in values) / (len(values) - 1))
-    return min(0.5, deviation / mean / math.sqrt(len(values)))
+def _unsure(drawn: Sequence[float], everything: Sequence[float], trials: int) -> float:
+    """How far the mean of a study's trials may lie from that of those that were drawn, as a share of it.
+
+    Args:
+        drawn: seconds of configurations from all over the space.
+        everything: of the corners too, where hardly any was drawn.
+        trials: of the study, which are drawn as well.
+    """
+    told = drawn if len(drawn) >= ENOUGH else everything
+    mean = sum(told) / len(told)
+    if mean <= 0:
+        return _MEASURED
+    deviation = math.sqrt(sum((one - mean) ** 2 for one in told) / max(1, len(told) - 1)) / mean
+    return min(_MOST_UNSURE, math.hypot(_MEASURED, deviation * math.sqrt(1 / len(drawn) + 1 / trials)))
 
 
 def _by_budget(plan: StudyPlan, trials: int, trial: Span, epochs: Epochs) -> Span:

@@ -21,8 +21,8 @@ def points(plan: StudyPlan) -> list[Point]:
     """The configurations to probe, the most telling first; each once."""
     named: list[tuple[str, spaces.Params]] = [(DEFAULTS, plan.defaults)]
     if plan.space:
-        named.append((LARGE, corner(plan, large=True)))
-        named += [(f"within {number}", _within(plan, number)) for number in range(1, WITHIN + 1)]
+        within = [(f"within {number}", _within(plan, number)) for number in range(1, WITHIN + 1)]
+        named += [within[0], (LARGE, corner(plan, large=True)), *within[1:]]
         named.append((SMALL, corner(plan, large=False)))
     seen: list[spaces.Params] = []
     found: list[Point] = []

@@ -67,7 +67,7 @@ class _Heard:
     def __init__(self, started: float) -> None:
         self._started = started
         self._ready = 0.0
-        self._taken: list[Probe] = []
+        self._taken: dict[str, Probe] = {}
         self._memory, self._gpu_memory = 0, 0
         self.cut = ""
         self.over = False
@@ -82,7 +82,7 @@ class _Heard:
             case Ready() if not self._ready:
                 self._ready = time.monotonic() - self._started
             case Gauged(probe, memory, gpu_memory):
-                self._taken.append(probe)
+                self._taken[probe.name] = probe  # of one that was trained on, the last word
                 self._memory = max(self._memory, memory)
                 self._gpu_memory = max(self._gpu_memory, gpu_memory or 0)
             case Broken():
@@ -94,8 +94,9 @@ class _Heard:
 
     def probes(self, points: Sequence[Point]) -> Probes:
         """All of it. A configuration that ended its process, or took too long, says so."""
-        taken = list(self._taken)
-        if self.cut and len(taken) < len(points):
-            point = points[len(taken)]
+        taken = list(self._taken.values())
+        waiting = [point for point in points if point.name not in self._taken]
+        if self.cut and waiting:
+            point = waiting[0]
             taken.append(Probe(point.name, dict(point.params), failure=self.cut))
         return Probes(self._ready, self._memory, self._gpu_memory or None, self.cut, tuple(taken))
