@@ -16,6 +16,8 @@ import pytest
 
 from recsweep.cli import main
 from recsweep.common.owner import this_process
+from recsweep.planning.evidence import Configuration, evidence_plan
+from recsweep.search.evidence import open_evidence
 from recsweep.study import Result, Store
 from recsweep.study.transfer import merge
 
@@ -165,6 +167,30 @@ def test_a_renamed_study_keeps_everything(call, url):
     assert "plain/toy/NARM/full" not in names_in(url)
     assert call("mv", "mine/first", "of-mine").code == 2
     assert call("mv", "mine/first", "../mine").code == 2
+
+
+def test_the_evidence_of_a_search_goes_where_it_goes(make_plan, tmp_path, monkeypatch, capsys):
+    search = make_plan(storage=f"sqlite:///{tmp_path / 'evidence.db'}")
+    url = str(search.storage_url)
+    store = Store(url)
+    store.open_study(search.name, search.definition, maximize=[True], record=search.record())
+    evidence = open_evidence(evidence_plan(search, [Configuration(0, search.defaults)]), store)
+    store.close()
+
+    def run(*words: str) -> list[str]:
+        monkeypatch.setattr(sys, "argv", ["recsweep", *words, "--storage", url])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        return capsys.readouterr().out.splitlines()
+
+    assert run("mv", search.name, "first") == [
+        f"{search.name} is first now",
+        f"{evidence.name} is first/evidence now",
+    ]
+    assert run("rm", "first", "--dry-run") == ["first: 0 trials", "first/evidence: 0 trials"]
+    run("rm", "first", "--yes")
+    assert names_in(url) == []
 
 
 def test_a_merge_can_be_repeated_and_doubles_nothing(call, url, tmp_path):

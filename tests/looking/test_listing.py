@@ -19,6 +19,7 @@ from recsweep.looking.listing import listed, named
 from recsweep.study import Store
 from recsweep.study.journal import WholeJournal
 from recsweep.study.record import now_utc
+from recsweep.study.tally import Tally
 
 
 @pytest.fixture
@@ -31,6 +32,12 @@ def test_a_name_means_the_study_that_ends_so(record):
     assert named(records, "a/FPMC/full").study == "s/a/FPMC/full"
     with pytest.raises(InputError, match="a part of several"):
         named(records, "FPMC/full")
+
+
+@pytest.mark.parametrize(("filled", "shown"), [(2, "2/2"), (1, "1 of at most 2")])
+def test_what_another_limit_ended_is_not_shown_as_unfinished(record, filled, shown):
+    (row,) = listed([(record, Tally(complete=filled))])
+    assert (row.state, row.shown()["trials"]) == ("finished", shown)
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,12 @@ def test_p_values_are_short():
     ]
 
 
+def test_p_values_are_not_rounded_to_the_other_side():
+    assert [p_text(p) for p in (0.0496, 0.04996, 0.05, 0.0512, 0.00996, 0.0104)] == [
+        *("p = 0.0496", "p < 0.05", "p = 0.05", "p = 0.05", "p = 0.00996", "p = 0.01")
+    ]
+
+
 # -- samples of files -----------------------------------------------------------------------------
 
 

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None:
     """Remove studies with all their trials from the store, after a question. Result files and weights stay.
 
-    STUDY is a whole name, or a pattern with `*`.
+    The evidence of a search goes with it. STUDY is a whole name, or a pattern with `*`.
     """
     from recsweep.looking.weights import weights_of
     from recsweep.study.transfer import remove
 
     roots = output_folders(options)
     with opened(options) as store:
-        chosen = chosen_of(store, names)
+        chosen = _with_evidence(store, chosen_of(store, names))
         for record in chosen:
             trials = len(store.study_of(record).results())
             click.echo(f"{record.study}: {counted(trials, 'trial')}")
@@ -63,8 +63,13 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None
     arguments=[argument("name", metavar="STUDY"), click.Argument(["new"], metavar="NAME")],
 )
 def mv(name: str, new: str, **options: Any) -> None:
-    """Give a study another name in the store, as `--study-name` does; its sweep then begins anew."""
+    """Give a study another name in the store, as `--study-name` does; its sweep then begins anew.
+
+    The evidence of a search goes with it.
+    """
     from recsweep.looking.weights import take_along
+    from recsweep.search.evidence import evidence_of
+    from recsweep.study import EVIDENCE
     from recsweep.study.transfer import rename
 
     for part in new.split("/"):
@@ -74,11 +79,16 @@ def mv(name: str, new: str, **options: Any) -> None:
             raise InputError("NAME", str(error), "choose another name") from None
     with opened(options) as store:
         (record,) = chosen_of(store, [name])
-        rename(store, record, new)
-        renamed = store.find_record(new)
-    if renamed is not None:
-        take_along(record, renamed, output_folders(options))
-    click.echo(f"{record.study} is {new} now")
+        moves = [(record, new)]
+        if (evidence := evidence_of(record, store)) is not None:
+            moves.append((evidence, f"{new}/{EVIDENCE}"))
+        if taken := {name for _, name in moves} & set(store.names()):
+            raise UserError(f"the store has a study {min(taken)} already; give another name")
+        for one, name in moves:
+            rename(store, one, name)
+            if (renamed := store.find_record(name)) is not None:
+                take_along(one, renamed, output_folders(options))
+            click.echo(f"{one.study} is {name} now")
 
 
 @command(
@@ -151,6 +161,17 @@ def chosen_of(store: Store, names: Sequence[str]) -> list[StudyRecord]:
         if not meant:
             raise InputError("STUDY", f"the store has no study {name}", _near(name, store))
         found |= {record.study: record for record in meant}
+    return list(found.values())
+
+
+def _with_evidence(store: Store, chosen: Sequence[StudyRecord]) -> list[StudyRecord]:
+    """The same with the evidence of the searches among them: it says nothing without its search."""
+    from recsweep.search.evidence import evidence_of
+
+    found: dict[str, StudyRecord] = {}
+    for record in chosen:
+        evidence = evidence_of(record, store)
+        found |= {one.study: one for one in (record, evidence) if one is not None}
     return list(found.values())
 
 

@@ -61,6 +61,12 @@ class Row:
         return NOT_FINISHED if self.trained or self.tally.given_back else NOT_BEGUN
 
     @property
+    def _trials(self) -> str:
+        """`3/20`; of a study that another limit ended, `5 of at most 50`: no more are to come."""
+        ended = self.record.ended is not None and self.trained < self.budget
+        return f"{self.trained} of at most {self.budget}" if ended else f"{self.trained}/{self.budget}"
+
+    @property
     def best(self) -> float | None:
         """The best validation score until now."""
         return self.tally.best
@@ -94,7 +100,7 @@ class Row:
         return {
             "study": self.record.study,
             "state": self.state,
-            "trials": f"{self.trained}/{self.budget}",
+            "trials": self._trials,
             "metric": self.record.metric,
             "best": score_text(self.best),
             "test": score_text(self.test),

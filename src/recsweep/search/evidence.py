@@ -11,6 +11,7 @@ from recsweep.planning.evidence import (
     Configuration,
     EvidencePlan,
     Point,
+    evidence_name,
     evidence_plan,
     is_same,
     with_points,
@@ -18,7 +19,7 @@ from recsweep.planning.evidence import (
 from recsweep.planning.plan import StudyPlan
 from recsweep.search.limits import closed
 from recsweep.search.starts import as_begun, open_study
-from recsweep.study import State, Store, Study, Trial
+from recsweep.study import SEARCH, State, Store, Study, StudyRecord, Trial
 from recsweep.study.definitions import stored_form
 from recsweep.study.description import Description
 from recsweep.study.slots import POINTS
@@ -71,6 +72,17 @@ def _configuration(searched: Description, trial: Trial) -> Configuration:
         stretches = tuple(replace(one, params=searched.complete(one.params)) for one in lineage.stretches)
     params: dict[str, Any] = to_plain(searched.complete(trial.params))
     return Configuration(trial.slot, params, stretches)
+
+
+def evidence_of(record: StudyRecord, store: Store) -> StudyRecord | None:
+    """The study in the store with the evidence of a search; None where there is none.
+
+    Args:
+        record: of any study.
+    """
+    if record.kind != SEARCH or not record.is_last or record.archived is not None:
+        return None
+    return store.find_record(evidence_name(record))
 
 
 def points_in(study: Study | None, described: Description | None = None) -> list[Point]:

@@ -11,6 +11,8 @@ from recsweep.statistics.sample import Difference
 
 CORRECTIONS = {"holm": "Holm", "bonferroni": "Bonferroni", "bh": "Benjamini-Hochberg", "none": ""}
 """By name, as people say it."""
+_LEVELS = (0.01, 0.05)
+"""Below which people take a difference for one."""
 _METHODS = {"holm": "holm", "bonferroni": "bonferroni", "bh": "fdr_bh"}
 
 
@@ -54,9 +56,15 @@ def corrected(p_values: Sequence[float], correction: str) -> list[float]:
 
 
 def p_text(p: float) -> str:
-    """`p = 0.0003`, `p = 0.04`, `p < 0.0001`."""
+    """`p = 0.0003`, `p = 0.04`, `p < 0.0001`; none is rounded onto a level that it lies below."""
     if math.isnan(p):
         return "p unknown"
     if p < 0.0001:
         return "p < 0.0001"
-    return f"p = {p:.2f}" if p >= 0.1 else f"p = {p:.1g}"
+    if p >= 0.1:
+        return f"p = {p:.2f}"
+    for digits in (1, 2, 3):
+        text = f"{p:.{digits}g}"
+        if all((p < level) == (float(text) < level) for level in _LEVELS):
+            return f"p = {text}"
+    return f"p < {min(level for level in _LEVELS if p < level)}"
