@@ -16,7 +16,7 @@ SMOKE_CONFIG := config/smoke.yaml
 # Made by `make docs` from the settings in src/recsweep/sweeps/options.py.
 # >>> lists
 SETTINGS := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES TRAINING_SEEDS SPLIT_SEEDS TOP POPULARITY DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON WORKERS_PER_STUDY CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS
-OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE ESTIMATE STUDY TASKS JOB_WORKERS MAX_RUNNING_JOBS CORES
+OTHERS := CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE ESTIMATE STUDY TASKS JOB_WORKERS MAX_RUNNING_JOBS TO ITEMS CORES
 key_TUNABLE_MODELS := models
 key_DATASETS := datasets
 key_ENGINE := engine
@@ -66,6 +66,8 @@ key_STUDY := study
 key_TASKS := tasks
 key_JOB_WORKERS := job_workers
 key_MAX_RUNNING_JOBS := max_running_jobs
+key_TO := to
+key_ITEMS := items
 takes_tune := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES POPULARITY DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS MORE ESTIMATE
 takes_open := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME BEST_PARAMS
 takes_worker := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES POPULARITY DEVICE COOLDOWN ENERGY WORKERS WORKERS_ON CHECKPOINTS CHECKPOINT_EPOCHS CHECKPOINT_MINUTES TRACK WANDB_PROJECT MLFLOW_URI STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME STUDY
@@ -96,7 +98,7 @@ takes_export := STORAGE STORAGE_FILE OUTPUTS CONFIG
 takes_checkpoints := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES CHECKPOINTS STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
 takes_prepare := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL
 takes_train := DEVICE STORAGE STORAGE_FILE OUTPUTS CONFIG
-takes_recommend := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME
+takes_recommend := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE STORAGE STORAGE_FILE OUTPUTS CONFIG DATASET MODEL PHASE STUDY_NAME TO ITEMS
 takes_ensemble := TUNABLE_MODELS DATASETS ENGINE ALGO MAX_EVALS BUDGET SHARE PRUNER SCHEDULER PERTURBATION_INTERVAL PHASES WARM_START EPOCHS PATIENCE BATCH_SIZE SEED TIMEOUT_MINUTES NO_IMPROVEMENT_AFTER SWEEP_TIMEOUT_MINUTES DEVICE STORAGE STORAGE_FILE OUTPUTS CONFIG
 # <<<
 
@@ -143,7 +145,7 @@ $(error recsweep: CORES is for Snakemake, which $(or $(firstword $(MAKECMDGOALS)
 endif
 endif
 
-.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers setup-models bench-models test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune baseline evidence worker slurm-workers plots report dashboard serve summarize evaluate doctor data dry-run
+.PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers setup-models bench-models test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune baseline evidence worker slurm-workers plots report compare ensemble recommend dashboard serve summarize evaluate doctor data dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-panel bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-estimate bench-recommend bench-scaling bench-listing bench-report bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
@@ -207,6 +209,8 @@ help: ## this help
 #v TASKS Workers of each study, each a job of its own; default 2
 #v JOB_WORKERS Job workers that it starts beside it; 0: they are started elsewhere, by recsweep job-worker; default 1
 #v MAX_RUNNING_JOBS Jobs that run at once, over all job workers of the store; not given: one a job worker
+#v TO Where to write: .parquet, .csv, or .jsonl, a line a user
+#v ITEMS Items of a list; default 10
 #v CORES Snakemake's cores; 1 runs study after study, each on the whole machine
 #v PYTHON the Python (3.11 or newer) that .venv is made with
 # <<<
@@ -298,6 +302,18 @@ serve: setup ## tuning jobs over HTTP, on http://127.0.0.1:8000; prints where th
 
 report: setup ## the sweep's report, tables and tuning appendix: outputs/report/<sweep>/index.html
 	@recsweep report $(call options,report)
+
+# Parts of studies' names, word by word: neither a pattern nor a `;` in them is the shell's.
+named = set -f; recsweep $(1) $(filter-out --study=%,$(call options,$(1))) -- $(if $(value STUDY),$$RECSWEEP_STUDY,$(2))
+
+compare: setup ## studies side by side, and which model is better: make compare STUDY="ml-100k"; else all of the store
+	@$(call named,compare,'*')
+
+ensemble: setup ## the best of several trained models together: make ensemble STUDY=ml-100k
+	@$(call named,ensemble)
+
+recommend: setup ## the best items of each user: make recommend MODEL=SASRec DATASET=ml-100k TO=lists.parquet
+	@recsweep recommend $(call options,recommend)
 
 dry-run: setup ## how many trials tune-all would run, their hours and memory; ESTIMATE=0: trials alone; BUDGET=8h: what fits
 	@recsweep tune --dry-run $(if $(value ESTIMATE),,--estimate=5) $(call options,tune)

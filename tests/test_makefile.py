@@ -61,6 +61,23 @@ def test_a_target_gives_what_its_command_takes_and_what_was_typed(monkeypatch):
     assert options_of("tune", "STORAGE=postgresql+psycopg://me:pw@host/db") == {"config", "seed", "workers"}
 
 
+def test_studies_are_named_word_by_word(tmp_path):
+    fake = tmp_path / "recsweep"
+    fake.write_text('#!/bin/sh\nfor word; do echo "[$word]"; done\n')
+    fake.chmod(0o755)
+    given = ("-o", "setup", "compare", f"STUDY=a * b;touch {tmp_path}/pwned")
+    (tmp_path / "bin").symlink_to(tmp_path)
+    said = subprocess.run(
+        ["make", "-s", *given, f"VENV={os.path.relpath(tmp_path, ROOT)}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    words = said.stdout.splitlines()
+    assert words[2:] == ["[--]", "[a]", "[*]", "[b;touch]", f"[{tmp_path}/pwned]"]
+    assert not (tmp_path / "pwned").exists()
+
+
 @pytest.mark.parametrize(("words", "told"), [(["STORAGE=x"], "STORAGE"), ([], "")])
 def test_make_says_that_an_address_was_typed(words, told):
     printed = subprocess.run(

@@ -221,11 +221,12 @@ COMMAND_SETTINGS = (
         "to",
         "Where to write: .parquet, .csv, or .jsonl, a line a user.",
         THIS,
+        make="TO",
         shown="FILE",
         required=True,
         completes="file",
     ),
-    Setting("items", "Items of a list.", THIS, shown="K", default=10, span=(1, 100_000)),
+    Setting("items", "Items of a list.", THIS, make="ITEMS", shown="K", default=10, span=(1, 100_000)),
     Setting(
         "users",
         "Only the users of this file, an id a line; not given: all.",
