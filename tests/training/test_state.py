@@ -40,7 +40,7 @@ PLAIN_SAMPLE = ("LightGCN", "MultiVAE", "NeuMF")
 # Not without libraries that are not here, or without a model trained before.
 COMPUTED = {"ADMMSLIM", "AsymKNN", "EASE", "ItemKNN", "Pop", "Random", "SLIMElastic"}
 """They have no epochs."""
-CANNOT = {"NCL", "KGAT", "KGIN", "MCCLK", "LightGBM", "XGBoost", "RaCT", "S3Rec"}
+CANNOT = {"NCL", "LightGBM", "XGBoost"}
 
 
 @pytest.fixture(scope="module")
