@@ -115,7 +115,7 @@ def settings_for(model: str, folder: Path) -> dict[str, Any]:
         "show_progress": False,
         **{name: value for name, value in SMALL.items() if name in parameters},
     }
-    if family == "context":
+    if family in ("context", "exlib"):
         settings["LABEL_FIELD"] = "label"
         settings["train_neg_sample_args"] = None
         settings["metrics"], settings["valid_metric"] = ["AUC", "LogLoss"], "AUC"

@@ -13,7 +13,7 @@ from recsweep.datasets.header import read_header
 from recsweep.planning.checks import single_models
 from recsweep.planning.setting_checks import possible
 from recsweep.recbole_api import negatives
-from recsweep.recbole_api.model_facts import refusal
+from recsweep.recbole_api.model_facts import facts, refusal
 from recsweep.recbole_api.needs import GRAPH, LABEL, needs
 from recsweep.recbole_api.settings import columns, gives_labels
 from recsweep.sweeps.config import DatasetConfig, ModelConfig
@@ -39,6 +39,14 @@ def check_needs(sweep: Sweep, files: Mapping[str, DataFiles]) -> None:
         if (reason := refusal(model.model)) is not None:
             raise sweep.model_documents[name].error(
                 ("model",), f"{model.model} {reason.problem}", reason.fix, at_key=True
+            )
+        if not facts(model.model).ranks and "@" in sweep.config.evaluation.metric:
+            raise sweep.model_documents[name].error(
+                ("model",),
+                f"{model.model} scores rows labelled 1 and 0, and ranks no items, which "
+                f"{sweep.config.evaluation.metric} measures",
+                "search for `evaluation.metric: AUC` with data that label their rows, or leave the model out",
+                at_key=True,
             )
     for name, dataset in sweep.datasets.items():
         data = _Data(name, dataset, sweep.dataset_documents[name], files[name])

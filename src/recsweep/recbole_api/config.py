@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from recsweep.common.yaml_loader import FloatLoader
+from recsweep.recbole_api import source
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.settings import BUILTIN_DATASET
 
@@ -71,6 +72,12 @@ class TypedConfig:
         self.internal_config_dict.update(defaults or {})
         return defaults
 
+    def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
+        made: Any = super()
+        made._load_internal_config_dict(model, model_class, dataset)
+        for name, value in _shipped(model).items():
+            self.internal_config_dict.setdefault(name, copy.deepcopy(value))
+
     def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
         return config_dict  # RecBole: eval() of every string
 
@@ -87,6 +94,13 @@ class TypedConfig:
             # RecBole scales losses wherever CUDA is there, even when it trains on the CPU: in bfloat16,
             # which needs no scaling.
             self.final_config_dict["enable_scaler"] = False
+
+
+@cache
+def _shipped(model: str) -> dict[str, Any]:
+    """Defaults that RecBole does not find: those of decision trees lie in a file of another name."""
+    path = source.properties(model)
+    return {} if path.stem == model or not path.is_file() else dict(_defaults(str(path)) or {})
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recsweep.recbole_api import catalog, safety
+from recsweep.recbole_api import catalog, safety, trees
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.settings import STAGE
@@ -39,6 +39,8 @@ def clean_globals() -> Iterator[None]:
 def make_model(config: TypedConfig, train_data: Any) -> Any:
     """A RecBole model with fresh weights, on the config's device."""
     seed_everything(config["seed"])
+    if config["model"] in trees.LIBRARIES:
+        return trees.made(config["model"], config)
     made = recbole("utils").get_model(config["model"])
     if (stages := catalog.stages(config["model"])) and config[STAGE] != stages[0]:
         return _in_stage(config, made, stages[0], train_data._dataset)
@@ -60,7 +62,9 @@ def _in_stage(config: TypedConfig, made: Any, first: str, dataset: Any) -> Any:
 
 
 def make_trainer(config: TypedConfig, model: Any) -> Any:
-    """The trainer that RecBole uses for the model."""
+    """The trainer that RecBole uses for the model; of trees, one that says how they are validated."""
+    if isinstance(model, trees.TreeModel):
+        return trees.TreeTrainer(config, model)
     return recbole("utils").get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
 
 

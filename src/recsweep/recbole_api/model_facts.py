@@ -109,10 +109,6 @@ def refusal(model: str) -> Refusal | None:
 
 def _reason(about: ModelFacts) -> str | None:
     """The reason why a model cannot be searched whatever is installed."""
-    if not about.ranks:
-        return (
-            "is trained by a library of its own, whose trainer reports no validation that a search could use"
-        )
     if about.needs.vectors:
         return (
             "learns from vectors of entities made elsewhere (`preload_weight`), which recsweep does not read"

@@ -37,7 +37,7 @@ def install(trainer: Any, family: Family | None, loader: Any) -> None:
 
 def is_recboles(trainer: Any) -> bool:
     """Model and validation are RecBole's own code; somebody's own may do anything."""
-    names = {getattr(type(trainer), name).__qualname__ for name in _RECBOLES}
+    names = {getattr(getattr(type(trainer), name, None), "__qualname__", "") for name in _RECBOLES}
     untouched = names == {f"Trainer.{name}" for name in _RECBOLES}
     return untouched and type(trainer.model).__module__.startswith("recbole.model.")
 
