@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from recsweep.common.orders import order_within
 from recsweep.datasets.count import filtered_rows
 from recsweep.datasets.tables import Tables
 
@@ -109,7 +110,7 @@ def tied(data: Interactions) -> _Array:
     """The interactions at whose time their user has another one, as a mask."""
     if data.times is None:
         return np.zeros(len(data.users), dtype=bool)
-    order = np.lexsort((data.times, data.users))
+    order = order_within(data.users, data.times)
     same = (np.diff(data.users[order]) == 0) & (np.diff(data.times[order]) == 0)
     mask = np.zeros(len(order), dtype=bool)
     mask[order] = np.append(same, False) | np.append(False, same)[: len(order)]
@@ -117,7 +118,9 @@ def tied(data: Interactions) -> _Array:
 
 
 def _distinct(users: _Array, items: _Array) -> int:
-    return len(np.unique(users.astype(np.int64) * (int(items.max(initial=0)) + 1) + items))
+    pairs = users.astype(np.int64) * (int(items.max(initial=0)) + 1) + items
+    pairs.sort()
+    return int(np.count_nonzero(np.diff(pairs))) + min(len(pairs), 1)
 
 
 def _days(times: _Array, span: float) -> float | None:

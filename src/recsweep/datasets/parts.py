@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from recsweep.common.orders import order_of, order_within
 from recsweep.datasets.count import by_ratio
 from recsweep.sweeps.config import SplitConfig
 
@@ -29,9 +30,9 @@ def part_of_each(users: _Array, times: _Array | None, split: SplitConfig, seed: 
         key = times
     if split.type == "ratio" and split.group_by == "none":
         parts = np.empty(len(users), dtype=np.int8)
-        parts[np.argsort(key, kind="stable")] = _block(len(users), split.ratio)
+        parts[order_of(key)] = _block(len(users), split.ratio)
         return parts
-    order = np.lexsort((key, users))
+    order = order_within(users, key)
     _, sizes = np.unique(users, return_counts=True)
     parts = np.empty(len(users), dtype=np.int8)
     parts[order] = _last_ones(sizes) if split.type == "leave_one_out" else _shares(sizes, split.ratio)

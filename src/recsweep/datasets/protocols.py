@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from recsweep.common.orders import dense_ranks
 from recsweep.datasets.facts import DataFacts, Interactions, tied
 from recsweep.datasets.parts import TEST, TRAIN, VALID, part_of_each
 from recsweep.sweeps.config import SplitConfig
@@ -71,7 +72,7 @@ def split_facts(data: Interactions, split: SplitConfig, seed: int = 0) -> SplitF
         train=sizes[TRAIN],
         valid=sizes[VALID],
         test=sizes[TEST],
-        test_users=len(np.unique(of_users)),
+        test_users=int(np.count_nonzero(np.bincount(of_users))),
         cold_users=_share(~np.isin(of_users, data.users[train])),
         cold_items=_share(~np.isin(of_items, data.items[train])),
     )
@@ -88,18 +89,16 @@ def _share(values: _Array) -> float:
 
 def _younger(users: _Array, times: _Array, train: _Array, test: _Array) -> tuple[_Array, _Array]:
     """For each test interaction: others' training interactions that are younger, and all of others."""
-    moments, ranks = np.unique(times, return_inverse=True)
-    all_later = _after(np.sort(ranks[train]), ranks[test])
-    step = len(moments) + 1
-    own = np.sort(users[train].astype(np.int64) * step + ranks[train])
-    ends = np.searchsorted(own, (users[test].astype(np.int64) + 1) * step)
-    starts = np.searchsorted(own, users[test].astype(np.int64) * step)
+    ranks = dense_ranks(times)
+    step = int(ranks.max(initial=0)) + 2
+    up_to = np.cumsum(np.bincount(ranks[train], minlength=step))
+    all_later = up_to[-1] - up_to[ranks[test]]
+    own = users[train].astype(np.int64) * step + ranks[train]
+    own.sort()
+    last_of = np.cumsum(np.bincount(users[train], minlength=int(users.max(initial=0)) + 1))
+    ends = last_of[users[test]]
     own_later = ends - np.searchsorted(own, users[test].astype(np.int64) * step + ranks[test], side="right")
-    return all_later - own_later, len(own) - (ends - starts)
-
-
-def _after(ordered: _Array, values: _Array) -> _Array:
-    return len(ordered) - np.searchsorted(ordered, values, side="right")
+    return all_later - own_later, len(own) - np.bincount(users[train], minlength=len(last_of))[users[test]]
 
 
 @dataclass(frozen=True)

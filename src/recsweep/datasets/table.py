@@ -68,6 +68,10 @@ class Table:
             self.digest,
         )
 
+    def coded(self, name: str) -> tuple[Sequence[str], np.ndarray[Any, Any]]:
+        """The different texts of a column, and the place of each row's among them."""
+        return self.texts[name]
+
     def cells(self, name: str) -> np.ndarray[Any, Any]:
         """A column as RecBole takes it."""
         if name in self.texts:

@@ -12,6 +12,7 @@ import torch
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.frames import AtomicFiles, handed
+from recsweep.recbole_api.quick import NumberedFiles, quick
 from recsweep.recbole_api.settings import SPLIT_SEED, TIME_ORDER
 
 # RecBole's own list leaves out what shapes a graph, and a data set for decision trees.
@@ -99,7 +100,8 @@ def build_split(
     """
     cls = _dataset_class(config)
     recbole("utils").init_seed(_split_seed(config), config["reproducibility"])
-    whole = handed(cls, files, config)(config)
+    numbered = NumberedFiles(files, config, cls)
+    whole = quick(handed(cls, numbered, config), numbered)(config)
     rows = whole.inter_feat
     users, items = (int(rows[name].nunique()) for name in (whole.uid_field, whole.iid_field))
     train, valid, test = whole.build()

@@ -6,13 +6,14 @@ dropped as missing. Here it is handed frames; all that it does with them stays i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
+from recsweep.common.orders import dense_ranks, order_of
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.settings import TIME_ORDER
@@ -30,6 +31,9 @@ class Columns(Protocol):
 
     def cells(self, name: str) -> np.ndarray[Any, Any]:
         """A cell for each row: texts, or numbers; NaN where it is empty."""
+
+    def coded(self, name: str) -> tuple[Sequence[str], np.ndarray[Any, Any]]:
+        """The different texts of a column, and the place of each row's among them."""
 
 
 class AtomicFiles(Protocol):
@@ -107,8 +111,8 @@ def _with_ranks(inter: pd.DataFrame, field: str, times: pd.Series[Any]) -> pd.Da
     that some are rounded to one value, and the rows are sorted by their exact times first, which RecBole's
     sorts, all of them stable, leave as they are.
     """
-    ranks = times.rank(method="dense") - 1
-    inter[field] = np.asarray(ranks / max(float(ranks.max()), 1.0), dtype=np.float64)
+    ranks = dense_ranks(times.to_numpy())
+    inter[field] = ranks / max(float(ranks.max()), 1.0)
     if ranks.max() < MAX_EXACT_RANKS:
         return inter
-    return inter.iloc[np.argsort(ranks.to_numpy(), kind="stable")].reset_index(drop=True)
+    return inter.iloc[order_of(ranks)].reset_index(drop=True)
