@@ -53,7 +53,7 @@ def test_a_space_without_sizes_has_no_corners(make_plan):
     ("probes", "history", "expected", "assumed"),
     [
         ([], NOTHING, 35, True),
-        ([probe(epochs=60)], NOTHING, 61, True),
+        ([probe(epochs=60)], NOTHING, 85, True),
         ([probe(epochs=20, finished=True), probe("within 1", epochs=40, finished=True)], NOTHING, 30, False),
         ([probe(epochs=20, finished=True), probe("within 1", epochs=2)], NOTHING, 27.5, True),
         ([probe(LARGE, epochs=9, finished=True)], NOTHING, 35, True),

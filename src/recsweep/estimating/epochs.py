@@ -12,6 +12,8 @@ from recsweep.sweeps.sections import PruningConfig, SearchConfig, TrainingConfig
 
 _USUAL = Span(1.5, 3.5, 10.0)
 """Epochs until early stop, in patiences; FPMC on ml-100k stops after 35 with one of 10 (RESULTS.md)."""
+_GOING_ON = Span(1.0, 1.4, 2.5)
+"""Epochs of a trial that had not stopped when it was left, in those that it had by then; assumed."""
 _SEEN = Span(0.7, 1.0, 1.5)
 """The part that a few trials to their end leave open of the mean of many."""
 RULES = {
@@ -78,7 +80,9 @@ def expected_epochs(training: TrainingConfig, probes: Sequence[Probe], history: 
 def _at_least(usual: Span, going_on: Sequence[Probe], training: TrainingConfig) -> Span:
     """The usual epochs of trials that were still going on when they were left."""
     seen = max((one.epochs for one in going_on), default=0)
-    return usual.within(min(training.epochs, seen + 1), training.epochs)
+    least = _GOING_ON.times(seen) + Span.sure(1)
+    more = Span(max(usual.low, least.low), max(usual.expected, least.expected), max(usual.high, least.high))
+    return more.within(1, training.epochs)
 
 
 def left_by_pruning(pruning: PruningConfig, search: SearchConfig, epochs: Span, trials: int) -> Span:
