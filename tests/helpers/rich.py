@@ -14,6 +14,7 @@ COLUMNS = (
     "  item: [item_id, class]\n  kg: [head_id, relation_id, tail_id]\n  link: [item_id, entity_id]\n"
 )
 RICH = "path: toy\nmax_sequence_length: 8\n" + COLUMNS
+VECTORS = RICH + "  ent: [ent_id, ent_vec]\n  rel: [rel_id, rel_vec]\n"
 DRAWN = "train_neg_sample_args: {distribution: uniform, sample_num: 1}"
 SMALL = {**catalogue.SMALL, "mlp_hidden_size": [8, 8], "reranker_CAN_NUM": 10}
 OWN = {name: catalogue.OWN[name] for name in ("ConvNCF", "FEARec")}
@@ -45,6 +46,9 @@ def make_rich(root: Path, model: str = "BPR", fixed: str = "", dataset: str = RI
     _write(workspace, "item", "item_id:token\tclass:token_seq\tprice:float", ITEMS, "i{0}\tc{1} d\t{0}.5")
     _write(workspace, "kg", "head_id:token\trelation_id:token\ttail_id:token", ITEMS, "e{0}\tr{1}\te{2}")
     _write(workspace, "link", "item_id:token\tentity_id:token", ITEMS, "i{0}\te{0}")
+    vector = " ".join(["0.5"] * 7)
+    _write(workspace, "ent", "ent_id:token\tent_vec:float_seq", ITEMS, "e{0}\t0.{1} " + vector)
+    _write(workspace, "rel", "rel_id:token\trel_vec:float_seq", 3, "r{0}\t0.{1} " + vector)
     return workspace
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from helpers.rich import COLUMNS, DRAWN, RICH, make_rich
+from helpers.rich import COLUMNS, DRAWN, RICH, VECTORS, make_rich
 from helpers.workspace import make_workspace
 from recsweep.common.errors import InputError, UserError
 from recsweep.datasets.check import check_dataset
@@ -25,7 +25,7 @@ from recsweep.training import training
 from recsweep.training.single import train_file
 
 PLAIN = "path: toy\n"
-NOT_HERE = {"NCL", "LightGBM", "XGBoost", "KSR", "GRU4RecKG"}
+NOT_HERE = {"NCL", "LightGBM", "XGBoost"}
 GRAPH = "item: [item_id, class]\n  kg: [head_id, relation_id, tail_id]\n  link: [item_id, entity_id]"
 
 
@@ -47,22 +47,34 @@ def settings_of(workspace):
 # -- the models that cannot be used -----------------------------------------------------------------
 
 
-def test_each_model_that_cannot_be_searched_has_its_reason():
+def test_models_that_cannot_be_searched_miss_a_package():
     reasons = {model: reason for model in catalog.models() if (reason := unusable(model))}
     assert reasons.keys() <= NOT_HERE  # fewer where their libraries are installed
-    assert {"KSR", "GRU4RecKG"} <= reasons.keys()
 
 
-@pytest.mark.parametrize(
-    ("model", "reason"),
-    [
-        ("KSR", "learns from vectors of entities made elsewhere (`preload_weight`)"),
-    ],
-)
-def test_a_model_that_cannot_be_used_is_refused_with_its_reason(tmp_path, model, reason):
+@pytest.mark.parametrize("model", ["KSR", "GRU4RecKG"])
+def test_vectors_made_elsewhere_are_asked_for(tmp_path, model):
     said = refusal(make_rich(tmp_path, model))
-    assert said.startswith(f"models/NARM.yaml:1:1: {model} {reason}")
-    assert said.endswith("; leave the model out")
+    assert f"{model} begins with vectors made elsewhere, one for each ent_id" in said
+    assert "add `ent: [ent_id, ent_vec]` to `columns`; or leave the model out" in said
+
+
+def test_vectors_are_as_wide_as_the_model_has_them(tmp_path):
+    said = refusal(make_rich(tmp_path, "KSR", "kg_embedding_size: 16", dataset=VECTORS))
+    assert "the vectors of `.ent` are 8 wide, and `kg_embedding_size` is another number" in said
+
+
+@pytest.mark.parametrize("model", ["KSR", "GRU4RecKG"])
+def test_a_model_begins_with_vectors_of_a_file(tmp_path, model):
+    workspace = make_rich(tmp_path, model, dataset=VECTORS)
+    check_data(workspace.load())
+    plan = plan_sweep(workspace.load(epochs=1, batch_size=32))[0]
+    settings = plan.settings(plan.defaults, plan.trial_seed(0))
+    split = prepare(settings, plan.files, tmp_path / "cache").split
+    found = prepare(settings, plan.files, tmp_path / "cache")
+    assert found.cached
+    trained = training.train(settings, found.split, torch.device("cpu"))
+    assert training.train(settings, split, torch.device("cpu")).score == trained.score
 
 
 def test_a_library_that_is_not_installed_is_named(tmp_path, monkeypatch):
@@ -293,6 +305,10 @@ def test_models_without_a_parameter_have_no_search():
     assert [model for model in catalog.models() if not catalog.searchable(model)] == ["Pop", "Random"]
 
 
+def data_for(model):
+    return VECTORS if needs(model).vectors else RICH
+
+
 @pytest.fixture(scope="module")
 def shared_cache(tmp_path_factory):
     return tmp_path_factory.mktemp("rich-cache")
@@ -300,7 +316,7 @@ def shared_cache(tmp_path_factory):
 
 @pytest.mark.parametrize("model", sorted(set(catalog.models()) - {"Pop", "Random"}))
 def test_every_model_gets_its_data_or_is_refused_with_a_reason(tmp_path, shared_cache, model):
-    workspace = make_rich(tmp_path, model)
+    workspace = make_rich(tmp_path, model, dataset=data_for(model))
     if unusable(model):
         assert model in NOT_HERE
         assert refusal(workspace).endswith("leave the model out")
@@ -325,7 +341,11 @@ def test_every_model_gets_its_data_or_is_refused_with_a_reason(tmp_path, shared_
 def test_every_model_that_gets_its_data_trains_and_is_tested(tmp_path, shared_cache, model):
     if unusable(model):
         pytest.skip(f"{model} {unusable(model)}")
-    plan = plan_sweep(make_rich(tmp_path, model).load(epochs=1, batch_size=32))[0]
+    plan = plan_sweep(
+        make_rich(tmp_path, model, dataset=VECTORS if needs(model).vectors else RICH).load(
+            epochs=1, batch_size=32
+        )
+    )[0]
     settings, cpu = plan.settings(plan.defaults, plan.trial_seed(0)), torch.device("cpu")
     split = prepare(settings, plan.files, shared_cache).split
     trained = training.train(settings, split, cpu)
@@ -435,7 +455,6 @@ def test_a_config_without_labels_is_refused_by_recsweep_train(tmp_path):
     [
         ("model: BPR\nlearner: lion\n", ":2:10: `learner`: RecBole has no optimizer `lion`"),
         ("model: BPR\nembedding_size: 0\n", ":2:17: `embedding_size` must be at least 1, but got 0"),
-        ("model: KSR\n", ":1:8: KSR learns from vectors of entities made elsewhere"),
     ],
 )
 def test_a_complete_config_is_held_to_the_same(tmp_path, text, message):

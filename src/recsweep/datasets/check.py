@@ -16,12 +16,13 @@ from recsweep.datasets.labelled import Labels, count_labels
 from recsweep.datasets.remarks import about_ids, about_numbers, about_quotes, about_sequences
 from recsweep.datasets.table import Table
 from recsweep.datasets.tables import Reading, Tables, Unlisted
+from recsweep.recbole_api.needs import VECTORS
 from recsweep.recbole_api.settings import columns, data_settings
 from recsweep.sweeps.config import DatasetConfig
 from recsweep.sweeps.documents import Document, nearest
 
 PADDING = "[PAD]"
-SUFFIXES = ("inter", "user", "item", "kg", "link")
+SUFFIXES = ("inter", "user", "item", "kg", "link", *VECTORS)
 FILTERS = ("keep", "min_user_interactions", "max_user_interactions", "min_item_interactions")
 
 
@@ -106,7 +107,7 @@ def _check_table(tables: Tables, suffix: str) -> list[str]:
             problem = f"`{name}` is empty in all rows, so that there is no mean to fill in"
             raise InputError(table.path, problem, "fill it in, or drop it from `columns`", 2, 1)
     ids = {"user": [reading.user], "item": [reading.item], "link": [reading.item, reading.entities[3]]}
-    for name in ids.get(suffix, []):
+    for name in ids.get(suffix, [VECTORS[suffix]] if suffix in VECTORS else []):
         if name in table.texts:
             _check_once(table, name)
     named = [name for name in reading.required if name in table.texts]

@@ -14,7 +14,7 @@ from recsweep.planning.checks import single_models
 from recsweep.planning.setting_checks import possible
 from recsweep.recbole_api import negatives
 from recsweep.recbole_api.model_facts import facts, refusal
-from recsweep.recbole_api.needs import GRAPH, LABEL, needs
+from recsweep.recbole_api.needs import GRAPH, LABEL, VECTORS, needs
 from recsweep.recbole_api.settings import columns, gives_labels
 from recsweep.sweeps.config import DatasetConfig, ModelConfig
 from recsweep.sweeps.documents import Document, nearest
@@ -76,6 +76,15 @@ class _Data:
             return {}
         return {name: kind for name, kind in read_header(path).items() if name in self.columns[suffix]}
 
+    def width(self, suffix: str) -> int:
+        """The values in the first vector of a file."""
+        path = self.files.folder / f"{self.files.folder.name}.{suffix}"
+        at = list(read_header(path).values()).index("float_seq")
+        with path.open(encoding="utf-8") as lines:
+            next(lines)
+            cells = next(lines, "").rstrip("\n").split("\t")
+        return len(cells[at].split(self.config.sequence_separator)) if at < len(cells) else 0
+
     def there(self, suffix: str) -> str:
         """Where a file lies, if it is not there: ", and there is no file …"."""
         path = self.files.folder / f"{self.files.folder.name}.{suffix}"
@@ -117,8 +126,10 @@ def _check_model(data: _Data, model: ModelConfig, document: Document) -> None:
     needed = needs(model.model)
     if needed.labels:
         _check_labels(data, model, document)
-    if needed.graph:
+    if needed.graph or needed.vectors:
         _check_graph(data, model)
+    if needed.vectors:
+        _check_vectors(data, model, document)
     if needed.item_columns:
         _check_item_columns(data, model, document, needed.item_columns, needed.types)
     if needed.numbers:
@@ -236,6 +247,33 @@ def _check_graph(data: _Data, model: ModelConfig) -> None:
                 raise data.error(
                     "columns", f"`{name}` must be a token, but is a {kind}", f"write {name}:token"
                 )
+
+
+def _check_vectors(data: _Data, model: ModelConfig, document: Document) -> None:
+    """The files of vectors are loaded, and each vector is as wide as the model has it."""
+    needed = needs(model.model)
+    for suffix in needed.vectors:
+        name, types = VECTORS[suffix], data.types(suffix)
+        if types.get(name) != "token" or list(types.values()).count("float_seq") != 1 or len(types) != 2:
+            raise data.error(
+                "columns",
+                f"{model.model} begins with vectors made elsewhere, one for each {name}: `columns` must load "
+                f"`{name}` (token) and one float_seq of `.{suffix}`{data.there(suffix)}",
+                "write that file, such as by TransE on the graph, and "
+                f"{data.adding({suffix: [name, f'{suffix}_vec']})}; or leave the model out",
+            )
+        vector = next(one for one in types if one != name)
+        if any(vector in names for other, names in data.columns.items() if other != suffix):
+            raise data.error(
+                "columns", f"`{vector}` is a column of `.{suffix}` and of another file", "rename one of them"
+            )
+        width = data.width(suffix)
+        if any(value != width for value in possible(model, needed.width)):
+            raise document.error(
+                ("fixed", needed.width) if needed.width in model.fixed else ("model",),
+                f"the vectors of `.{suffix}` are {width} wide, and `{needed.width}` is another number",
+                f"set `{needed.width}: {width}` in `fixed`",
+            )
 
 
 def _check_item_columns(

@@ -55,8 +55,8 @@ class ModelFacts:
         there = {
             "labels": found.labels and not found.own_negatives,
             "time": found.sequences,
-            "kg": found.graph or found.vectors,
-            "vectors": found.vectors,
+            "kg": found.graph or bool(found.vectors),
+            "vectors": bool(found.vectors),
             "item-features": found.item_columns is not None,
             "repeats": found.repeats,
             "pre-training": bool(self.stages),
@@ -102,15 +102,5 @@ def refusal(model: str) -> Refusal | None:
         return Refusal(
             f"needs the Python package {' and '.join(missing)}, which is not installed",
             f"run `{packages.command(missing)}`, or leave the model out",
-        )
-    reason = _reason(about)
-    return Refusal(reason, "leave the model out") if reason is not None else None
-
-
-def _reason(about: ModelFacts) -> str | None:
-    """The reason why a model cannot be searched whatever is installed."""
-    if about.needs.vectors:
-        return (
-            "learns from vectors of entities made elsewhere (`preload_weight`), which recsweep does not read"
         )
     return None

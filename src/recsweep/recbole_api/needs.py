@@ -12,6 +12,8 @@ LABEL = "label"
 """The column of labels, 0 or 1: RecBole's own name of it."""
 GRAPH = {"kg": ("head_id", "relation_id", "tail_id"), "link": ("entity_id",)}
 """Columns of a knowledge graph by file; `.link` has the items' column besides."""
+VECTORS = {"ent": "ent_id", "rel": "rel_id"}
+"""Files of vectors of entities and of relations, and the name that models know the ids of each by."""
 # Settings that name item columns, and the types that the model can take.
 _ITEM_COLUMNS = {"selected_features": ("token", "token_seq"), "item_attribute": ("token_seq",)}
 # A network that names items which a user had before, and learns when to.
@@ -35,8 +37,10 @@ class Needs:
     """Interactions in order of time."""
     numbers: bool
     """True where every number of users and items must be among the numerical features."""
-    vectors: bool
-    """Vectors of entities and relations, made elsewhere."""
+    vectors: tuple[str, ...]
+    """The files of vectors, made elsewhere, that it begins with: `ent` of entities, `rel` of relations."""
+    width: str
+    """The setting that the width of those vectors has to be."""
     repeats: bool
     """Users who come back to an item: without them a part of it has nothing to learn."""
     clusters: str | None
@@ -59,17 +63,17 @@ def needs(model: str) -> Needs:
         graph=family == "knowledge",
         sequences=family == "sequential",
         numbers=bool(source.published_defaults(model).get("double_tower")),
-        vectors="get_preload_weight" in _called(model),
+        vectors=tuple(suffix for suffix, name in VECTORS.items() if name in _preloaded(model)),
+        width="kg_embedding_size" if "kg_embedding_size" in reads else "embedding_size",
         repeats=_REPEATS in source.classes_in(source.model_file(model)),
         clusters="num_clusters" if "num_clusters" in reads else None,
         cutoff="metrics_k" if "metrics_k" in reads else None,
     )
 
 
-def _called(model: str) -> set[str]:
+def _preloaded(model: str) -> set[str]:
+    """The ids whose vectors a model asks its data set for, by RecBole's names."""
     tree = source.parsed(source.model_file(model))
-    return {node.func.attr for node in ast.walk(tree) if _is_method_call(node)}  # type: ignore[attr-defined]
-
-
-def _is_method_call(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    asked = (node for node in calls if getattr(node.func, "attr", "") == "get_preload_weight")
+    return {str(ast.literal_eval(node.args[0])) for node in asked}

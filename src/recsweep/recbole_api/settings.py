@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recsweep.recbole_api import catalog, negatives
-from recsweep.recbole_api.needs import LABEL, needs
+from recsweep.recbole_api.needs import LABEL, VECTORS, needs
 from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
 
 BUILTIN_DATASET = "ml-100k"
@@ -64,6 +64,7 @@ def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]
         "normalize_all": folder is None and not dataset.normalize,
         TIME_ORDER: dataset.time_order,
     }
+    settings |= vector_settings(columns(dataset))
     if dataset.remove_duplicates:
         settings["rm_dup_inter"] = dataset.remove_duplicates
     if dataset.numerical_features:
@@ -75,6 +76,26 @@ def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]
     if dataset.sequence_separator is not None:
         settings["seq_separator"] = dataset.sequence_separator
     return settings if folder else {k: v for k, v in settings.items() if k != "data_path"}
+
+
+def vector_settings(loaded: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """RecBole's keys of vectors that are read from files; none where no such file is loaded.
+
+    Args:
+        loaded: columns by suffix: the ids, and the vector of each.
+    """
+    there = {suffix: name for suffix, name in VECTORS.items() if suffix in loaded}
+    if not there:
+        return {}
+    aliases = {"ent": "alias_of_entity_id", "rel": "alias_of_relation_id"}
+    pairs = {
+        name: next((one for one in loaded[suffix] if one != name), name) for suffix, name in there.items()
+    }
+    return {
+        "additional_feat_suffix": list(there),
+        "preload_weight": pairs,
+        **{aliases[suffix]: [name] for suffix, name in there.items()},
+    }
 
 
 def columns(dataset: DatasetConfig) -> dict[str, list[str]]:
