@@ -15,8 +15,9 @@ from recsweep.running.local_workers import LocalWorkers
 from recsweep.running.watch import duration
 from recsweep.running.workers import Workers
 
-PATIENCE = 2.5
-"""How many times the time for a study it may take in all, before its process is ended."""
+_PATIENCE, _LEAST_SECONDS = 2.5, 60.0
+"""A study's process is ended after so many times the time for it, but not before so many seconds: nobody
+knows what data take that are to be prepared, and models that are computed rather than trained."""
 _NUMBER = 0
 _TICK_SECONDS = 0.5
 
@@ -45,14 +46,14 @@ class Prober:
         Raises:
             RecsweepError: what is no trial's fault.
         """
-        started = time.monotonic()
+        started, longest = time.monotonic(), max(_LEAST_SECONDS, seconds * _PATIENCE)
         self._workers.start(_NUMBER, plan)
         self._workers.send(_NUMBER, Gauge(plan, tuple(points), seconds))
         heard = _Heard(started)
         try:
             while not heard.over:
-                if time.monotonic() - started > seconds * PATIENCE:
-                    heard.cut = f"not measured within {duration(seconds * PATIENCE)}"
+                if time.monotonic() - started > longest:
+                    heard.cut = f"not measured within {duration(longest)}"
                     break
                 for _, event in self._workers.events(_TICK_SECONDS):
                     heard.take(event)
