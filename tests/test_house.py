@@ -30,6 +30,7 @@ ORDER = [
     "study",
     "recbole_api",
     "datasets",
+    "importing",
     "planning",
     "estimating",
     "training",
@@ -84,7 +85,7 @@ IMPORTERS = {
     "httpx": {"client"},
     "fsspec": {"checkpoints/bucket"},
     "jinja2": {"service/pages"},
-    "pyarrow": {"common/parquet", "common/separated"},
+    "pyarrow": {"common/parquet", "common/separated", "importing"},
 }
 
 

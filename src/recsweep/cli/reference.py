@@ -14,6 +14,7 @@ from typing import Any
 
 from recsweep.cli import reference_tables as tables
 from recsweep.cli.api_page import api_page
+from recsweep.cli.importing import recipes_table
 from recsweep.common.files import write_text
 from recsweep.sweeps.config import DatasetConfig, ModelConfig, SweepConfig, VariantsConfig
 from recsweep.sweeps.documents import load_document, validate
@@ -60,6 +61,7 @@ def _makers(root: Path) -> dict[Path, dict[str, Maker]]:
         root / "config" / "README.md": config,
         root / "docs" / "commands.md": commands,
         root / "docs" / "reference" / "models.md": {"models": _always(tables.models, root)},
+        root / "docs" / "how-to" / "import.md": {"recipes": _always(recipes_table)},
     }
 
 
