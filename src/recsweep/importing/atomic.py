@@ -22,7 +22,7 @@ LISTS = "|"
 
 @dataclass(frozen=True)
 class Wishes:
-    """What is asked of an import beside its files and their columns."""
+    """All that is asked of an import beside its files and their columns."""
 
     time_unit: str = "auto"
     separator: str | None = None
@@ -32,7 +32,7 @@ class Wishes:
 
 @dataclass
 class Read:
-    """What was read of the files of one kind, and is told of it."""
+    """The files of one kind as far as they are read, and all that is told of them."""
 
     columns: list[Column] = field(default_factory=list)
     rows: int = 0

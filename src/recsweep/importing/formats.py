@@ -160,7 +160,7 @@ class Bytes:
 
 
 def _changes(form: Format) -> Callable[[bytes], bytes] | None:
-    """What is done to whole lines before they are read."""
+    """The change to whole lines before they are read."""
     if form.kind == "netflix":
         return _Netflix()
     if len(form.separator) > 1:

@@ -26,7 +26,7 @@ _SCHEMA = "# yaml-language-server: $schema=../schema/dataset.json\n"
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be imported, as what, and to where."""
+    """An import as it is asked for: of what, as what, and to where."""
 
     name: str
     interactions: Sequence[Path]
@@ -56,7 +56,7 @@ class Request:
 
 @dataclass
 class Imported:
-    """What an import came to."""
+    """The outcome of an import."""
 
     request: Request
     read: dict[str, Read] = field(default_factory=dict)
@@ -131,7 +131,7 @@ def _take_over(done: Imported, staging: Path) -> None:
 
 
 def _refuse_overwriting(request: Request) -> None:
-    """What stands there already is kept, unless the user says otherwise."""
+    """Refuse a name that is taken, unless the user says otherwise."""
     for path in (request.dataset_file, request.folder):
         if path.exists() and not request.replace:
             problem = f"{path} is there already, and would be written over"
@@ -212,7 +212,7 @@ def dataset_text(done: Imported) -> str:
 
 
 def said(done: Imported) -> Iterator[str]:
-    """What was read and kept, and what of it is another than in the files."""
+    """Lines on the rows that were read and kept, and on what of them is another than in the files."""
     nouns = {"inter": "interaction", "user": "user", "item": "item"}
     for suffix, read in done.read.items():
         forms = [table.form for table in done.tables[suffix]]

@@ -63,7 +63,7 @@ def files_of(name: str, paths: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def where(name: str) -> str:
-    """What to download, and where."""
+    """The downloads of a recipe, and their page."""
     made = recipe(name)
     sums = "; ".join(f"MD5 of {file} {made.md5[file]}" for file in made.fetch if file in made.md5)
     return f"download {', '.join(made.fetch)} from {made.page}, {made.url} ({sums or f'checksum {UNKNOWN}'})"

@@ -1,4 +1,4 @@
-"""What an import is asked for: a recipe or a mapping file, and the options over it."""
+"""An import as it is asked for: a recipe or a mapping file, and the options over it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OVER = ("format", "separator", "seq_separator", "encoding", "time_unit")
 
 
 def request_of(files: Sequence[Path], options: Mapping[str, Any]) -> Request:
-    """What is to be imported.
+    """The import that is asked for.
 
     Args:
         files: those of interactions; of a recipe, all of its files or their folder.
@@ -62,7 +62,7 @@ def _feature(given: str | None, found: list[Path] | None) -> Path | None:
 
 
 def _over(how: ImportFile, options: Mapping[str, Any]) -> ImportFile:
-    """What is asked for, with the options that are given over it."""
+    """An import with the options that are given over it."""
     changed: dict[str, Any] = {key: options[key] for key in _OVER if options[key] is not None}
     if options["header"]:
         changed["header"] = tuple(options["header"].split(","))

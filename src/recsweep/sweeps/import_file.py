@@ -1,4 +1,4 @@
-"""What an import reads and how: the file of `recsweep import --mapping`, and the recipes that ship.
+"""An import in words: the file of `recsweep import --mapping`, and the recipes that ship.
 
 The keys at the top are about the interactions; `users` and `items` hold the same for the files of features.
 """
@@ -104,7 +104,7 @@ class RecipeFile(ImportFile):
     url: Text
     """The page's address."""
     fetch: tuple[Text, ...] = Field(min_length=1)
-    """What to download there."""
+    """Names of the downloads."""
     md5: dict[Text, Text] = Field({})
     """MD5 of downloads, where the page names them."""
     files: dict[Literal["interactions", "users", "items"], tuple[Text, ...]]
