@@ -18,7 +18,8 @@ from recsweep.common.files import canonical_json
 from recsweep.search.engines import make_engine_of
 from recsweep.search.engines.base import Engine, Observation, Search, SearchState
 from recsweep.sweeps.engine_table import Can, EngineRow
-from recsweep.sweeps.space import Parameter, Params, combinations, grid_size, is_active
+from recsweep.sweeps.rules import Rule
+from recsweep.sweeps.space import Parameter, Params, Ruled, combinations, grid_size, is_active
 
 _SPACE: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Parameter])
 Objective = Callable[[int, Params], float | tuple[float, ...] | None]
@@ -50,6 +51,7 @@ GRID = _SPACE.validate_python(
         "loss": {"type": "choice", "values": ["CE", "BPR"]},
     }
 )
+RULES = (Rule("layers * 16 <= width"), Rule("loss == 'CE' or width > 16"))
 GRID_DEFAULTS = {"width": 32, "layers": 2, "loss": "CE"}
 LINE = _SPACE.validate_python(
     {
@@ -236,6 +238,19 @@ class EngineContract:
             assert type(params["layers"]) is int
             assert type(params["learning_rate"]) is float
             assert type(params["sizes"]) is list
+
+    def test_proposals_keep_the_constraints_of_the_space(self, algo):
+        search = dataclasses.replace(self.mixed(algo), space=Ruled(MIXED, RULES))
+        session, _ = self.searched(search, smooth, 15)
+        assert len(session.params) == 15
+        assert all(rule.holds(params) for rule in RULES for params in session.params)
+
+    def test_a_grid_is_what_its_constraints_allow(self, grid_algo):
+        search = dataclasses.replace(grid(grid_algo), space=Ruled(GRID, RULES))
+        session, _ = self.searched(search, constant, int(grid_size(search.space)))
+        left = [params for params in combinations(GRID) if all(rule.holds(params) for rule in RULES)]
+        assert sorted(map(canonical_json, session.params)) == sorted(map(canonical_json, left))
+        assert 0 < len(left) < grid_size(GRID)
 
     def test_a_search_goes_on_after_many_trials_without_progress(self, algo):
         slots = 18 if self.is_slow(algo) else 25

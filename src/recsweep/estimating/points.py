@@ -76,4 +76,4 @@ def _within(plan: StudyPlan, number: int) -> spaces.Params:
 
 
 def _possible(plan: StudyPlan, params: spaces.Params) -> spaces.Params:
-    return spaces.cast(plan.space, params)
+    return spaces.mended(plan.space, spaces.cast(plan.space, params), plan.defaults)

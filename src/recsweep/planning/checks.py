@@ -17,6 +17,7 @@ from recsweep.sweeps.documents import Document, nearest
 from recsweep.sweeps.engine_table import Can
 from recsweep.sweeps.loading import Sweep
 from recsweep.sweeps.parameters import Choice
+from recsweep.sweeps.rules import Rule
 from recsweep.sweeps.values import mixed
 
 LARGE_GRID = 1000
@@ -102,6 +103,7 @@ def _check_model(model: ModelConfig, document: Document) -> None:
         _check_readable(model, document, ("space", name), searchable)
         _check_conditions(model, document, name)
         _check_default(model, document, name)
+    _check_rules(model, document)
     for name in model.defaults:
         if name not in model.space:
             raise document.error(
@@ -114,6 +116,32 @@ def _check_model(model: ModelConfig, document: Document) -> None:
         if name in model.space:
             raise document.error(("fixed", name), f"`{name}` is searched too", "drop one", at_key=True)
         _check_readable(model, document, ("fixed", name), catalog.fixable(model.model))
+
+
+def _check_rules(model: ModelConfig, document: Document) -> None:
+    """Refuse a constraint that is none, that names what has no value, or that trial number one breaks."""
+    lone = isinstance(document.data.get("require"), str)
+    for position, text in enumerate(model.require):
+        path: tuple[str | int, ...] = ("require",) if lone else ("require", position)
+        rule = Rule(text, model.fixed)
+        try:
+            names = rule.names
+        except ValueError as error:
+            raise document.error(path, str(error), "write one such as `hidden_size % n_heads == 0`") from None
+        names_there = [*model.space, *model.fixed]
+        for name in names:
+            if name not in names_there:
+                raise document.error(
+                    path, f"`{name}` is neither searched nor in `fixed`", nearest(name, names_there)
+                )
+        if not set(names) & set(model.space):
+            raise document.error(path, f"`{text}` has no parameter of the space", "name one, or drop it")
+        if not rule.holds(spaces.cast(model.space, model.defaults)):
+            raise document.error(
+                path,
+                f"`{text}` does not hold at the defaults",
+                "change them: trial number one has to keep it",
+            )
 
 
 def _check_default(model: ModelConfig, document: Document, name: str) -> None:
@@ -220,6 +248,11 @@ def check_grid(study: Description) -> None:
             "or use another algo"
         )
     size = spaces.grid_size(study.space)
+    if study.rules and size > spaces.MOST_COUNTED:
+        raise UserError(
+            f"{study.label}: of the {math.floor(size):,} combinations of the grid those that keep "
+            f"`{study.rules[0].text}` are too many to be counted; narrow the space, or use another algo"
+        )
     if size > LARGE_GRID and not search.allow_large_grid:
         raise UserError(
             f"{study.label}: the grid has {math.floor(size):,} combinations; more than {LARGE_GRID:,} are "

@@ -86,6 +86,8 @@ def study_settings(
 def _defining_model(model: ModelConfig) -> dict[str, Any]:
     """A model file's part of a definition; `phases` only names what a study's own part says."""
     plain = model.model_dump(exclude={"phases", "resources"})
+    if not plain["require"]:
+        del plain["require"]
     for parameter in plain["space"].values():
         if parameter["when"] is None:
             del parameter["when"]

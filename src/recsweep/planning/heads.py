@@ -8,6 +8,7 @@ from recsweep.common.files import counted
 from recsweep.recbole_api import catalog, words
 from recsweep.sweeps.config import ModelConfig
 from recsweep.sweeps.documents import Document
+from recsweep.sweeps.rules import Rule
 
 _WIDTHS = {"n_heads": ("hidden_size", "embedding_size"), "num_heads": ("attention_size",)}
 """The settings of heads, and of the width that they share: the first that a model reads."""
@@ -34,7 +35,9 @@ def misfits(model: ModelConfig) -> Iterator[str]:
     """How many of the searched combinations of heads and width cannot work, where some cannot."""
     for heads, width in _pairs(model):
         numbers, sizes = _values(model, heads), _values(model, width)
+        rules = [Rule(text, model.fixed) for text in model.require]
         pairs = [(number, size) for number in numbers for size in sizes]
+        pairs = [pair for pair in pairs if _allowed(rules, dict(zip((heads, width), pair, strict=True)))]
         wrong = [(number, size) for number, size in pairs if size % number]
         if wrong:
             number, size = wrong[0]
@@ -43,6 +46,10 @@ def misfits(model: ModelConfig) -> Iterator[str]:
                 f"{len(wrong)} cannot work, such as {number} and {size}: a width must be a multiple of its "
                 "heads; their trials will fail"
             )
+
+
+def _allowed(rules: list[Rule], values: dict[str, int]) -> bool:
+    return all(rule.holds(values) for rule in rules)
 
 
 def _pairs(model: ModelConfig) -> Iterator[tuple[str, str]]:

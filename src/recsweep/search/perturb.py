@@ -32,7 +32,7 @@ def free(space: Space, fixed: Container[str]) -> list[str]:
 def perturbed(
     space: Space, params: Mapping[str, Any], names: Container[str], resample: float, chance: Random
 ) -> Params:
-    """The parameters with some of them perturbed.
+    """The parameters with some of them perturbed, as far as constraints allow.
 
     Args:
         names: those that may be.
@@ -42,7 +42,7 @@ def perturbed(
     for name, parameter in space.items():
         if name in names and name in params:
             found[name] = _perturbed(parameter, params[name], resample, chance)
-    return spaces.cast(space, found)
+    return spaces.mended(space, spaces.cast(space, found), dict(params))
 
 
 def _perturbed(parameter: Parameter, value: Any, resample: float, chance: Random) -> Any:

@@ -212,7 +212,8 @@ def _best_of(plan: StudyPlan, study: Study | None) -> Params | None:
     params = {**plan.defaults, **{k: v for k, v in found.params.items() if k in plan.space}}
     if any(not plan.space[name].contains(value) for name, value in params.items()):
         return None
-    return spaces.cast(plan.space, params)
+    point = spaces.cast(plan.space, params)
+    return point if spaces.is_allowed(plan.space, point) else None
 
 
 def _whole(plan: StudyPlan, params: Mapping[str, Any], path: Path) -> Params:
@@ -227,7 +228,11 @@ def _whole(plan: StudyPlan, params: Mapping[str, Any], path: Path) -> Params:
                 f"{value!r} of `{name}` lies outside its space",
                 "widen the space, or take another value",
             )
-    return _typed(space, {**plan.model.defaults, **params})
+    whole = _typed(space, {**plan.model.defaults, **params})
+    for rule in plan.rules:
+        if not rule.holds(spaces.cast(space, whole)):
+            raise InputError(path, f"`{rule.text}` does not hold there", "take other values")
+    return whole
 
 
 def _typed(space: spaces.Space, params: Mapping[str, Any]) -> Params:

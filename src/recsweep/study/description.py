@@ -23,6 +23,7 @@ from recsweep.sweeps.config import (
     SearchConfig,
     TrainingConfig,
 )
+from recsweep.sweeps.rules import Rule
 from recsweep.sweeps.sections import TRIALS
 
 _SEED_SPACE = 2**31 - 1
@@ -172,7 +173,17 @@ class Description:
     def space(self) -> spaces.Space:
         """The parameters of this phase. A condition on a parameter that it does not search is settled."""
         names = self.model.phases.get(self.phase)  # type: ignore[call-overload]
-        return self.model.space if names is None else _part(self.model.space, names, self._everywhere)
+        space = self.model.space if names is None else _part(self.model.space, names, self._everywhere)
+        return spaces.Ruled(space, self.rules) if self.rules else space
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The constraints of the model; of each model, where several are searched."""
+        if self.variants:
+            every = ((f"{name}.", model) for name, model in self.variants.items())
+            return tuple(Rule(text, model.fixed, prefix) for prefix, model in every for text in model.require)
+        given = {**self.model.fixed, **self.constants} if self.model.require else {}
+        return tuple(Rule(text, given) for text in self.model.require)
 
     @property
     def _everywhere(self) -> spaces.Params:

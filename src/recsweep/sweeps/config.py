@@ -255,6 +255,10 @@ _BOUND = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
 _INTERVAL = re.compile(rf"[\[(]{_BOUND},{_BOUND}[\])]")
 
 
+def _one_or_more(given: Any) -> Any:
+    return (given,) if isinstance(given, str) else given
+
+
 class ModelConfig(Frozen):
     """One model: what may vary, and what stays (`config/models/<name>.yaml`)."""
 
@@ -266,6 +270,8 @@ class ModelConfig(Frozen):
     """Trial number one: the values that the model's authors or RecBole publish."""
     space: dict[Text, Parameter]
     """The parameters that are searched; `{}` for a model without any, whose study is one trial."""
+    require: Annotated[tuple[Text, ...], BeforeValidator(_one_or_more)] = ()
+    """Constraints between parameters that every trial keeps, such as `hidden_size % n_heads == 0`."""
     phases: dict[Phase, tuple[Text, ...]] = Field({})
     """Names of the parameters that each phase searches."""
     resources: ResourcesConfig = ResourcesConfig()

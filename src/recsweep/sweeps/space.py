@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from recsweep.sweeps.parameters import Choice, LogUniform, Parameter, QUniform, RandInt, Uniform
+from recsweep.sweeps.rules import Rule
 from recsweep.sweeps.values import Scalar, is_among
 
 Space = Mapping[str, Parameter]
 Params = dict[str, Any]
+MOST_COUNTED = 1_000_000
+"""Combinations of which those that constraints allow are counted; of a larger grid all are taken to be."""
+
+
+class Ruled(dict[str, Parameter]):
+    """A search space with constraints between its parameters.
+
+    Args:
+        space: the parameters.
+        rules: the constraints; a point of the space keeps all of them.
+    """
+
+    def __init__(self, space: Space, rules: tuple[Rule, ...]) -> None:
+        super().__init__(space)
+        self.rules = rules
+
+    @cached_property
+    def allowed(self) -> list[int] | None:
+        """Numbers of the combinations that keep the constraints; None where the grid is too large."""
+        if continuous(self) or (size := _whole_size(self)) > MOST_COUNTED:
+            return None
+        return [number for number in range(int(size)) if is_allowed(self, _at(self, number))]
+
+
+def is_allowed(space: Space, params: Mapping[str, Any]) -> bool:
+    """True where a point keeps the constraints of its space."""
+    return not isinstance(space, Ruled) or all(rule.holds(params) for rule in space.rules)
+
+
+def mended(space: Space, params: Params, start: Params) -> Params:
+    """The point that is reached from an allowed one by as many values of another as constraints allow.
+
+    Args:
+        params: the other point; itself where it is allowed.
+        start: the allowed point.
+    """
+    if is_allowed(space, params):
+        return params
+    point, new = dict(start), {name: parameter.from_unit(0.0) for name, parameter in space.items()}
+    for name in parents_first(space):
+        if name in params:
+            tried = cast(space, {**new, **point, name: params[name]})
+            point = tried if is_allowed(space, tried) else point
+    return point
 
 
 def is_active(space: Space, name: str, params: Mapping[str, Any]) -> bool:
@@ -55,10 +102,17 @@ def from_unit(space: Space, shares: Mapping[str, float]) -> Params:
 
 
 def grid_size(space: Space) -> float:
-    """Number of distinct combinations; infinity when a parameter is continuous."""
-    if continuous(space):
-        return math.inf
-    return sum(_size(block) for block in _blocks(space))
+    """Number of distinct combinations; infinity when a parameter is continuous.
+
+    Of a grid of more than `MOST_COUNTED` constraints leave out none here.
+    """
+    if isinstance(space, Ruled) and space.allowed is not None:
+        return len(space.allowed)
+    return _whole_size(space)
+
+
+def _whole_size(space: Space) -> float:
+    return math.inf if continuous(space) else sum(_size(block) for block in _blocks(space))
 
 
 def continuous(space: Space) -> list[str]:
@@ -78,7 +132,9 @@ def combinations(space: Space) -> Iterator[Params]:
         raise ValueError(f"a continuous parameter has no end: {', '.join(names)}")
     for block in _blocks(space):
         for indices in itertools.product(*block.values()):
-            yield {name: space[name].at(index) for name, index in zip(block, indices, strict=True)}
+            point = {name: space[name].at(index) for name, index in zip(block, indices, strict=True)}
+            if is_allowed(space, point):
+                yield point
 
 
 def combination_at(space: Space, index: int) -> Params:
@@ -87,6 +143,14 @@ def combination_at(space: Space, index: int) -> Params:
     Raises:
         IndexError: outside the grid.
     """
+    if isinstance(space, Ruled) and space.allowed is not None:
+        if not 0 <= index < len(space.allowed):
+            raise IndexError(f"0 <= index < {len(space.allowed)} must hold, but got {index}")
+        index = space.allowed[index]
+    return _at(space, index)
+
+
+def _at(space: Space, index: int) -> Params:
     rest = index
     for block in _blocks(space) if index >= 0 else ():
         if rest < _size(block):
@@ -103,7 +167,7 @@ def combination_index(space: Space, params: Mapping[str, Any]) -> int:
     """The inverse of `combination_at`.
 
     Raises:
-        ValueError: a parameter that exists has no value.
+        ValueError: a parameter that exists has no value, or a constraint is not kept.
     """
     wanted = {name: space[name].index(value) for name, value in cast(space, params).items()}
     before = 0
@@ -112,9 +176,19 @@ def combination_index(space: Space, params: Mapping[str, Any]) -> int:
             within = 0
             for name, indices in block.items():
                 within = within * len(indices) + indices.index(wanted[name])
-            return before + within
+            return _among_allowed(space, before + within)
         before += _size(block)
     raise ValueError(f"every parameter that exists must have a value, but got only {', '.join(params)}")
+
+
+def _among_allowed(space: Space, number: int) -> int:
+    """The number of a combination among those that keep the constraints."""
+    if not isinstance(space, Ruled) or space.allowed is None:
+        return number
+    position = bisect.bisect_left(space.allowed, number)
+    if position == len(space.allowed) or space.allowed[position] != number:
+        raise ValueError("this combination does not keep the constraints of its space")
+    return position
 
 
 _Block = dict[str, range]
@@ -169,6 +243,7 @@ __all__ = [
     "Params",
     "QUniform",
     "RandInt",
+    "Ruled",
     "Space",
     "Uniform",
     "cast",
@@ -179,6 +254,8 @@ __all__ = [
     "from_unit",
     "grid_size",
     "is_active",
+    "is_allowed",
     "is_among",
+    "mended",
     "parents_first",
 ]

@@ -16,8 +16,11 @@ from recsweep.sweeps.space import Params, Space
 MAX_REDRAWS = 3
 """How often a proposal that was tried before is drawn anew, where all its parameters are discrete.
 More of it finds no more (benchmarks/search_published.py), and a model takes its time over each."""
+MOST_REJECTED = 20
+"""How often a proposal that breaks a constraint is drawn anew; the last one is mended, value by value."""
 SEEDS = 2**31 - 1
 """Seeds lie below this."""
+_STRIDE = 1_000_003
 
 Draw = Callable[[int], Params]
 """A proposal by a seed."""
@@ -51,7 +54,19 @@ def propose(study: Known, slot: int, sampler: Callable[[Basis], Draw]) -> Params
     if fixed is not None:
         return fixed
     basis = Basis(slot, study.proposal_seed(slot), study)
-    return untried(search.space, basis, sampler(basis))
+    draw = sampler(basis)
+    return untried(search.space, basis, lambda seed: allowed(search, draw, seed))
+
+
+def allowed(search: Search, draw: Draw, seed: int) -> Params:
+    """A draw that keeps the constraints of the space; those that do not cost nothing."""
+    params = draw(seed)
+    for again in range(1, MOST_REJECTED + 1):
+        if spaces.is_allowed(search.space, params):
+            break
+        # Far from the seeds of other slots and of `untried`.
+        params = draw((seed + again * _STRIDE) % SEEDS)
+    return spaces.mended(search.space, params, search.defaults)
 
 
 def grid_point(search: Search, slot: int) -> Params:
@@ -93,7 +108,8 @@ def untried(space: Space, basis: Basis, draw: Draw) -> Params:
     if spaces.continuous(space):
         return params
     texts = set(map(canonical_json, tried))
-    return next(point for point in _shuffled(space, basis.seed) if canonical_json(point) not in texts)
+    left = (point for point in _shuffled(space, basis.seed) if canonical_json(point) not in texts)
+    return next(point for point in left if spaces.is_allowed(space, point))
 
 
 def _is_new(space: Space, params: Params) -> bool:
