@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from helpers.catalogue import make_split, settings_for, write_dataset
-from recsweep.recbole_api import catalog, data
+from recsweep.recbole_api import catalog, data, sequences
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.stored import dump_split
 
@@ -83,6 +83,14 @@ def test_filters_leave_what_recboles_leave(uneven, chosen, features):
 def test_every_family_is_handed_the_same(tmp_path, model):
     folder = write_dataset(tmp_path)
     assert same(dumped(model, folder), by_recbole(model, folder))
+
+
+@pytest.mark.parametrize("longest", [1, 3, 50])
+def test_samples_are_those_that_recbole_fills_row_by_row(uneven, monkeypatch, longest):
+    monkeypatch.setattr(sequences, "_ROWS_AT_ONCE", 100)
+    columns = {"inter": ["user_id", "item_id", "rating", "timestamp"]}
+    how = {"MAX_ITEM_LIST_LENGTH": longest, "load_col": columns}
+    assert same(dumped("SASRec", uneven, **how), by_recbole("SASRec", uneven, **how))
 
 
 def test_ml_100k_is_split_as_recbole_splits_it():

@@ -19,6 +19,7 @@ from recsweep.common.orders import order_of
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.frames import AtomicFiles, Columns
+from recsweep.recbole_api.sequences import with_samples
 
 _Array = np.ndarray[Any, Any]
 _SUFFIXES = (".inter", ".user", ".item")
@@ -109,7 +110,9 @@ def quick(cls: type[Any], files: NumberedFiles) -> type[Any]:
                 return super().leave_one_out(group_by, leave_one_mode)  # type: ignore[no-any-return]
             return _left_out(self, group_by, _LEFT_OUT[leave_one_mode])
 
-    return Quick
+    sequential = recbole("data.dataset").SequentialDataset
+    fills = getattr(cls, "data_augmentation", None) is sequential.data_augmentation
+    return with_samples(Quick) if fills else Quick
 
 
 _LEFT_OUT = {"valid_and_test": (2, 1), "valid_only": (1,), "test_only": (2,)}
