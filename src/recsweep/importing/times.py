@@ -17,6 +17,9 @@ _LEAST = 1e8
 """Below, a number may be a place in an order, or a time in any unit."""
 _BOUNDS = {"s": 1e11, "ms": 1e14, "us": 1e17, "ns": np.inf}
 """A time of our days, in a unit, is below this."""
+_FIRST = 1000
+"""So many times are looked at for their unit."""
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
 
 
@@ -78,13 +81,13 @@ class Times:
         import pyarrow
         import pyarrow.compute as pc
 
-        texts = pc.utf8_trim_whitespace(pc.cast(values, pyarrow.string()))
-        try:
-            numbers = np.abs(as_floats(pc.fill_null(texts, "")))
-        except ValueError:
+        texts = pc.utf8_trim_whitespace(pc.cast(values.slice(0, _FIRST), pyarrow.string()))
+        told = [text for text in texts.to_pylist() if text]
+        numbers = [abs(float(text)) for text in told if _NUMBER.fullmatch(text)]
+        if told and not _NUMBER.fullmatch(told[0]):
             return "iso"
-        most = np.nanmax(numbers) if len(numbers) and not np.isnan(numbers).all() else 0.0
-        return next(unit for unit, bound in _BOUNDS.items() if most < bound or unit == "ns")
+        middle = float(np.median(numbers)) if numbers else 0.0
+        return next(unit for unit, bound in _BOUNDS.items() if middle < bound or unit == "ns")
 
     def _numbers(self, texts: Texts, row: int) -> Texts:
         numbers = as_floats(texts)
