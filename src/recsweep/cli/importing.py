@@ -28,7 +28,7 @@ _IMPORT = (
     ),
     _text(
         "columns",
-        "The column of each role, and others: `user=uid,item=movieId,time=ts,rating=stars`.",
+        "The column of each role: `user=uid,item=movieId,time=ts`.",
         "LIST",
     ),
     _text("item_file", "The file of items, with their features.", "FILE", completes="file"),
