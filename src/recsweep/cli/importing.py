@@ -10,7 +10,6 @@ import click
 from recsweep.cli.declare import DATA, argument, command
 from recsweep.common.errors import InputError
 from recsweep.common.escape import for_terminal
-from recsweep.importing.request import request_of
 from recsweep.sweeps.setting import THIS, Setting
 
 
@@ -93,6 +92,7 @@ def import_(files: tuple[str, ...], **options: Any) -> None:
     interactions; with --recipe, the files of that data set, or the folder that they are in.
     """
     from recsweep.importing.importing import check_imported, import_data, said
+    from recsweep.importing.request import request_of
 
     done = import_data(request_of([Path(file) for file in files], options))
     name = done.request.name
