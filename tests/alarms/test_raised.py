@@ -182,7 +182,7 @@ def test_a_test_set_that_cannot_show_the_lead_is_told(plan):
 
 
 def test_leaks_and_repeats_are_told_with_their_shares():
-    (leak,) = leaking("toy", "leave one out, by time", {"leak": 0.97, "future": 0.4})
+    (leak,) = leaking("toy", "leave-one-out by time", {"leak": 0.97, "future": 0.4})
     assert leak.number == 0.97
     assert "97.0% of the test is older" in leak.text
     assert "Ji, Sun, Zhang and Li 2023" in leak.source

@@ -870,8 +870,8 @@ def test_doctor_describes_the_data_and_says_which_split_fits(make, call):
     said = call("doctor", "--data")
     assert said.code == 0
     assert said.lines[0] == "toy: 24 interactions of 4 users with 15 items"
-    assert any(line.startswith("  * leave one out, by time ") for line in said.lines)
-    assert "  what fits it: leave one out, by time, as its file has it" in said.lines
+    assert any(line.startswith("  * leave-one-out by time ") for line in said.lines)
+    assert "  what fits it: leave-one-out by time, as its file has it" in said.lines
     (found,) = json.loads(call("doctor", "--data", "toy", "--json").out)
     assert (found["dataset"], found["users"], found["lengths"]["0.5"]) == ("toy", 4, 6.0)
     assert found["splits"][found["split"]]["test"] == 4

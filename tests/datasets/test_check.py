@@ -270,8 +270,8 @@ def test_files_that_are_already_split_are_not_to_be_renamed(tmp_path):
     refused(
         workspace,
         "{root}/datasets/toy.yaml:1:7: {root}/datasets/pre holds files that are already split "
-        "(pre.test.inter, pre.train.inter, pre.valid.inter), which recsweep does not take yet; "
-        "write all their rows into pre.inter, with one header, and choose a `split`",
+        "(pre.train.inter, pre.valid.inter, pre.test.inter), and no pre.inter; "
+        "set `split: {type: files, files: [train, valid, test]}`: training, validation, test",
     )
 
 

@@ -90,7 +90,7 @@ def fixed(tmp_path, model, text):
             "every model of a sweep; set `remove_duplicates` in the data set file",
         ),
         ("BPR", "threshold: {rating: 3}", "set `label_threshold` in the data set file"),
-        ("BPR", "benchmark_filename: [a, b, c]", "files that are split are not taken"),
+        ("BPR", "benchmark_filename: [a, b, c]", "files: [train, valid, test]}` in the data set file"),
         ("BPR", "filter_inter_by_user_or_item: false", "is the same for every model of a sweep"),
         ("BPR", "seq_separator: '|'", "set `sequence_separator` in the data set file"),
         ("BPR", "alias_of_item_id: [x]", "is the same for every model of a sweep"),

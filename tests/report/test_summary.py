@@ -192,17 +192,17 @@ def test_numbers_in_the_csv_are_whole(plans):
 
 def test_users_items_split_and_filters_are_said_for_each_data_set(plans):
     assert data_lines([full(plans[0])]) == [
-        "toy: - users, - items; split: leave one out, by time; filters: none; all items are ranked."
+        "toy: - users, - items; protocol: leave-one-out by time, full ranking."
     ]
     dataset = plans[0].dataset.model_copy(update={"keep": {"rating": "[4,inf)"}, "min_user_interactions": 5})
     plan = dataclasses.replace(plans[0], dataset=dataset)
     counted = plan.record().counted({"users": 1234, "items": 56})
     result = dataclasses.replace(full(plan), record=counted)
-    line = "toy: 1,234 users, 56 items; split: leave one out, by time; "
-    filters = "filters: keep rating [4,inf); min_user_interactions 5; all items are ranked."
+    line = "toy: 1,234 users, 56 items; protocol: leave-one-out by time, "
+    filters = "rating in [4,inf), users with 5 or more interactions, full ranking of 56 items."
     assert data_lines([result, full(plan)]) == [line + filters]
     (row,) = csv_rows([result])
-    assert (row["users"], row["items"], row["split"]) == ("1234", "56", "leave one out, by time")
+    assert (row["users"], row["items"], row["split"]) == ("1234", "56", "leave-one-out by time")
     assert line in summary_latex([result])
     assert line in summary_markdown([result])
 

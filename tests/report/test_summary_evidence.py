@@ -54,9 +54,7 @@ def test_the_mean_stands_beside_the_searchs_own_score_with_its_optimism(result):
     page = summary_markdown([of_seeds(result)])
     row = "| toy | NARM | 3 | 0.1700 ± 0.0100 | 0.1452 to 0.1948 | 0.2000 | +0.0300 |"
     assert f"{row} 0.1200 ± 0.0100 | 0.0952 to 0.1448 | 0.1900 | +0.0700 |" in page
-    assert (
-        "split seeds are left out, as the split (leave one out, by time) is the same for every seed" in page
-    )
+    assert "split seeds are left out, as the split (leave-one-out by time) is the same for every seed" in page
 
 
 def test_a_paper_has_a_second_table(result):

@@ -46,9 +46,7 @@ def _times(found: Described) -> str:
 def _to_write(found: Described) -> str:
     """The key of a data set's file."""
     split = found.fit.split
-    if split.type == "leave_one_out":
-        return f" (split: {{type: leave_one_out, order: {split.order}}})"
-    return f" (split: {{type: ratio, order: {split.order}, group_by: {split.group_by}}})"
+    return f" (split: {split.name})"
 
 
 def _table(found: Described) -> Iterator[str]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from recsweep.common.errors import InputError
+from recsweep.datasets import own_parts
 from recsweep.datasets.count import Counts, can_count, count, filtered_rows
-from recsweep.datasets.files import DataFiles
+from recsweep.datasets.files import DataFiles, interaction_files
 from recsweep.datasets.header import read_header
 from recsweep.datasets.labelled import Labels, count_labels
+from recsweep.datasets.presplit import Disorder, check_apart, disorder
 from recsweep.datasets.remarks import about_ids, about_numbers, about_quotes, about_sequences
 from recsweep.datasets.table import Table
 from recsweep.datasets.tables import Reading, Tables, Unlisted
 from recsweep.recbole_api.needs import VECTORS
-from recsweep.recbole_api.settings import columns, data_settings
+from recsweep.recbole_api.settings import columns, counted_field, data_settings
 from recsweep.sweeps.config import DatasetConfig
 from recsweep.sweeps.documents import Document, nearest
 
@@ -37,6 +39,10 @@ class Checked:
     """Lines on findings that are no mistake, but may not be meant."""
     labels: Labels | None
     """Of the rows that are left, where the data set labels them."""
+    own_sizes: Mapping[bool, tuple[int, int, int]] = field(default_factory=dict)
+    """Samples of each part of a split that RecBole has not, by whether models are sequential."""
+    disorder: Disorder | None = None
+    """Of files that are already split: where they are not split by time."""
 
 
 def check_dataset(dataset: DatasetConfig, document: Document, files: DataFiles) -> Checked:
@@ -57,15 +63,17 @@ def read_checked(dataset: DatasetConfig, document: Document, files: DataFiles) -
     """
     _check_named(dataset, document)
     for suffix, names in columns(dataset).items():
-        path = files.folder / f"{files.folder.name}.{suffix}"
-        if not path.is_file():
-            raise document.error(
-                ("columns", suffix), f"there is no file {path}", f"create it, or drop `{suffix}`"
-            )
-        _check_columns(dataset, document, path, read_header(path), names)
+        for path in interaction_files(dataset, files.folder) if suffix == "inter" else [files.of(suffix)]:
+            if not path.is_file():
+                raise document.error(
+                    ("columns", suffix), f"there is no file {path}", f"create it, or drop `{suffix}`"
+                )
+            _check_columns(dataset, document, path, read_header(path), names)
     reading = Reading.of(data_settings(dataset, files.given_folder).get)
     tables = Tables(files.folder, reading, files.hashes)
     remarks = look_at(tables)
+    if reading.files:
+        check_apart(tables)
     _check_listed(dataset, document, tables)
     counts = count(tables)
     if counts.interactions == 0:
@@ -75,7 +83,12 @@ def read_checked(dataset: DatasetConfig, document: Document, files: DataFiles) -
             "no interaction is left after filtering",
             f"relax {' or '.join(f'`{name}`' for name in used)}" if used else "use a file with rows",
         )
-    return Checked(reading, counts, tuple(remarks), count_labels(dataset, tables)), tables
+    parts = own_parts.of_rows(tables, dataset.split.seed or 0)
+    ways = {
+        kind: own_parts.sizes(tables, parts, sequential=kind) for kind in (False, True) if parts is not None
+    }
+    back = disorder(tables) if reading.files else None
+    return Checked(reading, counts, tuple(remarks), count_labels(dataset, tables), ways, back), tables
 
 
 def look_at(tables: Tables) -> list[str]:
@@ -93,9 +106,12 @@ def look_at(tables: Tables) -> list[str]:
 
 def _check_table(tables: Tables, suffix: str) -> list[str]:
     """Refuse what is listed twice; remarks on the rest."""
-    table, reading = tables.get(suffix), tables.reading
-    if table is None:
-        return []
+    found = tables.read_parts() if suffix == "inter" else [tables.get(suffix)]
+    return [remark for table in found if table is not None for remark in _check_one(tables, suffix, table)]
+
+
+def _check_one(tables: Tables, suffix: str, table: Table) -> list[str]:
+    reading = tables.reading
     if suffix != "inter" and not table.rows:
         raise InputError(
             table.path, "the file has no rows", f"add them, or drop `{suffix}` from `columns`", 2, 1
@@ -183,9 +199,17 @@ def _check_listed(dataset: DatasetConfig, document: Document, tables: Tables) ->
 def _check_named(dataset: DatasetConfig, document: Document) -> None:
     """`columns` names all that a split is made by."""
     named = columns(dataset).get("inter", [])
-    times = [dataset.time_field] if dataset.split.order == "time" else []
-    for name in (dataset.user_field, dataset.item_field, *times, *dataset.keep, *dataset.label_threshold):
-        if name not in named:
+    times = [dataset.time_field] if dataset.split.needs_times else []
+    used = (*times, *dataset.keep, *dataset.drop, *dataset.label_threshold)
+    made = counted_field(dataset)
+    if made in named:
+        raise document.error(
+            ("remove_duplicates",),
+            f"`counted` writes the number of a pair's interactions into `{made}`, which is loaded too",
+            f"drop `{made}` from `columns.inter`, or give `rating_field` another name",
+        )
+    for name in (dataset.user_field, dataset.item_field, *used):
+        if name not in named and name != made:
             raise document.error(
                 ("columns", "inter"), f"`columns.inter` must name `{name}`", f"add `{name}` to it"
             )
@@ -210,7 +234,7 @@ def _check_columns(
             continue
         key = roles.get(name)
         fix = nearest(name, header)
-        if key == "time_field" and dataset.split.order == "random" and dataset.columns is None:
+        if key == "time_field" and not dataset.split.needs_times and dataset.columns is None:
             ids = f"`columns: {{inter: [{dataset.user_field}, {dataset.item_field}]}}`"
             fix = f"write {ids} in {document.path} for data without times"
             raise InputError(path, f"there is no column `{name}`", fix, 1, 1)
@@ -219,10 +243,36 @@ def _check_columns(
                 path, f"there is no column `{name}`", f"{fix} (set `{key}` in {document.path})", 1, 1
             )
         raise InputError(path, f"there is no column `{name}`", f"{fix} (see {document.path})", 1, 1)
-    wanted = dict.fromkeys((dataset.time_field, *dataset.keep, *dataset.label_threshold), "float")
+    intervals = [name for name, each in dataset.keep.items() if isinstance(each, str)]
+    wanted = dict.fromkeys((dataset.time_field, *intervals, *dataset.label_threshold), "float")
     wanted |= {dataset.user_field: "token", dataset.item_field: "token"}
     for name, kind in wanted.items():
         if name in names and header[name] != kind:
             raise InputError(
                 path, f"`{name}` must be a {kind}, but is a {header[name]}", f"write `{name}:{kind}`", 1, 1
             )
+    _check_values(dataset, document, path, header)
+
+
+def _check_values(dataset: DatasetConfig, document: Document, path: Path, header: Mapping[str, str]) -> None:
+    """Lists of values are of a column that has one value in a cell, and numbers where it has numbers."""
+    for key, wanted in (("keep", dataset.keep), ("drop", dataset.drop)):
+        for name, values in wanted.items():
+            kind = header.get(name, "float")
+            if isinstance(values, str):
+                continue
+            if kind not in ("token", "float"):
+                problem = f"`{key}` looks for one value in a cell, but `{name}` is a {kind} in {path}"
+                raise document.error((key, name), problem, "name another column")
+            for position, value in enumerate(values):
+                if kind == "float" and not is_finite(value):
+                    problem = f"`{name}` holds numbers in {path}, but got {value!r}"
+                    raise document.error((key, name, position), problem, "write a number")
+
+
+def is_finite(text: str) -> bool:
+    """True for a text that is a number."""
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False

@@ -28,6 +28,8 @@ class Interactions:
     """Whole numbers from 0, in no order."""
     times: _Array | None
     """None where no column of times is loaded."""
+    files: _Array | None = None
+    """The file of each row, from 0; None where all are of one."""
 
     @classmethod
     def of(cls, tables: Tables) -> Interactions:
@@ -36,7 +38,8 @@ class Interactions:
         rows = filtered_rows(reading, inter)
         users, items = (inter.texts[name].codes[rows] for name in (reading.user, reading.item))
         times = inter.exact.get(reading.time, inter.numbers.get(reading.time))
-        return cls(users, items, None if times is None else np.asarray(times[rows], dtype=np.float64))
+        files = None if inter.sources is None else inter.source_of(np.flatnonzero(rows))
+        return cls(users, items, None if times is None else np.asarray(times[rows], dtype=np.float64), files)
 
 
 @dataclass(frozen=True)

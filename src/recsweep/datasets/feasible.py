@@ -52,6 +52,8 @@ def check_split(dataset: DatasetConfig, document: Document, checked: Checked, mo
             f"{counts.interactions} interactions are left, all of one user; metrics are means over users",
             _relax(dataset) + "use data with two users or more",
         )
+    if checked.disorder is not None and models.sequential:
+        raise checked.disorder.error(", ".join(models.sequential), len(dataset.split.files))
     for sequential, names in models.each():
         _check_parts(dataset, document, checked, sequential, names)
     if not counts.full_users:
@@ -70,7 +72,8 @@ def _check_parts(
     dataset: DatasetConfig, document: Document, checked: Checked, sequential: bool, names: str
 ) -> None:
     counts, split = checked.counts, dataset.split
-    sizes = part_sizes(checked.reading, counts.histories, sequential=sequential)
+    sizes = checked.own_sizes.get(sequential)
+    sizes = sizes or part_sizes(checked.reading, counts.histories, sequential=sequential)
     if sizes is None or all(sizes):
         return
     if split.type == "leave_one_out":
@@ -82,13 +85,25 @@ def _check_parts(
             _relax(dataset) + "use longer histories, or `type: ratio`",
         )
     train, valid, test = sizes
+    key, change = _KEYS.get(split.type, ("ratio", "change `ratio` or `group_by`"))
     raise document.error(
-        ("split", "ratio"),
+        ("split", key),
         f"the split leaves {train} samples for training, {valid} for validation and {test} for test of "
         f"{names}; there are {counts.interactions} interactions of {counts.users} users, the most of one is "
         f"{counts.longest}",
-        _relax(dataset) + "change `ratio` or `group_by`, or use more data",
+        _relax(dataset) + f"{change}, or use more data",
     )
+
+
+_KEYS = {
+    "leave_k_out": ("k", "lower `k`"),
+    "global_date": ("test_from", "change `valid_from` or `test_from`, or give the `time_unit` of the data"),
+    "k_fold": ("folds", "lower `folds`"),
+    "files": ("files", "name other `files`"),
+    "cold_users": ("ratio", "change `ratio`"),
+    "cold_items": ("ratio", "change `ratio`"),
+}
+"""The key that decides on the sizes of parts, and what to do about it."""
 
 
 def _filter_or(dataset: DatasetConfig, key: str) -> tuple[str]:

@@ -22,6 +22,10 @@ class DataFiles:
     """SHA-256 of each file's bytes by file name."""
     builtin: bool
 
+    def of(self, suffix: str) -> Path:
+        """Where a file of the data set is, or would be."""
+        return self.folder / f"{self.folder.name}.{suffix}"
+
     @property
     def given_folder(self) -> Path | None:
         """The folder as settings want it: None for ml-100k from RecBole's wheel."""
@@ -40,18 +44,22 @@ def find_files(dataset: DatasetConfig, document: Document) -> DataFiles:
         raise document.error(
             ("path",), f"there is no folder {folder}", f"give the folder of the atomic files, or `{BUILTIN}`"
         )
-    interactions = folder / f"{folder.name}.inter"
-    if not interactions.is_file():
-        if parts := sorted(path.name for path in folder.glob(f"{folder.name}.*.inter")):
+    for position, path in enumerate(interaction_files(dataset, folder)):
+        if path.is_file():
+            continue
+        if dataset.split.type == "files":
+            problem, fix = f"there is no file {path}", _named_otherwise(folder)
+            raise document.error(("split", "files", position), problem, fix)
+        if parts := _parts(folder):
             raise document.error(
                 ("path",),
-                f"{folder} holds files that are already split ({', '.join(parts)}), "
-                "which recsweep does not take yet",
-                f"write all their rows into {interactions.name}, with one header, and choose a `split`",
+                f"{folder} holds files that are already split "
+                f"({', '.join(f'{folder.name}.{part}.inter' for part in parts)}), and no {path.name}",
+                f"set `split: {{type: files, files: [{', '.join(parts)}]}}`: training, validation, test",
             )
-        others = sorted(path.name for path in folder.glob("*.inter"))
+        others = sorted(other.name for other in folder.glob("*.inter"))
         hint = f"rename {others[0]} (RecBole wants folder and files of one name)" if others else "create it"
-        raise document.error(("path",), f"there is no file {interactions}", hint)
+        raise document.error(("path",), f"there is no file {path}", hint)
     return read_files(folder, builtin=own is None)
 
 
@@ -59,3 +67,26 @@ def read_files(folder: Path, *, builtin: bool) -> DataFiles:
     """All atomic files of a folder, which bear its name, with their hashes."""
     paths = sorted(path for path in folder.glob(f"{folder.name}.*") if path.is_file())
     return DataFiles(folder, {path.name: file_hash(path) for path in paths}, builtin)
+
+
+def interaction_files(dataset: DatasetConfig, folder: Path) -> list[Path]:
+    """The files of interactions: one, or each part where they are already split."""
+    split = dataset.split
+    names = [f"{part}.inter" for part in split.files] if split.type == "files" else ["inter"]
+    return [folder / f"{folder.name}.{name}" for name in names]
+
+
+def _parts(folder: Path) -> list[str]:
+    """Parts of a data set that is already split, training first and test last, as far as names tell."""
+    prefix, suffix = f"{folder.name}.", ".inter"
+    found = [path.name for path in folder.glob(f"{prefix}*{suffix}")]
+    parts = [name.removeprefix(prefix).removesuffix(suffix) for name in found]
+    return sorted(parts, key=lambda part: (_PLACES.get(part[:5], 1), part))
+
+
+_PLACES = {"train": 0, "test": 2}
+
+
+def _named_otherwise(folder: Path) -> str:
+    found = _parts(folder)
+    return f"name those that are there: [{', '.join(found)}]" if found else "create it"

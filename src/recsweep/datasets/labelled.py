@@ -51,6 +51,5 @@ def _check_column(tables: Tables) -> None:
     if len(wrong):
         row = int(wrong[0])
         found = "is empty" if np.isnan(labels[row]) else f"must be 0 or 1, but got {labels[row]:g}"
-        raise InputError(
-            table.path, f"`{LABEL}` {found}", "use `label_threshold` for other numbers", table.line(row), 1
-        )
+        path, line = table.where(row)
+        raise InputError(path, f"`{LABEL}` {found}", "use `label_threshold` for other numbers", line, 1)

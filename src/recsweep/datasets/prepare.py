@@ -25,7 +25,7 @@ from recsweep.common.errors import InputError
 from recsweep.common.files import content_hash, file_hash, to_plain, umask, write_yaml
 from recsweep.common.provenance import versions
 from recsweep.common.scratch import PREPARING, own_name
-from recsweep.datasets import count
+from recsweep.datasets import count, own_parts
 from recsweep.datasets.arrays import read_arrays, write_arrays
 from recsweep.datasets.check import look_at
 from recsweep.datasets.facts import Interactions, repeats
@@ -34,10 +34,9 @@ from recsweep.datasets.parts import split_named
 from recsweep.datasets.protocols import split_facts
 from recsweep.datasets.tables import Reading, Tables
 from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.data import Split, build_split, data_key
+from recsweep.recbole_api.data import Split, build_split, data_key, split_seed
 from recsweep.recbole_api.labels import confirm_labels
 from recsweep.recbole_api.model import clean_globals
-from recsweep.recbole_api.settings import SPLIT_SEED
 from recsweep.recbole_api.stored import dump_split, load_split
 from recsweep.sweeps.documents import load_document
 
@@ -128,7 +127,8 @@ def prepare(
         tables = open_tables(config, files.hashes)
         for remark in look_at(tables):
             tell(remark)
-        split = build_split(config, tables, partial(count.confirm, tables))
+        parts = own_parts.of_rows(tables, split_seed(config))
+        split = build_split(config, tables, partial(own_parts.confirm, tables, parts), parts)
         split = replace(split, facts=_facts(config, tables))
     confirm_labels(config, split)
     written = _write(cache, split, key)
@@ -147,11 +147,11 @@ def open_tables(config: TypedConfig, hashes: Mapping[str, str] | None = None) ->
 
 def _facts(config: TypedConfig, tables: Tables) -> dict[str, float]:
     """Facts of the data that alarms ask for; nothing where they cannot be told from the tables."""
-    split = split_named(config["eval_args"])
+    split = tables.reading.own_split or split_named(config["eval_args"])
     if split is None or not count.can_count(tables.reading, tables.interactions):
         return {}
     data = Interactions.of(tables)
-    made = split_facts(data, split, int(config[SPLIT_SEED] or 0))
+    made = split_facts(data, split, split_seed(config))
     found = {"repeats": repeats(data), "leak": made.leak, "future": made.future}
     return {name: round(value, 6) for name, value in found.items() if value is not None}
 

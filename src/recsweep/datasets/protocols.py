@@ -16,7 +16,8 @@ import numpy as np
 
 from recsweep.common.orders import dense_ranks
 from recsweep.datasets.facts import DataFacts, Interactions, tied
-from recsweep.datasets.parts import TEST, TRAIN, VALID, part_of_each
+from recsweep.datasets.own_splits import parts_of
+from recsweep.datasets.parts import TEST, TRAIN, VALID
 from recsweep.sweeps.config import SplitConfig
 
 PROTOCOLS: Mapping[str, SplitConfig] = {
@@ -64,7 +65,7 @@ class SplitFacts:
 
 def split_facts(data: Interactions, split: SplitConfig, seed: int = 0) -> SplitFacts:
     """The facts of a data set that was split."""
-    parts = part_of_each(data.users, data.times, split, seed)
+    parts = parts_of(data, split, seed)
     train, test = parts == TRAIN, parts == TEST
     of_users, of_items = data.users[test], data.items[test]
     sizes = [int(np.count_nonzero(parts == part)) for part in (TRAIN, VALID, TEST)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,17 +47,37 @@ class Table:
     """SHA-256 of the file's bytes."""
     blanks: Sequence[int] = field(default=(), repr=False)
     """How many rows stand above each empty line."""
+    origin: np.ndarray[Any, Any] | None = field(default=None, repr=False)
+    """The row of the file that each row was; None where all of them are here."""
+    sources: Sequence[Table] | None = field(default=None, repr=False)
+    """The files whose rows stand here one after the other; None for those of one file."""
+
+    def where(self, row: int) -> tuple[Path, int]:
+        """The file and the line of a row."""
+        row = row if self.origin is None else int(self.origin[row])
+        for source in self.sources or ():
+            if row < source.rows:
+                return source.where(row)
+            row -= source.rows
+        return self.path, row + 2 + bisect_right(self.blanks, row)
 
     def line(self, row: int) -> int:
-        """The line of a row in the file."""
-        return row + 2 + bisect_right(self.blanks, row)
+        """The line of a row in its file."""
+        return self.where(row)[1]
+
+    def source_of(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The file of each of some rows, from 0."""
+        whole = rows if self.origin is None else self.origin[rows]
+        ends = np.cumsum([source.rows for source in self.sources or ()])
+        return np.searchsorted(ends, whole, side="right")
 
     def first_line(self, name: str, code: int) -> int:
         """The line in which a text of a column stands first."""
         return self.line(int(np.argmax(self.texts[name].codes == code)))
 
     def take(self, rows: np.ndarray[Any, Any]) -> Table:
-        """The table of some rows, by a mask. Its `line` no longer holds."""
+        """The table of some rows, by a mask."""
+        numbered = np.flatnonzero(rows).astype(np.int32) if self.origin is None else self.origin[rows]
         return Table(
             self.path,
             self.types,
@@ -66,11 +86,19 @@ class Table:
             {name: numbers[rows] for name, numbers in self.exact.items()},
             int(np.count_nonzero(rows)),
             self.digest,
+            self.blanks,
+            numbered,
+            self.sources,
         )
 
     def coded(self, name: str) -> tuple[Sequence[str], np.ndarray[Any, Any]]:
         """The different texts of a column, and the place of each row's among them."""
         return self.texts[name]
+
+    def with_numbers(self, name: str, numbers: np.ndarray[Any, Any]) -> Table:
+        """The table with one more column of numbers."""
+        types, columns = {**self.types, name: "float"}, {**self.numbers, name: numbers}
+        return replace(self, types=types, numbers=columns)
 
     def cells(self, name: str) -> np.ndarray[Any, Any]:
         """A column as RecBole takes it."""

@@ -7,15 +7,20 @@ preparation of a split read the same rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recsweep.common.errors import InputError
+from recsweep.datasets import own_filters
+from recsweep.datasets.joined import joined
 from recsweep.datasets.read import read_table
 from recsweep.datasets.table import Table
+from recsweep.recbole_api.settings import OWN_FILTERS, OWN_SPLIT
+from recsweep.sweeps.split import SplitConfig
 
 LISTS = {"user": "user", "item": "item", "link": "item"}
 """Files that list users or items, and which of the two."""
@@ -43,7 +48,11 @@ class Reading:
     entities: tuple[str, str, str, str]
     """The columns of heads, tails and relations in `.kg`, and of entities in `.link`."""
     merged: bool
-    """True where the rows are not those of one file, or ids are shared with other columns."""
+    """True where ids are shared with other columns, or RecBole reads files that we do not."""
+    own_split: SplitConfig | None = None
+    """A way of splitting that RecBole has not."""
+    own_filters: Mapping[str, Any] = field(default_factory=dict)
+    """Filters that it has not."""
 
     @classmethod
     def of(cls, get: Callable[[str], Any]) -> Reading:
@@ -70,7 +79,15 @@ class Reading:
             str(evaluation.get("group_by")).lower(),
             (head, tail, relation, entity),
             any(get(name) for name in special),
+            None if get(OWN_SPLIT) is None else SplitConfig.model_validate(get(OWN_SPLIT)),
+            get(OWN_FILTERS) or {},
         )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Parts of the names of files that are already split; none where there is one file."""
+        split = self.own_split
+        return split.files if split is not None and split.type == "files" else ()
 
     def names(self, suffix: str) -> Collection[str] | None:
         """The columns of a file to read; none where the file is not read, None for all."""
@@ -142,13 +159,25 @@ class Tables:
             return self.kept_rows()
         return self.read(path, names)
 
-    @property
+    @cached_property
     def interactions(self) -> Table:
-        """The `.inter` file, all rows."""
-        table = self.get("inter")
-        if table is None:
+        """The rows of the `.inter` file, or of its parts, but for those that our own filters drop."""
+        reading = self.reading
+        tables = self.read_parts()
+        if not tables:
             raise InputError(self.folder, "no column of the .inter file is read", "name some in `load_col`")
-        return table
+        table = joined(self.folder / f"{self.folder.name}.inter", tables) if reading.files else tables[0]
+        if not reading.own_filters:
+            return table
+        return own_filters.filtered(table, reading.user, reading.item, reading.time, reading.own_filters)
+
+    def read_parts(self) -> list[Table]:
+        """The files of interactions, all their rows: one, or several where they are already split."""
+        if not self.reading.files:
+            table = self.get("inter")
+            return [] if table is None else [table]
+        name, names = self.folder.name, self.reading.names("inter")
+        return [self.read(self.folder / f"{name}.{part}.inter", names) for part in self.reading.files]
 
     def unlisted(self, rows: np.ndarray[Any, Any]) -> list[Unlisted]:
         """The ids that each file of users or items leaves out of some rows of the interactions."""

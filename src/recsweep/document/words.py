@@ -10,6 +10,8 @@ from recsweep.report.comparison import Entry
 from recsweep.report.summary_notes import filters_of
 from recsweep.study import StudyRecord
 from recsweep.sweeps.engine_table import ENGINES
+from recsweep.sweeps.protocol import FULL, Protocol
+from recsweep.sweeps.protocol_words import candidates_text, protocol_text
 from recsweep.sweeps.pruner_table import NO_PRUNER, PRUNERS
 from recsweep.sweeps.scheduler_table import NO_SCHEDULER, SCHEDULERS
 
@@ -52,20 +54,20 @@ def listed(names: Sequence[str]) -> str:
 
 
 def data_sentence(record: StudyRecord) -> str:
-    """How the interactions of a data set were filtered and divided."""
-    split = record.dataset.split
-    if split.type == "leave_one_out":
-        last = "last" if split.order == "time" else "one of the"
-        how = (
-            f"leave one out: each user's {last} interaction{'' if split.order == 'time' else 's'} is for test"
-        )
-        how += ", the one before for validation, and all others are trained on"
-    else:
-        how = f"{split.text}: training, validation and test"
-    kept = filters_of(record)
-    filters = "No interaction was filtered out." if kept == "none" else f"Filters: {kept}."
+    """How the interactions of a data set were filtered, divided and ranked."""
+    items = record.details.counts.get("items")
+    said = protocol_text(record.dataset, items if isinstance(items, int) else None)
+    other = filters_of(record, but=frozenset({*Protocol.model_fields, "max_sequence_length"}))
+    more = "" if other == "none" else f" Of the data set's file: {other}."
+    how = _HOW.get(record.dataset.split.type, "") if record.dataset.split.order == "time" else ""
     longest = f"A sequential model sees at most the last {record.dataset.max_sequence_length} interactions."
-    return f"The split is {how}. {filters} {longest}"
+    return f"The protocol is: {said}.{how}{more} {longest}"
+
+
+_HOW = {
+    "leave_one_out": " Each user's last interaction is for test, the one before for validation, and all "
+    "others are trained on.",
+}
 
 
 def protocol(records: Sequence[StudyRecord]) -> list[str]:
@@ -129,10 +131,11 @@ def _training(record: StudyRecord) -> str:
 def _ranking(record: StudyRecord) -> str:
     evaluation = record.evaluation
     cutoffs = listed([str(cutoff) for cutoff in evaluation.topk])
-    return (
-        "Every item of the data set is ranked for each user; none is sampled. Reported are "
-        f"{listed(evaluation.metrics)}, cut off at {cutoffs}."
+    full = "Every item of the data set is ranked for each user; none is sampled."
+    among = (
+        full if record.dataset.candidates == FULL else f"Test items are {candidates_text(record.dataset)}."
     )
+    return f"{among} Reported are {listed(evaluation.metrics)}, cut off at {cutoffs}."
 
 
 def _chosen(record: StudyRecord) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from recsweep.looking.listing import Row, markdown, score_text
+from recsweep.sweeps.protocol_words import protocol_text
 
 _LONGEST = 60
 
@@ -14,6 +15,7 @@ _LONGEST = 60
 def shown(rows: Sequence[Row]) -> str:
     """Studies in a table, the best on validation first where all search for the same; then what differs."""
     table = markdown([_shown(row) for row in _ordered(rows)], ("best", "test", "trials", "failed", "pruned"))
+    table += "".join(f"\n\n{line}" for line in _protocols(rows))
     differing = differences(rows)
     if not differing:
         return f"{table}\n\nTheir definitions are alike in everything.\n"
@@ -29,7 +31,7 @@ def plain(rows: Sequence[Row]) -> dict[str, Any]:
     """The same as plain JSON."""
     names = [row.record.study for row in rows]
     return {
-        "studies": [row.plain() for row in rows],
+        "studies": [{**row.plain(), "protocol": _protocol(row)} for row in rows],
         "differences": {
             path: dict(zip(names, values, strict=True)) for path, values in differences(rows).items()
         },
@@ -68,6 +70,23 @@ def _shown(row: Row) -> dict[str, str]:
     }
 
 
+def _protocol(row: Row) -> str:
+    items = row.record.details.counts.get("items")
+    return protocol_text(row.record.dataset, items if isinstance(items, int) else None)
+
+
+def _protocols(rows: Sequence[Row]) -> Iterator[str]:
+    """How the studies were measured: one line where all were alike."""
+    by_text: dict[str, list[str]] = {}
+    for row in rows:
+        by_text.setdefault(_protocol(row), []).append(row.record.study)
+    if len(by_text) == 1:
+        yield f"Protocol: {next(iter(by_text))}."
+        return
+    for text, names in by_text.items():
+        yield f"Protocol of {', '.join(names)}: {text}."
+
+
 def _fairness(rows: Sequence[Row]) -> str:
     """Notes for a reader of the table: budgets or data that are not the same."""
     remarks = []
@@ -75,6 +94,8 @@ def _fairness(rows: Sequence[Row]) -> str:
         remarks.append("They had not the same number of trials.")
     if len({json.dumps(dict(row.record.hashes), sort_keys=True) for row in rows}) > 1:
         remarks.append("They were not trained on the same data: their scores are not comparable.")
+    if len({protocol_text(row.record.dataset) for row in rows}) > 1:
+        remarks.append("They were not measured by the same protocol: their scores are not comparable.")
     if len({row.record.metric for row in rows}) > 1:
         remarks.append("They search for different metrics.")
     return "".join(f"\n{remark}\n" for remark in remarks)

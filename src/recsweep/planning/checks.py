@@ -83,12 +83,24 @@ def _check_order(model: ModelConfig, sweep: Sweep) -> None:
     if catalog.models()[model.model] != "sequential":
         return
     for name, dataset in sweep.datasets.items():
-        if dataset.split.order != "time":
-            raise sweep.dataset_documents[name].error(
+        document, split = sweep.dataset_documents[name], dataset.split
+        if split.type == "k_fold":
+            problem = f"{model.model} learns from sequences, which folds drawn at random take apart"
+            raise document.error(("split", "type"), problem, "use a split by time, or leave the model out")
+        if split.type == "cold_items":
+            problem = (
+                f"{model.model} learns from sequences, in which it would see the items that are held out"
+            )
+            raise document.error(("split", "type"), problem, "use another split, or leave the model out")
+        if split.order != "time":
+            raise document.error(
                 ("split", "order"),
                 f"{model.model} learns from sequences, which need `order: time`",
                 "use `order: time`, or leave the model out",
             )
+        if dataset.columns is not None and dataset.time_field not in dataset.columns.get("inter", ()):
+            problem = f"{model.model} learns from sequences, but `{dataset.time_field}` is not loaded"
+            raise document.error(("columns", "inter"), problem, "add it, or leave the model out")
 
 
 def _check_model(model: ModelConfig, document: Document) -> None:

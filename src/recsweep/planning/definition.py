@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from pydantic import BaseModel
 
 from recsweep.common.files import to_plain
 from recsweep.recbole_api.settings import trial_settings
 from recsweep.study.description import Description
+from recsweep.sweeps import protocol, split
 from recsweep.sweeps.config import WHOLE, DatasetConfig, ModelConfig, TrainingConfig
 from recsweep.sweeps.scheduler_table import NO_SCHEDULER, OF_POPULATION, POPULATION
 
@@ -64,7 +67,7 @@ def study_settings(
 
     Args:
         seed: of its training.
-        split_seed: of its split, where splits are drawn; None: the search's, which is the sweep's seed.
+        split_seed: of its split, where splits are drawn, or its fold; None: the search's.
     """
     params, model = study.complete(params), study.model
     if study.variants:
@@ -79,7 +82,8 @@ def study_settings(
         study.evaluation,
         params,
         seed,
-        study.seed if split_seed is None else split_seed,
+        study.search_split if split_seed is None else split_seed,
+        study.seed,
     )
 
 
@@ -99,9 +103,26 @@ def _defining_dataset(dataset: DatasetConfig) -> dict[str, Any]:
     choices = (
         *("remove_duplicates", "label_threshold", "numerical_features", "normalize"),
         *("max_user_interactions", "without_features", "sequence_separator"),
+        *protocol.LATER,
     )
-    usual = {name for name in choices if getattr(dataset, name) == DatasetConfig.model_fields[name].default}
-    return dataset.model_dump(exclude={"path", *usual})
+    return {
+        **dataset.model_dump(exclude={"path", *_usual(dataset, choices)}),
+        "split": _defining_split(dataset),
+    }
+
+
+def _defining_split(dataset: DatasetConfig) -> dict[str, Any]:
+    return dataset.split.model_dump(exclude=_usual(dataset.split, split.LATER))
+
+
+def _usual(section: BaseModel, choices: Iterable[str]) -> set[str]:
+    """The choices that are as they were before there was one."""
+    fields = type(section).model_fields
+    return {
+        name
+        for name in choices
+        if getattr(section, name) == fields[name].get_default(call_default_factory=True)
+    }
 
 
 def _defining(training: TrainingConfig) -> dict[str, Any]:

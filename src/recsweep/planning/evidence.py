@@ -143,7 +143,7 @@ def evidence_plan(search: StudyPlan, best: Sequence[Configuration]) -> EvidenceP
 
 def is_random(dataset: DatasetConfig) -> bool:
     """True where the split of a data set is drawn, so that there are others."""
-    return dataset.split.order == "random"
+    return dataset.split.drawn
 
 
 def training_seeds(seed: int, count: int) -> list[int]:
@@ -152,10 +152,13 @@ def training_seeds(seed: int, count: int) -> list[int]:
 
 
 def split_seeds(plan: StudyPlan, count: int) -> list[int]:
-    """Seeds of the splits: other ones than the search's, or the one split that there is."""
+    """Seeds of the splits: other ones than the search's, all folds, or the one split that there is."""
+    split = plan.dataset.split
+    if split.type == "k_fold":
+        return list(range(1, split.folds + 1))
     if not is_random(plan.dataset):
         return [plan.seed]
-    return [seed_of(plan.seed, EVIDENCE, "split", number) for number in range(count)]
+    return [seed_of(plan.search_split, EVIDENCE, "split", number) for number in range(count)]
 
 
 def points_of(search: StudyPlan, configurations: Sequence[Configuration]) -> tuple[Point, ...]:

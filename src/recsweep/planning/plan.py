@@ -38,6 +38,7 @@ from recsweep.sweeps.config import (
 from recsweep.sweeps.documents import Document, nearest
 from recsweep.sweeps.engine_table import Can
 from recsweep.sweeps.loading import Sweep
+from recsweep.sweeps.protocol import ranked_of
 from recsweep.sweeps.resources import ResourcesConfig
 
 if TYPE_CHECKING:
@@ -187,8 +188,8 @@ class StudyPlan(Description):
         )
 
     def split_seed(self, slot: int) -> int:
-        """Seed of the split on which a slot is trained, where splits are drawn: one for a whole search."""
-        return self.seed
+        """Seed of the split on which a slot is trained, where splits are drawn, or its fold."""
+        return self.search_split
 
     def stretches(self, slot: int) -> tuple[Stretch, ...]:
         """How the parameters of a slot change while it trains, where that is known beforehand."""
@@ -253,7 +254,7 @@ def check_data(
         if checked is None:
             continue
         remarks = check_split(dataset, document, checked, models)
-        _check_cutoffs(sweep, name, checked.counts.all_items)
+        _check_cutoffs(sweep, name, ranked_of(dataset, checked.counts.all_items))
         check_labels(sweep, name, checked)
         check_sizes(sweep, name, checked)
         for remark in (*checked.remarks, *remarks):

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
+from recsweep.recbole_api.divided import divided
 from recsweep.recbole_api.frames import AtomicFiles, handed
 from recsweep.recbole_api.quick import NumberedFiles, quick
-from recsweep.recbole_api.settings import SPLIT_SEED, TIME_ORDER
+from recsweep.recbole_api.settings import OWN_FILTERS, OWN_SPLIT, SPLIT_SEED, TIME_ORDER
 
 # RecBole's own list leaves out what shapes a graph, and a data set for decision trees.
 _MORE_ARGUMENTS = (
@@ -58,12 +60,14 @@ def data_key(config: TypedConfig) -> dict[str, Any]:
     key["dataset_class"] = _dataset_class(config).__name__
     key["dataset"] = config["dataset"]
     key[TIME_ORDER] = config[TIME_ORDER] or "recbole"
-    if config["eval_args"]["order"] == "RO":
-        key["seed"] = _split_seed(config)
+    key |= {name: config[name] for name in (OWN_SPLIT, OWN_FILTERS) if config[name]}
+    if config["eval_args"]["order"] == "RO" or (config[OWN_SPLIT] and config[SPLIT_SEED] is not None):
+        key["seed"] = split_seed(config)
     return key
 
 
-def _split_seed(config: TypedConfig) -> int:
+def split_seed(config: TypedConfig) -> int:
+    """The seed that draws a split, where it is drawn."""
     own = config[SPLIT_SEED]
     return int(config["seed"] if own is None else own)
 
@@ -90,18 +94,23 @@ class Kept:
 
 
 def build_split(
-    config: TypedConfig, files: AtomicFiles, confirm: Callable[[Kept], None] = lambda kept: None
+    config: TypedConfig,
+    files: AtomicFiles,
+    confirm: Callable[[Kept], None] = lambda kept: None,
+    parts: np.ndarray[Any, Any] | None = None,
 ) -> Split:
     """Filter, remap and split the columns of atomic files; seconds to minutes.
 
     Args:
         files: where the columns come from, read and checked.
         confirm: is told what is left of them, before anybody uses it.
+        parts: of each row, where RecBole has no such way of splitting (`divided`).
     """
     cls = _dataset_class(config)
-    recbole("utils").init_seed(_split_seed(config), config["reproducibility"])
+    recbole("utils").init_seed(split_seed(config), config["reproducibility"])
     numbered = NumberedFiles(files, config, cls)
-    whole = quick(handed(cls, numbered, config), numbered)(config)
+    made = quick(handed(cls, numbered, config), numbered)
+    whole = (made if parts is None else divided(made, parts))(config)
     rows = whole.inter_feat
     users, items = (int(rows[name].nunique()) for name in (whole.uid_field, whole.iid_field))
     train, valid, test = whole.build()

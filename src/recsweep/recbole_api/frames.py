@@ -16,7 +16,7 @@ import pandas as pd
 from recsweep.common.orders import dense_ranks, order_of
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.settings import TIME_ORDER
+from recsweep.recbole_api.settings import OWN_SPLIT, TIME_ORDER
 
 # A float32 between 0 and 1 tells this many equally spaced values apart.
 MAX_EXACT_RANKS = 2**23
@@ -61,8 +61,22 @@ def handed(cls: type[Any], files: AtomicFiles, config: TypedConfig) -> type[Any]
             inter = self.inter_feat
             times = inter[self.time_field].copy() if exact and self.time_field in inter else None
             super()._normalize()
-            if times is not None:
-                self.inter_feat = _with_ranks(inter, self.time_field, times)
+            if times is None:
+                return
+            order = _as_ranks(inter, self.time_field, times)
+            if order is not None:
+                self.inter_feat = inter.iloc[order].reset_index(drop=True)
+                self._resorted(order)
+
+        def _load_inter_feat(self, token: str, dataset_path: str) -> None:
+            path, source = Path(dataset_path) / f"{token}.inter", recbole("utils").FeatureSource.INTERACTION
+            if path.is_file() or config[OWN_SPLIT] is None:
+                super()._load_inter_feat(token, dataset_path)
+            else:  # files that are already split, which are handed as one
+                self.inter_feat = self._load_feat(str(path), source)
+
+        def _resorted(self, order: np.ndarray[Any, Any]) -> None:
+            """For whoever has to know which row is which."""
 
     return Handed
 
@@ -103,8 +117,8 @@ def _sequences(dataset: Any, name: str, kind: Any, cells: np.ndarray[Any, Any]) 
     return [parsed[cell][:longest] for cell in cells]
 
 
-def _with_ranks(inter: pd.DataFrame, field: str, times: pd.Series[Any]) -> pd.DataFrame:
-    """Interactions whose times are replaced by their ranks.
+def _as_ranks(inter: pd.DataFrame, field: str, times: pd.Series[Any]) -> np.ndarray[Any, Any] | None:
+    """Replace the times of interactions by their ranks; the order to bring the rows into, or None.
 
     RecBole rounds times to float32. Seconds since 1970 need 31 bits, a float32 has 24: interactions less than
     about a minute apart lose their order. Ranks between 0 and 1 keep it, up to 2**23 distinct times; beyond
@@ -113,6 +127,4 @@ def _with_ranks(inter: pd.DataFrame, field: str, times: pd.Series[Any]) -> pd.Da
     """
     ranks = dense_ranks(times.to_numpy())
     inter[field] = ranks / max(float(ranks.max()), 1.0)
-    if ranks.max() < MAX_EXACT_RANKS:
-        return inter
-    return inter.iloc[order_of(ranks)].reset_index(drop=True)
+    return None if ranks.max() < MAX_EXACT_RANKS else order_of(ranks)

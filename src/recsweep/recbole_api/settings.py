@@ -9,10 +9,13 @@ from typing import Any
 from recsweep.recbole_api import catalog, negatives
 from recsweep.recbole_api.needs import LABEL, VECTORS, needs
 from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from recsweep.sweeps.moments import in_unit
+from recsweep.sweeps.protocol import in_numbers
 
 BUILTIN_DATASET = "ml-100k"
 TIME_ORDER = "time_order"
 SPLIT_SEED = "split_seed"
+PROTOCOL, OWN_SPLIT, OWN_FILTERS = "protocol", "own_split", "own_filters"
 FAST = "fast"
 DATA_HASHES = "data_hashes"
 SCHEDULE, FROM_EPOCH = "schedule", "from_epoch"
@@ -20,7 +23,9 @@ TRAIN_ON, TRAIN, BOTH = "train_on", "train", "train+valid"
 PRETRAINING = "pretraining"
 STAGE, LAST_STAGE = "train_stage", "finetune"
 """Keys of ours in a RecBole config; RecBole ignores what it does not know. `split_seed` draws a random
-split, which is one for all trials although each trial has a seed of its own; `fast` chooses the code
+split, which is one for all trials although each trial has a seed of its own; `protocol`
+says in words how data are filtered, divided and ranked, and decides nothing; `own_split` and `own_filters`
+say how recsweep divides and filters where RecBole has no such way; `fast` chooses the code
 that trains; `data_hashes` says by what content a configuration was found, file by file; `schedule` lists
 changes, each with the epoch `from_epoch` from which on it holds; `train_on` says on which parts of the data
 a single configuration is trained: `train`, or validation data too; `pretraining` says what is other in the
@@ -54,9 +59,9 @@ def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]
         "TIME_FIELD": dataset.time_field,
         "RATING_FIELD": dataset.rating_field,
         "load_col": columns(dataset),
-        "val_interval": dict(dataset.keep) or None,
+        "val_interval": _intervals(dataset) or None,
         "user_inter_num_interval": _between(dataset.min_user_interactions, dataset.max_user_interactions),
-        "item_inter_num_interval": _between(dataset.min_item_interactions, None),
+        "item_inter_num_interval": _between(dataset.min_item_interactions, dataset.max_item_interactions),
         "MAX_ITEM_LIST_LENGTH": dataset.max_sequence_length,
         "eval_args": eval_args(dataset),
         # RecBole's own configs set the next two behind the back, for ml-100k and for context models.
@@ -65,8 +70,9 @@ def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]
         TIME_ORDER: dataset.time_order,
     }
     settings |= vector_settings(columns(dataset))
-    if dataset.remove_duplicates:
+    if dataset.remove_duplicates in ("first", "last"):
         settings["rm_dup_inter"] = dataset.remove_duplicates
+    settings |= _own_protocol(dataset)
     if dataset.numerical_features:
         settings["numerical_features"] = list(dataset.numerical_features)
     if dataset.normalize:
@@ -103,8 +109,44 @@ def columns(dataset: DatasetConfig) -> dict[str, list[str]]:
     if dataset.columns is not None:
         return {suffix: list(names) for suffix, names in dataset.columns.items()}
     names = [dataset.user_field, dataset.item_field, dataset.time_field]
-    names += [*dataset.keep, *dataset.label_threshold]
-    return {"inter": list(dict.fromkeys(names))}
+    names += [*dataset.keep, *dataset.drop, *dataset.label_threshold]
+    made = counted_field(dataset)
+    return {"inter": [name for name in dict.fromkeys(names) if name != made]}
+
+
+def counted_field(dataset: DatasetConfig) -> str | None:
+    """The column that recsweep makes of the number of a pair's interactions; None where it makes none."""
+    return dataset.rating_field if dataset.remove_duplicates == "counted" else None
+
+
+def _intervals(dataset: DatasetConfig) -> dict[str, str]:
+    """RecBole's `val_interval`, in numbers."""
+    wanted = {name: each for name, each in dataset.keep.items() if isinstance(each, str)}
+    return {name: in_numbers(interval, dataset.time_unit) for name, interval in wanted.items()}
+
+
+def _own_protocol(dataset: DatasetConfig) -> dict[str, Any]:
+    """The parts of a protocol that RecBole has no words for."""
+    filters: dict[str, Any] = {
+        "keep": {name: list(each) for name, each in dataset.keep.items() if not isinstance(each, str)},
+        "drop": {name: list(each) for name, each in dataset.drop.items()},
+        "count": counted_field(dataset),
+    }
+    filters = {name: wanted for name, wanted in filters.items() if wanted}
+    return {
+        **({OWN_SPLIT: _own_split(dataset)} if dataset.split.own else {}),
+        **({OWN_FILTERS: filters} if filters else {}),
+    }
+
+
+def _own_split(dataset: DatasetConfig) -> dict[str, Any]:
+    """A split as plain values, its moments in the unit of the data's times."""
+    split = dataset.split
+    plain = split.model_dump(mode="json", exclude_defaults=True, exclude={"seed"})
+    for name in ("valid_from", "test_from"):
+        if name in plain:
+            plain[name] = f"{in_unit(plain[name], dataset.time_unit):.0f}"
+    return plain
 
 
 def _between(least: int, most: int | None) -> str | None:
@@ -114,14 +156,17 @@ def _between(least: int, most: int | None) -> str | None:
 
 
 def eval_args(dataset: DatasetConfig) -> dict[str, Any]:
-    """The split in RecBole's words; every item is ranked (`full`)."""
+    """The split in RecBole's words, and what a test item is ranked among.
+
+    A split that RecBole has not has a name there that it refuses, instead of dividing otherwise.
+    """
     split = dataset.split
-    leave_one_out = split.type == "leave_one_out"
+    ways = {"leave_one_out": {"LS": "valid_and_test"}, "ratio": {"RS": list(split.ratio)}}
     return {
-        "split": {"LS": "valid_and_test"} if leave_one_out else {"RS": list(split.ratio)},
+        "split": ways.get(split.type, {"recsweep": split.type}),
         "order": "TO" if split.order == "time" else "RO",
         "group_by": "user" if split.group_by == "user" else "none",
-        "mode": "full",
+        "mode": dataset.candidates,
     }
 
 
@@ -134,6 +179,7 @@ def trial_settings(
     params: Mapping[str, Any],
     seed: int,
     split_seed: int,
+    sweep_seed: int = 0,
 ) -> dict[str, Any]:
     """The complete RecBole config of one trial, every value typed.
 
@@ -142,7 +188,8 @@ def trial_settings(
 
     Args:
         seed: of the trial.
-        split_seed: of the split, where it is a random one.
+        split_seed: of the split, where it is a random one; the fold, where it is one of several.
+        sweep_seed: draws the folds, where the data set has no seed of its own for that.
     """
     settings: dict[str, Any] = {
         "model": model.model,
@@ -164,7 +211,10 @@ def trial_settings(
         **model.fixed,
         **params,
     }
-    if dataset.split.order == "random":
+    if dataset.split.type == "k_fold":
+        settings[OWN_SPLIT] = {**settings[OWN_SPLIT], "fold": split_seed}
+        settings[SPLIT_SEED] = sweep_seed if dataset.split.seed is None else dataset.split.seed
+    elif dataset.split.drawn:
         settings[SPLIT_SEED] = split_seed
     if catalog.stages(model.model):
         settings |= {STAGE: LAST_STAGE, PRETRAINING: pretraining_settings(model, params, split_seed)}

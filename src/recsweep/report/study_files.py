@@ -10,11 +10,12 @@ from typing import Any
 
 from recsweep.common.files import counted, to_plain, write_json, write_text, write_yaml
 from recsweep.planning.lineage import training_of
-from recsweep.recbole_api.settings import FROM_EPOCH, recorded
+from recsweep.recbole_api.settings import FROM_EPOCH, PROTOCOL, recorded
 from recsweep.report import energy
 from recsweep.report.evidence_files import write_evidence
 from recsweep.report.pareto import pareto_csv, pareto_front, pareto_markdown
 from recsweep.report.results import FINISHED, StudyResult
+from recsweep.report.summary_notes import protocol_of
 from recsweep.report.text import cell, reason, worker
 from recsweep.search.stopping import MAX_EVALS
 from recsweep.study import StudyRecord, Trial
@@ -49,6 +50,7 @@ def write_study(result: StudyResult) -> None:
     header += "" if record.knows_its_data else _NO_FOLDER
     settings, changes = training_of(record, winner)
     header += _SCHEDULED if changes else ""
+    settings = {**settings, PROTOCOL: protocol_of(result)}
     write_yaml(config_path, recorded(settings, changes, record.hashes), header)
     write_json(outputs.best_params(*names), result.parameters)
     # Last: it is what the pipeline takes as the sign that a study is done.
@@ -75,6 +77,7 @@ def best_result(result: StudyResult) -> dict[str, Any]:
             "dataset": record.dataset_name,
             "model": record.model_name,
             "study": record.name,
+            "protocol": protocol_of(result),
             "metric": record.evaluation.metric,
             "score": winner.score,
             **({"objectives": _objectives(record, winner)} if len(record.objectives) > 1 else {}),

@@ -85,7 +85,14 @@ def evidence_notes(results: Sequence[StudyResult]) -> list[str]:
 def _trained(result: StudyResult, one: EvidenceResult) -> str:
     seeds = counted(len(one.training_seeds), "training seed")
     name = result.record.dataset_name
-    if result.record.dataset.split.order == "random":
+    split = result.record.dataset.split
+    if split.type == "k_fold":
+        folds = counted(len(one.split_seeds), "fold")
+        return (
+            f"{name}: each on {seeds} x {folds} of {split.folds}; means are over folds, found best on the "
+            f"validation data of fold {split.fold}; the interval is over folds."
+        )
+    if split.drawn:
         splits = counted(len(one.split_seeds), "other random split")
         return f"{name}: each on {seeds} x {splits}; the interval is over splits."
     return f"{name}: each on {seeds}; {no_splits(result.record.dataset)}."
@@ -93,8 +100,7 @@ def _trained(result: StudyResult, one: EvidenceResult) -> str:
 
 def no_splits(dataset: DatasetConfig) -> str:
     """The reason why there are no split seeds."""
-    kind = "leave one out" if dataset.split.type == "leave_one_out" else "a ratio"
-    return f"split seeds are left out, as the split ({kind}, by time) is the same for every seed"
+    return f"split seeds are left out, as the split ({dataset.split.text}) is the same for every seed"
 
 
 def evidence_pairs(results: Sequence[StudyResult]) -> list[_Pair]:

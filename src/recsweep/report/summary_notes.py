@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from recsweep.common.errors import InputError
@@ -14,9 +14,12 @@ from recsweep.search.stopping import MAX_EVALS, SHARE
 from recsweep.study import StudyRecord
 from recsweep.sweeps.config import DatasetConfig
 from recsweep.sweeps.documents import load_document
+from recsweep.sweeps.protocol import Protocol
+from recsweep.sweeps.protocol_words import protocol_text
 
 NO_FILTERS = frozenset(
     {"name", "path", "user_field", "item_field", "time_field", "rating_field", "columns", "split"}
+    | {"candidates", "time_unit"}
 )
 """Keys of a data set that name things; the others say what is kept of it."""
 _LONGEST = 200
@@ -130,7 +133,7 @@ def legend(best_on_test: str) -> str:
 
 
 def data_lines(results: Sequence[StudyResult]) -> list[str]:
-    """Each data set in a line: users, items, split, filters."""
+    """Each data set in a line: users, items, protocol, and what else is not as usual."""
     by_dataset: dict[str, list[StudyResult]] = {}
     for result in results:
         by_dataset.setdefault(result.record.dataset_name, []).append(result)
@@ -139,15 +142,25 @@ def data_lines(results: Sequence[StudyResult]) -> list[str]:
 
 def _data_line(name: str, results: list[StudyResult]) -> str:
     record = results[0].record
-    counts = []
-    for key in ("users", "items"):
-        values = dict.fromkeys(data_of(result).get(key) for result in results)
-        numbers = [f"{value:,}" for value in values if isinstance(value, int)]
-        counts.append(f"{' or '.join(numbers) or '-'} {key}")
-    return (
-        f"{name}: {', '.join(counts)}; split: {record.dataset.split.text}; filters: {filters_of(record)}; "
-        "all items are ranked."
-    )
+    found = {
+        key: [
+            value
+            for value in dict.fromkeys(data_of(one).get(key) for one in results)
+            if isinstance(value, int)
+        ]
+        for key in ("users", "items")
+    }
+    counts = [f"{' or '.join(f'{number:,}' for number in own) or '-'} {key}" for key, own in found.items()]
+    items = found["items"][0] if len(found["items"]) == 1 else None
+    others = filters_of(record, but=frozenset(Protocol.model_fields))
+    more = "" if others == "none" else f"; {others}"
+    return f"{name}: {', '.join(counts)}; protocol: {protocol_text(record.dataset, items)}{more}."
+
+
+def protocol_of(result: StudyResult) -> str:
+    """The protocol of a study in words, with the number of its items where that is known."""
+    items = data_of(result).get("items")
+    return protocol_text(result.record.dataset, items if isinstance(items, int) else None)
 
 
 def data_of(result: StudyResult) -> Mapping[str, Any]:
@@ -167,15 +180,24 @@ def data_of(result: StudyResult) -> Mapping[str, Any]:
         return {}
 
 
-def filters_of(record: StudyRecord) -> str:
-    """The filters of a data set, by the keys of its file; `none` where all is kept."""
+def filters_of(record: StudyRecord, but: Collection[str] = ()) -> str:
+    """The filters of a data set, by the keys of its file; `none` where all is kept.
+
+    Args:
+        but: keys that are left out.
+    """
     usual, found = DatasetConfig.model_fields, []
     for name, value in record.dataset.model_dump().items():
-        if name in NO_FILTERS or value == usual[name].get_default(call_default_factory=True):
+        if name in NO_FILTERS or name in but or value == usual[name].get_default(call_default_factory=True):
             continue
-        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        found.append(f"{name} {text}")
+        found.append(f"{name} {_flat(value)}")
     return "; ".join(found) or "none"
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_flat(own)}" for key, own in value.items())
+    return "|".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def name_of(result: StudyResult) -> str:

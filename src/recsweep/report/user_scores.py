@@ -41,7 +41,7 @@ class Tested:
     @property
     def split(self) -> int:
         """The split of the search; one that is the same whatever the seed is 0."""
-        return self.record.seed if self.record.dataset.split.order == "random" else 0
+        return self.record.search_split if self.record.dataset.split.drawn else 0
 
 
 def scores_of(record: StudyRecord, winner: Trial | None, roots: Sequence[Path]) -> UserScores:

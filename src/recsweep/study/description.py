@@ -158,6 +158,14 @@ class Description:
         """Seconds or epochs that the study may use, where its budget is counted in these."""
         return self.search.share if self.search.budget != TRIALS else None
 
+    @property
+    def search_split(self) -> int:
+        """The split that the search is on: the seed that draws it, or the fold."""
+        split = self.dataset.split
+        if split.type == "k_fold":
+            return split.fold
+        return self.seed if split.seed is None else split.seed
+
     # -- what is searched ------------------------------------------------------------------------
 
     @property

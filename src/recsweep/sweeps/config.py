@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -26,6 +25,7 @@ from recsweep.sweeps.engine_table import Can, with_ability
 from recsweep.sweeps.evidence_section import EvidenceConfig
 from recsweep.sweeps.notify import NotifyConfig
 from recsweep.sweeps.parameters import Parameter
+from recsweep.sweeps.protocol import Protocol, as_one
 from recsweep.sweeps.pruner_table import NO_PRUNER
 from recsweep.sweeps.resources import ResourcesConfig
 from recsweep.sweeps.scheduler_table import NO_SCHEDULER, POPULATION
@@ -43,8 +43,9 @@ from recsweep.sweeps.sections import (
     TrainingConfig,
     WorkersConfig,
 )
+from recsweep.sweeps.split import SplitConfig
 from recsweep.sweeps.tracking import TrackingConfig
-from recsweep.sweeps.values import MOST_ROWS, MOST_SEED, Real, Text, Value, Whole, checked_plain
+from recsweep.sweeps.values import MOST_SEED, Real, Text, Value, Whole, checked_plain
 
 Name = Annotated[Text, AfterValidator(checked_name)]
 BUILTIN = "builtin"
@@ -163,38 +164,11 @@ class SweepConfig(Frozen):
         return self
 
 
-class SplitConfig(Frozen):
-    """How interactions become training, validation and test data."""
-
-    type: Literal["leave_one_out", "ratio"] = "leave_one_out"
-    """`leave_one_out`: each user's last interaction is for test, the one before for validation."""
-    ratio: tuple[Real, Real, Real] = (0.8, 0.1, 0.1)
-    """For `ratio`: training, validation and test, together 1."""
-    order: Literal["time", "random"] = "time"
-    """`time`: train on the past, test on what came later."""
-    group_by: Literal["user", "none"] = "user"
-    """For `ratio`: divide each user's interactions, or all together."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> SplitConfig:
-        if self.type == "ratio" and not min(self.ratio) > 0:
-            raise ValueError(f"each part of `ratio` must be > 0, but got {list(self.ratio)}")
-        if self.type == "ratio" and abs(sum(self.ratio) - 1) > 1e-9:
-            raise ValueError(f"`ratio` must sum to 1, but sums to {sum(self.ratio):g}")
-        return self
-
-    @property
-    def text(self) -> str:
-        """`leave one out, by time`, or `0.8:0.1:0.1 at random, of each user`."""
-        order = "by time" if self.order == "time" else "at random"
-        if self.type == "leave_one_out":
-            return f"leave one out, {order}"
-        parts = ":".join(f"{share:g}" for share in self.ratio)
-        return f"{parts} {order}, of {'each user' if self.group_by == 'user' else 'all users together'}"
-
-
-class DatasetConfig(Frozen):
+class DatasetConfig(Protocol):
     """One data set in RecBole's atomic files (`config/datasets/<name>.yaml`)."""
+
+    protocol: Protocol | None = Field(None, exclude=True)
+    """How the data are filtered, divided and ranked, as one object; its keys may stand beside it instead."""
 
     name: Name
     """Its name; that of the file where it is left out."""
@@ -210,22 +184,12 @@ class DatasetConfig(Frozen):
     """The column of ratings."""
     columns: dict[Text, tuple[Text, ...]] | None = None
     """Columns to load by file suffix. None: user, item and time of the `.inter` file."""
-    keep: dict[Text, Text] = Field({})
-    """Intervals by field: `rating: "[4,inf)"` keeps interactions rated 4 and above."""
-    min_user_interactions: Whole = Field(0, ge=0, le=MOST_ROWS)
-    """Users with fewer interactions are dropped."""
-    min_item_interactions: Whole = Field(0, ge=0, le=MOST_ROWS)
-    """Users and items with fewer interactions are dropped, again and again until none is left."""
-    remove_duplicates: Literal["first", "last"] | None = None
-    """Which of a user's interactions with the same item stays; None: all of them."""
     label_threshold: dict[Text, Real] = Field({}, max_length=1)
     """`{rating: 4}` labels rows rated 4 and above 1 and the others 0, for models that learn from labels."""
     numerical_features: tuple[Text, ...] = ()
     """Columns of numbers that models with features embed; they look at no other number."""
     normalize: tuple[Text, ...] = ()
     """Columns of numbers that are scaled to lie between 0 and 1."""
-    max_user_interactions: Whole | None = Field(None, ge=1, le=MOST_ROWS)
-    """Users with more are dropped, such as those who have seen every item."""
     without_features: Literal["refuse", "drop", "keep"] = "refuse"
     """How interactions are treated whose user or item `.user`, `.item` or `.link` does not list."""
     sequence_separator: Text | None = Field(None, min_length=1)
@@ -234,25 +198,8 @@ class DatasetConfig(Frozen):
     """The most recent interactions that a sequential model sees."""
     time_order: Literal["exact", "recbole"] = "exact"
     """`recbole` rounds timestamps to float32 as RecBole does, and loses the order of close ones."""
-    split: SplitConfig = SplitConfig()
-    """How interactions become training, validation and test data."""
 
-    @field_validator("keep")
-    @classmethod
-    def _intervals(cls, keep: dict[str, str]) -> dict[str, str]:
-        for field, interval in keep.items():
-            if not _INTERVAL.fullmatch(interval):
-                raise ValueError(
-                    f"`{field}` must be an interval such as '[4,inf)' or '(0,10]', but got {interval!r}"
-                )
-            low, high = (float(bound) for bound in interval[1:-1].split(","))
-            if low > high or (low == high and (interval[0], interval[-1]) != ("[", "]")):
-                raise ValueError(f"`{field}` must be an interval that holds a number, but got {interval!r}")
-        return keep
-
-
-_BOUND = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
-_INTERVAL = re.compile(rf"[\[(]{_BOUND},{_BOUND}[\])]")
+    _as_one = model_validator(mode="before")(as_one)
 
 
 def _one_or_more(given: Any) -> Any:

@@ -18,6 +18,8 @@ from recsweep.sweeps import hints
 
 Location = Sequence[str | int]
 ModelT = TypeVar("ModelT", bound=BaseModel)
+SECTION = "protocol"
+"""A section of a data set's file; its keys may stand at the top instead."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Document:
         for depth, part in enumerate(location):
             last = depth == len(location) - 1
             if isinstance(node, yaml.MappingNode):
-                found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+                found = _child(node, str(part)) or (None if depth else _in_section(node, str(part)))
                 if found is None:
                     # Discriminated unions put the tag (`choice`) into pydantic's location.
                     continue
@@ -54,6 +56,16 @@ class Document:
         if mark is None:
             mark = node.start_mark if node is not None else None
         return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+
+
+def _child(node: yaml.MappingNode, name: str) -> tuple[yaml.Node, yaml.Node] | None:
+    return next(((key, value) for key, value in node.value if key.value == name), None)
+
+
+def _in_section(node: yaml.MappingNode, name: str) -> tuple[yaml.Node, yaml.Node] | None:
+    """A key of a data set's protocol, which may stand below `protocol` or at the top."""
+    section = _child(node, SECTION)
+    return _child(section[1], name) if section and isinstance(section[1], yaml.MappingNode) else None
 
 
 def load_document(path: Path) -> Document:
@@ -133,7 +145,7 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
         mistakes = error.errors(include_url=False)
         # A misspelt key is unknown, and the right one missing: the former says more.
         first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
-        location = first["loc"]
+        location = (*first["loc"], *getattr(first.get("ctx", {}).get("error"), "location", ()))
         problem, fix = explain(first, model, document.data)
         at_key = first["type"] in ("extra_forbidden", "invalid_key")
         raise document.error(location, problem, fix, at_key=at_key) from None
@@ -234,6 +246,9 @@ _UNIONS = {"int": _NUMBER, "bool": "a number, a string, true, false, null, or a 
 def written(location: Location, data: Any, *, missing: bool) -> list[str]:
     """The parts of a pydantic location that stand in the file: no tags and members of unions."""
     parts: list[str] = []
+    section = data.get(SECTION) if isinstance(data, dict) else None
+    if location and isinstance(section, dict) and location[0] in section and location[0] not in data:
+        location = (SECTION, *location)
     for part in location:
         in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
         if in_list or (isinstance(data, dict) and part in data):

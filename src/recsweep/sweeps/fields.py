@@ -152,7 +152,15 @@ def _kind(annotation: Any) -> str:
 
 @functools.cache
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """The text below each field of a model in its source."""
+    """The text below each field of a model in its source, or in that of the model that it has it of."""
+    told: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            told |= _told(base)
+    return told
+
+
+def _told(model: type[BaseModel]) -> dict[str, str]:
     (body,) = (node for node in ast.parse(inspect.getsource(model)).body if isinstance(node, ast.ClassDef))
     told: dict[str, str] = {}
     for field, text in zip(body.body, body.body[1:], strict=False):

@@ -19,7 +19,7 @@ _OURS = {
     "rm_dup_inter": "`remove_duplicates` in the data set file",
     "threshold": "`label_threshold` in the data set file",
     "seq_separator": "`sequence_separator` in the data set file",
-    "benchmark_filename": "`split` in the data set file; files that are split are not taken",
+    "benchmark_filename": "`split: {type: files, files: [train, valid, test]}` in the data set file",
     # Columns
     "load_col": "`columns` in the data set file",
     "unload_col": "`columns` in the data set file",

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from recsweep.sweeps.config import DatasetConfig, ModelConfig, SweepConfig, VariantsConfig
 from recsweep.sweeps.engine_table import ENGINES, algo_names
 from recsweep.sweeps.fields import FROM_FILE_NAME, descriptions
+from recsweep.sweeps.split import NAMES
 
 KINDS: dict[str, tuple[type[BaseModel], ...]] = {
     "sweep": (SweepConfig,),
@@ -23,7 +24,8 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _WORDS_TOO = {
     ("SearchConfig", "algo"): sorted(
         {other for row in ENGINES.values() for algo in row.algos for other in algo.also} - {*algo_names()}
-    )
+    ),
+    ("SplitConfig", "type"): sorted(NAMES),
 }
 """Other words for a value, which the loader takes."""
 
@@ -59,7 +61,7 @@ def _of(model: type[BaseModel]) -> dict[str, Any]:
 
 def _describe(model: type[BaseModel], part: dict[str, Any]) -> None:
     part.pop("title", None)
-    told = {name: text for base in reversed(_bases(model)) for name, text in descriptions(base).items()}
+    told = descriptions(model)
     required = [name for name in part.get("required", []) if (model.__name__, name) not in FROM_FILE_NAME]
     part.pop("required", None)
     if required:
@@ -69,10 +71,6 @@ def _describe(model: type[BaseModel], part: dict[str, Any]) -> None:
         field.get("enum", []).extend(_WORDS_TOO.get((model.__name__, name), []))
         if name in told:
             field["description"] = told[name]
-
-
-def _bases(model: type[BaseModel]) -> list[type[BaseModel]]:
-    return [base for base in model.__mro__ if issubclass(base, BaseModel) and base is not BaseModel]
 
 
 def _within(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -22,7 +22,10 @@ from recsweep.recbole_api.settings import (
     FAST,
     FROM_EPOCH,
     LAST_STAGE,
+    OWN_FILTERS,
+    OWN_SPLIT,
     PRETRAINING,
+    PROTOCOL,
     SCHEDULE,
     SPLIT_SEED,
     STAGE,
@@ -40,18 +43,8 @@ CONFIG = "config.yaml"
 """Beside saved weights: what they are of."""
 _REQUIRED = ("model", "dataset")
 _OWN = frozenset(
-    {
-        "model",
-        "dataset",
-        "data_path",
-        TIME_ORDER,
-        SPLIT_SEED,
-        FAST,
-        DATA_HASHES,
-        SCHEDULE,
-        TRAIN_ON,
-        PRETRAINING,
-    }
+    {"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST, DATA_HASHES, SCHEDULE, TRAIN_ON}
+    | {PRETRAINING, PROTOCOL, OWN_SPLIT, OWN_FILTERS}
 )
 
 
