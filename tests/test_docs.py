@@ -68,7 +68,8 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fiel
     """Dotted name of every field, those of models inside included, with the model and its own name."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}", field, model, name
-        if (inner := section_of(field.annotation)) is not None:
+        # The keys of `protocol` may stand at the top too, and are explained there.
+        if name != "protocol" and (inner := section_of(field.annotation)) is not None:
             yield from fields(inner, f"{prefix}{name}.")
 
 

@@ -11,8 +11,8 @@ from helpers.splits import make_tiny, prepared, settings_with
 from recsweep.common.errors import InputError, SplitMismatch
 from recsweep.datasets import count
 from recsweep.datasets.prepare import prepare
-from recsweep.datasets.table import Texts
 from recsweep.datasets.tables import Reading, Tables
+from recsweep.recbole_api import frames
 
 ODD_IDS = ["NA", "null", '"u1', 'u2"', "u1", "u1 ", "n/a", "None", "\u200bu1", "#N/A", "ü", "'"]
 ROWS = st.lists(
@@ -57,16 +57,10 @@ def test_recbole_leaves_what_was_counted(tmp_path_factory, rows, model, dataset)
 
 @pytest.mark.parametrize("model", ["BPR", "FPMC"])
 def test_rows_that_recbole_lost_stop_the_run(tmp_path, monkeypatch, model):
-    monkeypatch.setattr(Texts, "cells", lambda self: _without_one(self))
+    load = frames._load
+    monkeypatch.setattr(frames, "_load", lambda *args: load(*args).drop(index=3))
     with pytest.raises(SplitMismatch, match=r"interactions: 47 were counted, RecBole has 46"):
         prepared(make_tiny(tmp_path, model=model))
-
-
-def _without_one(texts: Texts):
-    values = [text or float("nan") for text in texts.values]
-    cells = [values[code] for code in texts.codes]
-    cells[3] = float("nan")
-    return np.array(cells, dtype=object)
 
 
 def test_a_file_that_changed_since_it_was_checked_is_not_prepared(tmp_path):

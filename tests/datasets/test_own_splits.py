@@ -65,7 +65,7 @@ def test_leaving_one_out_is_leaving_k_out_with_one(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_last_k_of_each_user_are_left_out_and_one_is_trained_on(seed):
+def test_the_last_k_of_each_user_are_left_out(seed):
     data, parts = divided("leave-2-out", seed)
     for user in np.unique(data.users):
         rows = np.flatnonzero(data.users == user)
@@ -123,7 +123,7 @@ def test_files_that_are_split_stay_as_they_are_split(seed):
         assert abs((own == VALID).sum() - len(own) / 9) <= 1
 
 
-def test_the_first_interaction_of_a_user_is_no_sample_of_a_sequential_model():
+def test_the_first_interaction_of_a_user_is_no_sample():
     data, parts = divided("leave-2-out", 1)
     general, sequential = (samples(data, parts, sequential=kind) for kind in (False, True))
     assert sum(general) - sum(sequential) == len(np.unique(data.users))

@@ -92,7 +92,7 @@ def test_what_was_there_before_is_all_that_an_old_definition_has(make_plan):
         {"candidates": "uni100", "drop": {"device": ("bot",)}, "remove_duplicates": "counted"},
     ],
 )
-def test_a_new_protocol_is_part_of_the_definition_and_comes_back_from_it(changes, make_plan):
+def test_a_new_protocol_comes_back_from_the_definition(changes, make_plan):
     import dataclasses
 
     plan = make_plan()

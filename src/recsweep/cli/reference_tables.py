@@ -113,6 +113,10 @@ def _share(link: str, group: list[str], names: list[str]) -> str:
 # -- keys and variables ---------------------------------------------------------------------------
 
 
+AGAIN = "protocol."
+"""Keys that may stand at the top as well, where they are explained."""
+
+
 def config_keys(model: type[Frozen], prefix: str, page: str) -> str:
     """Keys of a file below a section; what is said of each is kept from the page.
 
@@ -123,7 +127,11 @@ def config_keys(model: type[Frozen], prefix: str, page: str) -> str:
     advice = {key: cells[-1] for key, cells in cells_by_first(page).items()}
     rows = []
     for key in keys(model):
-        if not key.startswith(prefix) or (model is SweepConfig and "." in key.removeprefix(prefix)):
+        if (
+            key.startswith(AGAIN)
+            or not key.startswith(prefix)
+            or (model is SweepConfig and "." in key.removeprefix(prefix))
+        ):
             continue
         path = tuple(key.split("."))
         _, owner = field_at(model, path)

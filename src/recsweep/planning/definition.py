@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
 from recsweep.common.files import to_plain
 from recsweep.recbole_api.settings import trial_settings
 from recsweep.study.description import Description
 from recsweep.sweeps import protocol, split
 from recsweep.sweeps.config import WHOLE, DatasetConfig, ModelConfig, TrainingConfig
 from recsweep.sweeps.scheduler_table import NO_SCHEDULER, OF_POPULATION, POPULATION
+from recsweep.sweeps.sections import Frozen
 
 
 def defined(study: Description) -> dict[str, Any]:
@@ -115,7 +114,7 @@ def _defining_split(dataset: DatasetConfig) -> dict[str, Any]:
     return dataset.split.model_dump(exclude=_usual(dataset.split, split.LATER))
 
 
-def _usual(section: BaseModel, choices: Iterable[str]) -> set[str]:
+def _usual(section: Frozen, choices: Iterable[str]) -> set[str]:
     """The choices that are as they were before there was one."""
     fields = type(section).model_fields
     return {

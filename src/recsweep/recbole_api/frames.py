@@ -44,7 +44,10 @@ class AtomicFiles(Protocol):
 
 
 def handed(cls: type[Any], files: AtomicFiles, config: TypedConfig) -> type[Any]:
-    """A data set class of RecBole's that takes its columns from `files`."""
+    """A data set class of RecBole's that takes its columns from `files`.
+
+    It is long, as the class stands in it.
+    """
     exact = config[TIME_ORDER] == "exact"
 
     # One base alone: so a made data set can go back to RecBole's own class.

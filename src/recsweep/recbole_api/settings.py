@@ -69,10 +69,9 @@ def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]
         "normalize_all": folder is None and not dataset.normalize,
         TIME_ORDER: dataset.time_order,
     }
-    settings |= vector_settings(columns(dataset))
+    settings |= vector_settings(columns(dataset)) | _own_protocol(dataset)
     if dataset.remove_duplicates in ("first", "last"):
         settings["rm_dup_inter"] = dataset.remove_duplicates
-    settings |= _own_protocol(dataset)
     if dataset.numerical_features:
         settings["numerical_features"] = list(dataset.numerical_features)
     if dataset.normalize:
@@ -211,11 +210,7 @@ def trial_settings(
         **model.fixed,
         **params,
     }
-    if dataset.split.type == "k_fold":
-        settings[OWN_SPLIT] = {**settings[OWN_SPLIT], "fold": split_seed}
-        settings[SPLIT_SEED] = sweep_seed if dataset.split.seed is None else dataset.split.seed
-    elif dataset.split.drawn:
-        settings[SPLIT_SEED] = split_seed
+    settings |= _drawn(dataset, settings, split_seed, sweep_seed)
     if catalog.stages(model.model):
         settings |= {STAGE: LAST_STAGE, PRETRAINING: pretraining_settings(model, params, split_seed)}
     if negatives.KEY not in settings and trains_without_negatives(dataset, model, params):
@@ -223,6 +218,16 @@ def trial_settings(
     elif negatives.KEY not in settings and draws_for_labels(dataset, model.model):
         settings[negatives.KEY] = dict(negatives.ONE_EACH)
     return settings
+
+
+def _drawn(
+    dataset: DatasetConfig, settings: Mapping[str, Any], split_seed: int, sweep_seed: int
+) -> dict[str, Any]:
+    """The keys that say how a split is drawn; none where nothing is."""
+    if dataset.split.type == "k_fold":
+        drawn_by = sweep_seed if dataset.split.seed is None else dataset.split.seed
+        return {OWN_SPLIT: {**settings[OWN_SPLIT], "fold": split_seed}, SPLIT_SEED: drawn_by}
+    return {SPLIT_SEED: split_seed} if dataset.split.drawn else {}
 
 
 def pretraining_settings(model: ModelConfig, params: Mapping[str, Any], seed: int) -> dict[str, Any]:

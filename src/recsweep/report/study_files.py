@@ -67,7 +67,10 @@ def _so_far(result: StudyResult) -> str:
 
 
 def best_result(result: StudyResult) -> dict[str, Any]:
-    """The content of best_result.yaml."""
+    """The content of best_result.yaml.
+
+    It is long, as it lists all of it.
+    """
     record, winner = result.record, result.winner
     if winner is None:
         raise ValueError(f"study {record.name} has no winner")

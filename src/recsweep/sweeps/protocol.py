@@ -63,8 +63,8 @@ class Protocol(Frozen):
     split: Annotated[SplitConfig, ByName] = SplitConfig()
     """How interactions become training, validation and test data."""
     candidates: Text = FULL
-    """What a test item is ranked among: `full`, all items; `uni100`, a hundred drawn at random; `pop100`,
-    drawn by popularity. Sampled metrics order models otherwise (Krichene and Rendle 2020)."""
+    """The items that a test item is ranked among: `full`, all items; `uni100`, a hundred drawn at random;
+    `pop100`, drawn by popularity. Sampled metrics order models otherwise (Krichene and Rendle 2020)."""
     time_unit: Unit = "s"
     """The unit of the data's times since 1970, for dates."""
 
@@ -80,7 +80,7 @@ class Protocol(Frozen):
 
     @field_validator("candidates")
     @classmethod
-    def _known(cls, candidates: str) -> str:
+    def _checked(cls, candidates: str) -> str:
         if not _CANDIDATES.fullmatch(candidates):
             raise ValueError(
                 f"candidates are `full`, `uni` or `pop` with a number such as uni100, but got {candidates!r}"

@@ -20,7 +20,7 @@ def protocol_text(protocol: Protocol, items: int | None = None) -> str:
 
 
 def candidates_text(protocol: Protocol, items: int | None = None) -> str:
-    """What a test item is ranked among; with a warning where that is not all items."""
+    """The items that a test item is ranked among; with a warning where that is not all items."""
     if protocol.candidates == FULL:
         return "full ranking" + (f" of {items:,} items" if items is not None else "")
     kind, number = re.fullmatch(r"(uni|pop)(\d+)", protocol.candidates).groups()  # type: ignore[union-attr]
