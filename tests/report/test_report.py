@@ -126,7 +126,8 @@ def test_the_best_config_is_complete_and_says_how_to_run_it(filled):
     text = result.outputs.best_config(record.dataset_name, record.model_name).read_text()
     assert "recsweep train --config" in text.split("model:")[0]
     settings = study_settings(record, result.winner.params, result.winner.seed)
-    assert yaml.safe_load(text) == {**settings, "data_hashes": dict(record.hashes)}
+    in_words = "leave-one-out by time, rating in [5,inf), users with 50 or more interactions, full ranking"
+    assert yaml.safe_load(text) == {**settings, "protocol": in_words, "data_hashes": dict(record.hashes)}
 
 
 def test_the_best_parameters_are_json_in_their_own_types(filled):
