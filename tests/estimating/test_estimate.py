@@ -71,6 +71,11 @@ def test_trials_too_short_for_early_stop_have_all_their_epochs():
     assert found.of_trial == Span.sure(5)
 
 
+def test_models_that_are_computed_have_one_epoch():
+    found = expected_epochs(TrainingConfig(epochs=4), [probe(epochs=1, finished=True)], NOTHING)
+    assert found.of_trial == Span.sure(1)
+
+
 def test_pruning_leaves_less_of_long_searches_of_long_trials():
     search, median = SearchConfig(), PruningConfig(pruner="median")
     long, short = Span.sure(100.0), Span.sure(8.0)

@@ -25,6 +25,8 @@ MINUTES = 5
 """So long an estimate takes at most, where nobody says otherwise."""
 _MOST_SECONDS, _LEAST_SECONDS = 40.0, 4.0
 """For each study, a model's set-up beside."""
+_KEEPS = 1.5
+"""A worker that goes from study to study holds so many times what the largest takes (RESULTS.md)."""
 _LOAD = 1.0
 """So many processes that compute beside ours make a measurement doubtful."""
 
@@ -114,7 +116,7 @@ def lines_of(estimates: Sequence[StudyEstimate]) -> list[str]:
     low, expected, high = (
         sum(getattr(one.total, which) for one in measured) for which in ("low", "expected", "high")
     )
-    memory = max((one.memory for one in measured), default=0)
+    memory = round(max((one.memory for one in measured), default=0) * (_KEEPS if len(measured) > 1 else 1))
     rest = len(estimates) - len(measured)
     beside = f", without {counted(rest, 'study')} of which nothing is known" if rest else ""
     lines.append(f"in all: {_time(low, expected, high)}{_memory(memory)}{beside}")

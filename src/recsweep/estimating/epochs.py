@@ -56,6 +56,9 @@ def _shortest(training: TrainingConfig) -> int:
 def expected_epochs(training: TrainingConfig, probes: Sequence[Probe], history: History) -> Epochs:
     """Epochs until early stop, by the best of what is known."""
     least = min(training.epochs, _shortest(training))
+    own = [one for one in probes if one.name not in (LARGE, SMALL)]
+    if own and all(one.finished and one.epochs == 1 for one in own):
+        return Epochs(Span.sure(1), "computed, not trained" if training.epochs > 1 else "all of them")
     if not stops_early(training):
         return Epochs(Span.sure(training.epochs), "all of them")
     if len(history.epochs) >= ENOUGH:
@@ -63,7 +66,6 @@ def expected_epochs(training: TrainingConfig, probes: Sequence[Probe], history: 
         open_ = 0.5 / len(history.epochs) ** 0.5
         span = Span(mean * (1 - open_), mean, mean * (1 + open_))
         return Epochs(span.within(1, training.epochs), f"of {len(history.epochs)} earlier trials")
-    own = [one for one in probes if one.name not in (LARGE, SMALL)]
     ended = [one for one in own if one.finished]
     if own and all(one.finished for one in own):
         mean = sum(one.epochs for one in own) / len(own)
