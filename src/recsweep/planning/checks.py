@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from recsweep.common.errors import UserError
 from recsweep.common.files import to_plain
 from recsweep.planning.setting_checks import check_settings
-from recsweep.recbole_api import catalog
+from recsweep.recbole_api import catalog, own_models
 from recsweep.study.description import Description
 from recsweep.sweeps import hints
 from recsweep.sweeps import space as spaces
@@ -16,6 +16,7 @@ from recsweep.sweeps.config import SECONDS, ModelConfig, TrainingConfig
 from recsweep.sweeps.documents import Document, nearest
 from recsweep.sweeps.engine_table import Can
 from recsweep.sweeps.loading import Sweep
+from recsweep.sweeps.own_names import is_own
 from recsweep.sweeps.parameters import Choice
 from recsweep.sweeps.rules import Rule
 from recsweep.sweeps.values import mixed
@@ -80,7 +81,7 @@ def _known_metric(name: str) -> str:
 
 
 def _check_order(model: ModelConfig, sweep: Sweep) -> None:
-    if catalog.models()[model.model] != "sequential":
+    if catalog.family(model.model) != "sequential":
         return
     for name, dataset in sweep.datasets.items():
         document, split = sweep.dataset_documents[name], dataset.split
@@ -104,7 +105,10 @@ def _check_order(model: ModelConfig, sweep: Sweep) -> None:
 
 
 def _check_model(model: ModelConfig, document: Document) -> None:
-    if model.model not in catalog.models():
+    if is_own(model.model):
+        if (wrong := own_models.mistake(model.model)) is not None:
+            raise document.error(("model",), *wrong)
+    elif model.model not in catalog.models():
         raise document.error(
             ("model",), f"RecBole has no model `{model.model}`", nearest(model.model, catalog.models())
         )

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from recsweep.common.files import to_plain
+from recsweep.recbole_api.own_models import CODE
+from recsweep.recbole_api.own_source import code_hash
 from recsweep.recbole_api.settings import trial_settings
 from recsweep.study.description import Description
-from recsweep.sweeps import protocol, split
+from recsweep.sweeps import own_names, protocol, split
 from recsweep.sweeps.config import WHOLE, DatasetConfig, ModelConfig, TrainingConfig
+from recsweep.sweeps.own_names import in_short, is_own
 from recsweep.sweeps.scheduler_table import NO_SCHEDULER, OF_POPULATION, POPULATION
 from recsweep.sweeps.sections import Frozen
 
@@ -68,12 +71,12 @@ def study_settings(
         seed: of its training.
         split_seed: of its split, where splits are drawn, or its fold; None: the search's.
     """
-    params, model = study.complete(params), study.model
+    params, model, name = study.complete(params), study.model, ""
     if study.variants:
         name = study.model_of(params)
         model, prefix = study.variants[name], f"{name}."
         params = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
-    return trial_settings(
+    settings = trial_settings(
         study.dataset,
         study.data_folder,
         model,
@@ -84,6 +87,10 @@ def study_settings(
         study.search_split if split_seed is None else split_seed,
         study.seed,
     )
+    if is_own(model.model):  # of a record, as it was when the study began
+        part = study.definition["variants"][name] if study.variants else study.definition["model"]
+        settings[CODE] = part["code"]
+    return settings
 
 
 def _defining_model(model: ModelConfig) -> dict[str, Any]:
@@ -91,6 +98,8 @@ def _defining_model(model: ModelConfig) -> dict[str, Any]:
     plain = model.model_dump(exclude={"phases", "resources"})
     if not plain["require"]:
         del plain["require"]
+    if is_own(model.model):
+        plain |= {"model": in_short(model.model), "code": code_hash(model.model)}
     for parameter in plain["space"].values():
         if parameter["when"] is None:
             del parameter["when"]
@@ -132,3 +141,11 @@ def _defining(training: TrainingConfig) -> dict[str, Any]:
     if not training.fast:
         left_out.add("fast")
     return training.model_dump(exclude=left_out)
+
+
+def code_places(*models: ModelConfig) -> dict[str, str]:
+    """The files of models of one's own, by the hashes of their code."""
+    places = [
+        one.model for one in models if is_own(one.model) and own_names.split(one.model)[0].endswith(".py")
+    ]
+    return {code_hash(model): own_names.split(model)[0] for model in places}

@@ -13,7 +13,7 @@ from recsweep.common.paths import Outputs
 from recsweep.datasets.files import DataFiles, find_files
 from recsweep.planning.checks import check_grid, check_sweep, single_models
 from recsweep.planning.data_checks import check_labels, check_needs, check_sizes
-from recsweep.planning.definition import defined, study_settings
+from recsweep.planning.definition import code_places, defined, study_settings
 from recsweep.planning.shares import share_of, share_text, slots_of
 from recsweep.recbole_api import catalog
 from recsweep.recbole_api.settings import searched_metrics
@@ -184,6 +184,7 @@ class StudyPlan(Description):
                 sweep_timeout_minutes=self.sweep.timeout_minutes,
                 device=self.training.device,
                 eval_batch_size=self.training.eval_batch_size,
+                code=code_places(self.model, *self.variants.values()),
             ),
         )
 
@@ -247,7 +248,7 @@ def check_data(
     from recsweep.datasets.feasible import Models, check_split
 
     kept: dict[str, int] = {}
-    models = Models.of({model.model: catalog.models()[model.model] for _, model in single_models(sweep)})
+    models = Models.of({model.model: catalog.family(model.model) for _, model in single_models(sweep)})
     for name, dataset in sweep.datasets.items():
         document = sweep.dataset_documents[name]
         checked = (read or check_dataset)(dataset, document, find_files(dataset, document))

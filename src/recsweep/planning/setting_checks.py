@@ -81,7 +81,7 @@ def _check_negatives(model: ModelConfig, document: Document) -> None:
     name, use = model.model, negatives.use(model.model)
     if given is None:
         searched = use == "unless CE" and "BPR" in possible(model, "loss_type")
-        if use == "pairs" or searched or catalog.models()[name] == "knowledge":
+        if use == "pairs" or searched or catalog.family(name) == "knowledge":
             raise document.error(path, f"{name} learns from pairs, which need negatives", "drop it")
         return
     if use == "never":

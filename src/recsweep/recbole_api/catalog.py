@@ -12,6 +12,7 @@ from recsweep.common.errors import UserError
 from recsweep.recbole_api import plugins, source
 from recsweep.recbole_api.source import FAMILY_OF_FOLDER as FAMILY_OF_FOLDER
 from recsweep.recbole_api.source import class_attribute, lineage, overall_defaults
+from recsweep.recbole_api.source import family as family
 from recsweep.recbole_api.source import models as models
 from recsweep.recbole_api.source import published_defaults as published_defaults
 from recsweep.recbole_api.source import recbole_folder as recbole_folder

@@ -32,7 +32,8 @@ from types import ModuleType
 from typing import Any
 
 from recsweep.common.errors import UnsupportedEnvironment
-from recsweep.recbole_api import catalog, lazy, safety, stand_ins
+from recsweep.recbole_api import catalog, lazy, own_models, safety, stand_ins
+from recsweep.sweeps.own_names import is_own
 
 # Lowest supported version, and the first one known not to work, by distribution.
 SUPPORTED = {
@@ -181,6 +182,8 @@ def _get_model(name: str) -> Any:
 
     The general models, where it looks first, import scikit-learn.
     """
+    if is_own(name):
+        return own_models.load(name)
     for folder in catalog.FAMILY_OF_FOLDER:
         if (catalog.recbole_folder() / "model" / folder / f"{name.lower()}.py").is_file():
             module = importlib.import_module(f"recbole.model.{folder}.{name.lower()}")

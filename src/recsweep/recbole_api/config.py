@@ -15,6 +15,7 @@ from recsweep.common.yaml_loader import FloatLoader
 from recsweep.recbole_api import source
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.settings import BUILTIN_DATASET
+from recsweep.sweeps.own_names import is_own
 
 
 class TypedConfig:
@@ -99,6 +100,8 @@ class TypedConfig:
 @cache
 def _shipped(model: str) -> dict[str, Any]:
     """Defaults that RecBole does not find: those of decision trees lie in a file of another name."""
+    if is_own(model):
+        return dict(source.published_defaults(model))
     path = source.properties(model)
     return {} if path.stem == model or not path.is_file() else dict(_defaults(str(path)) or {})
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from recsweep.recbole_api import catalog, safety, trees
+from recsweep.recbole_api import catalog, own_models, safety, trees
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.settings import STAGE
+from recsweep.sweeps.own_names import is_own
 
 
 def seed_everything(seed: int) -> None:
@@ -41,6 +42,8 @@ def make_model(config: TypedConfig, train_data: Any) -> Any:
     seed_everything(config["seed"])
     if config["model"] in trees.LIBRARIES:
         return trees.made(config["model"], config)
+    if is_own(config["model"]):
+        own_models.check_code(config["model"], config[own_models.CODE])
     made = recbole("utils").get_model(config["model"])
     if (stages := catalog.stages(config["model"])) and config[STAGE] != stages[0]:
         return _in_stage(config, made, stages[0], train_data._dataset)

@@ -80,7 +80,7 @@ def facts(model: str) -> ModelFacts:
     Raises:
         KeyError: RecBole has none of that name.
     """
-    kind = catalog.models()[model]
+    kind = catalog.family(model)
     return ModelFacts(
         name=model,
         kind=kind,

@@ -52,7 +52,7 @@ class Needs:
 @cache
 def needs(model: str) -> Needs:
     """The needs of a model of its data."""
-    family, reads = catalog.models()[model], catalog.reads(model)
+    family, reads = catalog.family(model), catalog.reads(model)
     columns = next((name for name in _ITEM_COLUMNS if name in reads), None)
     return Needs(
         labels=negatives.use(model) == "labels" and family != "knowledge",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from recsweep.recbole_api import catalog, source
 from recsweep.sweeps.documents import nearest
+from recsweep.sweeps.own_names import is_own
 
 KEY = "train_neg_sample_args"
 Use = Literal["never", "pairs", "labels", "unless CE", "not at all"]
@@ -42,11 +43,17 @@ def use(model: str) -> Use:
     if not catalog.learns(model):
         return "not at all" if _counts_its_batches(model) else "never"
     kind = source.class_attribute(model, "input_type")
-    if kind is None or ("loss_type" in catalog.reads(model) and source.models()[model] == "sequential"):
-        return "unless CE" if "BPR" in ast.unparse(source.parsed(source.model_file(model))) else "not at all"
+    if kind is None or ("loss_type" in catalog.reads(model) and source.family(model) == "sequential"):
+        return "unless CE" if _knows_bpr(model) else "not at all"
     if kind.endswith("PAIRWISE"):
         return "pairs"
     return "labels" if "LABEL_FIELD" in catalog.reads(model) else "not at all"
+
+
+def _knows_bpr(model: str) -> bool:
+    """True where a model's code names BPR, the loss of pairs; of one's own, with what it builds on."""
+    parts = source.sources(model) if is_own(model) else [source.parsed(source.model_file(model))]
+    return any("BPR" in ast.unparse(part) for part in parts)
 
 
 def _counts_its_batches(model: str) -> bool:

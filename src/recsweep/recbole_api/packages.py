@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from recsweep.recbole_api import source
+from recsweep.recbole_api import own_source, source
+from recsweep.sweeps.own_names import is_own, split
 
 SETUP = "make setup-models"
 BASE = frozenset({"numpy", "pandas", "scipy", "sklearn", "torch", "tqdm"})
@@ -23,6 +24,9 @@ _INTERFACE = ("forward", "calculate_loss", "predict", "full_sort_predict", "e_st
 
 def wanted(model: str) -> tuple[str, ...]:
     """The packages that a model needs besides those of the base set-up."""
+    if is_own(model):
+        others = {name for _, _, name in own_source.foreign(model)} - {"recbole", *sys.stdlib_module_names}
+        return tuple(sorted(others - BASE - {split(model)[0].split(".")[0]}))
     return tuple(name for name in imported(model) if name not in BASE | STOOD_IN)
 
 

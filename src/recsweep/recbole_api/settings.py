@@ -193,7 +193,7 @@ def trial_settings(
     settings: dict[str, Any] = {
         "model": model.model,
         **data_settings(dataset, folder),
-        "repeatable": catalog.models()[model.model] == "sequential",
+        "repeatable": catalog.family(model.model) == "sequential",
         "epochs": training.epochs,
         "stopping_step": training.stopping_step,
         "eval_step": training.eval_step,
@@ -277,7 +277,7 @@ def trains_without_negatives(dataset: DatasetConfig, model: ModelConfig, params:
     """
     use = negatives.use(model.model)
     if use == "labels":
-        return gives_labels(dataset) and catalog.models()[model.model] != "knowledge"
+        return gives_labels(dataset) and catalog.family(model.model) != "knowledge"
     loss = {**catalog.published_defaults(model.model), **model.fixed, **params}.get("loss_type")
     return use == "not at all" or (use == "unless CE" and loss == "CE")
 

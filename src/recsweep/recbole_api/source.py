@@ -17,6 +17,8 @@ import yaml
 
 from recsweep.common.errors import UnsupportedEnvironment
 from recsweep.common.yaml_loader import FloatLoader
+from recsweep.recbole_api import own_source
+from recsweep.sweeps.own_names import is_own, split
 
 FAMILY_OF_FOLDER = {
     "general_recommender": "general",
@@ -24,6 +26,12 @@ FAMILY_OF_FOLDER = {
     "sequential_recommender": "sequential",
     "knowledge_aware_recommender": "knowledge",
     "exlib_recommender": "exlib",
+}
+_FAMILY_OF_BASE = {
+    "GeneralRecommender": "general",
+    "SequentialRecommender": "sequential",
+    "ContextRecommender": "context",
+    "KnowledgeRecommender": "knowledge",
 }
 _CLASS = re.compile(r"^class (\w+)\s*\(", re.MULTILINE)
 # Trainers that a family has where a model has none of its own.
@@ -79,9 +87,27 @@ def models() -> dict[str, str]:
     return found
 
 
+def family(model: str) -> str:
+    """The family of a model: RecBole's own, or that of the base class of one's own."""
+    return (family_of_own(model) or "general") if is_own(model) else models()[model]
+
+
+@cache
+def family_of_own(model: str) -> str | None:
+    """The family whose base class a model of one's own has; None where it has none of them."""
+    bases = [_name_of(base, model) for node in lineage(model) for base in node.bases]
+    return next((_FAMILY_OF_BASE[base] for base in bases if base in _FAMILY_OF_BASE), None)
+
+
 @cache
 def published_defaults(model: str) -> dict[str, object]:
-    """The model's settings as RecBole ships them (`properties/model/<model>.yaml`)."""
+    """The model's settings as RecBole ships them (`properties/model/<model>.yaml`).
+
+    A model of one's own that is derived from RecBole's models has theirs.
+    """
+    if is_own(model):
+        theirs = [node.name for node in lineage(model)[1:] if node.name in models()]
+        return {key: value for name in theirs[::-1] for key, value in published_defaults(name).items()}
     path = properties(model)
     if not path.is_file():
         return {}
@@ -106,8 +132,9 @@ def overall_defaults() -> dict[str, object]:
 @cache
 def model_file(model: str) -> Path:
     """The file of a model's class."""
-    family = models()[model]
-    folder = next(name for name, short in FAMILY_OF_FOLDER.items() if short == family)
+    if is_own(model):
+        return own_source.file_of(model) or Path(split(model)[0])
+    folder = next(name for name, short in FAMILY_OF_FOLDER.items() if short == family(model))
     return recbole_folder() / "model" / folder / f"{model.lower()}.py"
 
 
@@ -116,7 +143,7 @@ def trainer(model: str) -> ast.ClassDef:
     """The trainer of a model: its own, or that of its family, or RecBole's `Trainer`."""
     trainers = classes_in(recbole_folder() / "trainer" / "trainer.py")
     own = [name for name in trainers if name.lower() == f"{model}Trainer".lower()]
-    return trainers[next(iter([*own, *_TRAINERS.get(models()[model], ()), "Trainer"]))]
+    return trainers[next(iter([*own, *_TRAINERS.get(family(model), ()), "Trainer"]))]
 
 
 @cache
@@ -126,6 +153,9 @@ def sources(model: str) -> tuple[ast.AST, ...]:
     Followed through the imports, so ``num_layers`` is not among what NARM reads: NARM reads ``n_layers``.
     """
     found: list[ast.AST] = []
+    if is_own(model):  # its trainer is one of RecBole's common ones
+        _collect_own(model, found)
+        return tuple(found)
     _collect_module(model_file(model), found, set())
     if (own := trainer(model)).name != "Trainer":
         trainers = classes_in(recbole_folder() / "trainer" / "trainer.py")
@@ -147,17 +177,34 @@ def _transforms() -> dict[str, str]:
     return {}
 
 
+def _collect_own(model: str, found: list[ast.AST]) -> None:
+    """All that a model of one's own builds on of RecBole's, then its own files: their classes come last."""
+    seen: set[Path] = set()
+    own = [parsed(path) for path in own_source.files(model)]
+    for tree in own:
+        _collect_imports(tree, found, seen)
+    found += own
+
+
 def _collect_module(path: Path, found: list[ast.AST], seen: set[Path]) -> None:
     """A model's file, those of the models it builds on, and its bases and layers."""
     if path in seen or not path.is_file():
         return
     seen.add(path)
     found.append(parsed(path))
-    for node in parsed(path).body:
+    _collect_imports(parsed(path), found, seen)
+
+
+def _collect_imports(tree: ast.Module, found: list[ast.AST], seen: set[Path]) -> None:
+    """The models, bases and layers of RecBole's that a file imports."""
+    for node in tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recbole.model."):
             parts = (node.module or "").split(".")
             target = recbole_folder().joinpath(*parts[1:]).with_suffix(".py")
-            if parts[2] in FAMILY_OF_FOLDER:
+            if parts[2] in FAMILY_OF_FOLDER and len(parts) == 3:
+                for alias in node.names:
+                    _collect_module(target.with_suffix("") / f"{alias.name.lower()}.py", found, seen)
+            elif parts[2] in FAMILY_OF_FOLDER:
                 _collect_module(target, found, seen)
             else:
                 imported = {alias.name for alias in node.names}
@@ -185,13 +232,19 @@ def lineage(model: str) -> tuple[ast.ClassDef, ...]:
     tops = [top for part in sources(model) for top in (part.body if isinstance(part, ast.Module) else [part])]
     classes = {top.name: top for top in tops if isinstance(top, ast.ClassDef)}
     found: list[ast.ClassDef] = []
-    pending = [model]
+    pending = [split(model)[1]]
     while pending:
         node = classes.get(pending.pop(0))
         if node is not None and node not in found:
             found.append(node)
-            pending += [ast.unparse(base) for base in node.bases]
+            pending += [_name_of(base, model) for base in node.bases]
     return tuple(found)
+
+
+def _name_of(base: ast.expr, model: str) -> str:
+    """The name of a base class where it is defined."""
+    name = ast.unparse(base).rpartition(".")[2]
+    return own_source.aliases(model).get(name, name) if is_own(model) else name
 
 
 def class_attribute(model: str, name: str) -> str | None:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from recsweep.recbole_api import source
+from recsweep.sweeps.own_names import is_own
 
 _ACTIVATION = re.compile(r"act_func$")
 
@@ -108,6 +109,8 @@ def _activations(function: str) -> frozenset[str]:
 def _commented(model: str, key: str) -> frozenset[str]:
     """The words of `# (str) … Range in [a, b]` behind a setting that RecBole ships."""
     path = source.recbole_folder() / "properties" / "model" / f"{model}.yaml"
+    if is_own(model):
+        return frozenset()
     for line in path.read_text(encoding="utf-8").splitlines():
         found = re.match(rf"{re.escape(key)}:.*[Rr]ang\w* in\W*?\[(.*?)\]", line)
         if found:

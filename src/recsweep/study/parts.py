@@ -8,6 +8,7 @@ from typing import Any
 
 from recsweep.common import provenance
 from recsweep.study.description import Objective
+from recsweep.sweeps import own_names
 from recsweep.sweeps.config import (
     BUILTIN,
     DatasetConfig,
@@ -31,6 +32,7 @@ class Apart:
             wheel.
         phases: names of the parameters that each phase of the model searches.
         max_evals: the budget of the whole model; None where nobody has said.
+        code: files of models of one's own, by the hashes of their code.
         unit, share: where that is counted in seconds or epochs, which, and how many the study may use.
         no_improvement_after, timeout_minutes, sweep_timeout_minutes: limits.
     """
@@ -46,6 +48,7 @@ class Apart:
     eval_batch_size: int | None = None
     unit: str = TRIALS
     share: float | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def limits(self) -> tuple[float | None, ...]:
@@ -152,13 +155,16 @@ def dataset_config(definition: Mapping[str, Any], apart: Apart) -> DatasetConfig
     return remade(DatasetConfig, {**definition["dataset"], "path": apart.path or BUILTIN})
 
 
-def model_config(part: Mapping[str, Any], phases: Mapping[str, Any]) -> ModelConfig:
+def model_config(part: Mapping[str, Any], apart: Apart) -> ModelConfig:
     """A model of a study.
 
     Args:
         part: of the definition.
+        apart: it has the phases, and the file of a model of one's own.
     """
-    return remade(ModelConfig, {**part, "phases": phases})
+    file, name = apart.code.get(part.get("code", "")), own_names.split(part["model"])[1]
+    model = f"{file}:{name}" if file else part["model"]
+    return remade(ModelConfig, {**part, "model": model, "phases": apart.phases})
 
 
 def training_config(definition: Mapping[str, Any], apart: Apart) -> TrainingConfig:

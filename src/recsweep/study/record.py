@@ -53,7 +53,7 @@ choice of what searches found, and that train what all others are to be better t
 class StudyRecord(Description):
     """One study as the store describes it.
 
-    Get them by `Store.records` and `Store.find_record`; from a plan one is made by `StudyPlan.record`.
+    Get them by `Store.records` and `Store.find_record`; a plan's is made by `StudyPlan.record`.
 
     Attributes:
         study: its name in the store.
@@ -186,8 +186,7 @@ class StudyRecord(Description):
     @property
     def data_folder(self) -> Path | None:
         """The folder of the data, or its mere name; None for ml-100k from RecBole's wheel."""
-        folder = self.details.apart.folder
-        return Path(folder) if folder else None
+        return Path(self.details.apart.folder) if self.details.apart.folder else None
 
     @property
     def knows_its_data(self) -> bool:
@@ -209,11 +208,12 @@ class StudyRecord(Description):
 
     @cached_property
     def model(self) -> ModelConfig:
-        return model_config(self.definition["model"], self.details.apart.phases)
+        return model_config(self.definition["model"], self.details.apart)
 
     @cached_property
     def variants(self) -> Mapping[str, ModelConfig]:
-        return {name: model_config(one, {}) for name, one in self.definition.get("variants", {}).items()}
+        apart = replace(self.details.apart, phases={})
+        return {name: model_config(one, apart) for name, one in self.definition.get("variants", {}).items()}
 
     @cached_property
     def training(self) -> TrainingConfig:
@@ -244,8 +244,8 @@ class StudyRecord(Description):
     def test(self) -> Mapping[str, float]:
         """The metrics of the winner on the test split; empty until it was evaluated."""
         test = self.details.test
-        won = self.winner is None or test.get("trial_id") == self.winner.trial_id
-        return dict(test.get("metrics", {})) if won else {}
+        others = self.winner is not None and test.get("trial_id") != self.winner.trial_id
+        return {} if others else dict(test.get("metrics", {}))
 
     @property
     def models(self) -> tuple[str, ...]:

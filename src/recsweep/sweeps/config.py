@@ -210,7 +210,7 @@ class ModelConfig(Frozen):
     """One model: what may vary, and what stays (`config/models/<name>.yaml`)."""
 
     model: Text
-    """RecBole's name of the model."""
+    """RecBole's name of the model, or the code of one's own: `my_rec.py:MyRec`, `my_package.models:MyRec`."""
     fixed: Annotated[dict[Text, Any], AfterValidator(checked_plain)] = Field({})
     """RecBole settings that stay the same in every trial."""
     defaults: dict[Text, Value] = Field({})

@@ -21,7 +21,8 @@ from recsweep.common.place import is_folder
 from recsweep.sweeps.config import DatasetConfig, ModelConfig, SweepConfig
 from recsweep.sweeps.documents import Document, load_document, nearest, validate
 from recsweep.sweeps.overrides import OVERRIDES, called, given_of, override
-from recsweep.sweeps.variants import load_variants, merge_variants
+from recsweep.sweeps.own_names import in_full
+from recsweep.sweeps.variants import load_variants, merge_variants, model_of
 
 
 @dataclass(frozen=True)
@@ -170,14 +171,18 @@ def make_sweep(
 
     Args:
         folder: where `models/` and `datasets/` stand for the names that are not given here; paths
-            of data sets are relative to `folder/datasets`.
+            of data sets are relative to `folder/datasets`, those of models of one's own to `folder/models`.
         models: models by the names in `config.models`.
         datasets: data sets by the names in `config.datasets`.
     """
     path = folder / "sweep"
     given = {name: Document(folder / "models" / name, {}, None) for name in models or {}}
     data = {name: Document(folder / "datasets" / name, {}, None) for name in datasets or {}}
-    return Sweep(config, Document(path, {}, None), dict(datasets or {}), dict(models or {}), data, given, {})
+    own = {
+        name: model.model_copy(update={"model": in_full(model.model, folder / "models")})
+        for name, model in (models or {}).items()
+    }
+    return Sweep(config, Document(path, {}, None), dict(datasets or {}), own, data, given, {})
 
 
 def _from_python(path: Path, name: str) -> Sweep:
@@ -269,4 +274,4 @@ def _load_model(sweep: Sweep, name: str) -> None:
         sweep.models[name] = merge_variants(name, sweep.variants[name])
         return
     document.data.setdefault("model", name)
-    sweep.models[name] = validate(document, ModelConfig)
+    sweep.models[name] = model_of(document)

@@ -7,6 +7,7 @@ from typing import Any
 
 from recsweep.sweeps.config import MODEL_PARAMETER, ModelConfig, VariantsConfig
 from recsweep.sweeps.documents import Document, load_document, nearest, validate
+from recsweep.sweeps.own_names import in_full
 from recsweep.sweeps.parameters import Choice
 from recsweep.sweeps.resources import largest
 
@@ -31,9 +32,19 @@ def load_variants(document: Document) -> tuple[dict[str, ModelConfig], dict[str,
                 ("model_variants", position), f"`{name}` is no other single model", nearest(name, single)
             )
         own.data.setdefault("model", name)
-        models[name] = validate(own, ModelConfig)
+        models[name] = model_of(own)
         documents[name] = own
     return models, documents
+
+
+def model_of(document: Document) -> ModelConfig:
+    """The model of a file; the path of its code, where it is one's own, is relative to the file's folder.
+
+    Raises:
+        InputError: a mistake in the file.
+    """
+    model = validate(document, ModelConfig)
+    return model.model_copy(update={"model": in_full(model.model, document.path.parent)})
 
 
 def merge_variants(name: str, variants: Mapping[str, ModelConfig]) -> ModelConfig:

@@ -14,8 +14,9 @@ from recsweep.common.files import atomic_path, write_yaml
 from recsweep.datasets.files import DataFiles, read_files
 from recsweep.datasets.prepare import prepare, remarks
 from recsweep.planning.setting_checks import check_flat
-from recsweep.recbole_api import catalog, heeds
+from recsweep.recbole_api import catalog, heeds, own_models
 from recsweep.recbole_api.model_facts import refusal
+from recsweep.recbole_api.own_source import code_hash
 from recsweep.recbole_api.settings import (
     BUILTIN_DATASET,
     DATA_HASHES,
@@ -35,6 +36,7 @@ from recsweep.recbole_api.settings import (
     recorded,
 )
 from recsweep.sweeps.documents import Document, Location, load_document, nearest
+from recsweep.sweeps.own_names import in_full, is_own
 from recsweep.training import schedules, training, whole
 from recsweep.training.schedules import Schedule
 from recsweep.training.scoring import TrainedModel
@@ -44,7 +46,7 @@ CONFIG = "config.yaml"
 _REQUIRED = ("model", "dataset")
 _OWN = frozenset(
     {"model", "dataset", "data_path", TIME_ORDER, SPLIT_SEED, FAST, DATA_HASHES, SCHEDULE, TRAIN_ON}
-    | {PRETRAINING, PROTOCOL, OWN_SPLIT, OWN_FILTERS}
+    | {PRETRAINING, PROTOCOL, OWN_SPLIT, OWN_FILTERS, own_models.CODE}
 )
 
 
@@ -157,8 +159,11 @@ def _check_keys(document: Document) -> None:
     for name in _REQUIRED:
         if name not in document.data:
             raise document.error((), f"`{name}` is missing", f"add `{name}:`")
-    model = document.data["model"]
-    if model not in catalog.models():
+    model = in_full(str(document.data["model"]), document.path.parent)
+    document.data["model"] = model
+    if is_own(model):
+        _check_own(document, model)
+    elif model not in catalog.models():
         raise document.error(
             ("model",), f"RecBole has no model `{model}`", nearest(str(model), catalog.models())
         )
@@ -167,6 +172,15 @@ def _check_keys(document: Document) -> None:
     if (reason := refusal(model)) is not None:
         raise document.error(("model",), f"{model} {reason.problem}", reason.fix)
     check_flat(model, document)
+
+
+def _check_own(document: Document, model: str) -> None:
+    """A configuration that was found with other code says nothing about this."""
+    if (wrong := own_models.mistake(model)) is not None:
+        raise document.error(("model",), *wrong)
+    if document.data.get(own_models.CODE, code_hash(model)) != code_hash(model):
+        problem = f"the code has changed: this was found with other code than {model} has now"
+        raise document.error((own_models.CODE,), problem, f"put it back, or remove `{own_models.CODE}`")
 
 
 def _check_key(document: Document, model: str, name: str, location: Location) -> None:

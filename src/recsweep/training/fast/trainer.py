@@ -82,7 +82,9 @@ def unsupported(trainer: Any, train_data: Any) -> str | None:
     """Why no family computes a trial, or None."""
     model, config = trainer.model, trainer.config
     name = type(model).__name__
-    if type(trainer).__name__ != "Trainer" or not type(model).__module__.startswith("recbole.model."):
+    if not type(model).__module__.startswith("recbole.model."):
+        return f"{name} is none of RecBole's own models"
+    if type(trainer).__name__ != "Trainer":
         return f"{name} has a trainer of its own"
     family = families.served().get(name)
     if family is None:

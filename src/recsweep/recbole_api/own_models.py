@@ -1,0 +1,110 @@
+"""Models of one's own: refused by their source where they cannot be trained, and loaded where they are."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from recsweep.common.errors import TrialError
+from recsweep.recbole_api import packages, safety, source
+from recsweep.recbole_api.own_source import code_hash, file_of, files, foreign
+from recsweep.sweeps.documents import nearest
+from recsweep.sweeps.own_names import split
+
+CODE = "model_code"
+"""The key of a RecBole config that holds the hash of the model's code."""
+
+
+def mistake(model: str) -> tuple[str, str] | None:
+    """The fault of a model of one's own that its source shows, and how to mend it; None: none."""
+    where, name = split(model)
+    if file_of(model) is None:
+        if where.endswith(".py"):
+            return f"there is no file {where}", "a relative path is relative to the folder of this file"
+        return f"there is no Python module `{where}`", "install its package, or write `path/to/file.py:Class`"
+    try:
+        read = files(model)
+    except SyntaxError as error:
+        return f"{error.filename}:{error.lineno}: {error.msg}", "correct that line"
+    for path, line, package in foreign(model):
+        if not packages.installed(package):
+            return (
+                f"{path}:{line}: there is no Python package `{package}`",
+                f"run `{packages.command([package])}`",
+            )
+    classes = [one for path in read for one in source.classes_in(path)]
+    if name not in classes:
+        return f"{read[0]} has no class `{name}`", nearest(name, classes)
+    if source.family_of_own(model) is None:
+        path, line = next(
+            (p, source.classes_in(p)[name].lineno) for p in read if name in source.classes_in(p)
+        )
+        return (
+            f"{path}:{line}: {name} is no recommender of RecBole's",
+            "derive it from GeneralRecommender, SequentialRecommender, or one of RecBole's models",
+        )
+    return None
+
+
+def load(model: str) -> Any:
+    """The class of a model of one's own. Its code is run.
+
+    Raises:
+        TrialError: it cannot be imported; the message has its line.
+    """
+    _, name = split(model)
+    try:
+        found = getattr(_module(model), name)
+    except Exception as error:
+        raise TrialError(f"{_place_of(error, model)}: {type(error).__name__}: {error}") from error
+    safety.close()  # what it imported of RecBole
+    return found
+
+
+def check_code(model: str, expected: str | None) -> None:
+    """See that a model's code is what a trial was planned with.
+
+    Raises:
+        TrialError: it is not.
+    """
+    if expected is not None and code_hash(model) != expected:
+        raise TrialError(
+            f"the code of {model} is not that which the trial was planned with; its results would "
+            "be of another model; put the code back, or start the sweep anew"
+        )
+
+
+@cache
+def _module(model: str) -> ModuleType:
+    where, _ = split(model)
+    if not where.endswith(".py"):
+        return importlib.import_module(where)
+    path = Path(where)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # what it imports from beside it
+    spec = importlib.util.spec_from_file_location(f"recsweep_own_{path.stem}_{code_hash(model)[:8]}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
+    return module
+
+
+def _place_of(error: Exception, model: str) -> str:
+    """The last line of the model's files that an error came through."""
+    own = {str(path) for path in files(model)}
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)[::-1]
+    return next((f"{f.filename}:{f.lineno}" for f in frames if f.filename in own), split(model)[0])

@@ -1,0 +1,164 @@
+"""Models of one's own: found, checked by their source, and part of what a study is."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from helpers.workspace import make_workspace
+from recsweep.common.errors import InputError, TrialError
+from recsweep.planning.plan import StudyPlan, plan_sweep
+from recsweep.recbole_api import catalog, own_models, own_source
+from recsweep.recbole_api.model_facts import facts
+from recsweep.sweeps.loading import load_sweep
+
+PARTS = "def width(config):\n    return config['embedding_size']\n"
+CODE = """\
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from my_parts import width
+
+
+class MyRec(GeneralRecommender):
+    input_type = InputType.PAIRWISE
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        self.width, self.depth = width(config), config["depth"]
+"""
+FILE = """\
+model: my_rec.py:MyRec
+defaults: {learning_rate: 0.001, depth: 2}
+space:
+  learning_rate: {type: loguniform, min: 1.0e-4, max: 1.0e-2}
+  depth: {type: randint, min: 1, max: 3}
+"""
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """A sweep of one model, whose code stands beside its file."""
+    path = make_workspace(tmp_path).sweep
+    models = path.parent / "models"
+    (models / "my_rec.py").write_text(CODE)
+    (models / "my_parts.py").write_text(PARTS)
+    (models / "Mine.yaml").write_text(FILE)
+    _forget()
+    return path
+
+
+def _forget() -> None:
+    for one in (own_source.file_of, own_source.files, own_source.code_hash, own_source.tree):
+        one.cache_clear()
+
+
+def planned(sweep: Path) -> StudyPlan:
+    return plan_sweep(load_sweep(sweep, {"models": "Mine"}), with_data=False)[0]
+
+
+def test_its_parameters_are_those_that_it_and_what_stands_beside_it_read(sweep: Path):
+    about = facts(planned(sweep).model.model)
+    assert {"depth", "embedding_size", "learning_rate"} <= set(about.parameters)
+    assert (about.kind, about.learns, about.packages) == ("general", True, ())
+
+
+def test_its_code_is_part_of_the_study_and_its_folder_is_not(sweep: Path, tmp_path: Path):
+    before = planned(sweep)
+    other = make_workspace(tmp_path / "other").sweep
+    for name, text in {"my_rec.py": CODE, "my_parts.py": PARTS, "Mine.yaml": FILE}.items():
+        (other.parent / "models" / name).write_text(text)
+    assert planned(other).content_hash == before.content_hash
+    (other.parent / "models" / "my_parts.py").write_text(PARTS + "# changed\n")
+    _forget()
+    assert planned(other).content_hash != before.content_hash
+
+
+def test_a_record_finds_the_code_again_and_asks_for_the_same(sweep: Path):
+    plan = planned(sweep)
+    record = plan.record()
+    assert record.model == plan.model
+    assert record.definition == plan.definition
+    assert plan.settings(plan.defaults, 1)[own_models.CODE] == plan.definition["model"]["code"]
+
+
+def test_other_code_than_planned_is_not_trained(sweep: Path):
+    with pytest.raises(TrialError, match="is not that which the trial was planned with"):
+        own_models.check_code(planned(sweep).model.model, "0" * 64)
+
+
+def test_a_model_of_recboles_has_no_code_in_its_definition(sweep: Path):
+    plan = plan_sweep(load_sweep(sweep, {"models": "NARM"}), with_data=False)[0]
+    assert "code" not in plan.definition["model"]
+    assert own_models.CODE not in plan.settings(plan.defaults, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("class MyRec", "class MyRex", "has no class `MyRec`; did you mean `MyRex`?"),
+        ("(GeneralRecommender)", "(list)", r"my_rec.py:6: MyRec is no recommender of RecBole's"),
+        ("from my_parts", "from no_parts", r"my_rec.py:3: there is no Python package `no_parts`"),
+        ("def __init__(", "def __init__((", r"my_rec.py:9: "),
+    ],
+)
+def test_a_fault_is_told_with_its_line(sweep: Path, old: str, new: str, problem: str):
+    (sweep.parent / "models" / "my_rec.py").write_text(CODE.replace(old, new))
+    with pytest.raises(InputError, match=problem) as told:
+        planned(sweep)
+    assert "Mine.yaml:1:8: " in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("no_rec.py:MyRec", "there is no file .*no_rec.py; a relative path is relative to the folder"),
+        ("no_package.models:MyRec", "there is no Python module `no_package.models`"),
+    ],
+)
+def test_code_that_is_not_there_is_told(sweep: Path, name: str, problem: str):
+    (sweep.parent / "models" / "Mine.yaml").write_text(FILE.replace("my_rec.py:MyRec", name))
+    with pytest.raises(InputError, match=problem):
+        planned(sweep)
+
+
+def test_a_parameter_that_it_never_reads_is_refused(sweep: Path):
+    (sweep.parent / "models" / "Mine.yaml").write_text(FILE.replace("depth", "dept"))
+    with pytest.raises(InputError, match="never reads `dept`; did you mean `depth`"):
+        planned(sweep)
+
+
+def test_a_package_is_reached_by_its_module(sweep: Path, monkeypatch: pytest.MonkeyPatch):
+    package = sweep.parent / "packages" / "mypackage"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('not to be run')\n")
+    (package / "parts.py").write_text(PARTS)
+    (package / "models.py").write_text(CODE.replace("from my_parts", "from .parts"))
+    monkeypatch.syspath_prepend(str(package.parent))
+    assert own_models.mistake("mypackage.models:MyRec") is None
+    assert {"depth", "embedding_size"} <= catalog.parameters("mypackage.models:MyRec")
+
+
+def test_one_derived_from_recboles_has_its_defaults_and_parameters(tmp_path: Path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from recbole.model.general_recommender import LightGCN as Base\n\n\nclass Mine(Base):\n    pass\n"
+    )
+    model = f"{path}:Mine"
+    assert own_models.mistake(model) is None
+    assert catalog.published_defaults(model) == catalog.published_defaults("LightGCN")
+    assert catalog.parameters(model) == catalog.parameters("LightGCN")
+
+
+def test_an_error_while_it_is_loaded_has_its_line(tmp_path: Path):
+    path = tmp_path / "broken.py"
+    path.write_text("import ast\n\n1 / 0\n")
+    with pytest.raises(TrialError, match=r"broken.py:3: ZeroDivisionError: division by zero"):
+        own_models.load(f"{path}:Mine")
+
+
+def test_the_place_of_a_records_code_is_no_part_of_its_definition(sweep: Path):
+    record = planned(sweep).record()
+    apart = dataclasses.replace(record.details.apart, code={})
+    assert record.with_details(apart=apart).content_hash == record.content_hash
