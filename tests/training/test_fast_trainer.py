@@ -136,7 +136,7 @@ def test_what_has_no_fast_path_stays_with_recbole_and_says_why(folder):
 
     loaders, model, trainer = parts(folder, of(folder, "FPMC"))
     model.__class__ = type("FPMC", (type(model),), {})  # somebody's own, of the same name
-    assert reason_of(trainer, loaders) == "FPMC has a trainer of its own"
+    assert reason_of(trainer, loaders) == "FPMC is none of RecBole's own models"
 
     loaders, model, trainer = parts(folder, of(folder, "FPMC"))
     model.__class__ = type("Unheard", (type(model),), {"__module__": "recbole.model.unheard"})
