@@ -401,7 +401,7 @@ def test_an_item_without_an_entity_in_the_graph_is_refused(tmp_path):
     with_items(workspace, *links, "9\te2", suffix="link", header="item_id:token\tentity_id:token")
     refused(
         workspace,
-        "{root}/datasets/toy/toy.link:8:1: `entity_id` 'e2' stands in line 3 already; "
+        "{root}/datasets/toy/toy.link:8:3: `entity_id` 'e2' stands in line 3 already; "
         "keep one row of each, with the right values",
     )
 

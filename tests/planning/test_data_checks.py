@@ -412,7 +412,7 @@ def test_a_column_of_labels_holds_0_and_1(tmp_path, cell, message):
     if message is None:
         assert check_data(workspace.load()) == {"toy": 49}
         return
-    with pytest.raises(InputError, match=f"toy.inter:50:1: {message}"):
+    with pytest.raises(InputError, match=f"toy.inter:50:10: {message}"):
         check_data(workspace.load())
 
 

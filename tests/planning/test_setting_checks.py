@@ -242,7 +242,6 @@ def test_how_a_model_uses_negatives_is_read_from_its_source(model, use):
     [
         ("HR", "RecBole's name of it is Hit"),
         ("hit_rate", "RecBole's name of it is Hit"),
-        ("AUC", "use one that scores a ranking of all items, such as NDCG"),
     ],
 )
 def test_a_metric_by_another_name_is_named(tmp_path, word, fix):

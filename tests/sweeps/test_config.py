@@ -48,7 +48,8 @@ def test_a_short_sweep_file_gets_the_documented_defaults(tmp_path):
         ),
         (
             "evaluation: {metric: NDCG}\n",
-            "4:22: `evaluation.metric`: a metric is a name and a cut-off such as NDCG@10, but got 'NDCG'; "
+            "4:22: `evaluation.metric`: a metric is a name and a cut-off such as NDCG@10, or one of "
+            "predictions (AUC, GAUC, LogLoss, MAE, RMSE), but got 'NDCG'; "
             "correct the value",
         ),
         ("seed: 1\nseed: 2\n", "5:1: not valid YAML: the key 'seed' stands twice; correct the line"),

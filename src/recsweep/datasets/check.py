@@ -12,6 +12,7 @@ from recsweep.common.errors import InputError
 from recsweep.datasets import own_parts
 from recsweep.datasets.count import Counts, can_count, count, filtered_rows
 from recsweep.datasets.files import DataFiles, interaction_files
+from recsweep.datasets.graph import about_graph, check_graph
 from recsweep.datasets.header import read_header
 from recsweep.datasets.labelled import Labels, count_labels
 from recsweep.datasets.presplit import Disorder, check_apart, disorder
@@ -23,7 +24,6 @@ from recsweep.recbole_api.settings import columns, counted_field, data_settings
 from recsweep.sweeps.config import DatasetConfig
 from recsweep.sweeps.documents import Document, nearest
 
-PADDING = "[PAD]"
 SUFFIXES = ("inter", "user", "item", "kg", "link", *VECTORS)
 FILTERS = ("keep", "min_user_interactions", "max_user_interactions", "min_item_interactions")
 
@@ -98,6 +98,7 @@ def look_at(tables: Tables) -> list[str]:
         InputError: a user, an item or an entity is listed twice, or a file has no rows.
     """
     remarks = [remark for suffix in SUFFIXES for remark in _check_table(tables, suffix)]
+    remarks += about_graph(tables)
     done = "are dropped" if tables.reading.drops_unlisted else "are kept with empty features"
     if can_count(tables.reading, tables.interactions):
         remarks += [f"{_describe(missing)} {done}" for missing in _unlisted(tables)]
@@ -117,7 +118,7 @@ def _check_one(tables: Tables, suffix: str, table: Table) -> list[str]:
             table.path, "the file has no rows", f"add them, or drop `{suffix}` from `columns`", 2, 1
         )
     if suffix in ("kg", "link"):
-        _check_padding(table)
+        check_graph(table, reading.entities[2])
     for name, numbers in table.numbers.items():
         if table.rows and np.isnan(numbers).all():
             problem = f"`{name}` is empty in all rows, so that there is no mean to fill in"
@@ -135,15 +136,6 @@ def _check_one(tables: Tables, suffix: str, table: Table) -> list[str]:
     ]
 
 
-def _check_padding(table: Table) -> None:
-    """RecBole knows its padding by this name where it brings items and entities together."""
-    for name, texts in table.texts.items():
-        if PADDING in texts.values:
-            line = table.first_line(name, texts.values.index(PADDING))
-            problem = f"`{name}` is {PADDING!r}, which RecBole takes for no entity"
-            raise InputError(table.path, problem, "rename it", line, 1)
-
-
 def _check_once(table: Table, name: str) -> None:
     """Nobody stands twice in a file that has a row for each."""
     texts = table.texts[name]
@@ -152,12 +144,11 @@ def _check_once(table: Table, name: str) -> None:
     _, first = np.unique(texts.codes, return_index=True)
     again = int(np.setdiff1d(np.arange(table.rows), first)[0])
     code = int(texts.codes[again])
-    raise InputError(
-        table.path,
+    raise table.error(
+        name,
+        again,
         f"`{name}` {texts.values[code]!r} stands in line {table.first_line(name, code)} already",
         "keep one row of each, with the right values",
-        table.line(again),
-        1,
     )
 
 
@@ -200,7 +191,7 @@ def _check_named(dataset: DatasetConfig, document: Document) -> None:
     """`columns` names all that a split is made by."""
     named = columns(dataset).get("inter", [])
     times = [dataset.time_field] if dataset.split.needs_times else []
-    used = (*times, *dataset.keep, *dataset.drop, *dataset.label_threshold)
+    used = (*times, *dataset.keep, *dataset.drop, *_labelling(dataset))
     made = counted_field(dataset)
     if made in named:
         raise document.error(
@@ -219,6 +210,11 @@ def _check_named(dataset: DatasetConfig, document: Document) -> None:
             raise document.error(
                 ("columns", suffix), f"`columns.{suffix}` must name `{name}`", f"add `{name}` to it"
             )
+
+
+def _labelling(dataset: DatasetConfig) -> tuple[str, ...]:
+    """The columns that labels come from."""
+    return (*dataset.label_threshold, *dataset.label_scale)
 
 
 def _check_columns(
@@ -244,7 +240,7 @@ def _check_columns(
             )
         raise InputError(path, f"there is no column `{name}`", f"{fix} (see {document.path})", 1, 1)
     intervals = [name for name, each in dataset.keep.items() if isinstance(each, str)]
-    wanted = dict.fromkeys((dataset.time_field, *intervals, *dataset.label_threshold), "float")
+    wanted = dict.fromkeys((dataset.time_field, *intervals, *_labelling(dataset)), "float")
     wanted |= {dataset.user_field: "token", dataset.item_field: "token"}
     for name, kind in wanted.items():
         if name in names and header[name] != kind:

@@ -25,8 +25,10 @@ def count_labels(dataset: DatasetConfig, tables: Tables) -> Labels | None:
     """The labels that a data set's threshold or its column of labels gives; None where it gives none.
 
     Raises:
-        InputError: a label that is neither 0 nor 1, or nothing to compare with the threshold.
+        InputError: a label that is neither 0 nor 1, a rating that is not on its scale, or nothing to compare
+            with the threshold.
     """
+    _check_scale(dataset, tables)
     inter = tables.kept_rows()
     rows = filtered_rows(tables.reading, inter)
     for name, bound in dataset.label_threshold.items():
@@ -44,6 +46,23 @@ def count_labels(dataset: DatasetConfig, tables: Tables) -> Labels | None:
     return Labels(ones, len(labels) - ones)
 
 
+def _check_scale(dataset: DatasetConfig, tables: Tables) -> None:
+    """Every rating that is a label is there, and lies on the scale."""
+    table = tables.interactions
+    for name, (least, most) in dataset.label_scale.items():
+        ratings = table.numbers[name]
+        wrong = np.flatnonzero(~((ratings >= least) & (ratings <= most)))
+        if len(wrong):
+            row = int(wrong[0])
+            found = "is empty" if np.isnan(ratings[row]) else f"lies outside, at {ratings[row]:g}"
+            raise table.error(
+                name,
+                row,
+                f"`{name}` is a label on a scale of {least:g} to {most:g} (`label_scale`), and {found}",
+                "correct it, drop the row, or widen the scale",
+            )
+
+
 def _check_column(tables: Tables) -> None:
     table = tables.interactions
     labels = table.numbers[LABEL]
@@ -51,5 +70,4 @@ def _check_column(tables: Tables) -> None:
     if len(wrong):
         row = int(wrong[0])
         found = "is empty" if np.isnan(labels[row]) else f"must be 0 or 1, but got {labels[row]:g}"
-        path, line = table.where(row)
-        raise InputError(path, f"`{LABEL}` {found}", "use `label_threshold` for other numbers", line, 1)
+        raise table.error(LABEL, row, f"`{LABEL}` {found}", "use `label_threshold` for other numbers")

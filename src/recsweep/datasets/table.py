@@ -6,10 +6,14 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from recsweep.common.errors import InputError
+from recsweep.datasets.header import BOM, SEPARATOR
 
 
 class Texts(NamedTuple):
@@ -75,6 +79,15 @@ class Table:
         """The line in which a text of a column stands first."""
         return self.line(int(np.argmax(self.texts[name].codes == code)))
 
+    def error(self, name: str, row: int, problem: str, fix: str) -> InputError:
+        """An error that points at a cell."""
+        path, line = self.where(row)
+        return InputError(path, problem, fix, line, _column(path, name, line))
+
+    def error_at(self, name: str, code: int, problem: str, fix: str) -> InputError:
+        """An error that points at the first cell with a text of a column."""
+        return self.error(name, int(np.argmax(self.texts[name].codes == code)), problem, fix)
+
     def take(self, rows: np.ndarray[Any, Any]) -> Table:
         """The table of some rows, by a mask."""
         numbered = np.flatnonzero(rows).astype(np.int32) if self.origin is None else self.origin[rows]
@@ -105,3 +118,12 @@ class Table:
         if name in self.texts:
             return self.texts[name].cells()
         return self.exact.get(name, self.numbers[name])
+
+
+def _column(path: Path, name: str, line: int) -> int:
+    """Where a column begins in a line, which is read again: it is for an error alone."""
+    with path.open("rb") as file:
+        header = file.readline().removeprefix(BOM).decode("utf-8").rstrip("\r\n").split(SEPARATOR)
+        cells = next(islice(file, line - 2, None), b"").decode("utf-8", "replace").split(SEPARATOR)
+    index = [cell.partition(":")[0] for cell in header].index(name)
+    return sum(len(cell) + 1 for cell in cells[:index]) + 1

@@ -113,7 +113,7 @@ class Measured:
 def block_of(entries: Sequence[Entry], measured: Measured) -> Block:
     """The table of a data set. A study that is not closed shows nothing of its test."""
     first = entries[0]
-    names = tuple(name for name in metrics_of(first.result.record) if "@" in name)
+    names = tuple(metrics_of(first.result.record))
     found = {entry.model: values_of(entry, measured) for entry in entries}
     columns = {name: _column(first.dataset, name, found, measured) for name in names}
     lines = [
@@ -166,7 +166,7 @@ def _mark(cells: dict[str, Cell], leader: str, apart: Mapping[str, bool | None])
 
 def is_more_better(metric: str) -> bool:
     """The direction of a metric."""
-    return catalog.metrics().get(metric.split("@")[0].lower(), True)
+    return catalog.directions().get(metric.split("@")[0].lower(), True)
 
 
 def meaning(blocks: Sequence[Block], bold: str = "Bold", underlined: str = "underlined") -> str:

@@ -56,7 +56,8 @@ def listed(names: Sequence[str]) -> str:
 def data_sentence(record: StudyRecord) -> str:
     """How the interactions of a data set were filtered, divided and ranked."""
     items = record.details.counts.get("items")
-    said = protocol_text(record.dataset, items if isinstance(items, int) else None)
+    number = items if isinstance(items, int) else None
+    said = protocol_text(record.dataset, number, predicts=record.evaluation.predicts)
     other = filters_of(record, but=frozenset({*Protocol.model_fields, "max_sequence_length"}))
     more = "" if other == "none" else f" Of the data set's file: {other}."
     how = _HOW.get(record.dataset.split.type, "") if record.dataset.split.order == "time" else ""
@@ -130,6 +131,11 @@ def _training(record: StudyRecord) -> str:
 
 def _ranking(record: StudyRecord) -> str:
     evaluation = record.evaluation
+    if evaluation.predicts:
+        return (
+            "Models are measured by what they predict of the interactions of a part, none of which is "
+            f"ranked. Reported are {listed(evaluation.metrics)}."
+        )
     cutoffs = listed([str(cutoff) for cutoff in evaluation.topk])
     full = "Every item of the data set is ranked for each user; none is sampled."
     among = (

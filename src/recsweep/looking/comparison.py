@@ -71,8 +71,8 @@ def _shown(row: Row) -> dict[str, str]:
 
 
 def _protocol(row: Row) -> str:
-    items = row.record.details.counts.get("items")
-    return protocol_text(row.record.dataset, items if isinstance(items, int) else None)
+    items, predicts = row.record.details.counts.get("items"), row.record.evaluation.predicts
+    return protocol_text(row.record.dataset, items if isinstance(items, int) else None, predicts=predicts)
 
 
 def _protocols(rows: Sequence[Row]) -> Iterator[str]:

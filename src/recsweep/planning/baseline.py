@@ -34,9 +34,10 @@ class BaselinePlan(StudyPlan):
 def baselines(plans: Sequence[StudyPlan]) -> list[BaselinePlan]:
     """The study of `Pop` on each data set of these studies.
 
-    None where the sweep has it switched off, or has a model of that name among its own.
+    None where the sweep has it switched off, has a model of that name among its own, or measures predictions:
+    `Pop` ranks, and predicts nothing.
     """
-    if not plans or plans[0].sweep.popularity == NONE:
+    if not plans or plans[0].sweep.popularity == NONE or plans[0].sweep.evaluation.predicts:
         return []
     if any(POP in (plan.model_name, plan.model.model) for plan in plans):
         return []

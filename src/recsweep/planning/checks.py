@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from recsweep.common.errors import UserError
 from recsweep.common.files import to_plain
+from recsweep.planning.metric_checks import check_metrics, check_tasks
 from recsweep.planning.setting_checks import check_settings
 from recsweep.recbole_api import catalog, own_models
 from recsweep.study.description import Description
 from recsweep.sweeps import hints
 from recsweep.sweeps import space as spaces
-from recsweep.sweeps.config import SECONDS, ModelConfig, TrainingConfig
+from recsweep.sweeps.config import ModelConfig, TrainingConfig
 from recsweep.sweeps.documents import Document, nearest
 from recsweep.sweeps.engine_table import Can
 from recsweep.sweeps.loading import Sweep
@@ -32,7 +33,8 @@ def check_sweep(sweep: Sweep) -> None:
         InputError: what RecBole does not know, a parameter that a model never reads, defaults outside
             their space, conditions that cannot hold.
     """
-    _check_metrics(sweep)
+    check_metrics(sweep)
+    check_tasks(sweep, single_models(sweep))
     for name, model in single_models(sweep):
         document = sweep.model_documents[name]
         _check_model(model, document)
@@ -46,38 +48,6 @@ def single_models(sweep: Sweep) -> Iterator[tuple[str, ModelConfig]]:
     """Every model that a sweep trains, by the name of its file."""
     for name, model in sweep.models.items():
         yield from (sweep.variants.get(name) or {name: model}).items()
-
-
-def _check_metrics(sweep: Sweep) -> None:
-    metrics = catalog.metrics()
-    evaluation = sweep.config.evaluation
-    if evaluation.metric_name.lower() not in metrics:
-        raise sweep.error(
-            ("evaluation", "metric"),
-            f"unknown metric `{evaluation.metric_name}`",
-            _known_metric(evaluation.metric_name),
-        )
-    for position, objective in enumerate(evaluation.objectives):
-        metric = objective.split("@")[0]
-        if objective != SECONDS and metric.lower() not in metrics:
-            raise sweep.error(
-                ("evaluation", "objectives", position), f"unknown metric `{metric}`", _known_metric(metric)
-            )
-    for position, name in enumerate(evaluation.metrics):
-        if name.lower() not in metrics:
-            raise sweep.error(
-                ("evaluation", "metrics", position), f"unknown metric `{name}`", _known_metric(name)
-            )
-    for position, cutoff in enumerate(evaluation.topk):
-        if cutoff < 1:
-            raise sweep.error(
-                ("evaluation", "topk", position), f"a cut-off must be >= 1, but got {cutoff}", "use 10"
-            )
-
-
-def _known_metric(name: str) -> str:
-    """A fix that names a metric that RecBole has."""
-    return hints.metric(name) or nearest(name, catalog.metrics())
 
 
 def _check_order(model: ModelConfig, sweep: Sweep) -> None:

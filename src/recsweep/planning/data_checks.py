@@ -105,6 +105,7 @@ def _check_roles(data: _Data) -> None:
     everywhere = {name: kind for suffix in data.columns for name, kind in data.types(suffix).items()}
     inter = data.types("inter")
     roles = [("label_threshold", name, inter, "`.inter` file") for name in data.config.label_threshold]
+    roles += [("label_scale", name, inter, "`.inter` file") for name in data.config.label_scale]
     for key in ("numerical_features", "normalize"):
         roles += [(key, name, everywhere, "data set") for name in getattr(data.config, key)]
     for key, name, types, where in roles:
@@ -118,8 +119,9 @@ def _check_roles(data: _Data) -> None:
         raise data.error(
             "columns", f"`{LABEL}` must be a float, but is a {inter[LABEL]}", "write label:float"
         )
-    if data.config.label_threshold and LABEL in inter:
-        raise data.error("label_threshold", f"the data have a column `{LABEL}` already", "keep one of them")
+    for key in ("label_threshold", "label_scale"):
+        if getattr(data.config, key) and LABEL in inter:
+            raise data.error(key, f"the data have a column `{LABEL}` already", "keep one of them")
 
 
 def _check_model(data: _Data, model: ModelConfig, document: Document) -> None:

@@ -112,6 +112,7 @@ def _defining_dataset(dataset: DatasetConfig) -> dict[str, Any]:
         *("remove_duplicates", "label_threshold", "numerical_features", "normalize"),
         *("max_user_interactions", "without_features", "sequence_separator"),
         *protocol.LATER,
+        *("label_scale", "discretization"),
     )
     return {
         **dataset.model_dump(exclude={"path", *_usual(dataset, choices)}),

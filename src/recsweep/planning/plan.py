@@ -16,7 +16,6 @@ from recsweep.planning.data_checks import check_labels, check_needs, check_sizes
 from recsweep.planning.definition import code_places, defined, study_settings
 from recsweep.planning.shares import share_of, share_text, slots_of
 from recsweep.recbole_api import catalog
-from recsweep.recbole_api.settings import searched_metrics
 from recsweep.study.description import Description, Objective
 from recsweep.study.details import Stretch
 from recsweep.study.parts import Apart
@@ -207,7 +206,7 @@ class StudyPlan(Description):
 
 
 def _maximize(objective: str) -> bool:
-    return objective != SECONDS and catalog.metrics()[objective.split("@")[0].lower()]
+    return objective != SECONDS and catalog.directions()[objective.split("@")[0].lower()]
 
 
 def plan_sweep(sweep: Sweep, *, with_data: bool = True) -> list[StudyPlan]:
@@ -267,8 +266,10 @@ def check_data(
 def _check_cutoffs(sweep: Sweep, dataset: str, items: int) -> None:
     """RecBole takes the best k of all items, and fails where there are fewer."""
     evaluation = sweep.config.evaluation
+    if evaluation.predicts:  # nothing is ranked
+        return
     asked = [("topk", max(evaluation.topk))]
-    asked += [("metric", cutoff) for _, cutoff in searched_metrics(evaluation)]
+    asked += [("metric", cutoff) for cutoff in evaluation.cutoffs]
     for key, cutoff in asked:
         if cutoff > items:
             raise sweep.error(

@@ -16,6 +16,7 @@ from recsweep.recbole_api.source import family as family
 from recsweep.recbole_api.source import models as models
 from recsweep.recbole_api.source import published_defaults as published_defaults
 from recsweep.recbole_api.source import recbole_folder as recbole_folder
+from recsweep.sweeps.tasks import PREDICTED
 
 OWN_METRICS = Path(__file__).with_name("own_metrics.py")
 # Keys that the trainer, the optimizer and the loaders read, whatever the model is.
@@ -149,6 +150,11 @@ def metrics() -> dict[str, bool]:
                 )
             found[name] = larger
     return found
+
+
+def directions() -> dict[str, bool]:
+    """All metrics, of rankings and of predictions, and whether larger is better."""
+    return {**metrics(), **PREDICTED}
 
 
 def _ranking_metrics(path: Path) -> dict[str, bool]:

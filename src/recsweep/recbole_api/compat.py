@@ -234,6 +234,23 @@ def _collect_numbers_too(collector: Any) -> None:
     collector.get_data_struct = get_data_struct
 
 
+def _collect_users_too(collector: Any) -> None:
+    """A metric that groups predictions by user (`own_metrics`) needs to know whose they are."""
+    collect, hand_over = collector.eval_batch_collect, collector.get_data_struct
+
+    def eval_batch_collect(self: Any, scores: Any, interaction: Any, *positive: Any) -> None:
+        collect(self, scores, interaction, *positive)
+        if self.register.need("data.users"):
+            self.data_struct.update_tensor("data.users", interaction[self.config["USER_ID_FIELD"]])
+
+    def get_data_struct(self: Any) -> Any:
+        found = hand_over(self)
+        self.data_struct._data_dict.pop("data.users", None)
+        return found
+
+    collector.eval_batch_collect, collector.get_data_struct = eval_batch_collect, get_data_struct
+
+
 def _single_precision(dataset: Any) -> None:
     """Vectors from a file (`preload_weight`) are float64, which KSR cannot multiply with its weights."""
     original = dataset.get_preload_weight
@@ -261,6 +278,7 @@ def _patch_recbole() -> None:
     recbole.data.utils.load_split_dataloaders = lambda config: None
     _single_precision(recbole.data.dataset.Dataset)
     _collect_numbers_too(recbole.evaluator.collector.Collector)
+    _collect_users_too(recbole.evaluator.collector.Collector)
     own_metrics.register()
     for module in plugins.metric_modules():
         own_metrics.register(module)

@@ -14,7 +14,7 @@ import yaml
 from recsweep.common.yaml_loader import FloatLoader
 from recsweep.recbole_api import source
 from recsweep.recbole_api.compat import recbole
-from recsweep.recbole_api.settings import BUILTIN_DATASET
+from recsweep.recbole_api.settings import BUILTIN_DATASET, LABELED, USER_AUC
 from recsweep.sweeps.own_names import is_own
 
 
@@ -43,6 +43,10 @@ class TypedConfig:
         self._device = device
         given = {**copy.deepcopy(dict(settings)), "checkpoint_dir": str(scratch)}
         given.setdefault("state", "warning")
+        if _is_labeled(given):
+            given["metrics"] = [
+                USER_AUC if str(name).lower() == "gauc" else name for name in given["metrics"]
+            ]
         made: Any = super()
         made.__init__(model=given["model"], dataset=given["dataset"], config_dict=given)
         if given.get("data_path"):
@@ -95,6 +99,12 @@ class TypedConfig:
             # RecBole scales losses wherever CUDA is there, even when it trains on the CPU: in bfloat16,
             # which needs no scaling.
             self.final_config_dict["enable_scaler"] = False
+
+
+def _is_labeled(settings: Mapping[str, Any]) -> bool:
+    """True where rows with an answer are predicted; RecBole's own GAUC is of rankings."""
+    mode = (settings.get("eval_args") or {}).get("mode")
+    return LABELED in (mode.values() if isinstance(mode, Mapping) else [mode])
 
 
 @cache

@@ -15,7 +15,7 @@ from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.divided import divided
 from recsweep.recbole_api.frames import AtomicFiles, handed
 from recsweep.recbole_api.quick import NumberedFiles, quick
-from recsweep.recbole_api.settings import OWN_FILTERS, OWN_SPLIT, SPLIT_SEED, TIME_ORDER
+from recsweep.recbole_api.settings import LABEL_SCALE, OWN_FILTERS, OWN_SPLIT, SPLIT_SEED, TIME_ORDER
 
 # RecBole's own list leaves out what shapes a graph, and a data set for decision trees.
 _MORE_ARGUMENTS = (
@@ -60,7 +60,7 @@ def data_key(config: TypedConfig) -> dict[str, Any]:
     key["dataset_class"] = _dataset_class(config).__name__
     key["dataset"] = config["dataset"]
     key[TIME_ORDER] = config[TIME_ORDER] or "recbole"
-    key |= {name: config[name] for name in (OWN_SPLIT, OWN_FILTERS) if config[name]}
+    key |= {name: config[name] for name in (OWN_SPLIT, OWN_FILTERS, LABEL_SCALE) if config[name]}
     if config["eval_args"]["order"] == "RO" or (config[OWN_SPLIT] and config[SPLIT_SEED] is not None):
         key["seed"] = split_seed(config)
     return key

@@ -16,7 +16,7 @@ import pandas as pd
 from recsweep.common.orders import dense_ranks, order_of
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
-from recsweep.recbole_api.settings import OWN_SPLIT, TIME_ORDER
+from recsweep.recbole_api.settings import LABEL_SCALE, OWN_SPLIT, TIME_ORDER
 
 # A float32 between 0 and 1 tells this many equally spaced values apart.
 MAX_EXACT_RANKS = 2**23
@@ -59,6 +59,13 @@ def handed(cls: type[Any], files: AtomicFiles, config: TypedConfig) -> type[Any]
             if not exact and frame is not None and self.time_field in frame:
                 frame[self.time_field] = frame[self.time_field].astype(np.float64)
             return frame
+
+        def _set_label_by_threshold(self) -> None:
+            super()._set_label_by_threshold()
+            for field, (least, most) in (config[LABEL_SCALE] or {}).items():
+                kind, source = recbole("utils").FeatureType.FLOAT, recbole("utils").FeatureSource.INTERACTION
+                self.set_field_property(self.label_field, kind, source, 1)
+                self.inter_feat[self.label_field] = (self.inter_feat[field] - least) / (most - least)
 
         def _normalize(self) -> None:
             inter = self.inter_feat

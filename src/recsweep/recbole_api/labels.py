@@ -7,6 +7,7 @@ from typing import Any
 from recsweep.common.errors import UserError
 from recsweep.recbole_api.data import Split
 from recsweep.recbole_api.needs import LABEL, needs
+from recsweep.recbole_api.settings import LABEL_SCALE
 
 
 def confirm_labels(config: Any, split: Split) -> None:
@@ -19,7 +20,11 @@ def confirm_labels(config: Any, split: Split) -> None:
         UserError: there are none, or all are the same.
     """
     model = config["model"]
-    if not needs(model).labels or config["train_neg_sample_args"]["distribution"] != "none":
+    if (
+        config[LABEL_SCALE]
+        or not needs(model).labels
+        or config["train_neg_sample_args"]["distribution"] != "none"
+    ):
         return
     rows = split.parts[0].inter_feat
     labels = rows.interaction.get(LABEL)

@@ -10,10 +10,51 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from recbole.evaluator import metrics as recboles_metrics
 from recbole.evaluator import register as recboles
-from recbole.evaluator.base_metric import AbstractMetric
+from recbole.evaluator.base_metric import AbstractMetric, LossMetric
+
+from recsweep.recbole_api.settings import scale_width
+from recsweep.statistics.areas import user_areas
 
 __all__ = ["register"]
+
+
+class UserAUC(LossMetric):  # type: ignore[misc]
+    """GAUC of labelled rows: each user's area, weighted by how many of his rows are labelled 1.
+
+    RecBole's GAUC is of rankings. In a sweep, and in what is reported, this one bears its name.
+    """
+
+    metric_need = ("rec.score", "data.label", "data.users")
+
+    def calculate_metric(self, data: Any) -> dict[str, float]:
+        scores, labels = self.used_info(data)
+        areas, weights = user_areas(scores, labels, data.get("data.users").numpy())
+        found = float((areas * weights).sum() / weights.sum()) if weights.any() else float("nan")
+        return {"gauc": round(found, self.decimal_place)}
+
+
+class MAE(recboles_metrics.MAE):  # type: ignore[misc]
+    """RecBole's, in the unit of the ratings where these are the labels."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self._width = scale_width(config)
+
+    def metric_info(self, preds: Any, trues: Any) -> Any:
+        return super().metric_info(preds, trues) * self._width
+
+
+class RMSE(recboles_metrics.RMSE):  # type: ignore[misc]
+    """The same."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self._width = scale_width(config)
+
+    def metric_info(self, preds: Any, trues: Any) -> Any:
+        return super().metric_info(preds, trues) * self._width
 
 
 def register(module: ModuleType = sys.modules[__name__]) -> None:

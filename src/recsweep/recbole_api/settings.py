@@ -17,6 +17,11 @@ TIME_ORDER = "time_order"
 SPLIT_SEED = "split_seed"
 PROTOCOL, OWN_SPLIT, OWN_FILTERS = "protocol", "own_split", "own_filters"
 FAST = "fast"
+LABEL_SCALE = "label_scale"
+USER_AUC = "UserAUC"
+"""Our metric under the name by which RecBole knows it; its GAUC is of rankings."""
+LABELED = "labeled"
+"""RecBole's word for an evaluation of rows that have an answer, where nothing is ranked."""
 DATA_HASHES = "data_hashes"
 SCHEDULE, FROM_EPOCH = "schedule", "from_epoch"
 TRAIN_ON, TRAIN, BOTH = "train_on", "train", "train+valid"
@@ -29,7 +34,8 @@ say how recsweep divides and filters where RecBole has no such way; `fast` choos
 that trains; `data_hashes` says by what content a configuration was found, file by file; `schedule` lists
 changes, each with the epoch `from_epoch` from which on it holds; `train_on` says on which parts of the data
 a single configuration is trained: `train`, or validation data too; `pretraining` says what is other in the
-stages before the last one. `train_stage` is RecBole's own."""
+stages before the last one; `label_scale` names the column of ratings that are labels, and the ends of its
+scale. `train_stage` is RecBole's own."""
 
 
 def recorded(
@@ -70,17 +76,27 @@ def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]
         TIME_ORDER: dataset.time_order,
     }
     settings |= vector_settings(columns(dataset)) | _own_protocol(dataset)
+    settings |= _number_settings(dataset)
     if dataset.remove_duplicates in ("first", "last"):
         settings["rm_dup_inter"] = dataset.remove_duplicates
-    if dataset.numerical_features:
-        settings["numerical_features"] = list(dataset.numerical_features)
-    if dataset.normalize:
-        settings["normalize_field"] = list(dataset.normalize)
     if dataset.without_features == "keep":
         settings["filter_inter_by_user_or_item"] = False
     if dataset.sequence_separator is not None:
         settings["seq_separator"] = dataset.sequence_separator
     return settings if folder else {k: v for k, v in settings.items() if k != "data_path"}
+
+
+def _number_settings(dataset: DatasetConfig) -> dict[str, Any]:
+    """The keys of columns of numbers that are labels or features; none for what a data set has not."""
+    scales = {name: list(ends) for name, ends in dataset.label_scale.items()}
+    classes = {name: how.model_dump(exclude_none=True) for name, how in dataset.discretization.items()}
+    settings = {
+        LABEL_SCALE: scales,
+        "discretization": classes,
+        "numerical_features": list(dataset.numerical_features),
+        "normalize_field": list(dataset.normalize),
+    }
+    return {name: value for name, value in settings.items() if value}
 
 
 def vector_settings(loaded: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -103,12 +119,19 @@ def vector_settings(loaded: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     }
 
 
+def scale_width(settings: Any) -> float:
+    """From end to end of the scale on which labels are ratings; 1 where labels are 0 and 1."""
+    for least, most in (settings[LABEL_SCALE] or {}).values():
+        return float(most - least)
+    return 1.0
+
+
 def columns(dataset: DatasetConfig) -> dict[str, list[str]]:
     """Columns to load by file suffix: user, item, time, what `keep` filters by and labels come from."""
     if dataset.columns is not None:
         return {suffix: list(names) for suffix, names in dataset.columns.items()}
     names = [dataset.user_field, dataset.item_field, dataset.time_field]
-    names += [*dataset.keep, *dataset.drop, *dataset.label_threshold]
+    names += [*dataset.keep, *dataset.drop, *dataset.label_threshold, *dataset.label_scale]
     made = counted_field(dataset)
     return {"inter": [name for name in dict.fromkeys(names) if name != made]}
 
@@ -200,7 +223,7 @@ def trial_settings(
         "train_batch_size": training.train_batch_size,
         "eval_batch_size": training.eval_batch_size,
         "metrics": list(metric_names(evaluation)),
-        "topk": sorted({*evaluation.topk, *(cutoff for _, cutoff in searched_metrics(evaluation))}),
+        "topk": sorted({*evaluation.topk, *evaluation.cutoffs}),
         "valid_metric": evaluation.metric,
         "seed": seed,
         "reproducibility": True,
@@ -211,13 +234,18 @@ def trial_settings(
         **params,
     }
     settings |= _drawn(dataset, settings, split_seed, sweep_seed)
+    if evaluation.predicts:
+        settings["eval_args"] = {**settings["eval_args"], "mode": LABELED}
     if catalog.stages(model.model):
         settings |= {STAGE: LAST_STAGE, PRETRAINING: pretraining_settings(model, params, split_seed)}
-    if negatives.KEY not in settings and trains_without_negatives(dataset, model, params):
-        settings[negatives.KEY] = None
-    elif negatives.KEY not in settings and draws_for_labels(dataset, model.model):
-        settings[negatives.KEY] = dict(negatives.ONE_EACH)
-    return settings
+    return settings if negatives.KEY in settings else settings | _negatives(dataset, model, params)
+
+
+def _negatives(dataset: DatasetConfig, model: ModelConfig, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The negatives of a model where nobody says which; nothing where RecBole's own way is right."""
+    if trains_without_negatives(dataset, model, params):
+        return {negatives.KEY: None}
+    return {negatives.KEY: dict(negatives.ONE_EACH)} if draws_for_labels(dataset, model.model) else {}
 
 
 def _drawn(
@@ -253,20 +281,10 @@ def precision_settings(training: TrainingConfig) -> dict[str, Any]:
 def metric_names(evaluation: EvaluationConfig) -> tuple[str, ...]:
     """The metrics to report, the searched one among them."""
     names = list(evaluation.metrics)
-    for searched, _ in searched_metrics(evaluation):
+    for searched in (name.split("@")[0] for name in evaluation.searched):
         if searched.lower() not in {name.lower() for name in names}:
             names.append(searched)
     return tuple(names)
-
-
-def searched_metrics(evaluation: EvaluationConfig) -> list[tuple[str, int]]:
-    """Name and cut-off of every metric that is searched for."""
-    found = [(evaluation.metric_name, evaluation.metric_cutoff)]
-    for objective in evaluation.objectives:
-        name, at, cutoff = objective.partition("@")
-        if at and (name, int(cutoff)) not in found:
-            found.append((name, int(cutoff)))
-    return found
 
 
 def trains_without_negatives(dataset: DatasetConfig, model: ModelConfig, params: Mapping[str, Any]) -> bool:
@@ -289,5 +307,5 @@ def draws_for_labels(dataset: DatasetConfig, model: str) -> bool:
 
 
 def gives_labels(dataset: DatasetConfig) -> bool:
-    """True where the rows of a data set are labelled: by a threshold, or in a column."""
-    return bool(dataset.label_threshold) or LABEL in columns(dataset).get("inter", [])
+    """True where the rows of a data set are labelled: by a threshold, by their ratings, or in a column."""
+    return bool(dataset.label_threshold or dataset.label_scale) or LABEL in columns(dataset).get("inter", [])

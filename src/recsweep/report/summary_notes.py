@@ -152,15 +152,17 @@ def _data_line(name: str, results: list[StudyResult]) -> str:
     }
     counts = [f"{' or '.join(f'{number:,}' for number in own) or '-'} {key}" for key, own in found.items()]
     items = found["items"][0] if len(found["items"]) == 1 else None
+    protocol = protocol_text(record.dataset, items, predicts=record.evaluation.predicts)
     others = filters_of(record, but=frozenset(Protocol.model_fields))
     more = "" if others == "none" else f"; {others}"
-    return f"{name}: {', '.join(counts)}; protocol: {protocol_text(record.dataset, items)}{more}."
+    return f"{name}: {', '.join(counts)}; protocol: {protocol}{more}."
 
 
 def protocol_of(result: StudyResult) -> str:
     """The protocol of a study in words, with the number of its items where that is known."""
     items = data_of(result).get("items")
-    return protocol_text(result.record.dataset, items if isinstance(items, int) else None)
+    predicts = result.record.evaluation.predicts
+    return protocol_text(result.record.dataset, items if isinstance(items, int) else None, predicts=predicts)
 
 
 def data_of(result: StudyResult) -> Mapping[str, Any]:

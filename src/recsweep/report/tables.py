@@ -65,13 +65,7 @@ def ranked(results: list[StudyResult]) -> list[StudyResult]:
 
 def metrics_of(record: StudyRecord) -> list[str]:
     """Every metric that a sweep reports, the one that it searches for first."""
-    evaluation = record.evaluation
-    named = [f"{name}@{cutoff}" for cutoff in evaluation.topk for name in evaluation.metrics]
-    metrics = [name for name in (evaluation.metric, *evaluation.objectives) if "@" in name]
-    by_key: dict[str, str] = {}
-    for name in (*metrics, *named):
-        by_key.setdefault(name.lower(), name)
-    return list(by_key.values())
+    return list(record.evaluation.reported)
 
 
 def rows(results: Sequence[StudyResult]) -> list[Row]:
@@ -111,7 +105,7 @@ def best_tests(results: Iterable[StudyResult]) -> dict[tuple[str, str], str]:
             value = (result.test or {}).get(name.lower())
             if value is not None:
                 values.setdefault((result.record.dataset_name, name), []).append(value)
-    more = catalog.metrics()
+    more = catalog.directions()
     better = {key: max if more[key[1].split("@")[0].lower()] else min for key in values}
     best = {key: better[key](own) for key, own in values.items() if len(own) > 1}
     return {key: four_digits(value) for key, value in best.items()}

@@ -175,7 +175,7 @@ class _Kept:
             return stored
         plan = self._single.run.plan
         names = [name.lower() for name in metric_names(plan.evaluation) if name.lower() in METRICS]
-        cutoffs = sorted({*plan.evaluation.topk, plan.evaluation.metric_cutoff})
+        cutoffs = sorted({*plan.evaluation.topk, *plan.evaluation.cutoffs})
         users = tested(ensemble, device, names, cutoffs)
         users.write(plan.outputs.ensemble(plan.dataset_name).with_name("users.parquet"))
         found = users.means()

@@ -242,7 +242,7 @@ def direction(request: JobRequest) -> str:
     Raises:
         Refused: it was given, and is another.
     """
-    is_larger_better = catalog.metrics().get(request.metric_name.split("@")[0].lower())
+    is_larger_better = catalog.directions().get(request.metric_name.split("@")[0].lower())
     if is_larger_better is None:  # the checks of the sweep say so
         return request.metric_mode or "max"
     own = "max" if is_larger_better else "min"

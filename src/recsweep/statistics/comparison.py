@@ -24,7 +24,7 @@ CAVEAT = (
     "the t-test and the randomisation test do not"
 )
 _NAMES = {"ndcg": "NDCG", "mrr": "MRR", "map": "MAP", "gauc": "GAUC", "mae": "MAE", "logloss": "LogLoss"}
-SMALLER = frozenset({"mae", "logloss", "averagepopularity"})
+SMALLER = frozenset({"mae", "rmse", "logloss", "averagepopularity"})
 """Metrics of RecBole's that are better the smaller they are, of those that users have."""
 _POWER = 0.8
 

@@ -19,6 +19,7 @@ from pydantic import (
 from recsweep.common.address import StoreAddress
 from recsweep.common.escape import for_terminal
 from recsweep.common.names import checked_name
+from recsweep.sweeps import features
 from recsweep.sweeps.checkpoint_section import CheckpointsConfig
 from recsweep.sweeps.energy import EnergyConfig, as_section
 from recsweep.sweeps.engine_table import Can, with_ability
@@ -186,8 +187,12 @@ class DatasetConfig(Protocol):
     """Columns to load by file suffix. None: user, item and time of the `.inter` file."""
     label_threshold: dict[Text, Real] = Field({}, max_length=1)
     """`{rating: 4}` labels rows rated 4 and above 1 and the others 0, for models that learn from labels."""
+    label_scale: dict[Text, tuple[Real, Real]] = Field({}, max_length=1)
+    """`{rating: [1, 5]}`: ratings on that scale are the labels, and MAE and RMSE are in their unit."""
     numerical_features: tuple[Text, ...] = ()
     """Columns of numbers that models with features embed; they look at no other number."""
+    discretization: dict[Text, features.Discretization] = Field({})
+    """Numerical features that become classes: `{age: {method: ED, bucket: 10}}`, `{price: {method: LD}}`."""
     normalize: tuple[Text, ...] = ()
     """Columns of numbers that are scaled to lie between 0 and 1."""
     without_features: Literal["refuse", "drop", "keep"] = "refuse"
@@ -200,6 +205,12 @@ class DatasetConfig(Protocol):
     """`recbole` rounds timestamps to float32 as RecBole does, and loses the order of close ones."""
 
     _as_one = model_validator(mode="before")(as_one)
+
+    @model_validator(mode="after")
+    def _labelled_and_classed(self) -> DatasetConfig:
+        features.check_labels(self.label_scale, self.label_threshold)
+        features.check_classes(self.discretization, self.numerical_features)
+        return self
 
 
 def _one_or_more(given: Any) -> Any:

@@ -70,7 +70,7 @@ _METRICS = {
     "gini": "GiniIndex",
     "popularity": "AveragePopularity",
 }
-_UNRANKED = {"auc", "gauc", "logloss", "mae", "rmse"}
+_WRITTEN = {"ndcg": "NDCG", "mrr": "MRR", "map": "MAP"}
 
 
 def ours(word: str) -> str | None:
@@ -79,8 +79,11 @@ def ours(word: str) -> str | None:
 
 
 def metric(word: str) -> str | None:
-    """A fix for a metric that is known by another name, or that scores no ranking; None for any other."""
+    """A fix for a metric that is known by another name; None for any other."""
     plain = word.lower().replace("_", "").replace("-", "")
-    if plain in _UNRANKED:
-        return "use one that scores a ranking of all items, such as NDCG"
     return f"RecBole's name of it is {_METRICS[plain]}" if plain in _METRICS else None
+
+
+def written(metric: str) -> str:
+    """A metric of RecBole's as people write it: `NDCG` of `ndcg`."""
+    return _WRITTEN.get(metric, metric.capitalize())

@@ -10,13 +10,15 @@ from recsweep.sweeps.protocol import FULL, Protocol
 SAMPLED = "sampled metrics, which order models otherwise than a full ranking: Krichene and Rendle 2020"
 
 
-def protocol_text(protocol: Protocol, items: int | None = None) -> str:
+def protocol_text(protocol: Protocol, items: int | None = None, *, predicts: bool = False) -> str:
     """`leave-one-out by time, 5-core, full ranking of 1,682 items`.
 
     Args:
         items: how many there are, where that is known.
+        predicts: models are measured by what they predict, and rank nothing.
     """
-    return ", ".join([protocol.split.text, *_filters(protocol), candidates_text(protocol, items)])
+    measured = "labels predicted, nothing ranked" if predicts else candidates_text(protocol, items)
+    return ", ".join([protocol.split.text, *_filters(protocol), measured])
 
 
 def candidates_text(protocol: Protocol, items: int | None = None) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from recsweep.sweeps import engine_table
+from recsweep.sweeps import engine_table, tasks
 from recsweep.sweeps.engine_table import ENGINES, AlgoName, Can, EngineName
 from recsweep.sweeps.pruner_table import NO_PRUNER, PrunerName
 from recsweep.sweeps.scheduler_table import NO_SCHEDULER, POPULATION, SchedulerName
@@ -176,26 +176,37 @@ class EvaluationConfig(Frozen):
     """The metrics that are measured, and the one that is searched for."""
 
     metric: Text = "NDCG@10"
-    """The validation metric that early stop and search go by."""
+    """The validation metric that early stop and search go by; one of predictions (`AUC`) has no cut-off."""
     metrics: tuple[Text, ...] = ("Recall", "MRR", "NDCG", "Hit")
-    """The metrics that are reported as well."""
+    """The metrics that are reported as well, of the same task."""
     topk: tuple[Most, ...] = (10,)
     """The cut-offs of the reported metrics."""
     objectives: tuple[Text, ...] = ()
     """Several things to search for at once, `metric` the first of them. Empty: `metric` alone."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_same_task(cls, given: Any) -> Any:
+        metric = given.get("metric") if isinstance(given, dict) else None
+        if isinstance(metric, str) and tasks.is_predicted(metric) and "metrics" not in given:
+            return {**given, "metrics": tasks.usual(metric)}
+        return given
+
     @field_validator("metric")
     @classmethod
     def _name_and_cutoff(cls, metric: str) -> str:
-        if not _METRIC.fullmatch(metric):
-            raise ValueError(f"a metric is a name and a cut-off such as NDCG@10, but got {metric!r}")
+        if not _METRIC.fullmatch(metric) and not tasks.is_predicted(metric):
+            raise ValueError(
+                "a metric is a name and a cut-off such as NDCG@10, or one of predictions "
+                f"({', '.join(tasks.LABELS)}), but got {metric!r}"
+            )
         return metric
 
     @field_validator("objectives")
     @classmethod
     def _metrics_or_seconds(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
         for name in objectives:
-            if name != SECONDS and not _METRIC.fullmatch(name):
+            if name != SECONDS and not _METRIC.fullmatch(name) and not tasks.is_predicted(name):
                 raise ValueError(f"an objective is a metric such as NDCG@10, or {SECONDS}, but got {name!r}")
         if len(set(objectives)) < len(objectives) or len(objectives) == 1:
             raise ValueError(f"objectives are two or more distinct ones, but got {', '.join(objectives)}")
@@ -220,8 +231,28 @@ class EvaluationConfig(Frozen):
         return self.metric.split("@")[0]
 
     @property
-    def metric_cutoff(self) -> int:
-        return int(self.metric.split("@")[1])
+    def predicts(self) -> bool:
+        """True where models are measured by what they predict, and not by how they rank."""
+        return tasks.is_predicted(self.metric)
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The metrics that are searched for, `metric` first."""
+        return tuple(dict.fromkeys(name for name in (self.metric, *self.objectives) if name != SECONDS))
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """Those of the metrics that are searched for; none of predictions."""
+        return tuple(int(name.split("@")[1]) for name in self.searched if "@" in name)
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """Every metric with its cut-off, those that are searched for first."""
+        at = [""] if self.predicts else [f"@{cutoff}" for cutoff in self.topk]
+        by_key: dict[str, str] = {}
+        for name in (*self.searched, *(f"{name}{cutoff}" for cutoff in at for name in self.metrics)):
+            by_key.setdefault(name.lower(), name)
+        return tuple(by_key.values())
 
 
 class CooldownConfig(Frozen):

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.data import Split
+from recsweep.recbole_api.settings import USER_AUC, scale_width
 from recsweep.statistics import ranking
+from recsweep.statistics.areas import user_areas
 from recsweep.statistics.users import UserScores
 from recsweep.training import training
 
@@ -96,12 +98,23 @@ class _Seen:
             elif name in self._given:
                 values = np.asarray(self._given[name], dtype=np.float64)
                 yield from ((f"{name}@{k}", values[:, k - 1]) for k in cutoffs)
+            elif name == USER_AUC.lower():
+                areas, weights = user_areas(*self._predictions(), self.users())
+                yield "gauc", areas * weights * (len(weights) / max(float(weights.sum()), 1.0))
             elif name == "gauc":
                 yield name, _gauc(self._struct.get("rec.meanrank").numpy().astype(np.float64))
             elif name in _LOSSES:
-                labels = self._struct.get("data.label").squeeze(-1).numpy().astype(np.float64)
-                scores = self._struct.get("rec.score").squeeze(-1).numpy().astype(np.float64)
-                yield name, _LOSSES[name](scores, labels)
+                yield name, _LOSSES[name](*self._predictions()) * self._unit(name)
+
+    def _predictions(self) -> tuple[Floats, Floats]:
+        """The score and the label of each row."""
+        names = ("rec.score", "data.label")
+        scores, labels = (self._struct.get(name).squeeze(-1).numpy().astype(np.float64) for name in names)
+        return scores, labels
+
+    def _unit(self, name: str) -> float:
+        """The unit of a metric, where labels are ratings on a scale."""
+        return scale_width(self._config) if name == "mae" else 1.0
 
     def _computed(self) -> dict[str, Floats]:
         names = [name for name in self._evaluator.metrics if name in ranking.METRICS]
