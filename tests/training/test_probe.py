@@ -51,7 +51,8 @@ def test_a_long_epoch_is_cut_and_counted_whole(make_plan, monkeypatch, fast):
     found = probed(plan, epochs=3, fast=fast, train_batch_size=rows // batches)
     assert len(steps) < batches / 2
     assert (found.finished, found.epochs) == (False, 1)
-    assert 0.02 * batches * 0.8 < found.epoch_seconds - found.validation_seconds < 0.02 * batches * 5
+    # At most so much: a machine that has other work sleeps longer, too.
+    assert 0.02 * batches * 0.8 < found.epoch_seconds - found.validation_seconds < 0.02 * batches * 25
 
 
 def test_a_large_validation_is_ranked_in_part(make_plan, monkeypatch):

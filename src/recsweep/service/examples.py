@@ -8,6 +8,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from recsweep.sweeps.split import SplitConfig
+
 JOB_ID = "01kb0zq6v3h2m8e5d7w9x4c1fs"
 _SPACE = {"learning_rate": {"type": "loguniform", "min": 1e-5, "max": 1e-3}}
 JOB: dict[str, Any] = {
@@ -152,7 +154,7 @@ _MODEL = {
 }
 _DATASET = {
     "name": "ml-100k",
-    "split": {"type": "leave_one_out", "ratio": [0.8, 0.1, 0.1], "order": "time", "group_by": "user"},
+    "split": SplitConfig().model_dump(mode="json"),
     "max_sequence_length": 50,
     "keep": {},
     "min_user_interactions": 0,
