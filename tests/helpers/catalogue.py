@@ -30,6 +30,7 @@ NEGATIVES = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic"
 SMALL = {
     "pretrain_epochs": 1,
     "metrics_k": 5,
+    "num_clusters": 5,
     "embedding_size": 8,
     "hidden_size": 8,
     "inner_size": 8,

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.catalogue import settings_for, splits, write_dataset
 from recsweep.common.errors import UnsupportedEnvironment
 from recsweep.recbole_api import compat
+from recsweep.training import training
 
 compat.apply()
 
@@ -163,3 +165,9 @@ def test_applying_it_again_changes_nothing():
     before = trainer.get_tensorboard
     compat.apply()
     assert trainer.get_tensorboard is before
+
+
+def test_dgcf_draws_no_more_users_than_there_are(tmp_path):
+    """RecBole draws as many users as items, by the larger number: with one batch an epoch, more than all."""
+    settings = {**settings_for("DGCF", write_dataset(tmp_path)), "train_batch_size": 2048}
+    training.train(settings, splits(tmp_path)(settings), torch.device("cpu"))

@@ -211,8 +211,25 @@ def _count_every_row(pop: Any) -> None:
     pop.calculate_loss = calculate_loss
 
 
+def _no_more_than_there_are(dgcf: Any) -> None:
+    """RecBole's DGCF draws as many users as items, by the larger number of both: with few large batches more
+    than there are, which fails.
+    """
+    made = dgcf.__init__
+
+    def make(self: Any, config: Any, dataset: Any) -> None:
+        made(self, config, dataset)
+        self.cor_batch_size = min(self.cor_batch_size, self.n_users, self.n_items)
+
+    dgcf.__init__ = make
+
+
 _BRIDGED = "_bridged_by_recsweep"
-_BRIDGES: dict[str, Callable[[Any], None]] = {"Pop": _count_every_row, "KGAT": stand_ins.with_graphs}
+_BRIDGES: dict[str, Callable[[Any], None]] = {
+    "Pop": _count_every_row,
+    "DGCF": _no_more_than_there_are,
+    "KGAT": stand_ins.with_graphs,
+}
 """By model: the change to its class when it is imported, once."""
 
 
