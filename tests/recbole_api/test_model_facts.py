@@ -26,6 +26,7 @@ def test_every_model_has_its_facts():
         ("RepeatNet", ("time", "repeats")),
         ("KGIN", ("kg",)),
         ("DeepFM", ("labels",)),
+        ("XGBoost", ("labels", "xgboost")),
     ],
 )
 def test_needs_in_words(model, needed):

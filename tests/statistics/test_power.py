@@ -52,3 +52,10 @@ def test_nothing_is_said_of_one_user_and_anything_found_where_nothing_varies():
 def test_seeds_are_averaged_first():
     differences = np.stack([spread(50), spread(50)[::-1]])
     assert smallest_difference(differences) < smallest_difference(spread(50))
+
+
+def test_every_number_of_users_has_a_smallest_difference():
+    """For 73 users statsmodels gives the negative root, in an array."""
+    found = [smallest_difference(np.arange(users) % 2) for users in (72, 73, 74)]
+    assert found == sorted(found, reverse=True)
+    assert found[-1] > 0.0

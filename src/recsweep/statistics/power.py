@@ -24,7 +24,9 @@ def smallest_difference(differences: ArrayLike, power: float = 0.8, level: float
         return spread
     from statsmodels.stats.power import TTestPower
 
-    return spread * float(TTestPower().solve_power(nobs=users, alpha=level, power=power))
+    # For some numbers of users statsmodels finds the other root, in an array; a two-sided test has both.
+    found = np.ravel(TTestPower().solve_power(nobs=users, alpha=level, power=power))
+    return spread * abs(float(found[0]))
 
 
 def power_of(differences: ArrayLike, difference: float, level: float = 0.05) -> float:
