@@ -155,7 +155,7 @@ def refused(root: Path, data: str, name: str) -> str | None:
         plan_sweep(sweep)
         check_data(sweep)
     except InputError as error:
-        return str(error).replace(f"{root}/", "")
+        return str(error).replace(f"{root}/", "").replace(str(catalog.recbole_folder()), "recbole")
     return None
 
 
@@ -186,10 +186,8 @@ def report(found: list[Outcome]) -> str:
     """The section of RESULTS.md."""
     ran, sound = sum(one.ran for one in found), sum(one.sound for one in found)
     lines = ["## Every model of RecBole, one trial", "", f"`{command()}`", "", *own_lines(), ""]
-    lines += [
-        f"{sound} of {len(found)} run ({ran}) or are refused before the first trial with the reason.",
-        "",
-    ]
+    kept = f"{ran} run, {sound - ran} are refused before a trial with the reason and what would make them run"
+    lines += [f"{sound} of {len(found)}: {kept}.", ""]
     lines += [
         "| model | kind | data | NDCG@10 (of trees AUC), seconds, trained by; or the reason |",
         "|---|---|---|---|",
