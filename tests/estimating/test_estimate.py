@@ -102,7 +102,7 @@ def test_a_budget_in_seconds_is_what_it_says(make_plan):
 
 
 def test_the_first_trials_of_a_study_tell_of_the_others(make_plan):
-    earlier = History([5] * 3, [100.0, 110.0, 120.0], [5] * 3)
+    earlier = History([5] * 3, [100.0, 110.0, 120.0])
     assert estimate(make_plan(epochs=5), 2, measured(), earlier).trial.expected == pytest.approx(110.1)
 
 
@@ -119,9 +119,9 @@ def test_history_is_of_the_model_on_the_data_under_the_same_rules(make_plan, sto
     claim = study.claim(2, this_process())
     study.start(claim, plan.defaults, plan.space, 1, {})
     study.finish(claim, [0.5], Result({}, 3, 7, 12.0))
-    assert history_of(plan, store) == History([7.0], [12.0], [7.0])
+    assert history_of(plan, store) == History([7.0], [12.0])
     longer = replace(plan, sweep=plan.sweep.model_copy(update={"training": TrainingConfig(epochs=10)}))
-    assert history_of(longer, store) == History([], [], [])
+    assert history_of(longer, store) == History([], [])
 
 
 @pytest.mark.parametrize(

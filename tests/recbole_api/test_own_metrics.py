@@ -42,4 +42,5 @@ def test_every_metric_of_ours_is_recboles_too():
 
 
 def _is_metric(value: object) -> bool:
-    return isinstance(value, type) and value.__module__ == own_metrics.__name__
+    own = isinstance(value, type) and value.__module__ == own_metrics.__name__
+    return own and not value.__name__.startswith("_")

@@ -34,6 +34,12 @@ def order_within(groups: _Array, values: _Array) -> _Array:
     return found
 
 
+def behind_first(groups: _Array, order: _Array) -> _Array:
+    """Of an order group by group, all places but the first of each group."""
+    found: _Array = order[1:][np.diff(groups[order]) == 0]
+    return found
+
+
 def dense_ranks(values: _Array) -> _Array:
     """The place of each number among the different ones, from 0. None of them is NaN."""
     order = order_of(values)

@@ -187,7 +187,7 @@ class Columns:
 
     def table(self, digest: str) -> Table:
         """All that was added."""
-        exact = _one(self.exact) if self.exact else np.empty(0)
+        exact = one_column(self.exact) if self.exact else np.empty(0)
         return Table(
             self.path,
             self.types,
@@ -215,7 +215,7 @@ def _joined(parts: list[np.ndarray[Any, Any]], kind: Any) -> np.ndarray[Any, Any
     return np.concatenate(parts) if parts else np.empty(0, dtype=kind)
 
 
-def _one(parts: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+def one_column(parts: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     """Whole numbers where all are; else decimals, in which every number is what was written."""
     whole = [part.astype(np.int64) if _is_whole(part) else part for part in parts]
     if all(part.dtype == np.int64 for part in whole):

@@ -112,11 +112,8 @@ def _without_duplicates(reading: Reading, inter: Table) -> _Array:
     alive = np.ones(inter.rows, dtype=bool)
     if reading.duplicates is None:
         return alive
-    users, items = inter.texts[reading.user], inter.texts[reading.item]
-    pairs = users.codes.astype(np.int64) * max(len(items.values), 1) + items.codes
-    order = np.arange(inter.rows)
-    if reading.time in inter.numbers:
-        order = np.argsort(inter.exact.get(reading.time, inter.numbers[reading.time]), kind="stable")
+    pairs, times = inter.pairs(reading.user, reading.item), inter.precise(reading.time)
+    order = np.arange(inter.rows) if times is None else np.argsort(times, kind="stable")
     if reading.duplicates == "last":
         order = order[::-1]
     _, first, sizes = np.unique(pairs[order], return_index=True, return_counts=True)

@@ -32,12 +32,16 @@ class Interactions:
     """The file of each row, from 0; None where all are of one."""
 
     @classmethod
-    def of(cls, tables: Tables) -> Interactions:
-        """The rows of a data set's tables."""
+    def of(cls, tables: Tables, rows: _Array | None = None) -> Interactions:
+        """The rows of a data set's tables.
+
+        Args:
+            rows: those of `tables.kept_rows()` that the filters leave, where they are known.
+        """
         reading, inter = tables.reading, tables.kept_rows()
-        rows = filtered_rows(reading, inter)
+        rows = filtered_rows(reading, inter) if rows is None else rows
         users, items = (inter.texts[name].codes[rows] for name in (reading.user, reading.item))
-        times = inter.exact.get(reading.time, inter.numbers.get(reading.time))
+        times = inter.precise(reading.time)
         files = None if inter.sources is None else inter.source_of(np.flatnonzero(rows))
         return cls(users, items, None if times is None else np.asarray(times[rows], dtype=np.float64), files)
 

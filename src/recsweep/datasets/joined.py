@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recsweep.common.errors import InputError
+from recsweep.datasets.columns import one_column
 from recsweep.datasets.table import Table, Texts
 
 _Array = np.ndarray[Any, Any]
@@ -60,17 +60,7 @@ def _texts(columns: Sequence[Texts]) -> Texts:
 
 def _exact(tables: Sequence[Table]) -> dict[str, _Array]:
     """Columns that float64 would round somewhere: whole numbers where all are, else decimals."""
-    found = {}
-    for name in {name for table in tables for name in table.exact}:
-        parts = [table.exact.get(name, table.numbers[name]) for table in tables]
-        if all(part.dtype == np.int64 or _is_whole(part) for part in parts):
-            found[name] = np.concatenate([part.astype(np.int64) for part in parts])
-            continue
-        values = np.empty(sum(map(len, parts)), dtype=object)
-        values[:] = [Decimal(str(number)) for part in parts for number in part.tolist()]
-        found[name] = values
-    return found
-
-
-def _is_whole(part: _Array) -> bool:
-    return part.dtype == np.float64 and bool((part == np.floor(part)).all() and (abs(part) < 2**53).all())
+    names = {name for table in tables for name in table.exact}
+    return {
+        name: one_column([table.exact.get(name, table.numbers[name]) for table in tables]) for name in names
+    }

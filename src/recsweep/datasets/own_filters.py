@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from recsweep.common.orders import order_of, order_within
 from recsweep.datasets.table import Table
 
 _Array = np.ndarray[Any, Any]
@@ -37,15 +38,8 @@ def filtered(table: Table, user: str, item: str, time: str, own: Mapping[str, An
 
 def counted(table: Table, user: str, item: str, time: str, name: str) -> Table:
     """The last interaction of each pair of a user and an item, and how many there were."""
-    users, items = table.texts[user], table.texts[item]
-    pairs = users.codes.astype(np.int64) * max(len(items.values), 1) + items.codes
-    times = table.exact.get(time, table.numbers.get(time))
-    key = (
-        np.arange(table.rows)
-        if times is None
-        else np.argsort(np.argsort(times, kind="stable"), kind="stable")
-    )
-    order = np.lexsort((key, pairs))
+    pairs, times = table.pairs(user, item), table.precise(time)
+    order = order_of(pairs) if times is None else order_within(pairs, times)
     ends = (
         np.flatnonzero(np.append(np.diff(pairs[order]) != 0, True)) if table.rows else np.empty(0, dtype=int)
     )

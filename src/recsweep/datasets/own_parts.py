@@ -27,13 +27,14 @@ def of_rows(tables: Tables, seed: int) -> _Array | None:
         return None
     kept = count.filtered_rows(tables.reading, inter)
     parts = np.full(inter.rows, OUT, dtype=np.int8)
-    parts[kept] = parts_of(Interactions.of(tables), split, seed)
+    parts[kept] = parts_of(Interactions.of(tables, kept), split, seed)
     return parts
 
 
 def sizes(tables: Tables, parts: _Array, *, sequential: bool) -> tuple[int, int, int]:
     """Samples for training, validation and test."""
-    return samples(Interactions.of(tables), parts[parts != OUT], sequential=sequential)
+    kept = parts != OUT
+    return samples(Interactions.of(tables, kept), parts[kept], sequential=sequential)
 
 
 def confirm(tables: Tables, parts: _Array | None, kept: Kept) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from recsweep.common.orders import behind_first, order_within
 from recsweep.datasets.count import by_ratio
 from recsweep.datasets.facts import Interactions
-from recsweep.datasets.parts import TEST, TRAIN, VALID, part_of_each
+from recsweep.datasets.parts import PARTS, TEST, TRAIN, VALID, part_of_each, shares
 from recsweep.sweeps.split import SplitConfig
 
 _Array = np.ndarray[Any, Any]
-_PARTS = np.array([TRAIN, VALID, TEST], dtype=np.int8)
 
 
 def parts_of(data: Interactions, split: SplitConfig, seed: int = 0) -> _Array:
@@ -38,8 +38,7 @@ def samples(data: Interactions, parts: _Array, *, sequential: bool) -> tuple[int
     A sequential model has none for the first interaction of a user, which no history comes before.
     """
     if sequential:
-        order = np.lexsort((_times(data), data.users))
-        parts = parts[order[1:][np.diff(data.users[order]) == 0]]
+        parts = parts[behind_first(data.users, order_within(data.users, _times(data)))]
     train, valid, test = np.bincount(parts, minlength=3).tolist()
     return train, valid, test
 
@@ -47,13 +46,13 @@ def samples(data: Interactions, parts: _Array, *, sequential: bool) -> tuple[int
 def _leave_k_out(data: Interactions, split: SplitConfig, random: np.random.Generator) -> _Array:
     """Each user's last k are for test, the k before for validation; one at least is trained on."""
     key = random.permutation(len(data.users)) if split.order == "random" else _times(data)
-    order = np.lexsort((key, data.users))
+    order = order_within(data.users, key)
     _, sizes = np.unique(data.users, return_counts=True)
     test = np.minimum(split.k, sizes - 1)
     valid = np.minimum(split.k, sizes - 1 - test)
     counts = np.stack([sizes - test - valid, valid, test], axis=1)
     parts = np.empty(len(order), dtype=np.int8)
-    parts[order] = np.repeat(np.tile(_PARTS, len(sizes)), counts.reshape(-1))
+    parts[order] = np.repeat(np.tile(PARTS, len(sizes)), counts.reshape(-1))
     return parts
 
 
@@ -68,7 +67,7 @@ def _k_fold(data: Interactions, split: SplitConfig, random: np.random.Generator)
     rows = len(data.users)
     key = random.permutation(rows)
     if split.group_by == "user":
-        order = np.lexsort((key, data.users))
+        order = order_within(data.users, key)
         # Another first fold for each user: else the folds before would get what does not divide evenly.
         users, starts = np.unique(data.users[order], return_index=True)
         first = random.integers(split.folds, size=len(users))
@@ -85,7 +84,7 @@ def _cold(ids: _Array, split: SplitConfig, random: np.random.Generator) -> _Arra
     """All interactions of a user, or with an item, are in one part."""
     distinct, which = np.unique(ids, return_inverse=True)
     of_each = np.empty(len(distinct), dtype=np.int8)
-    of_each[random.permutation(len(distinct))] = np.repeat(_PARTS, by_ratio(len(distinct), split.ratio))
+    of_each[random.permutation(len(distinct))] = np.repeat(PARTS, by_ratio(len(distinct), split.ratio))
     return of_each[which]
 
 
@@ -102,21 +101,14 @@ def _files(data: Interactions, split: SplitConfig, random: np.random.Generator) 
     if data.files is None:
         raise ValueError("the file of each row is not known")
     if len(split.files) == 3:
-        return _PARTS[data.files]
+        return PARTS[data.files]
     parts = np.where(data.files == 1, TEST, TRAIN).astype(np.int8)
     rows = np.flatnonzero(parts == TRAIN)
-    order = rows[np.lexsort((random.permutation(len(rows)), data.users[rows]))]
+    order = rows[order_within(data.users[rows], random.permutation(len(rows)))]
     _, sizes = np.unique(data.users[rows], return_counts=True)
-    parts[order] = np.repeat(np.tile(_PARTS[:2], len(sizes)), _shares(sizes, split.share_for_validation))
+    share = split.share_for_validation
+    parts[order] = shares(sizes, (1 - share, share))
     return parts
-
-
-def _shares(sizes: _Array, share: float) -> _Array:
-    """How many of each user's are for training and for validation, one after the other."""
-    distinct, which = np.unique(sizes, return_inverse=True)
-    counts = [by_ratio(int(size), (1 - share, share)) for size in distinct]
-    found: _Array = np.array(counts, dtype=np.int64).reshape(-1, 2)[which].reshape(-1)
-    return found
 
 
 def _times(data: Interactions) -> _Array:

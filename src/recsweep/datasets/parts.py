@@ -12,6 +12,7 @@ from recsweep.datasets.count import by_ratio
 from recsweep.sweeps.config import SplitConfig
 
 TRAIN, VALID, TEST = 0, 1, 2
+PARTS = np.array([TRAIN, VALID, TEST], dtype=np.int8)
 _Array = np.ndarray[Any, Any]
 
 
@@ -35,7 +36,7 @@ def part_of_each(users: _Array, times: _Array | None, split: SplitConfig, seed: 
     order = order_within(users, key)
     _, sizes = np.unique(users, return_counts=True)
     parts = np.empty(len(users), dtype=np.int8)
-    parts[order] = _last_ones(sizes) if split.type == "leave_one_out" else _shares(sizes, split.ratio)
+    parts[order] = _last_ones(sizes) if split.type == "leave_one_out" else shares(sizes, split.ratio)
     return parts
 
 
@@ -54,7 +55,7 @@ def split_named(eval_args: Mapping[str, Any]) -> SplitConfig | None:
 
 
 def _block(size: int, ratio: Sequence[float]) -> _Array:
-    return np.repeat(np.array([TRAIN, VALID, TEST], dtype=np.int8), by_ratio(size, ratio))
+    return np.repeat(PARTS, by_ratio(size, ratio))
 
 
 def _last_ones(sizes: _Array) -> _Array:
@@ -66,9 +67,12 @@ def _last_ones(sizes: _Array) -> _Array:
     return parts
 
 
-def _shares(sizes: _Array, ratio: Sequence[float]) -> _Array:
-    """Users of one length are divided alike: their first and last interactions are counted from there."""
+def shares(sizes: _Array, ratio: Sequence[float]) -> _Array:
+    """The parts of each user's interactions, one user after the other; a ratio of two has no test.
+
+    Users of one length are divided alike: their first and last interactions are counted from there.
+    """
     distinct, which = np.unique(sizes, return_inverse=True)
-    counts = np.array([by_ratio(int(size), ratio) for size in distinct], dtype=np.int64).reshape(-1, 3)
-    of_each = counts[which]
-    return np.repeat(np.tile(np.array([TRAIN, VALID, TEST], dtype=np.int8), len(sizes)), of_each.reshape(-1))
+    counts = [by_ratio(int(size), ratio) for size in distinct]
+    of_each = np.array(counts, dtype=np.int64).reshape(-1, len(ratio))[which]
+    return np.repeat(np.tile(PARTS[: len(ratio)], len(sizes)), of_each.reshape(-1))

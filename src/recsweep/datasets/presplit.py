@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from recsweep.common.errors import InputError
+from recsweep.common.orders import dense_ranks
 from recsweep.datasets.tables import Tables
 
 
@@ -21,12 +22,9 @@ def check_apart(tables: Tables) -> None:
     """
     table, reading = tables.interactions, tables.reading
     users, items = table.texts[reading.user], table.texts[reading.item]
-    pairs = users.codes.astype(np.int64) * max(len(items.values), 1) + items.codes
-    times = table.exact.get(reading.time, table.numbers.get(reading.time))
+    pairs, times = table.pairs(reading.user, reading.item), table.precise(reading.time)
     files = table.source_of(np.arange(table.rows))
-    moments = (
-        np.zeros(table.rows, dtype=np.int64) if times is None else np.unique(times, return_inverse=True)[1]
-    )
+    moments = np.zeros(table.rows, dtype=np.int64) if times is None else dense_ranks(times)
     order = np.lexsort((files, moments, pairs))
     same = (np.diff(pairs[order]) == 0) & (np.diff(moments[order]) == 0) & (np.diff(files[order]) != 0)
     if not same.any():
@@ -50,12 +48,11 @@ def check_apart(tables: Tables) -> None:
 def disorder(tables: Tables) -> Disorder | None:
     """A row that is older than a row of the same user in a file before its own; None where there is none."""
     table, reading = tables.interactions, tables.reading
-    times = table.exact.get(reading.time, table.numbers.get(reading.time))
+    times = table.precise(reading.time)
     if times is None or not table.rows:
         return None
     users, files = table.texts[reading.user], table.source_of(np.arange(table.rows))
-    moments = np.unique(times, return_inverse=True)[1]
-    order = np.lexsort((files, moments, users.codes))
+    order = np.lexsort((files, dense_ranks(times), users.codes))
     back = np.flatnonzero((np.diff(users.codes[order]) == 0) & (np.diff(files[order]) < 0))
     if not len(back):
         return None

@@ -77,7 +77,7 @@ class Table:
 
     def first_line(self, name: str, code: int) -> int:
         """The line in which a text of a column stands first."""
-        return self.line(int(np.argmax(self.texts[name].codes == code)))
+        return self.line(self._first_row(name, code))
 
     def error(self, name: str, row: int, problem: str, fix: str) -> InputError:
         """An error that points at a cell."""
@@ -86,7 +86,20 @@ class Table:
 
     def error_at(self, name: str, code: int, problem: str, fix: str) -> InputError:
         """An error that points at the first cell with a text of a column."""
-        return self.error(name, int(np.argmax(self.texts[name].codes == code)), problem, fix)
+        return self.error(name, self._first_row(name, code), problem, fix)
+
+    def _first_row(self, name: str, code: int) -> int:
+        return int(np.argmax(self.texts[name].codes == code))
+
+    def precise(self, name: str) -> np.ndarray[Any, Any] | None:
+        """A column of numbers, as they are written where float64 would round; None where there is none."""
+        return self.exact.get(name, self.numbers.get(name))
+
+    def pairs(self, one: str, other: str) -> np.ndarray[Any, Any]:
+        """A number for each row that is the same for the same texts in two columns."""
+        codes = self.texts[one].codes.astype(np.int64)
+        found: np.ndarray[Any, Any] = codes * max(len(self.texts[other].values), 1) + self.texts[other].codes
+        return found
 
     def take(self, rows: np.ndarray[Any, Any]) -> Table:
         """The table of some rows, by a mask."""

@@ -11,7 +11,7 @@ from recsweep.report.summary_notes import filters_of
 from recsweep.study import StudyRecord
 from recsweep.sweeps.engine_table import ENGINES
 from recsweep.sweeps.protocol import FULL, Protocol
-from recsweep.sweeps.protocol_words import candidates_text, protocol_text
+from recsweep.sweeps.protocol_words import candidates_text
 from recsweep.sweeps.pruner_table import NO_PRUNER, PRUNERS
 from recsweep.sweeps.scheduler_table import NO_SCHEDULER, SCHEDULERS
 
@@ -55,9 +55,7 @@ def listed(names: Sequence[str]) -> str:
 
 def data_sentence(record: StudyRecord) -> str:
     """How the interactions of a data set were filtered, divided and ranked."""
-    items = record.details.counts.get("items")
-    number = items if isinstance(items, int) else None
-    said = protocol_text(record.dataset, number, predicts=record.evaluation.predicts)
+    said = record.protocol_text(record.details.counts.get("items"))
     other = filters_of(record, but=frozenset({*Protocol.model_fields, "max_sequence_length"}))
     more = "" if other == "none" else f" Of the data set's file: {other}."
     how = _HOW.get(record.dataset.split.type, "") if record.dataset.split.order == "time" else ""

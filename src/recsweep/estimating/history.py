@@ -19,12 +19,10 @@ class History:
     Attributes:
         epochs: until each trial that was not pruned had stopped.
         seconds: of each trial of the study itself.
-        trained: epochs of these.
     """
 
     epochs: Sequence[float] = ()
     seconds: Sequence[float] = ()
-    trained: Sequence[float] = ()
 
 
 def history_of(plan: StudyPlan, store: Store) -> History:
@@ -42,7 +40,6 @@ def history_of(plan: StudyPlan, store: Store) -> History:
     return History(
         [min(one, most) for one in epochs],
         [float(one.result.seconds or 0) for one in own],
-        [float(one.result.epochs or 0) for one in own],
     )
 
 

@@ -132,11 +132,16 @@ def cell_at(form: Format, record: int, index: int, name: str) -> tuple[int, int,
     for number, (line, text) in enumerate(_data(form)):
         if number == skipped:
             if form.kind in LINES:
-                return line, max(text.find(f'"{name}"'), text.find(f"'{name}'"), 0) + 1, ""
+                return line, _column_of(text, name), ""
             found = cells(form, text)
             index -= int(form.kind == "netflix" and index > 0)
             return line, found[min(index, len(found) - 1)][0], found[min(index, len(found) - 1)][1]
     return 1, 1, ""
+
+
+def _column_of(text: str, name: str) -> int:
+    """Where a name stands in the text of an object; 1 where it does not."""
+    return max(text.find(f'"{name}"'), text.find(f"'{name}'"), 0) + 1
 
 
 def _data(form: Format) -> Iterator[tuple[int, str]]:
@@ -180,5 +185,5 @@ def _refuse_other_kinds(
                 f"`{name}` is {short_value(value)}, {words.get(kind, 'something else')}, where lines above "
                 f"have {words.get(kinds[name], 'something else')}"
             )
-            column = max(text.find(f'"{name}"'), text.find(f"'{name}'"), 0) + 1
-            raise InputError(form.path, problem, "write the same kind in all lines", line, column)
+            fix = "write the same kind in all lines"
+            raise InputError(form.path, problem, fix, line, _column_of(text, name))

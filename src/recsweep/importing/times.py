@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from recsweep.importing.cells import Reader, Texts, as_floats
+from recsweep.sweeps.moments import PER_SECOND
 
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds", "iso": "ISO dates"}
 _LEAST = 1e8
@@ -72,7 +72,7 @@ class Times:
             return self._stamps(values, row)
         if self.unit == "auto":
             self.unit = self._unit_of(values)
-        if self.unit in _PER_SECOND:
+        if self.unit in PER_SECOND:
             return self._numbers(self.reader.texts(values, row), row)
         return self._dates(values, row)
 
@@ -93,7 +93,7 @@ class Times:
         numbers = as_floats(texts)
         if self.found:
             self._check_unit(texts, numbers, row)
-        self._span(numbers / _PER_SECOND[self.unit])
+        self._span(numbers / PER_SECOND[self.unit])
         return texts if self.unit == "s" else _divided(texts, numbers, self.unit)
 
     def _check_unit(self, texts: Texts, numbers: np.ndarray[Any, Any], row: int) -> None:
@@ -175,7 +175,7 @@ def _divided(texts: Texts, numbers: np.ndarray[Any, Any], unit: str) -> Texts:
     try:
         return _of_whole(pc.cast(texts, pyarrow.int64()), unit)
     except pyarrow.ArrowException:
-        return pyarrow.array([repr(number) for number in (numbers / _PER_SECOND[unit]).tolist()])
+        return pyarrow.array([repr(number) for number in (numbers / PER_SECOND[unit]).tolist()])
 
 
 def _of_whole(whole: Any, unit: str) -> Texts:
@@ -184,12 +184,12 @@ def _of_whole(whole: Any, unit: str) -> Texts:
     import pyarrow.compute as pc
 
     numbers = whole.to_numpy(zero_copy_only=False)
-    seconds, rest = np.divmod(numbers, _PER_SECOND[unit])
+    seconds, rest = np.divmod(numbers, PER_SECOND[unit])
     texts = pyarrow.array(seconds).cast(pyarrow.string())
     if not rest.any():
         return texts
     if (numbers < 0).any():  # -1.5 s is -1 and -0.5, which no joining of digits says
-        return pyarrow.array([repr(number) for number in (numbers / _PER_SECOND[unit]).tolist()])
+        return pyarrow.array([repr(number) for number in (numbers / PER_SECOND[unit]).tolist()])
     decimals = pc.utf8_lpad(pyarrow.array(rest).cast(pyarrow.string()), _DIGITS[unit], "0")
     return pc.binary_join_element_wise(texts, decimals, ".")
 

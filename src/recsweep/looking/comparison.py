@@ -71,8 +71,7 @@ def _shown(row: Row) -> dict[str, str]:
 
 
 def _protocol(row: Row) -> str:
-    items, predicts = row.record.details.counts.get("items"), row.record.evaluation.predicts
-    return protocol_text(row.record.dataset, items if isinstance(items, int) else None, predicts=predicts)
+    return row.record.protocol_text(row.record.details.counts.get("items"))
 
 
 def _protocols(rows: Sequence[Row]) -> Iterator[str]:

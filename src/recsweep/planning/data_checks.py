@@ -71,14 +71,14 @@ class _Data:
 
     def types(self, suffix: str) -> dict[str, str]:
         """Types of the loaded columns of a file; empty where there is none (which `check_data` says)."""
-        path = self.files.folder / f"{self.files.folder.name}.{suffix}"
+        path = self.files.of(suffix)
         if suffix not in self.columns or not path.is_file():
             return {}
         return {name: kind for name, kind in read_header(path).items() if name in self.columns[suffix]}
 
     def width(self, suffix: str) -> int:
         """The values in the first vector of a file."""
-        path = self.files.folder / f"{self.files.folder.name}.{suffix}"
+        path = self.files.of(suffix)
         at = list(read_header(path).values()).index("float_seq")
         with path.open(encoding="utf-8") as lines:
             next(lines)
@@ -87,7 +87,7 @@ class _Data:
 
     def there(self, suffix: str) -> str:
         """Where a file lies, if it is not there: ", and there is no file …"."""
-        path = self.files.folder / f"{self.files.folder.name}.{suffix}"
+        path = self.files.of(suffix)
         return "" if path.is_file() else f", and there is no file {path}"
 
     def adding(self, more: Mapping[str, list[str]]) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from recsweep.common.orders import behind_first, order_within
+
 _Array = np.ndarray[Any, Any]
 _ROWS = "_handed_rows"
 """Of a data set while it is made: which of the rows that it was handed each of its rows is."""
@@ -48,9 +50,9 @@ def _built(dataset: Any, parts: _Array) -> list[Any]:
         # then leaves the rows as they are.
         rows = dataset.inter_feat
         users, times = rows[dataset.uid_field].to_numpy(), rows[dataset.time_field].to_numpy()
-        order = np.lexsort((times, users))
+        order = order_within(users, times)
         dataset.inter_feat = rows.iloc[order].reset_index(drop=True)
-        parts = parts[order[1:][np.diff(users[order]) == 0]]
+        parts = parts[behind_first(users, order)]
     dataset._change_feat_format()
     if len(parts) != len(dataset.inter_feat):
         raise ValueError(f"{len(dataset.inter_feat)} samples were made of {len(parts)} rows")

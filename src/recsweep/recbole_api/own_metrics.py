@@ -35,26 +35,23 @@ class UserAUC(LossMetric):  # type: ignore[misc]
         return {"gauc": round(found, self.decimal_place)}
 
 
-class MAE(recboles_metrics.MAE):  # type: ignore[misc]
-    """RecBole's, in the unit of the ratings where these are the labels."""
+class _InTheirUnit:
+    """Put before an error of RecBole's: in the unit of the ratings where these are the labels."""
 
     def __init__(self, config: Any) -> None:
-        super().__init__(config)
+        super().__init__(config)  # type: ignore[call-arg]
         self._width = scale_width(config)
 
     def metric_info(self, preds: Any, trues: Any) -> Any:
-        return super().metric_info(preds, trues) * self._width
+        return super().metric_info(preds, trues) * self._width  # type: ignore[misc]
 
 
-class RMSE(recboles_metrics.RMSE):  # type: ignore[misc]
+class MAE(_InTheirUnit, recboles_metrics.MAE):  # type: ignore[misc]
+    """RecBole's, in that unit."""
+
+
+class RMSE(_InTheirUnit, recboles_metrics.RMSE):  # type: ignore[misc]
     """The same."""
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self._width = scale_width(config)
-
-    def metric_info(self, preds: Any, trues: Any) -> Any:
-        return super().metric_info(preds, trues) * self._width
 
 
 def register(module: ModuleType = sys.modules[__name__]) -> None:

@@ -15,7 +15,6 @@ from recsweep.study import StudyRecord
 from recsweep.sweeps.config import DatasetConfig
 from recsweep.sweeps.documents import load_document
 from recsweep.sweeps.protocol import Protocol
-from recsweep.sweeps.protocol_words import protocol_text
 
 NO_FILTERS = frozenset(
     {"name", "path", "user_field", "item_field", "time_field", "rating_field", "columns", "split"}
@@ -152,7 +151,7 @@ def _data_line(name: str, results: list[StudyResult]) -> str:
     }
     counts = [f"{' or '.join(f'{number:,}' for number in own) or '-'} {key}" for key, own in found.items()]
     items = found["items"][0] if len(found["items"]) == 1 else None
-    protocol = protocol_text(record.dataset, items, predicts=record.evaluation.predicts)
+    protocol = record.protocol_text(items)
     others = filters_of(record, but=frozenset(Protocol.model_fields))
     more = "" if others == "none" else f"; {others}"
     return f"{name}: {', '.join(counts)}; protocol: {protocol}{more}."
@@ -160,9 +159,7 @@ def _data_line(name: str, results: list[StudyResult]) -> str:
 
 def protocol_of(result: StudyResult) -> str:
     """The protocol of a study in words, with the number of its items where that is known."""
-    items = data_of(result).get("items")
-    predicts = result.record.evaluation.predicts
-    return protocol_text(result.record.dataset, items if isinstance(items, int) else None, predicts=predicts)
+    return result.record.protocol_text(data_of(result).get("items"))
 
 
 def data_of(result: StudyResult) -> Mapping[str, Any]:

@@ -27,7 +27,19 @@ from recsweep.study import Claim, State, Trial
 from recsweep.sweeps.space import Params
 
 
-class Host(Protocol):
+class Data(Protocol):
+    """Whoever holds the data of studies."""
+
+    def prepared(
+        self,
+        plan: StudyPlan,
+        device: torch.device,
+        params: Params | None = None,
+        split_seed: int | None = None,
+    ) -> Prepared: ...
+
+
+class Host(Data, Protocol):
     """The needs of a search of the worker that it runs in."""
 
     owner: Owner
@@ -42,14 +54,6 @@ class Host(Protocol):
 
     @property
     def hands(self) -> Hands: ...
-
-    def prepared(
-        self,
-        plan: StudyPlan,
-        device: torch.device,
-        params: Params | None = None,
-        split_seed: int | None = None,
-    ) -> Prepared: ...
 
     def count_trial(self, limit: int) -> bool: ...
 

@@ -6,19 +6,17 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from typing import Protocol
 
 import torch
 
-from recsweep.datasets.prepare import Prepared
 from recsweep.estimating.epochs import stops_early
 from recsweep.estimating.probe import LARGE, SMALL, Point, Probe
 from recsweep.planning.plan import StudyPlan
 from recsweep.running import gpu_memory
+from recsweep.running.bench import Data
 from recsweep.running.commands import Gauge
 from recsweep.running.events import Gauged
 from recsweep.running.failures import classify
-from recsweep.sweeps.space import Params
 from recsweep.training import probe
 
 _TO_LOOK = 0.6
@@ -29,18 +27,6 @@ _LEAST_SECONDS = 0.5
 _MORE_EPOCHS = 3
 """So many epochs of it must fit for a configuration to be trained on."""
 _UNIT = 1 if sys.platform == "darwin" else 1024
-
-
-class Data(Protocol):
-    """Whoever holds the data of studies."""
-
-    def prepared(
-        self,
-        plan: StudyPlan,
-        device: torch.device,
-        params: Params | None = None,
-        split_seed: int | None = None,
-    ) -> Prepared: ...
 
 
 def gauge(data: Data, command: Gauge, device: torch.device) -> Iterator[Gauged]:

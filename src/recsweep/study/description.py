@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from recsweep.sweeps.config import (
     SearchConfig,
     TrainingConfig,
 )
+from recsweep.sweeps.protocol_words import protocol_text
 from recsweep.sweeps.rules import Rule
 from recsweep.sweeps.sections import TRIALS
 
@@ -166,6 +168,15 @@ class Description:
             return split.fold
         return self.seed if split.seed is None else split.seed
 
+    def protocol_text(self, items: Any) -> str:
+        """How the data are filtered, divided and ranked, in words.
+
+        Args:
+            items: how many there are; anything else where that is not known.
+        """
+        number = items if isinstance(items, int) else None
+        return protocol_text(self.dataset, number, predicts=self.evaluation.predicts)
+
     # -- what is searched ------------------------------------------------------------------------
 
     @property
@@ -177,7 +188,7 @@ class Description:
     def maximize(self) -> bool:
         return self.objectives[0].maximize
 
-    @property
+    @cached_property
     def space(self) -> spaces.Space:
         """The parameters of this phase. A condition on a parameter that it does not search is settled."""
         names = self.model.phases.get(self.phase)  # type: ignore[call-overload]

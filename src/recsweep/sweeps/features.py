@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from recsweep.sweeps.sections import Frozen
 from recsweep.sweeps.values import MOST_ROWS, Whole
 
 
-class Discretization(BaseModel):
+class Discretization(Frozen):
     """How a column of numbers becomes classes, in RecBole's words."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Literal["ED", "LD"]
     """`ED`: buckets of equal width; `LD`: by the square of the logarithm, for numbers with a long tail."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator
 
 Unit = Literal["s", "ms", "us", "ns"]
-_PER_SECOND: dict[str, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+PER_SECOND: dict[str, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?Z?)?")
 _NUMBER = re.compile(r"[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)")
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -32,7 +32,7 @@ def in_unit(text: str, unit: str = "s") -> float:
         return float(text)
     found = datetime.datetime.fromisoformat(text.strip().removesuffix("Z"))
     span = found.replace(tzinfo=datetime.UTC) - _EPOCH
-    return float(span // datetime.timedelta(microseconds=1) * _PER_SECOND[unit] // 10**6)
+    return float(span // datetime.timedelta(microseconds=1) * PER_SECOND[unit] // 10**6)
 
 
 def _written(given: Any) -> Any:
