@@ -7,7 +7,6 @@ Same seed, same batches, same negatives; losses, metrics and final parameters wi
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from helpers.fast import (
     threads,
     write_interactions,
 )
+from helpers.fast_cases import CASES, Case
 from recsweep.recbole_api import model as recbole
 from recsweep.training.fast import (
     encoders,
@@ -45,113 +45,6 @@ FAMILY_OF_MODEL = served()
 WIDTH = 20
 
 
-@dataclass(frozen=True)
-class Case:
-    """A model without dropout, and what else of its parameters must be tried."""
-
-    params: dict[str, Any]
-    losses: tuple[str | None, ...] = ("CE", "BPR")
-    """None: the model knows one loss and has no parameter for it."""
-    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
-    paths: tuple[str, ...] = FAST_PATHS
-    undetermined: tuple[str, ...] = ()
-    """Endings of parameters that no output depends on: their gradients are nothing but rounding."""
-
-
-SIZES = {f"size-{size}": {"embedding_size": size} for size in (10, 50, 64)}
-RECURRENT_SIZES = {
-    "sizes-10-24": {"embedding_size": 10, "hidden_size": 24},
-    "sizes-50-10": {"embedding_size": 50, "hidden_size": 10},
-    "sizes-24-50": {"embedding_size": 24, "hidden_size": 50},
-    "sizes-64-64": {"embedding_size": 64, "hidden_size": 64},
-}
-CASES = {
-    "FPMC": Case({"embedding_size": 24}, ("BPR",), SIZES),
-    "BPR": Case({"embedding_size": 24}, (None,), SIZES),
-    "STAMP": Case({"embedding_size": 24}, variants=SIZES),
-    "FOSSIL": Case(
-        {"embedding_size": 24},
-        variants={
-            **SIZES,
-            "order-1": {"order_len": 1},
-            "order-5": {"order_len": 5},
-            "alpha": {"alpha": 0.2},
-            "regularized": {"reg_weight": 0.01},
-            "regularized-order-5-alpha": {"reg_weight": 0.001, "order_len": 5, "alpha": 0.8},
-        },
-    ),
-    "GRU4Rec": Case(
-        {"embedding_size": 16, "hidden_size": 24, "num_layers": 1, "dropout_prob": 0.0},
-        variants={**RECURRENT_SIZES, "two-layers": {"num_layers": 2}, "three-layers": {"num_layers": 3}},
-    ),
-    "NARM": Case(
-        {"embedding_size": 16, "hidden_size": 24, "n_layers": 1, "dropout_probs": [0.0, 0.0]},
-        variants={**RECURRENT_SIZES, "two-layers": {"n_layers": 2}, "three-layers": {"n_layers": 3}},
-    ),
-    "SASRec": Case(
-        {
-            **{"hidden_size": 16, "inner_size": 32, "n_layers": 2, "n_heads": 2},
-            **{"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0},
-        },
-        variants={
-            "one-layer": {"n_layers": 1},
-            "three-layers": {"n_layers": 3},
-            "one-head": {"n_heads": 1},
-            "sizes-10-24-5-heads": {"hidden_size": 10, "inner_size": 24, "n_heads": 5},
-            "sizes-24-50-3-heads": {"hidden_size": 24, "inner_size": 50, "n_heads": 3},
-            "sizes-50-10": {"hidden_size": 50, "inner_size": 10},
-            "sizes-64-256-4-heads": {"hidden_size": 64, "inner_size": 256, "n_heads": 4},
-            "layer-norm-eps": {"layer_norm_eps": 1e-3},
-            **{act: {"hidden_act": act} for act in ("gelu", "relu", "swish", "tanh", "sigmoid")},
-        },
-        # A softmax does not change when all keys are moved alike.
-        undetermined=("key.bias",),
-    ),
-}
-ITEM_CLASS = {
-    "selected_features": ["class"],
-    "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]},
-}
-ATTENTION = {
-    **{"hidden_size": 16, "inner_size": 32, "n_layers": 2, "n_heads": 2},
-    **{"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0},
-}
-KEYS = ("key.bias",)
-SIZE = {"embedding_size": 16}
-
-
-def on_torch(params: dict[str, Any], *losses: str | None, undetermined: tuple[str, ...] = ()) -> Case:
-    """A model that has RecBole's own loss, over parts of a batch; no compiled kernels."""
-    return Case(params, losses or ("CE", "BPR"), paths=(TORCH,), undetermined=undetermined)
-
-
-CASES |= {
-    "BERT4Rec": on_torch({**ATTENTION, "mask_ratio": 0.3, "ft_ratio": 0.5}, undetermined=KEYS),
-    # What stands before a softmax over positions may be moved alike for all of them: CORE weighs them by
-    # net.fn, whose input ends with the last layer's LayerNorm.
-    "CORE": on_torch(
-        {**ATTENTION, **SIZE, "sess_dropout": 0.0, "item_dropout": 0.0},
-        "CE",
-        undetermined=(*KEYS, "net.fn.bias", "layer.1.feed_forward.LayerNorm.bias"),
-    ),
-    "FDSA": on_torch({**ATTENTION, **ITEM_CLASS}, undetermined=KEYS),
-    # At 0.01 RecBole does not agree with itself either, once its start is moved by one rounding.
-    "GCSAN": on_torch({**ATTENTION, "learning_rate": 0.001}, undetermined=KEYS),
-    "GRU4RecF": on_torch({**SIZE, **ITEM_CLASS, "hidden_size": 24, "dropout_prob": 0.0}),
-    "HRM": on_torch({**SIZE, "dropout_prob": 0.0}),
-    # Its softmax runs over the queries.
-    "LightSANs": on_torch(ATTENTION, undetermined=("query.bias", "pos_q_linear.bias")),
-    "NPE": on_torch({**SIZE, "dropout_prob": 0.0}),
-    "RepeatNet": on_torch(
-        {**SIZE, "hidden_size": 16, "dropout_prob": 0.0},
-        "CE",
-        undetermined=("explore_recommendation_decoder.Ve.bias",),
-    ),
-    "SASRecF": on_torch({**ATTENTION, **ITEM_CLASS}, undetermined=KEYS),
-    "SHAN": on_torch(SIZE),
-    "SRGNN": on_torch(SIZE),
-    "TransRec": on_torch(SIZE, None),
-}
 EVERYWHERE: dict[str, dict[str, Any]] = {
     "weight-decay": {"weight_decay": 0.001},
     "clipped": {"clip_grad_norm": {"max_norm": 0.05}},
@@ -173,7 +66,9 @@ def folder(tmp_path_factory):
 
 def case_of(model: str) -> Case:
     if model not in CASES:
-        pytest.fail(f"{model} has a fast path, but nothing proves it equal; add a Case to {__file__}")
+        pytest.fail(
+            f"{model} has a fast path, but nothing proves it equal; add a Case to tests/helpers/fast_cases/"
+        )
     return CASES[model]
 
 

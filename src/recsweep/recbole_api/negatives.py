@@ -40,7 +40,7 @@ def use(model: str) -> Use:
     """How a model uses negatives in training."""
     if model in _user_models():
         return "never"
-    if source.models()[model] == "exlib":  # trees tell 1 from 0 too, though by no gradient
+    if source.family(model) == "exlib":  # trees tell 1 from 0 too, though by no gradient
         return "labels"
     if not catalog.learns(model):
         return "not at all" if _counts_its_batches(model) else "never"

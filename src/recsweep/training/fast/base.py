@@ -48,7 +48,7 @@ class Family(ABC):
     as RecBole; without dropout the losses of three epochs within 1e-5 (relative), the parameters within 1e-4
     (relative), the metrics within 1e-4, and of the same parameters the same top items, ties as torch's top-k
     decides them. With dropout, masks are other random numbers. `assert_equal_runs` of `tests/helpers/fast.py`
-    holds a path to it; every model in `models` needs its case in `tests/training/test_fast_equality.py`.
+    holds a path to it; every model in `models` needs its case in `tests/helpers/fast_cases/`.
 
     A family may have two ways to the same numbers: `torch_step`, on any device, and `native_step` with the
     compiled kernels, on a CPU in float32.
@@ -69,6 +69,10 @@ class Family(ABC):
     """There are compiled steps; without them it is torch's everywhere."""
     trains: ClassVar[bool] = True
     """There are steps; without them RecBole trains."""
+    trainers: ClassVar[tuple[str, ...]] = ("Trainer",)
+    """RecBole's trainers whose epochs the family computes, by name."""
+    pointwise: ClassVar[bool] = False
+    """Negatives are samples of their own, labelled 0: a batch is its rows, then as many of the same users."""
 
     def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
         self.model, self.kernels = model, kernels if self.has_kernels else None

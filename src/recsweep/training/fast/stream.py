@@ -110,8 +110,13 @@ def _by_length(batch: Batch, table: Table) -> Batch:
     return Batch(batch.rows[order], None if batch.negatives is None else batch.negatives[order])
 
 
-def unsupported_negatives(loader: Any) -> str | None:
-    """Why negatives of this loader cannot be drawn here, or None."""
+def unsupported_negatives(loader: Any, pointwise: bool = False) -> str | None:
+    """Why negatives of this loader cannot be drawn here, or None.
+
+    Args:
+        loader: RecBole's training loader.
+        pointwise: the family takes negatives that are samples of their own.
+    """
     wanted = loader.neg_sample_args
     if "none" in (wanted["distribution"], wanted.get("sample_num")):
         return None
@@ -121,7 +126,7 @@ def unsupported_negatives(loader: Any) -> str | None:
         return f"negatives by {wanted['distribution']}"
     if wanted["sample_num"] != 1:
         return f"{wanted['sample_num']} negatives a sample"
-    if loader.dl_format.name != PAIRWISE:
+    if loader.dl_format.name != PAIRWISE and not pointwise:
         return "pointwise negatives"
     return None
 

@@ -84,9 +84,9 @@ def unsupported(trainer: Any, train_data: Any) -> str | None:
     name = type(model).__name__
     if not type(model).__module__.startswith("recbole.model."):
         return f"{name} is none of RecBole's own models"
-    if type(trainer).__name__ != "Trainer":
-        return f"{name} has a trainer of its own"
     family = families.served().get(name)
+    if type(trainer).__name__ not in (family or Family).trainers:
+        return f"{name} has a trainer of its own"
     if family is None:
         return families.refused().get(name, f"{name} has no fast path")
     if config["transform"] not in (None, family.transforms.get(name)):
@@ -95,7 +95,7 @@ def unsupported(trainer: Any, train_data: Any) -> str | None:
         return "several GPUs for one trial"
     if config["worker"]:  # processes that load batches draw negatives and masks by seeds of their own
         return f"worker: {config['worker']}"
-    return unsupported_negatives(train_data) or family.refuses(model)
+    return unsupported_negatives(train_data, family.pointwise) or family.refuses(model)
 
 
 def scoring_family(trainer: Any, train_data: Any, loader: Any) -> Family:

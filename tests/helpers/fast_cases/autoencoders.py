@@ -1,0 +1,7 @@
+"""Cases of autoencoders of users."""
+
+from __future__ import annotations
+
+from helpers.fast_cases.case import Case
+
+CASES: dict[str, Case] = {}
