@@ -62,12 +62,12 @@ def test_a_fast_path(tmp_path, monkeypatch):
     from recsweep.training.fast import families
 
     (code,) = blocks("Add a fast path")
-    family = module_of(code, tmp_path, "recipe_fast_path").LightGcn
+    family = module_of(code, tmp_path, "recipe_fast_path").SpectralCf
     folder = write_interactions(tmp_path / "toy", users=45)
-    settings = settings_of(folder, "LightGCN", {"embedding_size": 16, "n_layers": 2, "train_batch_size": 128})
+    settings = settings_of(folder, "SpectralCF", {"embedding_size": 16, "train_batch_size": 128})
     split = split_of(settings, folder)
     before = run(settings, split, TORCH, folder)
-    assert before.path == "recbole (LightGCN has no fast path)", "the recipe is of a model that has none"
+    assert before.path == "recbole (SpectralCF has no fast path)", "the recipe is of a model that has none"
     monkeypatch.setattr(families, "FAST_FAMILIES", (*families.FAST_FAMILIES, family))
     found = run(settings, split, TORCH, folder)
     assert found.path == "torch"

@@ -33,6 +33,7 @@ RANKED = {"metrics": ["NDCG", "Recall", "MRR", "MAP", "Hit", "Precision"], "topk
 SMALL: dict[str, dict[str, Any]] = {
     "BPR": {"embedding_size": 16},
     "LightGCN": {"embedding_size": 16, "n_layers": 2},
+    "SpectralCF": {"embedding_size": 16, "n_layers": 2},
     "NeuMF": {"mf_embedding_size": 8, "mlp_embedding_size": 8, "mlp_hidden_size": [16, 8]},
     "MultiVAE": {"mlp_hidden_size": [32], "latent_dimension": 16},
     "ItemKNN": {"k": 20},
@@ -134,7 +135,7 @@ def test_a_model_that_draws_its_scores_stays_with_recbole(folder):
     assert all(torch.equal(state, states[0]) for state in states)
 
 
-@pytest.mark.parametrize("model", ["LightGCN", "MultiVAE", "NeuMF"])
+@pytest.mark.parametrize("model", ["SpectralCF", "MultiVAE", "NeuMF"])
 def test_training_is_recboles_to_the_last_bit(folder, model):
     settings = settings_for(folder, model)
     split = split_of(settings, folder)

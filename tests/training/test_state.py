@@ -29,14 +29,14 @@ DROPPING = {
     "SASRec": {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.3},
 }
 SMALL = {
-    **{key: {"embedding_size": 16} for key in ("FPMC", "BPR", "STAMP", "FOSSIL", "NARM")},
+    **{key: {"embedding_size": 16} for key in ("FPMC", "BPR", "LightGCN", "STAMP", "FOSSIL", "NARM")},
     "GRU4Rec": {"embedding_size": 16, "hidden_size": 16},
     "SASRec": {"hidden_size": 16, "inner_size": 16, "n_heads": 2, "n_layers": 1},
 }
 """Those with compiled kernels."""
 PATHS = [(model, COMPILED) for model in SMALL] + [(model, TORCH) for model in sorted(served())]
 SAMPLE = [("SASRec", COMPILED), ("BERT4Rec", TORCH), ("FPMC", RECBOLE)]
-PLAIN_SAMPLE = ("LightGCN", "MultiVAE", "NeuMF")
+PLAIN_SAMPLE = ("SpectralCF", "MultiVAE", "NeuMF")
 # Not without libraries that are not here, or without a model trained before.
 COMPUTED = {"ADMMSLIM", "AsymKNN", "EASE", "ItemKNN", "Pop", "Random", "SLIMElastic"}
 """They have no epochs."""

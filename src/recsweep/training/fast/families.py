@@ -8,6 +8,7 @@ from __future__ import annotations
 from recsweep.training.fast.base import Family
 from recsweep.training.fast.bert import Bert4Rec
 from recsweep.training.fast.factorized import Bpr, Fpmc
+from recsweep.training.fast.graphs import LightGcn
 from recsweep.training.fast.own_loss import OwnLoss
 from recsweep.training.fast.pooling import Fossil, Stamp
 from recsweep.training.fast.recurrent import Gru4Rec, Narm
@@ -15,6 +16,7 @@ from recsweep.training.fast.transformer import SasRec
 
 FAST_FAMILIES: tuple[type[Family], ...] = (
     *(Fpmc, Bpr),
+    LightGcn,
     *(Stamp, Fossil),
     *(Gru4Rec, Narm),
     SasRec,

@@ -1,0 +1,122 @@
+"""LightGCN: embeddings that are propagated over the graph of users and items, one negative a sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from recsweep.training.fast import losses
+from recsweep.training.fast.graph import Graph
+from recsweep.training.fast.products import ProductFamily
+from recsweep.training.fast.stream import Batch
+from recsweep.training.fast.table import Table
+
+Asked = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Users, items met and items not met, [samples] int64 each."""
+
+
+class Propagated(ProductFamily):
+    """Scores are products of what comes out of a graph; RecBole's model keeps that until its next loss."""
+
+    def step(self, table: Table, batch: Batch) -> torch.Tensor | float:
+        self.model.restore_user_e = self.model.restore_item_e = None
+        return super().step(table, batch)
+
+    def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
+        users, _ = self._kept()
+        return users[table.users[rows.to(table.device)]]
+
+    def candidates(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        _, items = self._kept()
+        return items, None
+
+    def propagated(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """[n_users, d] and [n_items, d]: what is multiplied to score items."""
+        raise NotImplementedError
+
+    def _kept(self) -> tuple[torch.Tensor, torch.Tensor]:
+        m = self.model
+        if m.restore_user_e is None or m.restore_item_e is None:
+            m.restore_user_e, m.restore_item_e = self.propagated()
+        return m.restore_user_e, m.restore_item_e
+
+
+class _Summed(Propagated):
+    """Embeddings whose mean over the layers of a graph is multiplied."""
+
+    graph: Graph
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return [self.model.user_embedding.weight, self.model.item_embedding.weight]
+
+    def propagated(self) -> tuple[torch.Tensor, torch.Tensor]:
+        m = self.model
+        if self.kernels is None:
+            return self.mean(self.layers([self.graph] * m.n_layers))
+        nodes = self.kernels.graph_mean(self.plain, self.graph.tensors, m.n_layers)
+        return nodes[: m.n_users], nodes[m.n_users :]
+
+    def layers(self, graphs: list[Graph]) -> list[torch.Tensor]:
+        """The embeddings [nodes, d], and behind them those of each layer."""
+        found = [torch.cat([*self.weights])]
+        for graph in graphs:
+            found.append(graph @ found[-1])
+        return found
+
+    def mean(self, layers: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The mean over some layers: of users, and of items."""
+        nodes = torch.stack(layers, dim=1).mean(dim=1)
+        return nodes[: self.model.n_users], nodes[self.model.n_users :]
+
+    def regularizer(self, asked: Asked, **how: Any) -> torch.Tensor:
+        """RecBole's norms of the embeddings of a batch."""
+        m, (users, positive, negative) = self.model, asked
+        embeddings = m.user_embedding(users), m.item_embedding(positive), m.item_embedding(negative)
+        norms: torch.Tensor = m.reg_loss(*embeddings, **how)
+        return norms.squeeze()
+
+
+class LightGcn(_Summed):
+    """LightGCN."""
+
+    models = ("LightGCN",)
+
+    def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
+        super().__init__(model, kernels, seed)
+        self.graph = Graph.of(model.norm_adj_matrix)
+
+    def native_step(self, table: Table, batch: Batch) -> float:
+        m = self.model
+        loss: float = self.kernels.lightgcn_step(  # type: ignore[union-attr]
+            *(self.plain, self.gradients, self.graph.tensors, *samples(table, batch)),
+            *(m.n_layers, m.reg_weight, bool(m.require_pow)),
+        )
+        return loss
+
+    def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
+        m, asked = self.model, samples(table, batch)
+        user, item = self.mean(self.layers([self.graph] * m.n_layers))
+        ranked = losses.bpr(*pair_scores(user, item, asked)) / len(asked[0])
+        loss: torch.Tensor = ranked + m.reg_weight * self.regularizer(asked, require_pow=m.require_pow)
+        self.backward(loss)
+        return loss.detach()
+
+
+def samples(table: Table, batch: Batch) -> Asked:
+    """Users, items that they met, and items that they did not, where the table is.
+
+    Raises:
+        ValueError: the batch has no negatives.
+    """
+    rows, negatives = batch.there
+    if negatives is None:
+        raise ValueError("pairs need negatives; set train_neg_sample_args")
+    return table.users[rows], table.items[rows], negatives
+
+
+def pair_scores(user: torch.Tensor, item: torch.Tensor, asked: Asked) -> tuple[torch.Tensor, torch.Tensor]:
+    """[samples] each: products of users with items that they met, and with those that they did not."""
+    users, positive, negative = asked
+    own = user[users]
+    return (own * item[positive]).sum(1), (own * item[negative]).sum(1)
