@@ -30,6 +30,7 @@ from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig,
 from recsweep.training.fast import build, native
 from recsweep.training.fast import trainer as fast
 from recsweep.training.fast.stream import Stream
+from recsweep.training.fast.table import gives_users
 
 CPU = torch.device("cpu")
 RECBOLE, COMPILED, TORCH = "recbole", "compiled", "torch"
@@ -205,10 +206,10 @@ def _watch_recbole(model: Any, loader: Any, seen: list[dict[str, torch.Tensor]])
     user, item = loader.config["USER_ID_FIELD"], loader.config["ITEM_ID_FIELD"]
     names = {"users": user, "items": item, "negatives": loader.config["NEG_PREFIX"] + item}
 
-    def watched(batch: Any) -> torch.Tensor:
+    def watched(batch: Any, **how: Any) -> torch.Tensor:
         columns = {name: batch.interaction.get(column) for name, column in names.items()}
         seen.append({name: values.clone() for name, values in columns.items() if values is not None})
-        loss: torch.Tensor = original(batch)
+        loss: torch.Tensor = original(batch, **how)
         return loss
 
     model.calculate_loss = watched
@@ -233,6 +234,8 @@ def _watch_stream(model: Any, loader: Any, seen: list[dict[str, torch.Tensor]]) 
 
 def columns_of(batch: Any, loader: Any) -> dict[str, torch.Tensor]:
     """Users, items and negatives of a batch of row numbers."""
+    if gives_users(loader):
+        return {"users": batch.rows}
     fields, config = loader._dataset.inter_feat.interaction, loader.config
     columns = {
         "users": fields[config["USER_ID_FIELD"]][batch.rows],

@@ -33,6 +33,7 @@ TRIALS = {
     "STAMP": {"embedding_size": 16, "loss_type": "CE"},
     "GRU4Rec": {"embedding_size": 16, "hidden_size": 16, "dropout_prob": 0.0, "loss_type": "BPR"},
     "NARM": {"embedding_size": 16, "hidden_size": 16, "dropout_probs": [0.0, 0.0], "loss_type": "CE"},
+    "MultiVAE": {"mlp_hidden_size": [16], "latent_dimension": 8, "dropout_prob": 0.0, "train_batch_size": 9},
     "SASRec": {"hidden_size": 16, "hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0, "loss_type": "CE"},
 }
 

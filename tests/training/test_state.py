@@ -32,6 +32,8 @@ SMALL = {
     **{key: {"embedding_size": 16} for key in ("FPMC", "BPR", "LightGCN", "STAMP", "FOSSIL", "NARM")},
     "GRU4Rec": {"embedding_size": 16, "hidden_size": 16},
     "SASRec": {"hidden_size": 16, "inner_size": 16, "n_heads": 2, "n_layers": 1},
+    "MultiDAE": {"mlp_hidden_size": [8], "latent_dimension": 8},
+    "MultiVAE": {"mlp_hidden_size": [8], "latent_dimension": 8, "total_anneal_steps": 3},
 }
 """Those with compiled kernels."""
 PATHS = [(model, COMPILED) for model in SMALL] + [(model, TORCH) for model in sorted(served())]

@@ -9,6 +9,7 @@ from recsweep.training.fast.base import Family
 from recsweep.training.fast.bert import Bert4Rec
 from recsweep.training.fast.factorized import Bpr, Fpmc
 from recsweep.training.fast.graphs import LightGcn
+from recsweep.training.fast.multinomial import MultiDae, MultiVae
 from recsweep.training.fast.own_loss import OwnLoss
 from recsweep.training.fast.pooling import Fossil, Stamp
 from recsweep.training.fast.recurrent import Gru4Rec, Narm
@@ -21,6 +22,7 @@ FAST_FAMILIES: tuple[type[Family], ...] = (
     *(Gru4Rec, Narm),
     SasRec,
     Bert4Rec,
+    *(MultiDae, MultiVae),
     OwnLoss,
 )
 

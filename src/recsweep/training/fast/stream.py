@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recsweep.training.fast.table import Table
+from recsweep.training.fast.table import Table, gives_users
 
 PAIRWISE = "PAIRWISE"
 
@@ -43,7 +43,8 @@ class Stream:
     """Batches of a RecBole training loader, epoch after epoch.
 
     Args:
-        loader: RecBole's `TrainDataLoader` of this trial; its generator is used up as RecBole would.
+        loader: RecBole's `TrainDataLoader` of this trial, or the `UserDataLoader` of models whose samples are
+            users; its generator is used up as RecBole would.
     """
 
     def __init__(self, loader: Any) -> None:
@@ -51,8 +52,6 @@ class Stream:
         self._generator: torch.Generator = loader.generator
         self._shuffle = bool(loader.shuffle)
         self._size, self._step = int(loader.sample_size), int(loader.step)
-        fields = loader._dataset.inter_feat.interaction
-        self._targets: np.ndarray[Any, Any] = fields[loader.config["ITEM_ID_FIELD"]].numpy()
         self._negatives = _negatives(loader)
 
     def epoch(self) -> Iterator[Batch]:
@@ -117,6 +116,8 @@ def unsupported_negatives(loader: Any, pointwise: bool = False) -> str | None:
         loader: RecBole's training loader.
         pointwise: the family takes negatives that are samples of their own.
     """
+    if gives_users(loader):
+        return None
     wanted = loader.neg_sample_args
     if "none" in (wanted["distribution"], wanted.get("sample_num")):
         return None
@@ -132,6 +133,8 @@ def unsupported_negatives(loader: Any, pointwise: bool = False) -> str | None:
 
 
 def _negatives(loader: Any) -> _OtherThanTarget | _NotSeen | None:
+    if gives_users(loader):
+        return None
     wanted = loader.neg_sample_args
     if "none" in (wanted["distribution"], wanted.get("sample_num")):
         return None

@@ -57,7 +57,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Table:
-    """One part of a split, one row a sample; in a validation of users, one row a user."""
+    """One part of a split, one row a sample; one row a user where users are validated, or are samples."""
 
     users: torch.Tensor
     """[rows] int64."""
@@ -78,6 +78,8 @@ class Table:
     @classmethod
     def of(cls, loader: Any, device: torch.device) -> Table:
         """The samples of a RecBole loader."""
+        if gives_users(loader):
+            return cls._of_samples(loader, device)
         dataset, config = loader._dataset, loader.config
         fields = dataset.inter_feat.interaction
         item = config["ITEM_ID_FIELD"]
@@ -95,6 +97,11 @@ class Table:
             device=device,
             columns=dataset.__getitem__,
         )
+
+    @classmethod
+    def _of_samples(cls, loader: Any, device: torch.device) -> Table:
+        users = _column(loader.user_list[loader.uid_field], device)
+        return cls(users, users.new_empty(0), None, None, None, device, columns=loader.user_list.__getitem__)
 
     @classmethod
     def of_users(cls, loader: Any, device: torch.device) -> Table:
@@ -117,6 +124,11 @@ class Table:
     def rows(self, begin: int, end: int) -> torch.Tensor:
         """Row numbers on the CPU."""
         return torch.arange(begin, min(end, len(self)))
+
+
+def gives_users(loader: Any) -> bool:
+    """The samples of a training loader are users, without items: RecBole's `UserDataLoader`."""
+    return "user_list" in vars(loader)
 
 
 def required(column: torch.Tensor | None) -> torch.Tensor:
