@@ -241,7 +241,14 @@ def columns_of(batch: Any, loader: Any) -> dict[str, torch.Tensor]:
         "users": fields[config["USER_ID_FIELD"]][batch.rows],
         "items": fields[config["ITEM_ID_FIELD"]][batch.rows],
     }
-    return columns if batch.negatives is None else {**columns, "negatives": batch.negatives}
+    if batch.negatives is None:
+        return columns
+    times = len(batch.negatives) // len(batch.rows)
+    if loader.dl_format.name != "POINTWISE":
+        repeated = {name: column.repeat(times) for name, column in columns.items()}
+        return {**repeated, "negatives": batch.negatives}
+    items = torch.cat([columns["items"], batch.negatives])
+    return {"users": columns["users"].repeat(1 + times), "items": items}
 
 
 # -- equality -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from recsweep.recbole_api import compat
 from recsweep.recbole_api.data import interaction
 from recsweep.training.fast.dropout import FastDropout, Masks, use_fast_dropout
 from recsweep.training.fast.families import served
+from recsweep.training.fast.products import ProductFamily
 from recsweep.training.fast.scores import NAN, TIE, Product
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table
@@ -137,7 +138,12 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "SASRec": (transformer(), ("CE", "BPR")),
 }
 OTHER_OPERATORS = {"adam_step", "rank_targets", "dropout", "top_items"}  # the last one in test_top.py
-WITH_KERNELS = sorted(name for name, family in FAMILY_OF_MODEL.items() if family.has_kernels)
+OTHER_OPERATORS |= {"pairs_step", "pairs_scores"}  # test_pairs.py
+WITH_KERNELS = sorted(
+    name
+    for name, family in FAMILY_OF_MODEL.items()
+    if family.has_kernels and issubclass(family, ProductFamily)  # others have a file of their own
+)
 shapes = st.fixed_dictionaries(
     {
         **{"items": st.sampled_from([3, 20, 97, 1500]), "width": st.integers(1, 40)},

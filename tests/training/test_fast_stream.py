@@ -216,6 +216,8 @@ def test_other_negatives_have_a_name(changes, reason):
 def test_pointwise_negatives_have_a_name_and_supported_ones_none():
     pointwise = SimpleNamespace(neg_sample_args=ONE, dl_format=SimpleNamespace(name="POINTWISE"))
     assert unsupported_negatives(pointwise) == "pointwise negatives"
+    several = SimpleNamespace(neg_sample_args={**ONE, "sample_num": 3}, dl_format=pointwise.dl_format)
+    assert unsupported_negatives(several, pointwise=True) is None
     pairwise = SimpleNamespace(name="PAIRWISE")
     for wanted in (ONE, NONE):
         assert unsupported_negatives(SimpleNamespace(neg_sample_args=wanted, dl_format=pairwise)) is None

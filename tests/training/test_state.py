@@ -34,6 +34,9 @@ SMALL = {
     "SASRec": {"hidden_size": 16, "inner_size": 16, "n_heads": 2, "n_layers": 1},
     "MultiDAE": {"mlp_hidden_size": [8], "latent_dimension": 8},
     "MultiVAE": {"mlp_hidden_size": [8], "latent_dimension": 8, "total_anneal_steps": 3},
+    "NeuMF": {"mf_embedding_size": 8, "mlp_embedding_size": 8, "mlp_hidden_size": [8]},
+    "FM": {"embedding_size": 8},
+    "DeepFM": {"embedding_size": 8, "mlp_hidden_size": [8]},
 }
 """Those with compiled kernels."""
 PATHS = [(model, COMPILED) for model in SMALL] + [(model, TORCH) for model in sorted(served())]
@@ -145,7 +148,7 @@ def test_every_fast_path_is_taken_up_as_if_undisturbed(model, path, folder, tmp_
 
 @pytest.mark.parametrize("model", PLAIN_SAMPLE)
 def test_a_trial_on_recboles_code_is_taken_up_as_if_undisturbed(model, rich, rich_split, tmp_path):
-    settings = {**settings_for(model, rich), "epochs": 4}
+    settings = {**settings_for(model, rich), "epochs": 4, "fast": False}
     check_taken_up(settings, rich_split(settings), tmp_path, after=2)
 
 

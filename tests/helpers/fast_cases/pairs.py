@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from helpers.fast_cases.case import SIZES, Case
 
+NEGATIVES = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": False, "candidate_num": 0}
+
+
 CASES: dict[str, Case] = {
     "BPR": Case({"embedding_size": 24}, (None,), SIZES),
+    "NeuMF": Case(
+        {
+            **{"mf_embedding_size": 16, "mlp_embedding_size": 24, "mlp_hidden_size": [32, 16]},
+            "dropout_prob": 0.0,
+        },
+        (None,),
+        {
+            "one-layer": {"mlp_hidden_size": [10]},
+            "three-layers": {"mlp_hidden_size": [50, 24, 10]},
+            "sizes-10-50": {"mf_embedding_size": 10, "mlp_embedding_size": 50},
+            "three-negatives": {"train_neg_sample_args": {**NEGATIVES, "sample_num": 3}},
+        },
+    ),
 }

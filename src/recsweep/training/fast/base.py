@@ -72,7 +72,10 @@ class Family(ABC):
     trainers: ClassVar[tuple[str, ...]] = ("Trainer",)
     """RecBole's trainers whose epochs the family computes, by name."""
     pointwise: ClassVar[bool] = False
-    """Negatives are samples of their own, labelled 0: a batch is its rows, then as many of the same users."""
+    """Negatives are samples of their own, labelled 0: a batch is its rows, then as many of the same users, or
+    several times as many. Without negatives the labels stand in the data: `table.answers`."""
+    several_negatives: ClassVar[bool] = False
+    """A sample may have several negatives."""
 
     def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
         self.model, self.kernels = model, kernels if self.has_kernels else None
@@ -90,6 +93,15 @@ class Family(ABC):
     @classmethod
     def refuses(cls, model: Any) -> str | None:
         """Why this configuration of a model has no fast path, or None."""
+        return None
+
+    @classmethod
+    def refuses_data(cls, model: Any, loader: Any) -> str | None:
+        """Why these data have no fast path for a model, or None.
+
+        Args:
+            loader: RecBole's of the training data.
+        """
         return None
 
     def parameters(self) -> list[torch.nn.Parameter]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from recsweep.training.fast.base import Family
 from recsweep.training.fast.bert import Bert4Rec
+from recsweep.training.fast.context import DeepFm, Fm
 from recsweep.training.fast.factorized import Bpr, Fpmc
 from recsweep.training.fast.graphs import LightGcn
 from recsweep.training.fast.multinomial import MultiDae, MultiVae
 from recsweep.training.fast.own_loss import OwnLoss
+from recsweep.training.fast.pairs import NeuMf
 from recsweep.training.fast.pooling import Fossil, Stamp
 from recsweep.training.fast.recurrent import Gru4Rec, Narm
 from recsweep.training.fast.transformer import SasRec
@@ -18,6 +20,8 @@ from recsweep.training.fast.transformer import SasRec
 FAST_FAMILIES: tuple[type[Family], ...] = (
     *(Fpmc, Bpr),
     LightGcn,
+    NeuMf,
+    *(Fm, DeepFm),
     *(Stamp, Fossil),
     *(Gru4Rec, Narm),
     SasRec,

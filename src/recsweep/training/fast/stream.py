@@ -26,7 +26,7 @@ class Batch:
     rows: torch.Tensor
     """[batch] int64, on the CPU."""
     negatives: torch.Tensor | None
-    """[batch] int64, on the CPU."""
+    """[batch] int64, on the CPU; where a sample has several, the first of all samples, then the second, …"""
     places: torch.Tensor | None = None
     """The rows where the table is, where that is not the CPU; see `placed`."""
     placed_negatives: torch.Tensor | None = None
@@ -53,6 +53,7 @@ class Stream:
         self._shuffle = bool(loader.shuffle)
         self._size, self._step = int(loader.sample_size), int(loader.step)
         self._negatives = _negatives(loader)
+        self._times = 1 if self._negatives is None else int(loader.neg_sample_args["sample_num"])
 
     def epoch(self) -> Iterator[Batch]:
         """One pass over the samples."""
@@ -62,13 +63,17 @@ class Stream:
         order = self._permutation() if self._shuffle else torch.arange(self._size)
         for begin in range(0, self._size, self._step):
             rows = order[begin : begin + self._step]
-            negatives = None if self._negatives is None else self._negatives.draw(rows.numpy())
-            yield Batch(rows, negatives)
+            yield Batch(rows, self._drawn(rows.numpy()))
         if self._shuffle:
             self._permutation()
 
     def __len__(self) -> int:
         return -(-self._size // self._step)
+
+    def _drawn(self, rows: np.ndarray[Any, Any]) -> torch.Tensor | None:
+        if self._negatives is None:
+            return None
+        return self._negatives.draw(rows if self._times == 1 else np.tile(rows, self._times))
 
     def _permutation(self) -> torch.Tensor:
         return torch.randperm(self._size, generator=self._generator)
@@ -94,12 +99,12 @@ def placed(batches: Iterator[Batch], table: Table) -> Iterator[Batch]:
     if planned and planned[0].negatives is not None:
         drawn = [batch.negatives for batch in planned if batch.negatives is not None]
         negatives = torch.cat(drawn).to(table.device)
-    begin = 0
+    begin = first = 0
     for batch in planned:
-        part = slice(begin, begin + len(batch.rows))
-        own = None if negatives is None else negatives[part]
-        yield Batch(batch.rows, batch.negatives, rows[part], own)
-        begin = part.stop
+        end, last = begin + len(batch.rows), first + (0 if batch.negatives is None else len(batch.negatives))
+        own = None if negatives is None else negatives[first:last]
+        yield Batch(batch.rows, batch.negatives, rows[begin:end], own)
+        begin, first = end, last
 
 
 def _by_length(batch: Batch, table: Table) -> Batch:
@@ -109,12 +114,13 @@ def _by_length(batch: Batch, table: Table) -> Batch:
     return Batch(batch.rows[order], None if batch.negatives is None else batch.negatives[order])
 
 
-def unsupported_negatives(loader: Any, pointwise: bool = False) -> str | None:
+def unsupported_negatives(loader: Any, pointwise: bool = False, several: bool = False) -> str | None:
     """Why negatives of this loader cannot be drawn here, or None.
 
     Args:
         loader: RecBole's training loader.
-        pointwise: the family takes negatives that are samples of their own.
+        pointwise: the family takes negatives that are samples of their own, any number of them.
+        several: it takes several negatives a sample.
     """
     if gives_users(loader):
         return None
@@ -125,7 +131,7 @@ def unsupported_negatives(loader: Any, pointwise: bool = False) -> str | None:
         return "dynamic negative sampling"
     if wanted["distribution"] != "uniform":
         return f"negatives by {wanted['distribution']}"
-    if wanted["sample_num"] != 1:
+    if wanted["sample_num"] != 1 and not (pointwise or several):
         return f"{wanted['sample_num']} negatives a sample"
     if loader.dl_format.name != PAIRWISE and not pointwise:
         return "pointwise negatives"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -56,6 +57,20 @@ class Labels:
 
 
 @dataclass(frozen=True)
+class Features:
+    """The columns of all users and of all items, padding included, on the CPU."""
+
+    users: Mapping[str, torch.Tensor]
+    """By RecBole's name of the column, [users, ...]; the users' own numbers among them."""
+    items: Mapping[str, torch.Tensor]
+
+    @classmethod
+    def of(cls, dataset: Any) -> Features:
+        """The features of a RecBole data set."""
+        return cls(dataset.get_user_feature().interaction, dataset.get_item_feature().interaction)
+
+
+@dataclass(frozen=True)
 class Table:
     """One part of a split, one row a sample; one row a user where users are validated, or are samples."""
 
@@ -74,6 +89,10 @@ class Table:
     """Where rows are users: their items. Else the label of a row is its target."""
     columns: Callable[[torch.Tensor], Any] | None = None
     """RecBole's `Interaction` of some rows, of all columns, on the CPU; of a validation alone."""
+    features: Callable[[], Features] | None = None
+    """The columns of users and items; asked for by the families that read them."""
+    answers: torch.Tensor | None = None
+    """[rows] float32, the labels that stand in the data; for losses of single samples without negatives."""
 
     @classmethod
     def of(cls, loader: Any, device: torch.device) -> Table:
@@ -85,6 +104,7 @@ class Table:
         item = config["ITEM_ID_FIELD"]
         sequences = fields.get(item + config["LIST_SUFFIX"])
         lengths = fields.get(config["ITEM_LIST_LENGTH_FIELD"])
+        answers = fields.get(config["LABEL_FIELD"])
         last = None
         if sequences is not None and lengths is not None:
             last = _column(sequences.gather(1, lengths[:, None].long() - 1)[:, 0], device)
@@ -96,6 +116,8 @@ class Table:
             last=last,
             device=device,
             columns=dataset.__getitem__,
+            features=partial(Features.of, dataset),
+            answers=None if answers is None else answers.to(device=device, dtype=torch.float32),
         )
 
     @classmethod
@@ -116,6 +138,7 @@ class Table:
             *(users, users.new_empty(0), None, None, None, device),
             labels=Labels(right, hidden),
             columns=loader.user_df.__getitem__,
+            features=partial(Features.of, loader._dataset),
         )
 
     def __len__(self) -> int:

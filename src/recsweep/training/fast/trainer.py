@@ -95,7 +95,8 @@ def unsupported(trainer: Any, train_data: Any) -> str | None:
         return "several GPUs for one trial"
     if config["worker"]:  # processes that load batches draw negatives and masks by seeds of their own
         return f"worker: {config['worker']}"
-    return unsupported_negatives(train_data, family.pointwise) or family.refuses(model)
+    negatives = unsupported_negatives(train_data, family.pointwise, family.several_negatives)
+    return negatives or family.refuses(model) or family.refuses_data(model, train_data)
 
 
 def scoring_family(trainer: Any, train_data: Any, loader: Any) -> Family:

@@ -1,0 +1,168 @@
+"""FM and DeepFM: every feature of a user and of an item has an embedding, and all of them are paired.
+
+Half of (sum of embeddings)^2 less the sum of squares (Rendle 2010, "Factorization Machines") splits into a
+user's part, an item's part and the product of their sums: features are embedded once for each user and item,
+not for each pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from recsweep.training.fast.pairs import PairFamily, Sides, Tower
+from recsweep.training.fast.table import Features, Table
+
+
+class _Context(PairFamily):
+    @classmethod
+    def refuses(cls, model: Any) -> str | None:
+        numbers = [*model.float_field_names, *model.float_seq_field_names]
+        return f"features that are numbers: {', '.join(numbers)}" if numbers else None
+
+    @classmethod
+    def refuses_data(cls, model: Any, loader: Any) -> str | None:
+        features = Features.of(loader._dataset)
+        names = [*model.token_field_names, *model.token_seq_field_names]
+        others = [name for name in names if name not in features.users and name not in features.items]
+        return f"features of interactions: {', '.join(others)}" if others else None
+
+    def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
+        super().__init__(model, kernels, seed)
+        self._made: tuple[_Side, _Side] | None = None
+
+    def sides(self, table: Table) -> Sides:
+        if self._made is None:
+            self._made = self._both(table)
+        linear = self.model.first_order_linear
+        (users, of_users), (items, of_items) = (side.embedded(self.model) for side in self._made)
+        return self._joined(users, items, of_users, of_items, linear.bias)
+
+    def _joined(
+        self,
+        users: torch.Tensor,
+        items: torch.Tensor,
+        of_users: torch.Tensor,
+        of_items: torch.Tensor,
+        bias: torch.Tensor,
+    ) -> Sides:
+        """From embeddings [.., features, d] and first-order parts [..] of both sides."""
+        (sums, own), (item_sums, item_own) = _paired(users), _paired(items)
+        return Sides(sums, item_sums, bias, of_users + own, of_items + item_own)
+
+    def _both(self, table: Table) -> tuple[_Side, _Side]:
+        if table.features is None:
+            raise ValueError("the table has no features of users and items")
+        found = table.features()
+        users = _Side.of(self.model, found.users, table.device)
+        return users, _Side.of(self.model, found.items, table.device)
+
+
+class Fm(_Context):
+    """FM: a bias, a weight of each feature, a product of each two."""
+
+    models = ("FM",)
+
+
+class DeepFm(_Context):
+    """DeepFM: FM, and a tower over all embeddings."""
+
+    models = ("DeepFM",)
+
+    def _joined(
+        self,
+        users: torch.Tensor,
+        items: torch.Tensor,
+        of_users: torch.Tensor,
+        of_items: torch.Tensor,
+        bias: torch.Tensor,
+    ) -> Sides:
+        m = self.model
+        plain = super()._joined(users, items, of_users, of_items, bias + m.deep_predict_layer.bias)
+        tower = Tower(
+            *(users.flatten(1), items.flatten(1), m.mlp_layers, m.deep_predict_layer.weight),
+            self._order(users.shape[2]),
+        )
+        return Sides(plain.users, plain.items, plain.bias, plain.of_users, plain.of_items, tower)
+
+    def _order(self, width: int) -> torch.Tensor:
+        """RecBole puts the embeddings into the order of columns: lists first, users and items mixed."""
+        users, items = self._made  # type: ignore[misc]
+        slots = torch.tensor([*users.slots, *items.slots])
+        columns = slots.argsort()[:, None] * width + torch.arange(width)
+        return columns.flatten().to(users.device)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The features of all users, or of all items."""
+
+    slots: list[int]
+    """The place of each feature among all of them, in RecBole's order; tokens first here, then lists."""
+    rows: torch.Tensor
+    """[number, tokens] int64: rows of the table of tokens."""
+    lists: list[_List]
+    device: torch.device
+
+    @classmethod
+    def of(cls, model: Any, columns: Mapping[str, torch.Tensor], device: torch.device) -> _Side:
+        offsets = dict(zip(model.token_field_names, getattr(model, "token_field_offsets", ()), strict=True))
+        names = model.token_seq_field_names
+        tokens = [name for name in model.token_field_names if name in columns]
+        lists = [name for name in names if name in columns]
+        rows = [columns[name].long() + int(offsets[name]) for name in tokens]
+        order = [*names, *model.token_field_names]
+        return cls(
+            [order.index(name) for name in (*tokens, *lists)],
+            torch.stack(rows, dim=1).to(device),
+            [_List.of(names.index(name), columns[name], device) for name in lists],
+            device,
+        )
+
+    def embedded(self, model: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Embeddings [number, features, d], and the sum of the features' own weights [number]."""
+        linear = model.first_order_linear
+        tokens = functional.embedding(self.rows, model.token_embedding_table.embedding.weight)
+        own = functional.embedding(self.rows, linear.token_embedding_table.embedding.weight).sum((1, 2))
+        found = [tokens]
+        for one in self.lists:
+            found.append(one.total(model.token_seq_embedding_table, one.shares)[:, None])
+            own = own + one.total(linear.token_seq_embedding_table, one.real)[:, 0]
+        return torch.cat(found, dim=1) if self.lists else tokens, own
+
+
+@dataclass(frozen=True)
+class _List:
+    """A feature that is a list of tokens: it counts by their mean embedding and the sum of their weights."""
+
+    number: int
+    """Of its table."""
+    values: torch.Tensor
+    """[number, longest] int64, 0 where there is nothing."""
+    real: torch.Tensor
+    """[number, longest] float32: 1 where there is something."""
+    shares: torch.Tensor
+    """[number, longest] float32: what each counts in the mean."""
+
+    @classmethod
+    def of(cls, number: int, values: torch.Tensor, device: torch.device) -> _List:
+        values = values.long().to(device)
+        real = (values != 0).float()
+        return cls(number, values, real, real / (real.sum(1, keepdim=True) + 1e-8))
+
+    def total(self, tables: Any, weights: torch.Tensor) -> torch.Tensor:
+        return functional.embedding_bag(
+            self.values, tables[self.number].weight, mode="sum", per_sample_weights=weights
+        )
+
+
+def _paired(embedded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums over the features [number, d], and what the features of one side make with each other [number]."""
+    if embedded.shape[1] == 1:
+        return embedded[:, 0], embedded.new_zeros(len(embedded))
+    sums = embedded.sum(1)
+    return sums, 0.5 * ((sums * sums).sum(1) - (embedded * embedded).sum((1, 2)))
