@@ -25,12 +25,14 @@ from recsweep.training.state import TrialState
 
 DROPPING = {
     "GRU4Rec": {"dropout_prob": 0.3},
+    "NGCF": {"node_dropout": 0.2, "message_dropout": 0.3},
     "NARM": {"dropout_probs": [0.2, 0.4]},
     "SASRec": {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.3},
 }
 SMALL = {
-    **{key: {"embedding_size": 16} for key in ("FPMC", "BPR", "LightGCN", "STAMP", "FOSSIL", "NARM")},
+    **{key: {"embedding_size": 16} for key in ("FPMC", "BPR", "LightGCN", "SGL", "STAMP", "FOSSIL", "NARM")},
     "GRU4Rec": {"embedding_size": 16, "hidden_size": 16},
+    "NGCF": {"embedding_size": 16, "hidden_size_list": [8]},
     "SASRec": {"hidden_size": 16, "inner_size": 16, "n_heads": 2, "n_layers": 1},
     "MultiDAE": {"mlp_hidden_size": [8], "latent_dimension": 8},
     "MultiVAE": {"mlp_hidden_size": [8], "latent_dimension": 8, "total_anneal_steps": 3},

@@ -15,4 +15,27 @@ CASES: dict[str, Case] = {
             "squared": {"require_pow": True},
         },
     ),
+    "SGL": Case(
+        {"embedding_size": 24, "n_layers": 2, "reg_weight": 0.01, "type": "ED", "drop_ratio": 0.3},
+        (None,),
+        {
+            **SIZES,
+            "nodes": {"type": "ND"},
+            "walks": {"type": "RW"},
+            "one-layer-of-walks": {"type": "RW", "n_layers": 1},
+            "sharp": {"ssl_tau": 0.05, "ssl_weight": 0.5},
+        },
+    ),
+    # Where its leaky units turn, one rounding changes the sign of a slope.
+    "NGCF": Case(
+        {
+            **{"embedding_size": 24, "hidden_size_list": [16, 24], "reg_weight": 0.01},
+            **{"node_dropout": 0.0, "message_dropout": 0.0, "learning_rate": 0.001},
+        },
+        (None,),
+        {
+            "sizes-10-50": {"embedding_size": 10, "hidden_size_list": [50]},
+            "sizes-64": {"embedding_size": 64, "hidden_size_list": [64, 64, 64]},
+        },
+    ),
 }

@@ -28,9 +28,10 @@ class Family(ABC):
     is there anything in this configuration that was not proven? The first no is the reason in the trial's
     result, and RecBole trains. Nothing is asked again later: a path does not change within a trial.
 
-    **Training.** `batches` gives an epoch, `step` the loss of one batch. The trainer puts the model into
-    training mode, clips, and calls the optimizer, which clears the gradients. A batch is row numbers of a
-    `Table` whose columns lie on the trial's device; targets are `table.items`, negatives come with the batch.
+    **Training.** `begin` puts the model into training mode for an epoch, `batches` gives its batches, `step`
+    the loss of one. The trainer clips, and calls the optimizer, which clears the gradients. A batch is row
+    numbers of a `Table` whose columns lie on the trial's device; targets are `table.items`, negatives come
+    with the batch.
 
     - `step(table, batch)` **adds** the gradients of the loss to the parameters' `grad`, scaled by `backward`
       where there is a scaler, and returns the loss as RecBole's `calculate_loss` has it for that batch: a
@@ -109,6 +110,10 @@ class Family(ABC):
         return list(self.model.parameters())
 
     # -- training ---------------------------------------------------------------------------------
+
+    def begin(self, epoch: int) -> None:
+        """Bring the model into training mode, and draw what RecBole's draws for an epoch; 0 is the first."""
+        self.model.train()
 
     def batches(self, stream: Stream, table: Table) -> Iterator[Batch]:
         """The batches of one epoch, in RecBole's order.

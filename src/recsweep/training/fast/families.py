@@ -9,8 +9,9 @@ from recsweep.training.fast.base import Family
 from recsweep.training.fast.bert import Bert4Rec
 from recsweep.training.fast.context import DeepFm, Fm
 from recsweep.training.fast.factorized import Bpr, Fpmc
-from recsweep.training.fast.graphs import LightGcn
+from recsweep.training.fast.graphs import LightGcn, Sgl
 from recsweep.training.fast.multinomial import MultiDae, MultiVae
+from recsweep.training.fast.ngcf import Ngcf
 from recsweep.training.fast.own_loss import OwnLoss
 from recsweep.training.fast.pairs import NeuMf
 from recsweep.training.fast.pooling import Fossil, Stamp
@@ -19,9 +20,10 @@ from recsweep.training.fast.transformer import SasRec
 
 FAST_FAMILIES: tuple[type[Family], ...] = (
     *(Fpmc, Bpr),
-    LightGcn,
     NeuMf,
     *(Fm, DeepFm),
+    *(LightGcn, Sgl),
+    Ngcf,
     *(Stamp, Fossil),
     *(Gru4Rec, Narm),
     SasRec,

@@ -13,6 +13,9 @@ from typing import Any
 
 import torch
 
+_LEAST_COLUMNS = 8
+"""That the compiled product is made for."""
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -24,16 +27,23 @@ class Graph:
     """[entries] int32: the column of each entry, in ascending order within a row."""
     weights: torch.Tensor
     """[entries] float32."""
+    kernels: Any | None = None
+    """The compiled operators, for products with autograd on the CPU."""
 
     @classmethod
-    def of(cls, matrix: torch.Tensor) -> Graph:
+    def of(cls, matrix: torch.Tensor, kernels: Any | None = None) -> Graph:
         """From a sparse tensor of torch's, of which no entry stands twice."""
         rows, columns = matrix._indices()  # not `indices()`, which wants it sorted
-        return cls.of_entries(rows, columns, matrix._values(), matrix.shape[0])
+        return cls.of_entries(rows, columns, matrix._values(), matrix.shape[0], kernels)
 
     @classmethod
     def of_entries(
-        cls, rows: torch.Tensor, columns: torch.Tensor, weights: torch.Tensor, nodes: int
+        cls,
+        rows: torch.Tensor,
+        columns: torch.Tensor,
+        weights: torch.Tensor,
+        nodes: int,
+        kernels: Any | None = None,
     ) -> Graph:
         """From entries in any order; what stands twice counts twice.
 
@@ -42,20 +52,36 @@ class Graph:
             columns: [entries] int64.
             weights: [entries] float32.
             nodes: the number of rows.
+            kernels: the compiled operators, or None.
         """
         order = (rows * nodes + columns).argsort()
         begin = beginnings(rows, nodes)
-        return cls(begin, columns[order].to(torch.int32), weights[order].float().contiguous())
+        return cls(begin, columns[order].to(torch.int32), weights[order].float().contiguous(), kernels)
 
     @property
     def tensors(self) -> list[torch.Tensor]:
         """As the kernels take them."""
         return [self.begin, self.neighbours, self.weights]
 
+    @cached_property
+    def twins(self) -> torch.Tensor:
+        """[entries] int64: of each entry the one on the other side of the diagonal."""
+        nodes = len(self.begin) - 1
+        rows = torch.arange(nodes, device=self.begin.device).repeat_interleave(self.begin.diff())
+        return (self.neighbours.long() * nodes + rows).argsort()
+
     def __matmul__(self, nodes: torch.Tensor) -> torch.Tensor:
         """The product with [nodes, d]; its gradient is the product with the same matrix."""
-        result: torch.Tensor = _Symmetric.apply(self._sparse, nodes)  # type: ignore[no-untyped-call]
+        result: torch.Tensor = _Symmetric.apply(self, nodes)  # type: ignore[no-untyped-call]
         return result
+
+    def product(self, nodes: torch.Tensor) -> torch.Tensor:
+        """The product with [nodes, d], without autograd."""
+        if self.kernels is not None and nodes.shape[1] >= _LEAST_COLUMNS:
+            found: torch.Tensor = self.kernels.graph_product(self.tensors, nodes.contiguous())
+            return found
+        with torch.autocast(nodes.device.type, enabled=False):
+            return torch.mm(self._sparse, nodes.float())
 
     @cached_property
     def _sparse(self) -> torch.Tensor:
@@ -70,6 +96,35 @@ class Graph:
             )
 
 
+@dataclass(frozen=True)
+class Interactions:
+    """Interactions as entries of a matrix that is sorted once, for graphs of some of them."""
+
+    rows: torch.Tensor
+    """[2 x interactions] int64, ascending: users before items."""
+    neighbours: torch.Tensor
+    """[2 x interactions] int32."""
+    origins: torch.Tensor
+    """[2 x interactions] int64: which interaction an entry is of."""
+    nodes: int
+
+    @classmethod
+    def of(cls, users: torch.Tensor, items: torch.Tensor, n_users: int, n_items: int) -> Interactions:
+        """From the user and the item of each interaction, [interactions] int64."""
+        rows, columns = torch.cat([users, items + n_users]), torch.cat([items + n_users, users])
+        order = (rows * (n_users + n_items) + columns).argsort()
+        origins = torch.arange(len(users), device=users.device).repeat(2)
+        return cls(rows[order], columns[order].to(torch.int32), origins[order], n_users + n_items)
+
+    def graph(self, kept: torch.Tensor) -> Graph:
+        """The interactions [interactions] bool that are kept, divided by the roots of both nodes' degrees."""
+        entries = kept[self.origins]
+        rows, neighbours = self.rows[entries], self.neighbours[entries]
+        begin = beginnings(rows, self.nodes)
+        scales = (begin.diff().double() + 1e-7) ** -0.5  # as RecBole, which has nodes without neighbours too
+        return Graph(begin, neighbours, (scales[rows] * scales[neighbours]).float())
+
+
 def beginnings(rows: torch.Tensor, nodes: int) -> torch.Tensor:
     """[nodes + 1] int64: where each row begins, of entries [entries] int64 that are sorted by row."""
     return torch.cat([rows.new_zeros(1), torch.bincount(rows, minlength=nodes).cumsum(0)])
@@ -79,15 +134,10 @@ class _Symmetric(torch.autograd.Function):
     """A product with a symmetric matrix, in float32 also where autocast would take less."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: torch.Tensor, nodes: torch.Tensor) -> torch.Tensor:
-        ctx.matrix = matrix
-        return _product(matrix, nodes)
+    def forward(ctx: Any, graph: Graph, nodes: torch.Tensor) -> torch.Tensor:
+        ctx.graph = graph
+        return graph.product(nodes)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, torch.Tensor]:
-        return None, _product(ctx.matrix, gradients[0])
-
-
-def _product(matrix: torch.Tensor, nodes: torch.Tensor) -> torch.Tensor:
-    with torch.autocast(nodes.device.type, enabled=False):
-        return torch.mm(matrix, nodes.float())
+        return None, ctx.graph.product(gradients[0])

@@ -1,19 +1,23 @@
-"""LightGCN: embeddings that are propagated over the graph of users and items, one negative a sample."""
+"""LightGCN, SGL: embeddings that are propagated over the graph of users and items, one negative a sample."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from torch.nn import functional
 
 from recsweep.training.fast import losses
-from recsweep.training.fast.graph import Graph
+from recsweep.training.fast.graph import Graph, Interactions
 from recsweep.training.fast.products import ProductFamily
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table
 
 Asked = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Users, items met and items not met, [samples] int64 each."""
+_LEAST_TEMPERATURE = 0.0125
+"""exp(1 / 0.0125), summed over thousands, is still a float32."""
 
 
 class Propagated(ProductFamily):
@@ -101,6 +105,96 @@ class LightGcn(_Summed):
         loss: torch.Tensor = ranked + m.reg_weight * self.regularizer(asked, require_pow=m.require_pow)
         self.backward(loss)
         return loss.detach()
+
+
+class Sgl(_Summed):
+    """SGL: two graphs with nodes or edges left out, drawn for each epoch; a node's two means agree."""
+
+    models = ("SGL",)
+
+    def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
+        super().__init__(model, kernels, seed)
+        self.graph = Graph.of(model.train_graph)
+        self._users, self._items = (part.long().to(model.device) for part in (model._user, model._item))
+        self._interactions = Interactions.of(self._users, self._items, model.n_users, model.n_items)
+        self._views: list[list[Graph]] = []
+
+    @classmethod
+    def refuses(cls, model: Any) -> str | None:
+        return refused_temperature("ssl_tau", model.ssl_tau)
+
+    def begin(self, epoch: int) -> None:
+        """Graphs by the numbers that RecBole's `train` draws."""
+        torch.nn.Module.train(self.model)
+        self._views = [self._view(), self._view()]
+
+    def _view(self) -> list[Graph]:
+        """The graphs of the layers."""
+        if self.model.type == "RW":
+            return [self._interactions.graph(self._kept_edges()) for _ in range(self.model.n_layers)]
+        kept = self._kept_nodes() if self.model.type == "ND" else self._kept_edges()
+        return [self._interactions.graph(kept)] * self.model.n_layers
+
+    def _kept_edges(self) -> torch.Tensor:
+        m, edges = self.model, len(self._users)
+        chosen = m.rand_sample(edges, size=int(edges * (1 - m.drop_ratio)), replace=False)
+        kept = np.zeros(edges, dtype=bool)
+        kept[chosen] = True
+        return torch.from_numpy(kept).to(m.device)
+
+    def _kept_nodes(self) -> torch.Tensor:
+        m, kept = self.model, []
+        for nodes in (m.n_users, m.n_items):
+            here = np.ones(nodes, dtype=bool)
+            here[m.rand_sample(nodes, size=int(nodes * m.drop_ratio), replace=False)] = False
+            kept.append(torch.from_numpy(here).to(m.device))
+        return kept[0][self._users] & kept[1][self._items]
+
+    def native_step(self, table: Table, batch: Batch) -> float:
+        m = self.model
+        loss: float = self.kernels.sgl_step(  # type: ignore[union-attr]
+            *(self.plain, self.gradients, self.graph.tensors, *map(self._tensors, self._views)),
+            *samples(table, batch),
+            *(m.n_layers, m.reg_weight, m.ssl_weight, m.ssl_tau),
+        )
+        return loss
+
+    def _tensors(self, graphs: list[Graph]) -> list[torch.Tensor]:
+        several = graphs if self.model.type == "RW" else graphs[:1]
+        return [tensor for graph in several for tensor in graph.tensors]
+
+    def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
+        m, asked = self.model, samples(table, batch)
+        better, worse = pair_scores(*self.mean(self.layers([self.graph] * m.n_layers)), asked)
+        one, other = (self.mean(self.layers(view)) for view in self._views)
+        apart = sum(contrast(*part, m.ssl_tau) for part in zip(one, other, asked[:2], strict=True))
+        loss: torch.Tensor = -functional.logsigmoid(better - worse).sum() + m.ssl_weight * apart
+        loss = loss + m.reg_weight * self.regularizer(asked)
+        self.backward(loss)
+        return loss.detach()
+
+
+def contrast(
+    one: torch.Tensor, others: torch.Tensor, nodes: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """InfoNCE (van den Oord et al. 2018): each node of a batch told from all, by cosines.
+
+    Args:
+        one: [n, d].
+        others: [n, d], of the same nodes; the row of the node itself is the right one.
+        nodes: [batch] int64.
+        temperature: what cosines are divided by.
+
+    Returns:
+        The sum over the batch of -log softmax, without dimensions.
+    """
+    asked = functional.normalize(one[nodes], dim=1) / temperature
+    return losses.cross_entropy(asked, functional.normalize(others, dim=1), nodes)
+
+
+def refused_temperature(name: str, temperature: float) -> str | None:
+    """Why there is no fast path at a temperature: below, RecBole's sums of exponentials overflow."""
+    return None if temperature > _LEAST_TEMPERATURE else f"{name} {temperature}"
 
 
 def samples(table: Table, batch: Batch) -> Asked:

@@ -150,7 +150,7 @@ class _Epochs(Steps):
         Raises:
             ValueError: the loss is NaN, in RecBole's words.
         """
-        self._trainer.model.train()
+        self._family.begin(epoch_idx)
         total: torch.Tensor | float = 0.0
         batches = self._family.batches(self._stream, self._table)
         for batch in self._limit(batches, len(train_data)):

@@ -1,5 +1,6 @@
 // LightGCN, SGL, NCL: embeddings summed over the layers of a graph, trained with one negative a sample and, but for
 // the first, by telling each node from all others.
+#include "contrast.h"
 #include "graph.h"
 
 namespace recsweep {
@@ -127,10 +128,44 @@ double lightgcn_step(const std::vector<Tensor>& weights, const std::vector<Tenso
   return loss + regularize(batch, weights, gradients, regularization, squared);
 }
 
+// SGL: LightGCN's mean over `graph`, and the means over two others told from each other, node by node.
+double sgl_step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gradients,
+                const std::vector<Tensor>& graph, const std::vector<Tensor>& first, const std::vector<Tensor>& second,
+                const Tensor& users, const Tensor& positive, const Tensor& negative, int64_t count,
+                double regularization, double contrasted, double temperature) {
+  const Samples batch(weights, users, positive, negative);
+  const Layers layers[3] = {layers_of(graph, weights, count), layers_of(first, weights, count),
+                            layers_of(second, weights, count)};
+  const int64_t stride = layers[0].stride, size = layers[0].size(), begin = batch.n_users * stride;
+  const std::vector<uint8_t> present = batch.present();
+  const float mean = 1.f / static_cast<float>(count + 1);
+  float* embeddings = room(3, size);
+  join(weights[0], weights[1], stride, embeddings);
+  float *sums[3], *slopes[3];
+  for (int k = 0; k < 3; ++k) {
+    sums[k] = room(4 + k, size);
+    slopes[k] = zeros(7 + k, size);
+    layers[k].forward(embeddings, k < 2 ? present.data() : nullptr, sums[k]);
+  }
+  double loss = pairs(batch, sums[0], stride, mean, 1.f, true, slopes[0]);
+  const auto apart = [&](const int64_t* nodes, int64_t from, int64_t n) {
+    return contrast(Counted(nodes, batch.size, n), sums[1] + from, sums[2] + from, n, stride, nullptr,
+                    static_cast<float>(temperature), static_cast<float>(contrasted), slopes[1] + from, slopes[2] + from);
+  };
+  loss += apart(batch.users, 0, batch.n_users) + apart(batch.positive, begin, batch.n_items);
+  for (int k = 0; k < 3; ++k)
+    add_apart(layers[k].backward(slopes[k], nullptr, k < 2 ? if_few(present) : nullptr), stride, 1.f, gradients[0],
+              gradients[1]);
+  return loss + regularize(batch, weights, gradients, regularization, false);
+}
+
 TORCH_LIBRARY_FRAGMENT(recsweep, m) {
   m.def("graph_mean(Tensor[] weights, Tensor[] graph, int count) -> Tensor", &graph_mean);
   m.def("lightgcn_step(Tensor[] weights, Tensor[] gradients, Tensor[] graph, Tensor users, Tensor positive, "
         "Tensor negative, int count, float regularization, bool squared) -> float", &lightgcn_step);
+  m.def("sgl_step(Tensor[] weights, Tensor[] gradients, Tensor[] graph, Tensor[] first, Tensor[] second, Tensor users, "
+        "Tensor positive, Tensor negative, int count, float regularization, float contrasted, float temperature) "
+        "-> float", &sgl_step);
 }
 
 }  // namespace recsweep
