@@ -37,6 +37,8 @@ SMALL = {
     "MultiDAE": {"mlp_hidden_size": [8], "latent_dimension": 8},
     "MultiVAE": {"mlp_hidden_size": [8], "latent_dimension": 8, "total_anneal_steps": 3},
     "NeuMF": {"mf_embedding_size": 8, "mlp_embedding_size": 8, "mlp_hidden_size": [8]},
+    "DMF": {"user_hidden_size_list": [8], "item_hidden_size_list": [8]},
+    "FISM": {"embedding_size": 8},
     "FM": {"embedding_size": 8},
     "DeepFM": {"embedding_size": 8, "mlp_hidden_size": [8]},
 }
@@ -121,6 +123,8 @@ def fast_settings(folder, model):
     own = settings_for(model, folder)
     params = {name: own[name] for name in own.keys() & {"embedding_size", "hidden_size", "inner_size"}}
     params |= {name: own[name] for name in own.keys() & {"n_layers", "n_heads", "train_neg_sample_args"}}
+    if catalog.models()[model] == "context":  # these data have no labels
+        params.pop("train_neg_sample_args", None)
     params |= SMALL.get(model, {}) | DROPPING.get(model, {})
     if "selected_features" in catalog.published_defaults(model):
         columns = {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}

@@ -9,6 +9,19 @@ NEGATIVES = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic"
 
 CASES: dict[str, Case] = {
     "BPR": Case({"embedding_size": 24}, (None,), SIZES),
+    "DMF": Case(
+        {
+            **{"user_embedding_size": 16, "item_embedding_size": 24},
+            **{"user_hidden_size_list": [24, 10], "item_hidden_size_list": [10]},
+        },
+        (None,),
+        {"other-sizes": {"user_embedding_size": 10, "item_embedding_size": 50}},
+    ),
+    "FISM": Case(
+        {"embedding_size": 16, "alpha": 0.3},
+        (None,),
+        {**SIZES, "whole-sums": {"alpha": 0.0}, "not-regularized": {"reg_weights": [0.0, 0.0]}},
+    ),
     "NeuMF": Case(
         {
             **{"mf_embedding_size": 16, "mlp_embedding_size": 24, "mlp_hidden_size": [32, 16]},

@@ -51,8 +51,8 @@ class _Context(PairFamily):
         bias: torch.Tensor,
     ) -> Sides:
         """From embeddings [.., features, d] and first-order parts [..] of both sides."""
-        (sums, own), (item_sums, item_own) = _paired(users), _paired(items)
-        return Sides(sums, item_sums, bias, of_users + own, of_items + item_own)
+        (users, of_users), (items, of_items) = _paired(users, of_users), _paired(items, of_items)
+        return Sides(users, items, bias, of_users, of_items)
 
     def _both(self, table: Table) -> tuple[_Side, _Side]:
         if table.features is None:
@@ -89,11 +89,13 @@ class DeepFm(_Context):
         )
         return Sides(plain.users, plain.items, plain.bias, plain.of_users, plain.of_items, tower)
 
-    def _order(self, width: int) -> torch.Tensor:
+    def _order(self, width: int) -> torch.Tensor | None:
         """RecBole puts the embeddings into the order of columns: lists first, users and items mixed."""
         users, items = self._made  # type: ignore[misc]
-        slots = torch.tensor([*users.slots, *items.slots])
-        columns = slots.argsort()[:, None] * width + torch.arange(width)
+        slots = [*users.slots, *items.slots]
+        if slots == sorted(slots):
+            return None
+        columns = torch.tensor(slots).argsort()[:, None] * width + torch.arange(width)
         return columns.flatten().to(users.device)
 
 
@@ -107,6 +109,8 @@ class _Side:
     """[number, tokens] int64: rows of the table of tokens."""
     lists: list[_List]
     device: torch.device
+    first: int | None
+    """The first row, where the number is the only feature: rows follow one another, nothing is looked up."""
 
     @classmethod
     def of(cls, model: Any, columns: Mapping[str, torch.Tensor], device: torch.device) -> _Side:
@@ -116,18 +120,25 @@ class _Side:
         lists = [name for name in names if name in columns]
         rows = [columns[name].long() + int(offsets[name]) for name in tokens]
         order = [*names, *model.token_field_names]
+        begin = int(rows[0][0])
+        alone = len(rows) == 1 and not lists and torch.equal(rows[0], begin + torch.arange(len(rows[0])))
         return cls(
             [order.index(name) for name in (*tokens, *lists)],
             torch.stack(rows, dim=1).to(device),
             [_List.of(names.index(name), columns[name], device) for name in lists],
             device,
+            begin if alone else None,
         )
 
     def embedded(self, model: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Embeddings [number, features, d], and the sum of the features' own weights [number]."""
         linear = model.first_order_linear
-        tokens = functional.embedding(self.rows, model.token_embedding_table.embedding.weight)
-        own = functional.embedding(self.rows, linear.token_embedding_table.embedding.weight).sum((1, 2))
+        table, weights = (one.token_embedding_table.embedding.weight for one in (model, linear))
+        if self.first is not None:
+            part = slice(self.first, self.first + len(self.rows))
+            return table[part][:, None], weights[part][:, 0]
+        tokens = functional.embedding(self.rows, table)
+        own = functional.embedding(self.rows, weights).sum((1, 2))
         found = [tokens]
         for one in self.lists:
             found.append(one.total(model.token_seq_embedding_table, one.shares)[:, None])
@@ -160,9 +171,9 @@ class _List:
         )
 
 
-def _paired(embedded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sums over the features [number, d], and what the features of one side make with each other [number]."""
+def _paired(embedded: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums over the features [number, d]; what one side has by itself [number], with its features' pairs."""
     if embedded.shape[1] == 1:
-        return embedded[:, 0], embedded.new_zeros(len(embedded))
+        return embedded[:, 0], own
     sums = embedded.sum(1)
-    return sums, 0.5 * ((sums * sums).sum(1) - (embedded * embedded).sum((1, 2)))
+    return sums, own + 0.5 * ((sums * sums).sum(1) - (embedded * embedded).sum((1, 2)))

@@ -15,12 +15,14 @@ from recsweep.training.fast.ngcf import Ngcf
 from recsweep.training.fast.own_loss import OwnLoss
 from recsweep.training.fast.pairs import NeuMf
 from recsweep.training.fast.pooling import Fossil, Stamp
+from recsweep.training.fast.profiles import Dmf, Fism
 from recsweep.training.fast.recurrent import Gru4Rec, Narm
 from recsweep.training.fast.transformer import SasRec
 
 FAST_FAMILIES: tuple[type[Family], ...] = (
     *(Fpmc, Bpr),
     NeuMf,
+    *(Dmf, Fism),
     *(Fm, DeepFm),
     *(LightGcn, Sgl),
     Ngcf,

@@ -124,6 +124,10 @@ class PairFamily(Family):
     def sides(self, table: Table) -> Sides:
         """Of the parameters as they are now."""
 
+    def regularization(self) -> torch.Tensor | None:
+        """A part of each batch's loss that depends on the parameters alone, without dimensions."""
+        return None
+
     def labels(self, table: Table, rows: torch.Tensor, negatives: torch.Tensor | None) -> torch.Tensor:
         """[pairs] float32, where the table is: rows, then negatives."""
         if negatives is None:
@@ -139,12 +143,20 @@ class PairFamily(Family):
         logits = self.sides(table).logits(users, items)
         scores = logits if self.loss == LOGITS else logits.sigmoid()
         loss = functional.binary_cross_entropy_with_logits(scores, labels)
+        extra = self.regularization()
+        if extra is not None:
+            loss = loss + extra
         self.backward(loss)
         return loss.detach()
 
     def native_step(self, table: Table, batch: Batch) -> float:
         pairs = self._pairs(table, batch)
-        return compiled_step(self.kernels, self.sides(table), self.loss, *pairs, seed=self.step_seed())
+        loss = compiled_step(self.kernels, self.sides(table), self.loss, *pairs, seed=self.step_seed())
+        extra = self.regularization()
+        if extra is None:
+            return loss
+        self.backward(extra)
+        return loss + float(extra.detach())
 
     def _pairs(self, table: Table, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Users, items and labels of all pairs, where the table is."""
@@ -210,11 +222,21 @@ class _Targets:
         self.values = [one.detach().contiguous() for one in made]
         self.gradients, self.derived = [], []
         for one, value in zip(made, self.values, strict=True):
-            own = one.is_leaf and one.grad is not None
-            gradient = one.grad if own else torch.zeros_like(value)
+            gradient = _own_gradient(one)
+            if gradient is None:
+                gradient = torch.zeros_like(value)
+                if one.requires_grad:
+                    self.derived.append((one, gradient))
             self.gradients.append(gradient)
-            if not own and one.requires_grad:
-                self.derived.append((one, gradient))
+
+
+def _own_gradient(one: torch.Tensor) -> torch.Tensor | None:
+    """The place of a parameter's gradient, or of a part of it that lies in one piece; else None."""
+    whole = one if one.is_leaf else one._base
+    if whole is None or not whole.is_leaf or whole.grad is None or not one.is_contiguous():
+        return None
+    begin = one.storage_offset() - whole.storage_offset() + whole.grad.storage_offset()
+    return whole.grad.as_strided(one.shape, one.stride(), begin)
 
 
 class _Parts:
