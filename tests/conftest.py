@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from helpers.service import Client
 
 pytest.register_assert_rewrite("helpers.engine_contract", "helpers.workers_contract")
-_KEPT = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM")
+_KEPT = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_VECTORS")
 
 # Small models on busy machines: threads that wait for each other cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -297,8 +297,13 @@ def test_doctor_says_which_kernels_are_used(monkeypatch, tmp_path, built):
     monkeypatch.setattr(build, "library", lambda: library)
     monkeypatch.setattr(build, "missing_tools", lambda: "no compiler")
     monkeypatch.delenv("RECSWEEP_NATIVE", raising=False)
+    monkeypatch.delenv("RECSWEEP_GEMM", raising=False)
     name, text, sound = doctor._kernels()
-    used = str(library) if built else "none (no compiler); training takes the slower Python path"
+    used = (
+        f"{library}; matrix products by own"
+        if built
+        else "none (no compiler); training takes the slower Python path"
+    )
     assert (name, text, sound) == ("compiled kernels", used, True)
     monkeypatch.setenv("RECSWEEP_NATIVE", "0")
     how = f"built as {library}" if built else "not built"

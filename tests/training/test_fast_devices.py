@@ -24,6 +24,7 @@ from helpers.workspace import run_python
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
 from recsweep.training.fast import stream
+from recsweep.training.fast.gemm import LIBRARIES
 from recsweep.training.fast.stream import Batch, Stream, placed
 from recsweep.training.fast.table import Table
 
@@ -83,12 +84,8 @@ def test_a_table_on_the_cpu_is_left_as_it_is(folder):
 
 
 PRODUCTS = """
-import json, os, sys, torch
+import json, sys, torch
 from recsweep.training.fast import native
-first = os.fork() == 0  # the kernels look once, when they are used
-if not first and os.wait()[1] != 0:
-    sys.exit("the first failed")
-os.environ["RECSWEEP_GEMM"] = sys.argv[1 if first else 2]
 kernels = native.kernels()
 draw = torch.Generator().manual_seed(3)
 def rand(*shape): return torch.randn(*shape, generator=draw) * 0.3
@@ -98,19 +95,24 @@ gradients = [torch.zeros_like(w) for w in weights]
 lengths = torch.randint(1, 13, (samples,), generator=draw)
 table = torch.randint(1, items, (samples, 12), generator=draw) * (torch.arange(12) < lengths[:, None])
 targets = torch.randint(1, items, (samples,), generator=draw)
-loss = kernels.gru4rec_step(
-    weights, gradients, table, lengths, torch.arange(samples), targets, None, 1, [0.2], 5, 300
-)
-print(json.dumps([loss, [g.norm().item() for g in gradients], [g.flatten()[7].item() for g in gradients]]))
+for name in sys.argv[1:]:
+    kernels.use_products(name)
+    [g.zero_() for g in gradients]
+    loss = kernels.gru4rec_step(
+        weights, gradients, table, lengths, torch.arange(samples), targets, None, 1, [0.2], 5, 300
+    )
+    norms, some = [g.norm().item() for g in gradients], [g.flatten()[7].item() for g in gradients]
+    print(json.dumps([loss, norms, some]))
 """
 
 
-def test_both_libraries_of_matrix_products_give_the_same():
+def test_all_libraries_of_matrix_products_give_the_same():
     from helpers.fast import compiled_kernels
 
     compiled_kernels()  # skips where nothing can build them
-    found = map(json.loads, run_python(PRODUCTS, "mkl", "onednn").splitlines())
-    (loss, norms, some), (other_loss, other_norms, other_some) = found
-    assert other_loss == pytest.approx(loss, rel=1e-6)
-    assert other_norms == pytest.approx(norms, rel=1e-5)
-    assert other_some == pytest.approx(some, rel=1e-3, abs=1e-7)
+    (loss, norms, some), *others = map(json.loads, run_python(PRODUCTS, *LIBRARIES).splitlines())
+    assert len(others) == 2
+    for other_loss, other_norms, other_some in others:
+        assert other_loss == pytest.approx(loss, rel=1e-6)
+        assert other_norms == pytest.approx(norms, rel=1e-5)
+        assert other_some == pytest.approx(some, rel=1e-3, abs=1e-7)

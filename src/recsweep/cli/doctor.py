@@ -16,7 +16,7 @@ from recsweep.sweeps.loading import Sweep
 
 _VARIABLES = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
-    *("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_TEMPLATE"),
+    *("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_VECTORS", "RECSWEEP_TEMPLATE"),
 )
 _SLOWER = "training takes the slower Python path"
 Finding = tuple[str, str, bool]
@@ -74,14 +74,14 @@ def _torch() -> Iterator[Finding]:
 
 
 def _kernels() -> Finding:
-    from recsweep.training.fast import build
+    from recsweep.training.fast import build, gemm
 
     library = build.library()
     if os.environ.get("RECSWEEP_NATIVE") == "0":
         built = f"built as {library}" if library.is_file() else "not built"
         return "compiled kernels", f"switched off by RECSWEEP_NATIVE=0 ({built}); {_SLOWER}", True
     if library.is_file():
-        return "compiled kernels", str(library), True
+        return "compiled kernels", f"{library}; matrix products by {gemm.told(library.parent)}", True
     why = build.missing_tools() or "not built for this processor; run `make setup`"
     return "compiled kernels", f"none ({why}); {_SLOWER}", True
 

@@ -43,7 +43,7 @@ MAKE_ONLY = {
 }
 """Variables of the Makefile that are no settings of ours."""
 KNOWN_VARIABLES = (
-    *("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_TEMPLATE"),
+    *("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_VECTORS", "RECSWEEP_TEMPLATE"),
     *("RECSWEEP_TOKEN", "RECSWEEP_READ_TOKEN", "RECSWEEP_NOTIFY"),
 )
 """Variables of the environment beside options."""

@@ -18,13 +18,14 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from recsweep.training.fast import gemm
+
 SOURCES = Path(__file__).parent / "native"
 LIBRARY = "recsweep_kernels"
 # Sums may be taken in another order and divisions become products; NaN and infinity stay what they are.
 FLAGS = (
     "-O3",
     "-std=c++20",
-    "-march=native",
     "-fopenmp",
     "-fno-math-errno",
     "-fno-trapping-math",
@@ -33,6 +34,9 @@ FLAGS = (
     "-freciprocal-math",
 )
 _WIDE_VECTORS = "-mprefer-vector-width=512"
+SWITCH = "RECSWEEP_VECTORS"
+"""Environment variable: `avx2` makes, and takes, kernels without AVX-512 where the processor has it."""
+_AVX2 = "-march=x86-64-v3"
 
 
 def main() -> int:
@@ -66,7 +70,7 @@ def missing_tools() -> str | None:
 
 
 def build() -> str | None:
-    """Compile into a folder of this process, then move it into place.
+    """Compile into a folder of this process, measure the products, then move it into place.
 
     Returns:
         What went wrong, or None.
@@ -97,11 +101,17 @@ def _compile(folder: Path) -> None:
         build_directory=str(folder),
         is_python_module=False,
     )
+    import torch
+
+    gemm.measure(torch.ops.recsweep, folder)
 
 
 def flags() -> tuple[str, ...]:
     """The flags of the compiler."""
-    return (*FLAGS, _WIDE_VECTORS) if "avx512f" in processor() else FLAGS
+    if os.environ.get(SWITCH) == "avx2":
+        return (*FLAGS, _AVX2)
+    own = (*FLAGS, "-march=native")
+    return (*own, _WIDE_VECTORS) if "avx512f" in processor() else own
 
 
 def _path() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from recsweep.training.fast import gemm
 from recsweep.training.fast.build import library
 
 SWITCH = "RECSWEEP_NATIVE"
@@ -20,4 +21,5 @@ def kernels() -> Any | None:
     if os.environ.get(SWITCH) == "0" or not library().is_file():
         return None
     torch.ops.load_library(str(library()))  # type: ignore[no-untyped-call]
+    torch.ops.recsweep.use_products(gemm.chosen(library().parent))
     return torch.ops.recsweep

@@ -25,27 +25,28 @@ extern "C" void sgemm_(const char* transa, const char* transb, const int* m, con
                        const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
                        const float* beta, float* c, const int* ldc);
 
-// Loops are vectorized only where what they call is inlined.
-#define INLINE inline __attribute__((always_inline))
+#include "products.h"
 
 namespace recsweep {
 
 using Tensor = at::Tensor;
-using Buffer = std::vector<float>;
 constexpr int64_t LANES = 16;
 
 // ---------------------------------------------------------------------------------------- products
 
-// float32 products by the faster of the two libraries that torch brings: on Intel's processors MKL; on
-// AMD's MKL keeps to AVX2, and oneDNN uses all of AVX-512. The choice hangs on the processor alone, so that
-// a trial can be repeated; RECSWEEP_GEMM=mkl or onednn overrides it.
-inline bool by_onednn() {
-#ifdef CPUBLAS_BRGEMM_F32F32F32
-  static const bool chosen = [] {
-    if (const char* wanted = std::getenv("RECSWEEP_GEMM")) return std::strcmp(wanted, "onednn") == 0;
-    return __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512f");
-  }();
+// float32 products by one of three: our own panels (products.h), and the two libraries that torch brings. A
+// measurement at set-up says which is the fastest here (training/fast/measure.py); it is chosen when the kernels
+// are loaded and stays, so that a trial can be repeated.
+enum class Library : int64_t { own = 0, mkl = 1, onednn = 2 };
+
+inline Library& library() {
+  static Library chosen = Library::own;
   return chosen;
+}
+
+inline bool has_onednn() {
+#ifdef CPUBLAS_BRGEMM_F32F32F32
+  return true;
 #else
   return false;
 #endif
@@ -69,11 +70,7 @@ inline void onednn_product(int64_t m, int64_t n, int64_t k, const float* a, int6
 inline const float* transposed(const float* x, int64_t rows, int64_t columns, int64_t stride) {
   static thread_local Buffer copy;
   copy.resize(std::max<size_t>(copy.size(), rows * columns));
-  constexpr int64_t tile = 16;
-  for (int64_t i = 0; i < rows; i += tile)
-    for (int64_t j = 0; j < columns; j += tile)
-      for (int64_t r = i; r < std::min(rows, i + tile); ++r)
-        for (int64_t q = j; q < std::min(columns, j + tile); ++q) copy[q * rows + r] = x[r * stride + q];
+  transpose(x, stride, rows, columns, copy.data(), rows);
   return copy.data();
 }
 
@@ -84,19 +81,30 @@ inline void blas(const char* transa, const char* transb, int64_t m, int64_t n, i
   sgemm_(transb, transa, &N, &M, &K, &one, b, &LB, a, &LA, &beta, c, &LC);  // of columns: the other way round
 }
 
+inline Panels& own_panels() {
+  static thread_local Panels panels;
+  return panels;
+}
+
 // C[m, n] = A[m, k] B[k, n] (+ C): strides are the lengths of rows in memory.
 inline void multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
                      float* c, int64_t ldc, bool add = false) {
   if (m == 0 || n == 0) return;
-  if (by_onednn()) return onednn_product(m, n, k, a, lda, b, ldb, c, ldc, add);
-  blas("N", "N", m, n, k, a, lda, b, ldb, c, ldc, add);
+  if (library() == Library::onednn) return onednn_product(m, n, k, a, lda, b, ldb, c, ldc, add);
+  if (library() == Library::mkl) return blas("N", "N", m, n, k, a, lda, b, ldb, c, ldc, add);
+  own_panels().pack(k, n, b, ldb, false);
+  packed_product(m, a, lda, 1, own_panels(), c, ldc, add);
 }
 
 // C[m, n] = A[m, k] B[n, k]^T (+ C), the product of a linear layer.
 inline void multiply_nt(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
                         int64_t ldb, float* c, int64_t ldc, bool add = false) {
   if (m == 0 || n == 0) return;
-  if (!by_onednn()) return blas("N", "T", m, n, k, a, lda, b, ldb, c, ldc, add);
+  if (library() == Library::mkl) return blas("N", "T", m, n, k, a, lda, b, ldb, c, ldc, add);
+  if (library() == Library::own) {
+    own_panels().pack(k, n, b, ldb, true);
+    return packed_product(m, a, lda, 1, own_panels(), c, ldc, add);
+  }
   for (int64_t j = 0; j < n; j += CUT_COLUMNS) {
     const int64_t columns = std::min(CUT_COLUMNS, n - j);
     onednn_product(m, columns, k, a, lda, transposed(b + j * ldb, columns, k, ldb), columns, c + j, ldc, add);
@@ -107,12 +115,42 @@ inline void multiply_nt(int64_t m, int64_t n, int64_t k, const float* a, int64_t
 inline void multiply_tn(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
                         int64_t ldb, float* c, int64_t ldc, bool add = false) {
   if (m == 0 || n == 0 || (k == 0 && add)) return;
-  if (!by_onednn()) return blas("T", "N", m, n, k, a, lda, b, ldb, c, ldc, add);
+  if (library() == Library::mkl) return blas("T", "N", m, n, k, a, lda, b, ldb, c, ldc, add);
+  if (library() == Library::own) return packed_product_tn(m, n, k, a, lda, b, ldb, c, ldc, add);
   for (int64_t i = 0; i < m; i += CUT_COLUMNS) {
     const int64_t rows = std::min(CUT_COLUMNS, m - i);
     onednn_product(rows, n, k, transposed(a + i, k, rows, lda), k, b, ldb, c + i * ldc, ldc, add);
   }
 }
+
+// A weight that many products read in one step: packed once, where the products are our own.
+class Weight {
+ public:
+  Weight() = default;
+  // [rows, columns] of a linear layer, as torch keeps it.
+  Weight(const float* w, int64_t rows, int64_t columns) : w_(w), rows_(rows), columns_(columns) {
+    if (library() != Library::own) return;
+    forward_.pack(columns, rows, w, columns, true);
+    backward_.pack(rows, columns, w, columns, false);
+  }
+  // y[m, rows] = x[m, columns] W^T (+ y)
+  void apply(int64_t m, const float* x, int64_t ldx, float* y, int64_t ldy, bool add = false) const {
+    if (m == 0) return;
+    if (library() == Library::own) packed_product(m, x, ldx, 1, forward_, y, ldy, add);
+    else multiply_nt(m, rows_, columns_, x, ldx, w_, columns_, y, ldy, add);
+  }
+  // dx[m, columns] = dy[m, rows] W (+ dx)
+  void apply_backward(int64_t m, const float* dy, int64_t ldy, float* dx, int64_t ldx, bool add = false) const {
+    if (m == 0) return;
+    if (library() == Library::own) packed_product(m, dy, ldy, 1, backward_, dx, ldx, add);
+    else multiply(m, columns_, rows_, dy, ldy, w_, columns_, dx, ldx, add);
+  }
+
+ private:
+  const float* w_ = nullptr;
+  int64_t rows_ = 0, columns_ = 0;
+  Panels forward_, backward_;
+};
 
 // --------------------------------------------------------------------------------------- functions
 
@@ -169,14 +207,9 @@ INLINE void normal_(float x, float& cumulative, float& density) {
 }
 
 inline float maximum(const float* __restrict x, int64_t n) {
-  float lanes[LANES];
-  for (int64_t k = 0; k < LANES; ++k) lanes[k] = x[0];
-  int64_t j = 0;
-  for (; j + LANES <= n; j += LANES)
-    for (int64_t k = 0; k < LANES; ++k) lanes[k] = x[j + k] > lanes[k] ? x[j + k] : lanes[k];
-  float top = lanes[0];
-  for (int64_t k = 1; k < LANES; ++k) top = lanes[k] > top ? lanes[k] : top;
-  for (; j < n; ++j) top = x[j] > top ? x[j] : top;
+  const int64_t whole = n / WIDTH * WIDTH;
+  float top = whole ? largest(x, whole) : x[0];
+  for (int64_t j = whole; j < n; ++j) top = x[j] > top ? x[j] : top;
   return top;
 }
 
@@ -425,11 +458,13 @@ struct Loss {
   const int64_t* positive;  // by position in the batch
   const int64_t* negative;
   float share;  // 1 / batch size
+  Weight weight;  // the items, where all are scored
 
   Loss(int64_t kind_, const Tensor& embedding, const Tensor& pos, const std::optional<Tensor>& neg, int64_t samples)
       : kind(static_cast<Kind>(kind_)), items(in(embedding)), n_items(embedding.size(0)), d(embedding.size(1)),
         positive(ids(pos, samples)), negative(neg ? ids(*neg, samples) : nullptr),
-        share(1.f / static_cast<float>(samples)) {
+        share(1.f / static_cast<float>(samples)),
+        weight(kind == Kind::bpr ? Weight() : Weight(items, n_items, d)) {
     TORCH_CHECK(kind != Kind::bpr || negative, "BPR needs negatives");
   }
 
@@ -465,7 +500,7 @@ struct Loss {
     for (int64_t from = 0; from < n; from += block) {
       const int64_t m = std::min(block, n - from);
       float* scores = work.data();
-      multiply_nt(m, n_items, d, h + from * d, d, items, d, scores, n_items);
+      weight.apply(m, h + from * d, d, scores, n_items);
       for (int64_t i = 0; i < m; ++i) {
         float* __restrict row = scores + i * n_items;
         const int64_t target = positive[which[from + i]];
@@ -481,7 +516,7 @@ struct Loss {
         for (int64_t j = 0; j < n_items; ++j) row[j] *= scale;
         row[target] -= share;
       }
-      multiply(m, d, n_items, scores, n_items, items, d, dh + from * d, d);
+      weight.apply_backward(m, scores, n_items, dh + from * d, d);
       multiply_tn(n_items, d, m, scores, n_items, h + from * d, d, ditems, d, true);
     }
     return total * share;

@@ -33,7 +33,7 @@ struct Packed {
 
 // One layer without biases, as torch.nn.GRU(bias=False). Gates in torch's order: reset, update, new.
 struct Layer {
-  const float *wi, *wh;  // [3h, in], [3h, h]
+  const Weight *wx, *wn, *wh;  // of the input: reset and update [2h, in], new [h, in]; of the state: [3h, h]
   int64_t in, h;
   // By row: reset, update, the hidden part of new before the reset gate, new: [tokens, 4h].
   Buffer gates, output, hidden, carry;
@@ -41,12 +41,12 @@ struct Layer {
   void forward(const Packed& p, const float* x) {
     const int64_t w = 4 * h;
     gates.resize(p.tokens * w), output.resize(p.tokens * h), hidden.resize(p.rows * 3 * h);
-    multiply_nt(p.tokens, 2 * h, in, x, in, wi, in, gates.data(), w);
-    multiply_nt(p.tokens, h, in, x, in, wi + 2 * h * in, in, gates.data() + 3 * h, w);
+    wx->apply(p.tokens, x, in, gates.data(), w);
+    wn->apply(p.tokens, x, in, gates.data() + 3 * h, w);
     for (int64_t t = 0; t < p.steps; ++t) {
       const int64_t n = p.active[t];
       const float* before = t ? output.data() + p.start[t - 1] * h : nullptr;
-      if (t) multiply_nt(n, 3 * h, h, before, h, wh, h, hidden.data(), 3 * h);
+      if (t) wh->apply(n, before, h, hidden.data(), 3 * h);
       else std::fill(hidden.begin(), hidden.begin() + n * 3 * h, 0.f);
       for (int64_t i = 0; i < n; ++i)
         step(gates.data() + (p.start[t] + i) * w, hidden.data() + i * 3 * h, t ? before + i * h : nullptr,
@@ -78,14 +78,14 @@ struct Layer {
       for (int64_t i = 0; i < n; ++i)
         step_backward(g + i * w, t ? before + i * h : nullptr, dout + (p.start[t] + i) * h, carry.data() + i * h);
       if (!t) break;
-      multiply(n, h, 3 * h, g, w, wh, h, carry.data(), h, true);
+      wh->apply_backward(n, g, w, carry.data(), h, true);
       multiply_tn(3 * h, h, n, g, w, before, h, dwh, h, true);
     }
     multiply_tn(2 * h, in, p.tokens, gates.data(), w, x, in, dwi, in, true);
     multiply_tn(h, in, p.tokens, gates.data() + 3 * h, w, x, in, dwi + 2 * h * in, in, true);
     if (!dx) return;
-    multiply(p.tokens, in, 2 * h, gates.data(), w, wi, in, dx, in);
-    multiply(p.tokens, in, h, gates.data() + 3 * h, w, wi + 2 * h * in, in, dx, in, true);
+    wx->apply_backward(p.tokens, gates.data(), w, dx, in);
+    wn->apply_backward(p.tokens, gates.data() + 3 * h, w, dx, in, true);
   }
 
   // Gradients of reset, update, hidden part and new before their functions; carry: what flows to h before.
@@ -105,13 +105,29 @@ struct Layer {
   }
 };
 
+// The weights of one layer, which the models of all threads read.
+struct LayerWeights {
+  Weight wx, wn, wh;
+  LayerWeights(const Tensor& wi, const Tensor& hidden)
+      : wx(in(wi), 2 * hidden.size(1), wi.size(1)),
+        wn(in(wi) + 2 * hidden.size(1) * wi.size(1), hidden.size(1), wi.size(1)),
+        wh(in(hidden), 3 * hidden.size(1), hidden.size(1)) {}
+};
+
+std::vector<LayerWeights> weights_of(const std::vector<Tensor>& weights, int64_t layers) {
+  std::vector<LayerWeights> found;
+  for (int64_t l = 0; l < layers; ++l) found.emplace_back(weights[1 + 2 * l], weights[2 + 2 * l]);
+  return found;
+}
+
 // Embedded and dropped items, then the layers.
 class Recurrence {
  public:
-  Recurrence(const std::vector<Tensor>& weights, int64_t layers, double p) : items_(in(weights[0])), d_(weights[0].size(1)), p_(p) {
-    for (int64_t l = 0; l < layers; ++l) {
+  Recurrence(const std::vector<Tensor>& weights, const std::vector<LayerWeights>& layers, double p)
+      : items_(in(weights[0])), d_(weights[0].size(1)), p_(p) {
+    for (size_t l = 0; l < layers.size(); ++l) {
       const Tensor &wi = weights[1 + 2 * l], &wh = weights[2 + 2 * l];
-      layers_.push_back(Layer{in(wi), in(wh), wi.size(1), wh.size(1), {}, {}, {}, {}});
+      layers_.push_back(Layer{&layers[l].wx, &layers[l].wn, &layers[l].wh, wi.size(1), wh.size(1), {}, {}, {}, {}});
     }
   }
   int64_t hidden() const { return layers_[0].h; }
@@ -153,9 +169,9 @@ class Recurrence {
 class Gru4Rec {
  public:
   static constexpr int64_t TAIL = 2;
-  Gru4Rec(const std::vector<Tensor>& weights, int64_t layers, at::ArrayRef<double> dropouts)
-      : layers_(layers), recurrence_(weights, layers, dropouts[0]), dense_(in(weights[1 + 2 * layers])),
-        bias_(in(weights[2 + 2 * layers])), d_(weights[0].size(1)) {}
+  Gru4Rec(const std::vector<Tensor>& weights, const std::vector<LayerWeights>& layers, at::ArrayRef<double> dropouts)
+      : layers_(static_cast<int64_t>(layers.size())), recurrence_(weights, layers, dropouts[0]),
+        dense_(in(weights[1 + 2 * layers_])), bias_(in(weights[2 + 2 * layers_])), d_(weights[0].size(1)) {}
 
   const float* forward(const Packed& p, bool train, uint64_t seed, uint64_t stream) {
     const int64_t h = recurrence_.hidden();
@@ -191,8 +207,8 @@ class Gru4Rec {
 class Narm {
  public:
   static constexpr int64_t TAIL = 4;
-  Narm(const std::vector<Tensor>& weights, int64_t layers, at::ArrayRef<double> dropouts)
-      : tail_(1 + 2 * layers), recurrence_(weights, layers, dropouts[0]), a1_(in(weights[tail_])),
+  Narm(const std::vector<Tensor>& weights, const std::vector<LayerWeights>& layers, at::ArrayRef<double> dropouts)
+      : tail_(1 + 2 * static_cast<int64_t>(layers.size())), recurrence_(weights, layers, dropouts[0]), a1_(in(weights[tail_])),
         a2_(in(weights[tail_ + 1])), v_(in(weights[tail_ + 2])), b_(in(weights[tail_ + 3])), d_(weights[0].size(1)),
         p_(dropouts[1]) {}
 
@@ -282,7 +298,8 @@ double step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gradi
   const Loss loss(loss_kind, weights[0], positive, negative, batch.size);
   const auto chunks = batch.chunks(tokens, MOST_SEQUENCES);
   const int64_t threads = threads_for(chunks.size());
-  std::vector<Model> models(threads, Model(weights, layers_of<Model>(weights), dropouts));
+  const auto layers = weights_of(weights, layers_of<Model>(weights));
+  std::vector<Model> models(threads, Model(weights, layers, dropouts));
   std::vector<Packed> packs(threads);
   std::vector<Buffer> works(threads), dys(threads);
   return accumulate(chunks, threads, gradients, [&](int64_t from, int64_t to, int64_t c, int64_t t, const auto& g) {
@@ -304,7 +321,8 @@ Tensor encode(const std::vector<Tensor>& weights, const Tensor& sequences, const
   const int64_t threads = threads_for(chunks.size());
   const std::vector<double> none(2, 0.0);
   Tensor result = at::empty({batch.size, d}, weights[0].options());
-  std::vector<Model> models(threads, Model(weights, layers_of<Model>(weights), none));
+  const auto layers = weights_of(weights, layers_of<Model>(weights));
+  std::vector<Model> models(threads, Model(weights, layers, none));
   std::vector<Packed> packs(threads);
   deal(chunks.size(), threads, [&](int64_t c, int64_t t) {
     const auto [from, to] = chunks[c];

@@ -1,7 +1,7 @@
 // SASRec and BERT4Rec: RecBole's transformer encoder, forward and backward, chunk by chunk in the cache.
 //
 // Sequences are packed without padding. All layers but the last run on every item; the last one only on
-// the positions that the loss looks at (queries). RecBole masks with -10000, which is exactly zero after
+// the last position of each, which the loss looks at (queries). RecBole masks with -10000, which is exactly zero after
 // the softmax in float32, so leaving masked keys out computes the same.
 #include "common.h"
 
@@ -42,14 +42,22 @@ struct Tensors {
 // The three projections of a layer as one matrix, so that one product makes queries, keys and values.
 struct Joined {
   Buffer weight, bias;  // [3d, d], [3d]
+  Weight query, others, output, first, second;  // ready for products: all of the layer's
+  std::vector<Weight> keys, values;             // of each head: [head, d]
   Joined() = default;
-  Joined(const LayerTensors& t, int64_t d) : weight(3 * d * d), bias(3 * d) {
+  Joined(const LayerTensors& t, int64_t d, int64_t inner, int64_t heads) : weight(3 * d * d), bias(3 * d) {
     const float* w[] = {t.wq, t.wk, t.wv};
     const float* b[] = {t.bq, t.bk, t.bv};
     for (int i = 0; i < 3; ++i) {
       std::memcpy(weight.data() + i * d * d, w[i], d * d * sizeof(float));
       std::memcpy(bias.data() + i * d, b[i], d * sizeof(float));
     }
+    query = Weight(weight.data(), d, d), others = Weight(weight.data() + d * d, 2 * d, d);
+    for (int64_t h = 0; h < heads; ++h) {
+      keys.emplace_back(t.wk + h * (d / heads) * d, d / heads, d);
+      values.emplace_back(t.wv + h * (d / heads) * d, d / heads, d);
+    }
+    output = Weight(t.wo, d, d), first = Weight(t.w1, inner, d), second = Weight(t.w2, d, inner);
   }
   void add_to(const LayerTensors& g, int64_t d) const {
     float* w[] = {g.wq, g.wk, g.wv};
@@ -61,55 +69,7 @@ struct Joined {
   }
 };
 
-// ------------------------------------------------------------------------------ small matrix products
-
-typedef float Lane __attribute__((vector_size(64), aligned(4)));
-static_assert(sizeof(Lane) == LANES * sizeof(float));
-
-inline int64_t padded(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
-
-// Which part of a product is not zero, for causal attention.
-enum class Part { whole, columns_to_row, inner_to_row, inner_from_row };
-
-template <int ROWS, int BLOCKS>
-inline void tile(int64_t from, int64_t to, const float* a, int64_t row, int64_t column, const float* b, int64_t ldb,
-                 float* c, int64_t ldc) {
-  Lane sum[ROWS][BLOCKS];
-  for (int r = 0; r < ROWS; ++r)
-    for (int j = 0; j < BLOCKS; ++j) sum[r][j] = Lane{};
-  for (int64_t k = from; k < to; ++k) {
-    Lane bk[BLOCKS];
-    for (int j = 0; j < BLOCKS; ++j) bk[j] = *reinterpret_cast<const Lane*>(b + k * ldb + j * LANES);
-    for (int r = 0; r < ROWS; ++r) {
-      const float s = a[r * row + k * column];
-      for (int j = 0; j < BLOCKS; ++j) sum[r][j] += s * bk[j];
-    }
-  }
-  for (int r = 0; r < ROWS; ++r)
-    for (int j = 0; j < BLOCKS; ++j) *reinterpret_cast<Lane*>(c + r * ldc + j * LANES) = sum[r][j];
-}
-
-// C[m, n] = A[m, k] B[k, n]; n a multiple of LANES, A read by its two strides.
-void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t row, int64_t column, const float* b, int64_t ldb,
-             float* c, int64_t ldc, Part part = Part::whole) {
-  for (int64_t i = 0; i < m;) {
-    const int64_t rows = m - i >= 4 ? 4 : 1;
-    const int64_t from = part == Part::inner_from_row ? i : 0;
-    const int64_t to = part == Part::inner_to_row ? std::min(k, i + rows) : k;
-    const int64_t columns = part == Part::columns_to_row ? std::min(n, padded(i + rows)) : n;
-    for (int64_t j = 0; j < columns;) {
-      const int64_t blocks = columns - j >= 2 * LANES ? 2 : 1;
-      const float* left = a + i * row;
-      float* target = c + i * ldc + j;
-      if (rows == 4 && blocks == 2) tile<4, 2>(from, to, left, row, column, b + j, ldb, target, ldc);
-      else if (rows == 4) tile<4, 1>(from, to, left, row, column, b + j, ldb, target, ldc);
-      else if (blocks == 2) tile<1, 2>(from, to, left, row, column, b + j, ldb, target, ldc);
-      else tile<1, 1>(from, to, left, row, column, b + j, ldb, target, ldc);
-      j += blocks * LANES;
-    }
-    i += rows;
-  }
-}
+inline int64_t padded(int64_t n) { return rounded_up(n, WIDTH); }
 
 // ------------------------------------------------------------------------------------------- a chunk
 
@@ -117,24 +77,23 @@ void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t row, int64
 struct Packed {
   int64_t tokens = 0;
   std::vector<int64_t> items, start, length;
-  std::vector<int64_t> query, query_start;  // tokens asked for; where a sequence's begin
+  std::vector<int64_t> query;  // the token of each sequence that is asked for
   int64_t sequences() const { return static_cast<int64_t>(start.size()); }
   int64_t queries() const { return static_cast<int64_t>(query.size()); }
   void clear() {
     tokens = 0;
-    items.clear(), start.clear(), length.clear(), query.clear(), query_start.clear();
+    items.clear(), start.clear(), length.clear(), query.clear();
   }
   void add(const int64_t* sequence, int64_t n) {
     start.push_back(tokens);
     length.push_back(n);
-    query_start.push_back(queries());
     items.insert(items.end(), sequence, sequence + n);
     tokens += n;
   }
 };
 
 struct Saved {  // of one layer, for its backward pass
-  Buffer x, xq, q, kv, probabilities, context, hat1, rstd1, y, slope, active, hat2, rstd2;
+  Buffer x, xq, q, kv, probabilities, kept, asked, mixed, context, hat1, rstd1, y, slope, active, hat2, rstd2;
 };
 
 class Encoder {
@@ -207,26 +166,31 @@ class Encoder {
     const LayerTensors& w = w_.layers[l];
     const Joined& joined = joined_[l];
     Saved& s = saved_[l];
-    s.q.resize(Q * d), s.kv.resize(T * 2 * d), s.xq.resize(Q * d), s.context.resize(Q * d);
+    s.q.resize(Q * d), s.xq.resize(Q * d), s.context.resize(Q * d);
     if (last(l))
       for (int64_t i = 0; i < Q; ++i)
         std::memcpy(s.xq.data() + i * d, s.x.data() + chunk.query[i] * d, d * sizeof(float));
     const float* xq = last(l) ? s.xq.data() : s.x.data();
     fill_rows(joined.bias.data(), Q, d, s.q.data());
-    multiply_nt(Q, d, d, xq, d, joined.weight.data(), d, s.q.data(), d, true);
-    fill_rows(joined.bias.data() + d, T, 2 * d, s.kv.data());
-    multiply_nt(T, 2 * d, d, s.x.data(), d, joined.weight.data() + d * d, d, s.kv.data(), 2 * d, true);
-    attend(chunk, l);
+    joined.query.apply(Q, xq, d, s.q.data(), d, true);
+    if (last(l)) {
+      attend_last(chunk, l);
+    } else {
+      s.kv.resize(T * 2 * d);
+      fill_rows(joined.bias.data() + d, T, 2 * d, s.kv.data());
+      joined.others.apply(T, s.x.data(), d, s.kv.data(), 2 * d, true);
+      attend(chunk, l);
+    }
     s.y.resize(Q * d), s.hat1.resize(Q * d), s.rstd1.resize(Q);
-    residual(Q, d, s.context.data(), d, w.wo, w.bo, xq, dropout(8 * l + 2, true), s.y.data());
+    residual(Q, d, s.context.data(), d, joined.output, w.bo, xq, dropout(8 * l + 2, true), s.y.data());
     normalize_rows(s.y.data(), Q, d, w.norm1, w.shift1, s_.eps, s.hat1.data(), s.rstd1.data());
     feed_forward(l, Q);
   }
 
   // y = dropout(a W^T + b) + x
-  void residual(int64_t rows, int64_t d, const float* a, int64_t k, const float* weight, const float* bias,
+  void residual(int64_t rows, int64_t d, const float* a, int64_t k, const Weight& weight, const float* bias,
                 const float* x, const Dropout& drop, float* y) {
-    multiply_nt(rows, d, k, a, k, weight, k, y, d);
+    weight.apply(rows, a, k, y, d);
     const Dropout own = drop;
     for (int64_t i = 0; i < rows; ++i) {
       float* __restrict to = y + i * d;
@@ -259,9 +223,9 @@ class Encoder {
     Saved& s = saved_[l];
     Buffer& next = last(l) ? output_ : saved_[l + 1].x;
     s.slope.resize(Q * inner), s.active.resize(Q * inner), s.hat2.resize(Q * d), s.rstd2.resize(Q), next.resize(Q * d);
-    multiply_nt(Q, inner, d, s.y.data(), d, w.w1, d, s.slope.data(), inner);
+    joined_[l].first.apply(Q, s.y.data(), d, s.slope.data(), inner);
     for (int64_t i = 0; i < Q; ++i) activate(s.slope.data() + i * inner, w.b1, s.active.data() + i * inner, inner);
-    residual(Q, d, s.active.data(), inner, w.w2, w.b2, s.y.data(), dropout(8 * l + 3, true), next.data());
+    residual(Q, d, s.active.data(), inner, joined_[l].second, w.b2, s.y.data(), dropout(8 * l + 3, true), next.data());
     normalize_rows(next.data(), Q, d, w.norm2, w.shift2, s_.eps, s.hat2.data(), s.rstd2.data());
   }
 
@@ -305,13 +269,6 @@ class Encoder {
     }
   }
 
-  // Queries of a sequence in a layer: their first row and their number.
-  std::pair<int64_t, int64_t> queries_of(const Packed& chunk, int64_t i, bool all) const {
-    if (all) return {chunk.start[i], chunk.length[i]};
-    const int64_t end = i + 1 < chunk.sequences() ? chunk.query_start[i + 1] : chunk.queries();
-    return {chunk.query_start[i], end - chunk.query_start[i]};
-  }
-
   // A head's columns of rows, padded to whole lanes; or transposed.
   void take(const float* from, int64_t stride, int64_t rows, Buffer& to, int64_t width) const {
     const int64_t head = s_.head();
@@ -322,104 +279,215 @@ class Encoder {
     }
   }
   void take_transposed(const float* from, int64_t stride, int64_t rows, Buffer& to, int64_t width) const {
-    const int64_t head = s_.head();
-    to.resize(std::max<size_t>(to.size(), head * width));
-    for (int64_t j = 0; j < head; ++j) {
-      for (int64_t i = 0; i < rows; ++i) to[j * width + i] = from[i * stride + j];
-      for (int64_t i = rows; i < width; ++i) to[j * width + i] = 0.f;
-    }
+    to.resize(std::max<size_t>(to.size(), s_.head() * width));
+    transpose(from, stride, rows, s_.head(), to.data(), width);
   }
-  void put(const Buffer& from, int64_t width, int64_t rows, float* to, int64_t stride) const {
-    for (int64_t i = 0; i < rows; ++i) std::memcpy(to + i * stride, from.data() + i * width, s_.head() * sizeof(float));
+  // A head's columns of rows for a product: as they lie, where they fill whole vectors, else a padded copy.
+  struct View {
+    const float* data;
+    int64_t stride;
+  };
+  View view(const float* from, int64_t stride, int64_t rows, Buffer& copy) const {
+    const int64_t wide = padded(s_.head());
+    if (wide == s_.head()) return {from, stride};
+    take(from, stride, rows, copy, wide);
+    return {copy.data(), wide};
+  }
+  // to[rows, head] = A[rows, k] B, where B is a head's columns of rows.
+  void into_head(int64_t rows, int64_t k, const float* a, int64_t row, int64_t column, const View& b, float* to,
+                 int64_t stride, Part part) {
+    const int64_t wide = padded(s_.head());
+    if (wide == s_.head()) return product(rows, wide, k, a, row, column, b.data, b.stride, to, stride, part);
+    results_.resize(std::max<size_t>(results_.size(), rows * wide));
+    product(rows, wide, k, a, row, column, b.data, b.stride, results_.data(), wide, part);
+    for (int64_t i = 0; i < rows; ++i) std::memcpy(to + i * stride, results_.data() + i * wide, s_.head() * sizeof(float));
   }
 
   // How many keys a query sees.
   int64_t limit(bool causal, int64_t query, int64_t keys) const { return causal ? query + 1 : keys; }
 
   void attend(const Packed& chunk, int64_t l) {
-    const int64_t d = s_.d, head = s_.head(), wide = padded(head);
-    const bool causal = s_.causal && !last(l);  // the last layer's query is the last item: it sees all
+    const int64_t d = s_.d, head = s_.head();
+    const bool causal = s_.causal;
     const float scale = 1.f / std::sqrt(static_cast<float>(head));
     const Dropout drop = dropout(8 * l + 1, false);
     Saved& s = saved_[l];
     int64_t used = 0;
     for (int64_t i = 0; i < chunk.sequences(); ++i) {
-      const auto [from, n] = queries_of(chunk, i, !last(l));
-      const int64_t keys = chunk.length[i], width = padded(keys);
+      const int64_t from = chunk.start[i], keys = chunk.length[i], n = keys, width = padded(keys);
       s.probabilities.resize(std::max<size_t>(s.probabilities.size(), used + s_.heads * n * width));
       for (int64_t h = 0; h < s_.heads; ++h, used += n * width) {
         const float* kv = s.kv.data() + chunk.start[i] * 2 * d + h * head;
         float* p = s.probabilities.data() + used;
         take_transposed(kv, 2 * d, keys, transposed_, width);
-        take(kv + d, 2 * d, keys, values_, wide);
         product(n, width, head, s.q.data() + from * d + h * head, d, 1, transposed_.data(), width, p, width,
                 causal ? Part::columns_to_row : Part::whole);
         softmax(p, n, keys, width, scale, causal);
-        float* kept = drop.on ? dropped(p, n * width, drop, used) : p;
-        results_.resize(std::max<size_t>(results_.size(), n * wide));
-        product(n, wide, keys, kept, width, 1, values_.data(), wide, results_.data(), wide,
-                causal ? Part::inner_to_row : Part::whole);
-        put(results_, wide, n, s.context.data() + from * d + h * head, d);
+        const float* kept = drop.on ? dropped(p, n, width, causal, drop, used) : p;
+        into_head(n, keys, kept, width, 1, view(kv + d, 2 * d, keys, values_), s.context.data() + from * d + h * head, d,
+                  causal ? Part::inner_to_row : Part::whole);
       }
     }
   }
 
-  float* dropped(const float* __restrict p, int64_t n, const Dropout& drop, int64_t from) {
-    kept_.resize(std::max<size_t>(kept_.size(), n));
-    float* __restrict kept = kept_.data();
-    const Dropout own = drop;
-    for (int64_t j = 0; j < n; ++j) kept[j] = p[j] * own(static_cast<uint32_t>(from + j));
-    return kept;
+  // The last layer has one query a sequence, so that no token needs a key or a value of its own: q (Wk x + b) is
+  // (q Wk) x, but for what is the same for all keys and leaves the softmax as it is, and the sum of p (Wv x + b)
+  // is Wv (sum of p x) + b (sum of p).
+  void attend_last(const Packed& chunk, int64_t l) {
+    const int64_t d = s_.d, head = s_.head(), H = s_.heads, n = chunk.sequences();
+    const Joined& joined = joined_[l];
+    Saved& s = saved_[l];
+    s.asked.resize(n * H * d), s.mixed.assign(n * H * d, 0.f), s.probabilities.resize(H * chunk.tokens + WIDTH);
+    s.kept.resize(H * chunk.tokens + WIDTH);
+    for (int64_t h = 0; h < H; ++h)
+      joined.keys[h].apply_backward(n, s.q.data() + h * head, d, s.asked.data() + h * d, H * d);
+    const Dropout drop = dropout(8 * l + 1, false);
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t keys = chunk.length[i], first = chunk.start[i] * H;
+      const float* x = s.x.data() + chunk.start[i] * d;
+      for (int64_t h = 0; h < H; ++h) {
+        const float* asked = s.asked.data() + (i * H + h) * d;
+        float *p = s.probabilities.data() + first + h * keys, *kept = s.kept.data() + first + h * keys;
+        for (int64_t t = 0; t < keys; ++t) p[t] = dot(asked, x + t * d, d);
+        softmax_row(p, keys);
+        weigh(p, kept, keys, drop, first + h * keys);
+        float* mixed = s.mixed.data() + (i * H + h) * d;
+        float share = 0.f;
+        for (int64_t t = 0; t < keys; ++t) {
+          axpy(d, kept[t], x + t * d, mixed);
+          share += kept[t];
+        }
+        float* context = s.context.data() + i * d + h * head;
+        for (int64_t j = 0; j < head; ++j) context[j] = share * joined.bias[2 * d + h * head + j];
+      }
+    }
+    for (int64_t h = 0; h < H; ++h)
+      joined.values[h].apply(n, s.mixed.data() + h * d, H * d, s.context.data() + h * head, d, true);
   }
 
+  void softmax_row(float* __restrict p, int64_t n) const {
+    const float scale = 1.f / std::sqrt(static_cast<float>(s_.head())), top = maximum(p, n) * scale;
+    float sum = 0.f;
+    for (int64_t t = 0; t < n; ++t) {
+      p[t] = exp_(p[t] * scale - top);
+      sum += p[t];
+    }
+    const float share = 1.f / sum;
+    for (int64_t t = 0; t < n; ++t) p[t] *= share;
+  }
+
+  void weigh(const float* __restrict p, float* __restrict kept, int64_t n, const Dropout& drop, int64_t from) const {
+    const Dropout own = drop;
+    if (own.on)
+      for (int64_t t = 0; t < n; ++t) kept[t] = p[t] * own(static_cast<uint32_t>(from + t));
+    else
+      std::memcpy(kept, p, n * sizeof(float));
+  }
+
+  // Into dq_, into next_ what flows to the layer's input through keys and values, and into their weights'.
+  void attend_last_backward(const Packed& chunk, int64_t l, const float* dcontext) {
+    const int64_t d = s_.d, head = s_.head(), H = s_.heads, n = chunk.sequences();
+    const float scale = 1.f / std::sqrt(static_cast<float>(head));
+    const Joined& joined = joined_[l];
+    Joined& dj = djoined_[l];
+    Saved& s = saved_[l];
+    dasked_.assign(n * H * d, 0.f), dmixed_.resize(n * H * d), next_.assign(chunk.tokens * d, 0.f);
+    float *dwk = dj.weight.data() + d * d, *dwv = dwk + d * d, *dbv = dj.bias.data() + 2 * d;
+    for (int64_t h = 0; h < H; ++h) {
+      joined.values[h].apply_backward(n, dcontext + h * head, d, dmixed_.data() + h * d, H * d);
+      multiply_tn(head, d, n, dcontext + h * head, d, s.mixed.data() + h * d, H * d, dwv + h * head * d, d, true);
+    }
+    const Dropout drop = dropout(8 * l + 1, false);
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t keys = chunk.length[i], first = chunk.start[i] * H;
+      const float* x = s.x.data() + chunk.start[i] * d;
+      float* dx = next_.data() + chunk.start[i] * d;
+      dp_.resize(std::max<size_t>(dp_.size(), keys));
+      for (int64_t h = 0; h < H; ++h) {
+        const float *p = s.probabilities.data() + first + h * keys, *kept = s.kept.data() + first + h * keys;
+        const float *dmixed = dmixed_.data() + (i * H + h) * d, *dc = dcontext + i * d + h * head;
+        const float bias = dot(dc, joined.bias.data() + 2 * d + h * head, head);
+        float share = 0.f;
+        for (int64_t t = 0; t < keys; ++t) {
+          dp_[t] = dot(dmixed, x + t * d, d) + bias;
+          share += kept[t];
+        }
+        axpy(head, share, dc, dbv + h * head);
+        weigh(dp_.data(), dp_.data(), keys, drop, first + h * keys);
+        const float mean = dot(p, dp_.data(), keys);
+        const float* asked = s.asked.data() + (i * H + h) * d;
+        float* dasked = dasked_.data() + (i * H + h) * d;
+        for (int64_t t = 0; t < keys; ++t) {
+          const float slope = p[t] * (dp_[t] - mean) * scale;
+          axpy(d, slope, x + t * d, dasked);
+          for (int64_t j = 0; j < d; ++j) dx[t * d + j] += slope * asked[j] + kept[t] * dmixed[j];
+        }
+      }
+    }
+    for (int64_t h = 0; h < H; ++h) {
+      joined.keys[h].apply(n, dasked_.data() + h * d, H * d, dq_.data() + h * head, d);
+      multiply_tn(head, d, n, s.q.data() + h * head, d, dasked_.data() + h * d, H * d, dwk + h * head * d, d, true);
+    }
+  }
+
+  // Rows of probabilities times their mask; those behind what a product reads of a causal row are left out.
+  const float* dropped(const float* __restrict p, int64_t n, int64_t width, bool causal, const Dropout& drop,
+                       int64_t from) {
+    kept_.resize(std::max<size_t>(kept_.size(), n * width));
+    const Dropout own = drop;
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t read = causal ? std::min(width, padded(i + TILE_ROWS)) : width;
+      const float* __restrict row = p + i * width;
+      float* __restrict kept = kept_.data() + i * width;
+      for (int64_t j = 0; j < read; ++j) kept[j] = row[j] * own(static_cast<uint32_t>(from + i * width + j));
+    }
+    return kept_.data();
+  }
+
+  // Rows are gone through in whole vectors: what lies behind the last key is far below zero, then nothing.
   void softmax(float* p, int64_t n, int64_t keys, int64_t width, float scale, bool causal) const {
     for (int64_t i = 0; i < n; ++i) {
       float* __restrict row = p + i * width;
-      const int64_t m = limit(causal, i, keys);
-      const float top = maximum(row, m) * scale;
+      const int64_t m = limit(causal, i, keys), whole = padded(m);
+      for (int64_t j = m; j < whole; ++j) row[j] = -1e30f;
+      const float top = largest(row, whole) * scale;
       float sum = 0.f;
-      for (int64_t j = 0; j < m; ++j) {
+      for (int64_t j = 0; j < whole; ++j) {
         row[j] = exp_(row[j] * scale - top);
         sum += row[j];
       }
       const float share = 1.f / sum;
-      for (int64_t j = 0; j < m; ++j) row[j] *= share;
+      for (int64_t j = 0; j < whole; ++j) row[j] *= share;
       for (int64_t j = m; j < width; ++j) row[j] = 0.f;
     }
   }
 
   void attend_backward(const Packed& chunk, int64_t l, const float* dcontext) {
-    const int64_t d = s_.d, head = s_.head(), wide = padded(head);
-    const bool causal = s_.causal && !last(l);
+    const int64_t d = s_.d, head = s_.head();
+    const bool causal = s_.causal;
     const float scale = 1.f / std::sqrt(static_cast<float>(head));
     const Dropout drop = dropout(8 * l + 1, false);
     Saved& s = saved_[l];
     int64_t used = 0;
     for (int64_t i = 0; i < chunk.sequences(); ++i) {
-      const auto [from, n] = queries_of(chunk, i, !last(l));
-      const int64_t keys = chunk.length[i], width = padded(keys);
+      const int64_t from = chunk.start[i], keys = chunk.length[i], n = keys, width = padded(keys);
       for (int64_t h = 0; h < s_.heads; ++h, used += n * width) {
         const int64_t column = chunk.start[i] * 2 * d + h * head;
         const float* kv = s.kv.data() + column;
         const float* p = s.probabilities.data() + used;
         take_transposed(kv + d, 2 * d, keys, transposed_, width);
-        take(kv, 2 * d, keys, values_, wide);
-        take(s.q.data() + from * d + h * head, d, n, queries_, wide);
-        take(dcontext + from * d + h * head, d, n, gradients_, wide);
+        const View q = view(s.q.data() + from * d + h * head, d, n, queries_);
+        const View dc = view(dcontext + from * d + h * head, d, n, gradients_);
         dp_.resize(std::max<size_t>(dp_.size(), n * width));
-        product(n, width, head, gradients_.data(), wide, 1, transposed_.data(), width, dp_.data(), width,
+        product(n, width, head, dc.data, dc.stride, 1, transposed_.data(), width, dp_.data(), width,
                 causal ? Part::columns_to_row : Part::whole);
-        const float* kept = drop.on ? dropped(p, n * width, drop, used) : p;
+        const float* kept = drop.on ? dropped(p, n, width, causal, drop, used) : p;
         const Part back = causal ? Part::inner_from_row : Part::whole;
-        results_.resize(std::max<size_t>(results_.size(), std::max(n, keys) * wide));
-        product(keys, wide, n, kept, 1, width, gradients_.data(), wide, results_.data(), wide, back);
-        put(results_, wide, keys, dkv_.data() + column + d, 2 * d);
+        into_head(keys, n, kept, 1, width, dc, dkv_.data() + column + d, 2 * d, back);
         softmax_backward(p, dp_.data(), n, keys, width, scale, causal, drop, used);
-        product(keys, wide, n, dp_.data(), 1, width, queries_.data(), wide, results_.data(), wide, back);
-        put(results_, wide, keys, dkv_.data() + column, 2 * d);
-        product(n, wide, keys, dp_.data(), width, 1, values_.data(), wide, results_.data(), wide,
-                causal ? Part::inner_to_row : Part::whole);
-        put(results_, wide, n, dq_.data() + from * d + h * head, d);
+        into_head(keys, n, dp_.data(), 1, width, q, dkv_.data() + column, 2 * d, back);
+        into_head(n, keys, dp_.data(), width, 1, view(kv, 2 * d, keys, values_), dq_.data() + from * d + h * head, d,
+                  causal ? Part::inner_to_row : Part::whole);
       }
     }
   }
@@ -431,12 +499,12 @@ class Encoder {
     for (int64_t i = 0; i < n; ++i) {
       const float* __restrict row = p + i * width;
       float* __restrict g = dp + i * width;
-      const int64_t m = limit(causal, i, keys);
+      const int64_t whole = padded(limit(causal, i, keys));  // behind the last key the row is zero
       if (own.on)
-        for (int64_t j = 0; j < m; ++j) g[j] *= own(static_cast<uint32_t>(from + i * width + j));
-      const float mean = dot(row, g, m);
-      for (int64_t j = 0; j < m; ++j) g[j] = row[j] * (g[j] - mean) * scale;
-      for (int64_t j = m; j < width; ++j) g[j] = 0.f;
+        for (int64_t j = 0; j < whole; ++j) g[j] *= own(static_cast<uint32_t>(from + i * width + j));
+      const float mean = dot(row, g, whole);
+      for (int64_t j = 0; j < whole; ++j) g[j] = row[j] * (g[j] - mean) * scale;
+      for (int64_t j = whole; j < width; ++j) g[j] = 0.f;
     }
   }
 
@@ -449,9 +517,14 @@ class Encoder {
     normalize_rows_backward(dy, Q, d, w.norm1, s.hat1.data(), s.rstd1.data(), g.norm1, g.shift1);
     into_branch(dy, Q, d, dropout(8 * l + 2, true), g.bo);
     multiply_tn(d, d, Q, branch_.data(), d, s.context.data(), d, g.wo, d, true);
-    dcontext_.resize(Q * d), dq_.resize(Q * d), dkv_.resize(T * 2 * d);
-    multiply(Q, d, d, branch_.data(), d, w.wo, d, dcontext_.data(), d);
-    attend_backward(chunk, l, dcontext_.data());
+    dcontext_.resize(Q * d), dq_.resize(Q * d);
+    joined_[l].output.apply_backward(Q, branch_.data(), d, dcontext_.data(), d);
+    if (last(l)) {
+      attend_last_backward(chunk, l, dcontext_.data());
+    } else {
+      dkv_.resize(T * 2 * d);
+      attend_backward(chunk, l, dcontext_.data());
+    }
     project_backward(chunk, l, Q, dy);
   }
 
@@ -462,19 +535,17 @@ class Encoder {
     Saved& s = saved_[l];
     const float* xq = last(l) ? s.xq.data() : s.x.data();
     add_rows(dq_.data(), Q, d, dj.bias.data());
-    add_rows(dkv_.data(), T, 2 * d, dj.bias.data() + d);
     multiply_tn(d, d, Q, dq_.data(), d, xq, d, dj.weight.data(), d, true);
-    multiply_tn(2 * d, d, T, dkv_.data(), 2 * d, s.x.data(), d, dj.weight.data() + d * d, d, true);
-    multiply(Q, d, d, dq_.data(), d, joined.weight.data(), d, dy, d, true);
-    if (!last(l)) {
-      multiply(T, d, 2 * d, dkv_.data(), 2 * d, joined.weight.data() + d * d, d, dy, d, true);
-      if (dy != dx_.data()) dx_.assign(dy, dy + T * d);
+    joined.query.apply_backward(Q, dq_.data(), d, dy, d, true);
+    if (last(l)) {
+      for (int64_t i = 0; i < Q; ++i) axpy(d, 1.f, dy + i * d, next_.data() + chunk.query[i] * d);
+      dx_.swap(next_);
       return;
     }
-    next_.resize(T * d);
-    multiply(T, d, 2 * d, dkv_.data(), 2 * d, joined.weight.data() + d * d, d, next_.data(), d);
-    for (int64_t i = 0; i < Q; ++i) axpy(d, 1.f, dy + i * d, next_.data() + chunk.query[i] * d);
-    dx_.swap(next_);
+    add_rows(dkv_.data(), T, 2 * d, dj.bias.data() + d);
+    multiply_tn(2 * d, d, T, dkv_.data(), 2 * d, s.x.data(), d, dj.weight.data() + d * d, d, true);
+    joined.others.apply_backward(T, dkv_.data(), 2 * d, dy, d, true);
+    if (dy != dx_.data()) dx_.assign(dy, dy + T * d);
   }
 
   void feed_forward_backward(int64_t l, int64_t Q, float* dy, const LayerTensors& g) {
@@ -485,7 +556,7 @@ class Encoder {
     into_branch(dy, Q, d, dropout(8 * l + 3, true), g.b2);
     multiply_tn(d, inner, Q, branch_.data(), d, s.active.data(), inner, g.w2, inner, true);
     dactive_.resize(Q * inner);
-    multiply(Q, inner, d, branch_.data(), d, w.w2, inner, dactive_.data(), inner);
+    joined_[l].second.apply_backward(Q, branch_.data(), d, dactive_.data(), inner);
     float* __restrict da = dactive_.data();
     const float* __restrict slope = s.slope.data();
     float* __restrict db1 = g.b1;
@@ -495,7 +566,7 @@ class Encoder {
         db1[j] += da[i * inner + j];
       }
     multiply_tn(inner, d, Q, da, inner, s.y.data(), d, g.w1, d, true);
-    multiply(Q, d, inner, da, inner, w.w1, d, dy, d, true);
+    joined_[l].first.apply_backward(Q, da, inner, dy, d, true);
   }
 
   const Shape& s_;
@@ -503,7 +574,7 @@ class Encoder {
   const std::vector<Joined>& joined_;
   std::vector<Joined> djoined_;
   std::vector<Saved> saved_;
-  Buffer hat_, rstd_, output_, dx_, next_, branch_, dcontext_, dq_, dkv_, dactive_;
+  Buffer dasked_, dmixed_, hat_, rstd_, output_, dx_, next_, branch_, dcontext_, dq_, dkv_, dactive_;
   Buffer transposed_, values_, queries_, gradients_, results_, kept_, dp_;
   uint64_t seed_ = 0, stream_ = 0;
   bool train_ = false;
@@ -517,9 +588,9 @@ Shape shape_of(const std::vector<Tensor>& weights, at::IntArrayRef sizes, at::Ar
                static_cast<Activation>(sizes[2]), static_cast<float>(reals[0]), reals[1], reals[2]};
 }
 
-std::vector<Joined> join(const Tensors& weights, int64_t d) {
+std::vector<Joined> join(const Tensors& weights, const Shape& shape) {
   std::vector<Joined> joined;
-  for (const auto& layer : weights.layers) joined.emplace_back(layer, d);
+  for (const auto& layer : weights.layers) joined.emplace_back(layer, shape.d, shape.inner, shape.heads);
   return joined;
 }
 
@@ -541,7 +612,7 @@ double sasrec_step(const std::vector<Tensor>& weights, const std::vector<Tensor>
                    at::ArrayRef<double> reals, int64_t seed, int64_t tokens) {
   const Shape shape = shape_of(weights, sizes, reals, true);
   const Tensors w(weights, shape.layers);
-  const auto joined = join(w, shape.d);
+  const auto joined = join(w, shape);
   const Batch batch(sequences, lengths, rows);
   const Loss loss(loss_kind, weights[0], positive, negative, batch.size);
   const auto chunks = batch.chunks(tokens, MOST_SEQUENCES);
@@ -568,7 +639,7 @@ Tensor sasrec_encode(const std::vector<Tensor>& weights, const Tensor& sequences
                      const Tensor& rows, at::IntArrayRef sizes, at::ArrayRef<double> reals, int64_t tokens) {
   const Shape shape = shape_of(weights, sizes, reals, true);
   const Tensors w(weights, shape.layers);
-  const auto joined = join(w, shape.d);
+  const auto joined = join(w, shape);
   const Batch batch(sequences, lengths, rows);
   const auto chunks = batch.chunks(tokens, MOST_SEQUENCES);
   const int64_t threads = threads_for(chunks.size());
