@@ -339,8 +339,13 @@ def test_ties_are_decided_and_nan_is_left_to_recboles_order(folder, model, path,
         fast.install(trainer, loaders[0], loaders[1], wanted=True)
         assert trainer.evaluate != plain
         asked = []
-        original = ranking.hits
-        monkeypatch.setattr(ranking, "hits", lambda *given: asked.append(original(*given)) or asked[-1])
+        original = ranking.found
+
+        def watched(*given, **named):
+            asked.append(original(*given, **named))
+            return asked[-1]
+
+        monkeypatch.setattr(ranking, "found", watched)
 
         def both() -> dict[str, float]:
             found = recbole.evaluate(trainer, loaders[1])
@@ -367,7 +372,7 @@ def test_ranks_are_used_for_the_validation_loader_alone(folder, path, monkeypatc
         loaders, _, trainer = parts(folder, settings)
         trainer.eval_collector.data_collect(loaders[0])
         fast.install(trainer, loaders[0], loaders[1], wanted=True)
-        monkeypatch.setattr(ranking, "hits", lambda *given: pytest.fail("RecBole's evaluation was expected"))
+        monkeypatch.setattr(ranking, "found", lambda *given, **named: pytest.fail("RecBole's was expected"))
         assert recbole.evaluate(trainer, loaders[2])
 
 

@@ -200,14 +200,14 @@ def worker_environment(threads: int) -> dict[str, str]:
     """The environment that a worker's libraries read when loaded; what the user has set stays as it is.
 
     None of it changes a result. Threads are counted out, so that workers do not fight for cores.
-    OpenMP's idle threads spin for a millisecond by default; where another process wants the core,
-    that slows small models many times, and this much less spinning costs a few per cent. The
+    OpenMP's idle threads spin by default; where another process wants the core, that slows small
+    models many times, so they sleep at once. The
     allocator keeps what it has got: large tensors come and go with every batch, and pages that are
     given back have to be cleared again.
     """
     count = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     defaults = {
-        "GOMP_SPINCOUNT": "10000",
+        "GOMP_SPINCOUNT": "0",
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": str(32 << 30),
     }

@@ -18,6 +18,9 @@ from recsweep.training.fast.table import Table
 SCORES_ON_CPU, SCORES_ON_GPU = 1 << 18, 1 << 22
 """Scores of one call, 1 and 16 MiB in float32: they stay in a processor's cache, and fill a GPU."""
 
+PAIRS_AT_ONCE = 1 << 16
+"""Pairs that are put together at once, each with all its columns; scored in batches of RecBole's size."""
+
 
 class RecboleScores(Family):
     """RecBole's `full_sort_predict`, or its `predict` for all pairs where a model has no other.
@@ -36,8 +39,10 @@ class RecboleScores(Family):
         self._items = int(self._data.item_num)
         at_once = SCORES_ON_CPU if trainer.device.type == "cpu" else SCORES_ON_GPU
         self._rows = max(at_once // self._items, 1)
-        if loader.is_sequential or _scores_pairs(trainer.model):  # RecBole's batches are no smaller
+        if loader.is_sequential:  # RecBole's batches are no smaller
             self._rows = min(self._rows, int(loader.step))
+        elif _scores_pairs(trainer.model):
+            self._rows = max(min(at_once, PAIRS_AT_ONCE) // self._items, 1)
 
     def scores(self, table: Table) -> Iterator[tuple[torch.Tensor, Scores]]:
         trainer = self._trainer

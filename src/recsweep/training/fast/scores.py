@@ -18,12 +18,19 @@ SCORES_AT_ONCE = 1 << 23
 """Scores that are in memory at once: 32 MiB in float32."""
 TIE, NAN = 1, 2
 """Why a rank is open; the kernel's numbers."""
+_SAFE = 1e38
+"""A bound on scores below which no sum of float32 overflows."""
 _SORTED_AT_ONCE = 256
 """Rows that are sorted whole at once, where items share the last place of a list."""
 
 
 class Scores(ABC):
     """Scores [rows, n_items], and the ranks that follow from them."""
+
+    @property
+    @abstractmethod
+    def n_items(self) -> int:
+        """All items, padding included."""
 
     @abstractmethod
     def of(self, rows: torch.Tensor) -> torch.Tensor:
@@ -58,6 +65,21 @@ class Scores(ABC):
             or minus infinity is in a list.
         """
 
+    @abstractmethod
+    def compiled_top(
+        self, count: int, hidden: Pairs, kernels: Any
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+        """`top` by the compiled kernels, on a CPU.
+
+        Returns:
+            Its items and scores, and [rows] uint8, 1 where any score of the row is not a number; None where
+            the kernels do not take such scores.
+        """
+
+    @abstractmethod
+    def at(self, rows: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """[pairs]: the score of each of these items [pairs] in its row [pairs]."""
+
 
 @dataclass(frozen=True)
 class Matrix(Scores):
@@ -65,6 +87,10 @@ class Matrix(Scores):
 
     values: torch.Tensor
     """[rows, n_items]."""
+
+    @property
+    def n_items(self) -> int:
+        return self.values.shape[1]
 
     def of(self, rows: torch.Tensor) -> torch.Tensor:
         return self.values[rows]
@@ -80,6 +106,19 @@ class Matrix(Scores):
         doubts = torch.where(values.isnan().any(1), NAN, tied.to(torch.uint8) * TIE).to(torch.uint8)
         return (values > wanted).sum(1), doubts
 
+    def compiled_top(
+        self, count: int, hidden: Pairs, kernels: Any
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+        if not _taken(self.values):
+            return None
+        found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = kernels.top_scores(
+            self.values.contiguous(), hidden.ends, hidden.items, count
+        )
+        return found
+
+    def at(self, rows: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        return self.values[rows, items]
+
     def top(self, count: int, hidden: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
         values = self.values.masked_fill(self.values.isnan(), -torch.inf)
         values[:, 0] = -torch.inf  # padding
@@ -89,6 +128,11 @@ class Matrix(Scores):
         missing = count - items.shape[1]
         pad = torch.nn.functional.pad
         return pad(items, (0, missing)), pad(scores, (0, missing), value=-torch.inf)
+
+
+def _taken(values: torch.Tensor) -> bool:
+    """The kernels take them."""
+    return values.device.type == "cpu" and values.dtype == torch.float32
 
 
 def _best(values: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -118,6 +162,10 @@ class Product(Scores):
     kernels: Any | None = None
     """The compiled operators, which rank without a matrix of scores."""
 
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
     def of(self, rows: torch.Tensor) -> torch.Tensor:
         return self._of(rows)
 
@@ -136,12 +184,39 @@ class Product(Scores):
         parts = [Matrix(values).ranks(targets[part]) for part, values in self.parts()]
         return torch.cat([ranks for ranks, _ in parts]), torch.cat([doubts for _, doubts in parts])
 
+    def compiled_top(
+        self, count: int, hidden: Pairs, kernels: Any
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+        if not (_taken(self.queries) and _taken(self.items) and self._has_no_nan()):
+            return None
+        items, scores = self._listed(count, hidden, kernels)
+        return items, scores, torch.zeros(len(items), dtype=torch.uint8)
+
+    def at(self, rows: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        scores = torch.empty(len(rows), dtype=self.queries.dtype, device=self.queries.device)
+        step = max(1, SCORES_AT_ONCE // self.queries.shape[1])
+        for begin in range(0, len(rows), step):
+            part = slice(begin, begin + step)
+            scores[part] = (self.queries[rows[part]] * self.items[items[part]]).sum(1)
+        return scores if self.bias is None else scores + self.bias[items]
+
+    def _has_no_nan(self) -> bool:
+        """No score is NaN: every number is one, and too small for a sum to leave the range of float32."""
+        largest = [torch.stack(torch.aminmax(x)).abs().max() for x in (self.queries, self.items)]
+        bound = largest[0] * largest[1] * self.queries.shape[1]
+        if self.bias is not None:
+            bound = bound + self.bias.abs().max()
+        return bool(bound < _SAFE)
+
+    def _listed(self, count: int, hidden: Pairs, kernels: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        found: tuple[torch.Tensor, torch.Tensor] = kernels.top_items(
+            self.queries.contiguous(), self.items.contiguous(), self.bias, hidden.ends, hidden.items, count
+        )
+        return found
+
     def top(self, count: int, hidden: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
         if self.kernels is not None:
-            found: tuple[torch.Tensor, torch.Tensor] = self.kernels.top_items(
-                self.queries, self.items, self.bias, hidden.counts.cumsum(0), hidden.items, count
-            )
-            return found
+            return self._listed(count, hidden, self.kernels)
         parts = [Matrix(values).top(count, hidden.of_rows(part)) for part, values in self.parts()]
         return torch.cat([items for items, _ in parts]), torch.cat([scores for _, scores in parts])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -21,29 +21,66 @@ class Pairs:
 
     @classmethod
     def of(cls, items: list[torch.Tensor], device: torch.device) -> Pairs:
-        """The pairs of a list that holds the items of each row."""
+        """The pairs of a list that holds the items of each row; those of a row in ascending order."""
         counts = torch.tensor([len(some) for some in items], dtype=torch.int64)
-        return cls(counts.to(device), _column(torch.cat(items), device))
+        flat = torch.cat(items).to(torch.int64) if items else counts
+        owners = torch.repeat_interleave(torch.arange(len(counts)), counts)
+        width = int(flat.max()) + 1 if len(flat) else 1
+        ordered = (owners * width + flat).sort().values - owners * width
+        return cls(counts.to(device), _column(ordered, device))
+
+    @cached_property
+    def owners(self) -> torch.Tensor:
+        """[pairs] int64: the row of each pair."""
+        return torch.repeat_interleave(torch.arange(len(self.counts), device=self.counts.device), self.counts)
+
+    @cached_property
+    def ends(self) -> torch.Tensor:
+        """[rows] int64: where the pairs of each row end."""
+        return self.counts.cumsum(0)
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        """Where the pairs of each row begin, and after the last; on the CPU."""
+        return [0, *self.ends.tolist()]
+
+    def within(self, first: int, last: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `at`, of the rows from `first` to before `last`; a GPU is not waited for."""
+        part = slice(self._begins[first], self._begins[last])
+        return self.owners[part] - first, self.items[part]
 
     def at(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The pairs of some rows.
 
         Args:
-            rows: [some] int64, where the pairs are.
+            rows: [some] int64, on the CPU or where the pairs are.
 
         Returns:
             [pairs of these] int64: which of the rows each pair belongs to, counted from 0; and its item.
         """
+        if (span := span_of(rows)) is not None:
+            return self.within(*span)
+        rows = rows.to(self.items.device)
         counts = self.counts[rows]
         owners = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), counts)
-        ends, own_ends = self.counts.cumsum(0), counts.cumsum(0)
-        shift = (ends[rows] - own_ends)[owners]
+        shift = (self.ends[rows] - counts.cumsum(0))[owners]
         return owners, self.items[torch.arange(len(owners), device=rows.device) + shift]
 
     def of_rows(self, rows: torch.Tensor | slice) -> Pairs:
         """The pairs of these rows alone."""
-        chosen = torch.arange(len(self.counts), device=self.counts.device)[rows]
-        return Pairs(self.counts[chosen], self.at(chosen)[1])
+        chosen = torch.arange(len(self.counts))[rows] if isinstance(rows, slice) else rows
+        if span_of(chosen) == (0, len(self.counts)):
+            return self
+        return Pairs(self.counts[chosen.to(self.counts.device)], self.at(chosen)[1])
+
+
+def span_of(rows: torch.Tensor) -> tuple[int, int] | None:
+    """The first row and the one after the last, where rows on the CPU follow one another."""
+    if rows.device.type != "cpu" or len(rows) == 0:
+        return None
+    first, after = int(rows[0]), int(rows[-1]) + 1
+    follow = after - first == len(rows) and bool((rows[1:] - rows[:-1] == 1).all())
+    return (first, after) if follow else None
 
 
 @dataclass(frozen=True)

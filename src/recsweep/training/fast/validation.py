@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from recsweep.training.fast import ranking
+from recsweep.training.fast import metrics, native, ranking
 from recsweep.training.fast.base import Family
 from recsweep.training.fast.recbole_scores import RecboleScores
+from recsweep.training.fast.sampled import Candidates
 from recsweep.training.fast.table import Table
+from recsweep.training.fast.user_ranking import Found, of_users
 
-_RECBOLES = ("evaluate", "_full_sort_batch_eval")
+_RECBOLES = ("evaluate", "_full_sort_batch_eval", "_neg_sample_batch_eval", "_spilt_predict")
 """Methods that a trainer with another validation than RecBole's would have of its own."""
-_NOT_RANKS = ("rec.items", "rec.meanrank", "rec.score", "data.label")
+_RANKED = ("rec.topk", "rec.items")
+_NOT_RANKS = ("rec.meanrank", "rec.score", "data.label")
 
 
 def install(trainer: Any, family: Family | None, loader: Any) -> None:
@@ -28,11 +31,14 @@ def install(trainer: Any, family: Family | None, loader: Any) -> None:
     """
     if not (is_recboles(trainer) and ranks_suffice(trainer, loader)):
         return
-    if family is None:
+    made = SampledValidation if is_sampled(loader) else Validation
+    if family is None or made is SampledValidation:
         if trainer.config["transform"] is not None:  # of the rows that RecBole's loader would give
             return
-        family = RecboleScores(trainer, loader)
-    trainer.evaluate = Validation(trainer, family, loader).evaluate
+        if family is None:
+            family = RecboleScores(trainer, loader)
+    trainer.evaluate = made(trainer, family, loader).evaluate
+    metrics.install(trainer.evaluator)
 
 
 def is_recboles(trainer: Any) -> bool:
@@ -43,11 +49,22 @@ def is_recboles(trainer: Any) -> bool:
 
 
 def ranks_suffice(trainer: Any, loader: Any) -> bool:
-    """A loader's metrics need nothing but the ranks of the right items."""
+    """A loader's metrics need nothing but the ranks of the right items, and the lists."""
     config, register = trainer.config, trainer.eval_collector.register
-    if type(loader).__name__ != "FullSortEvalDataLoader" or not config["single_spec"]:
+    whole = type(loader).__name__ == "FullSortEvalDataLoader"
+    if not (whole or is_sampled(loader)) or not config["single_spec"]:
         return False
-    return register.need("rec.topk") and not any(register.need(name) for name in _NOT_RANKS)
+    needed = [any(map(register.need, names)) for names in (_RANKED, _NOT_RANKS)]
+    return needed == [True, False]
+
+
+def is_sampled(loader: Any) -> bool:
+    """Users are validated among sampled candidates that can be drawn here."""
+    if type(loader).__name__ != "NegSampleEvalDataLoader" or loader.is_sequential:
+        return False
+    wanted, sampler = loader.neg_sample_args, loader._sampler
+    drawn = wanted["distribution"] in ("uniform", "popularity") and wanted["sample_num"] != "none"
+    return drawn and not wanted.get("dynamic") and type(sampler).__name__ == "Sampler"
 
 
 class Validation:
@@ -55,7 +72,8 @@ class Validation:
 
     def __init__(self, trainer: Any, family: Family, loader: Any) -> None:
         self._trainer, self._family, self._loader = trainer, family, loader
-        self._table = (Table.of if loader.is_sequential else Table.of_users)(loader, trainer.device)
+        self._table = self._made_table()
+        self._kernels = native.kernels() if trainer.device.type == "cpu" else None
         self._recbole = trainer.evaluate
         self._draws = False
 
@@ -70,27 +88,67 @@ class Validation:
         """As RecBole's: metrics by name."""
         found = None
         if eval_data is self._loader and not load_best_model and not self._draws:
-            found = self._hits()
+            found = self._found()
         if found is None:
             return self._recbole(eval_data, load_best_model, model_file, show_progress)
         self._family.draw_as_validation(self._loader)
         collector = self._trainer.eval_collector
-        collector.data_struct.update_tensor("rec.topk", found)
+        collector.data_struct.update_tensor("rec.topk", found.hits)
+        if found.items is not None:
+            collector.data_struct.update_tensor("rec.items", found.items)
         return self._trainer.evaluator.evaluate(collector.get_data_struct())
 
-    def _hits(self) -> torch.Tensor | None:
-        """RecBole's matrix of hits; None where it is RecBole's to decide.
+    def _found(self) -> Found | None:
+        """All that RecBole's metrics are computed from; None where it is RecBole's to decide.
 
         A model that draws its scores would draw others for other batches: it stays with RecBole.
         """
         self._trainer.model.eval()
+        at_first = _Randomness(self._trainer.device)
+        self._draw()
         before = _Randomness(self._trainer.device)
-        found = ranking.hits(self._family, self._table, max(self._trainer.eval_collector.topk))
+        found = self._ranked()
         self._draws = before.differs()
-        if self._draws:
-            before.put_back()
-            return None
-        return found
+        if found is None or self._draws:
+            at_first.put_back()
+        return None if self._draws else found
+
+    @property
+    def _asked(self) -> tuple[int, bool]:
+        """The largest cut-off, and that lists are needed."""
+        collector = self._trainer.eval_collector
+        return max(collector.topk), collector.register.need("rec.items")
+
+    def _made_table(self) -> Table:
+        return (Table.of if self._loader.is_sequential else Table.of_users)(
+            self._loader, self._trainer.device
+        )
+
+    def _draw(self) -> None:
+        """Draw what RecBole draws before it scores."""
+
+    def _ranked(self) -> Found | None:
+        cutoff, lists = self._asked
+        return ranking.found(self._family, self._table, cutoff, self._kernels, lists=lists)
+
+
+class SampledValidation(Validation):
+    """The same among sampled candidates."""
+
+    def _made_table(self) -> Table:
+        self._candidates = Candidates(self._loader, self._trainer.device)
+        return self._candidates.table
+
+    def _draw(self) -> None:
+        self._candidates.draw()
+
+    def _ranked(self) -> Found | None:
+        of_recbole = isinstance(self._family, RecboleScores)
+        parts = (
+            self._candidates.recboles(self._trainer) if of_recbole else self._candidates.scores(self._family)
+        )
+        cutoff, lists = self._asked
+        return of_users(parts, self._table, self._candidates.labels, cutoff, self._kernels, lists=lists)
 
 
 class _Randomness:

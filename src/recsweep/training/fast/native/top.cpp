@@ -1,84 +1,103 @@
-// Recommendations: the best items of each row, without a matrix of scores in memory and without sorting it.
-#include "common.h"
-
-#include <functional>
-#include <limits>
-
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
+// The best items of each row, without a matrix of scores in memory and without sorting it; and the hits among them.
+#include "best.h"
 
 namespace recsweep {
 
 namespace {
 
-constexpr int64_t ROWS = 128, ITEMS = 1024;  // scores at once: 512 KiB, which stay in a core's cache
-constexpr float NONE = -std::numeric_limits<float>::infinity();
-
-// A score and its item as one number: the higher score is the larger, of equal ones that of the lower item.
-INLINE uint64_t packed(float score, int64_t item) {
-  const uint32_t bits = score == 0.f ? 0u : std::bit_cast<uint32_t>(score);  // -0 is 0
-  const uint32_t order = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-  return static_cast<uint64_t>(order) << 32 | static_cast<uint32_t>(~static_cast<uint32_t>(item));
-}
-INLINE float score_of(uint64_t key) {
-  const uint32_t order = static_cast<uint32_t>(key >> 32);
-  return std::bit_cast<float>(order & 0x80000000u ? order & 0x7fffffffu : ~order);
-}
-INLINE int64_t item_of(uint64_t key) { return static_cast<uint32_t>(~static_cast<uint32_t>(key)); }
-
-// Which of 16 scores are above a bound, as bits; none that is NaN.
-INLINE uint32_t above(const float* __restrict scores, float bound) {
+// A tile of scores stays in registers: so many rows times two registers of items.
 #ifdef __AVX512F__
-  return _mm512_cmp_ps_mask(_mm512_loadu_ps(scores), _mm512_set1_ps(bound), _CMP_GT_OQ);
+constexpr int64_t TALL = 12;
 #else
-  uint32_t found = 0;
-  for (int64_t k = 0; k < LANES; ++k) found |= static_cast<uint32_t>(scores[k] > bound) << k;
-  return found;
+constexpr int64_t TALL = 6;
 #endif
+constexpr int64_t PANEL = 2 * LANE;
+// Rows at once, and the items that they meet first: their scores, 384 KiB, and a panel stay in a core's cache.
+constexpr int64_t ROWS = 96, BEGIN = 1024;
+static_assert(ROWS % TALL == 0 && BEGIN % PANEL == 0 && PANEL <= 32);
+constexpr float ROUNDING = 0x1p-20f;  // of a score: eight units in the last place
+
+// [n, k] as [n / width, k, width], so that a tile reads both sides in the order in which they lie; 0 at the end.
+void pack(const float* __restrict x, int64_t n, int64_t k, int64_t width, float* __restrict packed) {
+  for (int64_t i = 0; i < n; i += width, packed += k * width)
+    for (int64_t j = 0; j < width; ++j)
+      for (int64_t l = 0; l < k; ++l) packed[l * width + j] = i + j < n ? x[(i + j) * k + l] : 0.f;
 }
 
-// The best of what one row was offered, in the order of items: what does not beat the worst kept is dropped.
-class Best {
- public:
-  explicit Best(int64_t count) : count_(count), room_(count + std::max<int64_t>(count, 128)), found_(room_) {}
-  void clear() {
-    size_ = 0;
-    least_ = NONE;
+// All items in panels, with their bias.
+struct Panels {
+  Tensor packed, shift;
+  int64_t n, k, count;
+  Panels(const Tensor& items, const std::optional<Tensor>& bias)
+      : n(items.size(0)), k(items.size(1)), count((n + PANEL - 1) / PANEL) {
+    packed = at::empty({count * PANEL * k}, items.options());
+    shift = at::zeros({count * PANEL}, items.options());
+    const float* e = in(items);
+    if (bias) std::memcpy(out(shift), in(*bias), n * sizeof(float));
+    float* panels = out(packed);
+    at::parallel_for(0, count, 64, [&](int64_t begin, int64_t end) {
+      pack(e + begin * PANEL * k, std::min(end * PANEL, n) - begin * PANEL, k, PANEL, panels + begin * PANEL * k);
+    });
   }
-  INLINE void offer(const float* __restrict scores, int64_t n, int64_t first) {
-    int64_t j = 0;
-    for (; j + LANES <= n; j += LANES)
-      for (uint32_t better = above(scores + j, least_); better; better &= better - 1) {
-        const int64_t k = j + std::countr_zero(better);
-        take(scores[k], first + k);
-      }
-    for (; j < n; ++j) take(scores[j], first + j);
+};
+
+// Scores of TALL rows and one panel: sums in the order of k, whatever else is computed.
+INLINE void tile(const float* __restrict a, const float* __restrict b, const float* __restrict shift, int64_t k,
+                 Lane (&c)[TALL][2]) {
+#pragma GCC unroll 12
+  for (int64_t r = 0; r < TALL; ++r) {
+    c[r][0] = load(shift);
+    c[r][1] = load(shift + LANE);
   }
-  void write(int64_t* items, float* scores) {
-    if (size_ > count_) cut();
-    std::sort(found_.begin(), found_.begin() + size_, std::greater<uint64_t>());
-    for (int64_t i = 0; i < size_; ++i) {
-      items[i] = item_of(found_[i]);
-      scores[i] = score_of(found_[i]);
+#pragma GCC unroll 2
+  for (int64_t l = 0; l < k; ++l) {
+    const Lane first = load(b + l * PANEL), second = load(b + l * PANEL + LANE);
+#pragma GCC unroll 12
+    for (int64_t r = 0; r < TALL; ++r) {
+      c[r][0] += a[l * TALL + r] * first;
+      c[r][1] += a[l * TALL + r] * second;
     }
   }
+}
 
- private:
-  INLINE void take(float score, int64_t item) {
-    if (!(score > least_)) return;
-    found_[size_++] = packed(score, item);
-    if (size_ == room_) cut();
+// One block of rows, packed, meets all items: those of the first panels in a matrix [ROWS, BEGIN], and then
+// panel after panel, where only what beats a row's list leaves the registers.
+void meet(const float* a, int64_t rows, const Panels& items, float* scores, std::vector<Best>& kept) {
+  const float *panels = in(items.packed), *shift = in(items.shift);
+  const int64_t begun = std::min(items.count, BEGIN / PANEL), k = items.k;
+  for (int64_t p = 0; p < begun; ++p)
+    for (int64_t g = 0; g < rows; g += TALL) {
+      Lane c[TALL][2];
+      tile(a + g * k, panels + p * PANEL * k, shift + p * PANEL, k, c);
+#pragma GCC unroll 12
+      for (int64_t r = 0; r < TALL; ++r) std::memcpy(scores + (g + r) * BEGIN + p * PANEL, c[r], sizeof c[r]);
+    }
+  for (int64_t i = 0; i < rows; ++i) kept[i].begin(scores + i * BEGIN, std::min(items.n, BEGIN));
+  for (int64_t p = begun; p < items.count; ++p) {
+    const int64_t first = p * PANEL, width = std::min(PANEL, items.n - first);
+    const uint32_t valid = width == 32 ? ~0u : (1u << width) - 1;
+    for (int64_t g = 0; g < rows; g += TALL) {
+      Lane c[TALL][2];
+      tile(a + g * k, panels + first * k, shift + first, k, c);
+#pragma GCC unroll 12
+      for (int64_t r = 0; r < TALL; ++r) {
+        Best& best = kept[g + r];
+        const uint32_t better = (above(c[r][0], best.least()) | above(c[r][1], best.least()) << LANE) & valid;
+        if (__builtin_expect(better != 0, 0)) {
+          float some[PANEL];
+          std::memcpy(some, c[r], sizeof some);
+          best.offer(better, some, first);
+        }
+      }
+    }
   }
-  __attribute__((noinline)) void cut() {
-    std::nth_element(found_.begin(), found_.begin() + (count_ - 1), found_.begin() + size_, std::greater<uint64_t>());
-    least_ = score_of(found_[count_ - 1]);
-    size_ = count_;
-  }
-  int64_t count_, room_, size_ = 0;
-  float least_ = NONE;
-  std::vector<uint64_t> found_;
-};
+}
+
+bool has_nan(const float* __restrict x, int64_t n) {
+  int32_t odd = 0;
+  for (int64_t j = 0; j < n; ++j) odd |= x[j] != x[j];
+  return odd != 0;
+}
 
 }  // namespace
 
@@ -88,48 +107,90 @@ class Best {
 // Returns items [n, count], 0 where a row has fewer, and their scores; the best first, ties by number.
 std::tuple<Tensor, Tensor> top_items(const Tensor& queries, const Tensor& items, const std::optional<Tensor>& bias,
                                      const Tensor& ends, const Tensor& hidden, int64_t count) {
-  const int64_t n = queries.size(0), k = queries.size(1), n_items = items.size(0);
-  TORCH_CHECK(items.size(1) == k && ends.numel() == n && count > 0, "queries, items and what is hidden do not match");
-  TORCH_CHECK(n_items < std::numeric_limits<int32_t>::max(), "too many items for this kernel: ", n_items);
-  const float *q = in(queries), *e = in(items), *shift = bias ? in(*bias) : nullptr;
-  const int64_t *end = ids(ends, n), *left_out = ids(hidden, hidden.numel());
-  TORCH_CHECK(n == 0 || end[n - 1] == hidden.numel(), "what is hidden does not match its ends");
-  Tensor found = at::empty({n, count}, ends.options()), values = at::empty({n, count}, queries.options());
-  found.zero_();
-  values.fill_(NONE);
-  int64_t* top = found.data_ptr<int64_t>();
-  float* score = out(values);
+  const int64_t n = queries.size(0), k = queries.size(1);
+  TORCH_CHECK(items.size(1) == k, "queries and items do not match");
+  TORCH_CHECK(count > 0, "a list has at least one item");
+  TORCH_CHECK(items.size(0) < std::numeric_limits<int32_t>::max(), "too many items for this kernel");
+  const float* q = in(queries);
+  const Rows left_out(ends, hidden, n);
+  const Panels panels(items, bias);
+  Lists lists(n, count, queries);
   const int64_t blocks = (n + ROWS - 1) / ROWS, threads = threads_for(blocks);
-  std::vector<Buffer> works(threads, Buffer(ROWS * ITEMS));
+  std::vector<Buffer> works(threads, Buffer(ROWS * (k + BEGIN)));
   std::vector<std::vector<Best>> kept(threads, std::vector<Best>(ROWS, Best(count)));
   deal(blocks, threads, [&](int64_t c, int64_t t) {
     const int64_t from = c * ROWS, m = std::min(ROWS, n - from);
-    float* scores = works[t].data();
-    int64_t next[ROWS];
-    for (int64_t i = 0; i < m; ++i) {
-      kept[t][i].clear();
-      next[i] = from + i ? end[from + i - 1] : 0;
-    }
-    for (int64_t first = 0; first < n_items; first += ITEMS) {
-      const int64_t width = std::min(ITEMS, n_items - first);
-      if (shift) fill_rows(shift + first, m, width, scores);
-      multiply_nt(m, width, k, q + from * k, k, e + first * k, k, scores, width, shift != nullptr);
-      for (int64_t i = 0; i < m; ++i) {
-        float* row = scores + i * width;
-        if (first == 0) row[0] = NONE;
-        for (; next[i] < end[from + i] && left_out[next[i]] < first + width; ++next[i])
-          row[left_out[next[i]] - first] = NONE;
-        kept[t][i].offer(row, width, first);
-      }
-    }
-    for (int64_t i = 0; i < m; ++i) kept[t][i].write(top + (from + i) * count, score + (from + i) * count);
+    pack(q + from * k, m, k, TALL, works[t].data());
+    for (int64_t i = 0; i < m; ++i) kept[t][i].clear(left_out.begin(from + i), left_out.end(from + i));
+    meet(works[t].data(), m, panels, works[t].data() + ROWS * k, kept[t]);
+    for (int64_t i = 0; i < m; ++i) lists.write(kept[t][i], from + i);
   });
-  return {found, values};
+  return {lists.items, lists.scores};
+}
+
+// The same of scores [n, n_items] that are there; and [n] bytes: 1 where a row has a NaN beyond item 0.
+std::tuple<Tensor, Tensor, Tensor> top_scores(const Tensor& scores, const Tensor& ends, const Tensor& hidden,
+                                              int64_t count) {
+  const int64_t n = scores.size(0), n_items = scores.size(1);
+  TORCH_CHECK(count > 0, "a list has at least one item");
+  const float* values = in(scores);
+  const Rows left_out(ends, hidden, n);
+  Lists lists(n, count, scores);
+  Tensor missing = at::zeros({n}, scores.options().dtype(at::kByte));
+  uint8_t* nan = missing.data_ptr<uint8_t>();
+  at::parallel_for(0, n, 16, [&](int64_t begin, int64_t end) {
+    Best best(count);
+    Buffer first(std::min(n_items, BEGIN));
+    for (int64_t i = begin; i < end; ++i) {
+      const float* row = values + i * n_items;
+      best.clear(left_out.begin(i), left_out.end(i));
+      nan[i] = has_nan(row + 1, n_items - 1);
+      std::copy_n(row, first.size(), first.begin());
+      best.begin(first.data(), first.size());
+      int64_t j = first.size();
+      for (; j + LANE <= n_items; j += LANE)
+        if (const uint32_t better = above(load(row + j), best.least())) best.offer(better, row + j, j);
+      for (; j < n_items; ++j)
+        if (row[j] > best.least()) best.offer(1, row + j, j);
+      lists.write(best, i);
+    }
+  });
+  return {lists.items, lists.scores, missing};
+}
+
+// Which of each row's first `cutoff` items are right ones, [n, cutoff + 1] int32, the last of them how many right
+// ones the row has. `items` and `scores` [n, cutoff + 1] are lists; `ends` [n] and `right` the right items.
+// And [n] bytes: 1 where the hits are open, because items share a score but for its rounding, or score minus infinity.
+std::tuple<Tensor, Tensor> hits_of_lists(const Tensor& items, const Tensor& scores, const Tensor& ends,
+                                         const Tensor& right) {
+  const int64_t n = items.size(0), wide = items.size(1), cutoff = wide - 1;
+  const int64_t* item = ids(items, n * wide);
+  const float* score = in(scores);
+  const Rows wanted(ends, right, n);
+  Tensor hits = at::zeros({n, wide}, items.options().dtype(at::kInt));
+  Tensor doubts = at::zeros({n}, items.options().dtype(at::kByte));
+  int32_t* hit = hits.data_ptr<int32_t>();
+  uint8_t* doubt = doubts.data_ptr<uint8_t>();
+  for (int64_t i = 0; i < n; ++i) {
+    int32_t* row = hit + i * wide;
+    const float* s = score + i * wide;
+    int64_t found = 0;
+    for (int64_t j = 0; j < cutoff && s[j] != NONE; ++j) {
+      row[j] = std::binary_search(wanted.begin(i), wanted.end(i), item[i * wide + j]);
+      found += row[j];
+      doubt[i] |= s[j] - s[j + 1] <= std::fabs(s[j]) * ROUNDING;
+    }
+    row[cutoff] = static_cast<int32_t>(wanted.end(i) - wanted.begin(i));
+    doubt[i] |= s[cutoff - 1] == NONE && found < row[cutoff];
+  }
+  return {hits, doubts};
 }
 
 TORCH_LIBRARY_FRAGMENT(recsweep, m) {
   m.def("top_items(Tensor queries, Tensor items, Tensor? bias, Tensor ends, Tensor hidden, int count) -> (Tensor, Tensor)",
         &top_items);
+  m.def("top_scores(Tensor scores, Tensor ends, Tensor hidden, int count) -> (Tensor, Tensor, Tensor)", &top_scores);
+  m.def("hits_of_lists(Tensor items, Tensor scores, Tensor ends, Tensor right) -> (Tensor, Tensor)", &hits_of_lists);
 }
 
 }  // namespace recsweep
