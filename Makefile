@@ -150,7 +150,7 @@ endif
 
 .PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers setup-models bench-models test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune baseline evidence worker slurm-workers plots report compare ensemble recommend dashboard serve summarize evaluate doctor data dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-panel bench-overhead
-.PHONY: bench-schedulers bench-ray-overhead bench-estimate bench-recommend bench-scaling bench-listing bench-import bench-report bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
+.PHONY: bench-schedulers bench-ray-overhead bench-estimate bench-recommend bench-scaling bench-scale bench-listing bench-import bench-report bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -415,6 +415,9 @@ bench-service-pages: setup ## the service's pages over 10,000 jobs and 1,000,000
 
 bench-import: setup ## 1, 5 and 20 million ratings imported, checked, filtered and split: seconds and memory
 	@python benchmarks/import_data.py --write
+
+bench-scale: setup ## 0.1 to 20 million interactions: split, start of a trial, validation; memory of 1 and 4 workers
+	@python benchmarks/scale.py --write
 
 bench-listing: setup ## recsweep ls over 10,000 studies, on each kind of store
 	@python benchmarks/listing.py --write

@@ -71,11 +71,11 @@ def measured(folder: Path, rows: int, atomic: bool) -> dict[str, Cost]:
     (config / "models" / "BPR.yaml").write_text(space)
     found = {}
     if atomic:
-        _aside(folder / "data" / "made" / "made.inter", rows, "\t")
+        ratings_aside(folder / "data" / "made" / "made.inter", rows, "\t")
         (config / "datasets" / "made.yaml").write_text("path: ../../data/made\n")
     else:
         ratings = folder / "ratings.csv"
-        _aside(ratings, rows, ",")
+        ratings_aside(ratings, rows, ",")
         roles = "user=userId,item=movieId,time=timestamp,rating=rating"
         into = ["--into", str(config), "--data-folder", str(folder / "data")]
         found["import"] = cost("import", str(ratings), "--as", "made", "--columns", roles, *into)
@@ -89,8 +89,8 @@ def measured(folder: Path, rows: int, atomic: bool) -> dict[str, Cost]:
     return found
 
 
-def _aside(path: Path, rows: int, separator: str) -> None:
-    """In another process: what this one needs at most would be counted for those that it starts."""
+def ratings_aside(path: Path, rows: int, separator: str) -> None:
+    """Make ratings in another process: what this one needs at most would be counted for those it starts."""
     process = get_context("spawn").Process(target=make_ratings, args=(path, rows, separator))
     process.start()
     process.join()

@@ -17,6 +17,7 @@ KINDS = {
     "floats": st.floats(allow_nan=False),
     "whole floats": st.integers(-(2**53), 2**53).map(float),
     "zeros": st.sampled_from([0.0, -0.0, 1.0]),
+    "single": st.floats(0, allow_infinity=False, width=32).map(np.float32),
     "decimals": st.decimals(allow_nan=False, allow_infinity=False).map(Decimal),
 }
 
@@ -25,7 +26,7 @@ KINDS = {
 @given(drawn=st.data())
 def test_orders_and_ranks_are_those_of_stable_sorts(kind, drawn):
     listed = drawn.draw(st.lists(KINDS[kind], max_size=20))
-    values = np.array(listed, dtype=object if kind == "decimals" else None)
+    values = np.array(listed, dtype={"decimals": object, "single": np.float32}.get(kind))
     groups = np.array(
         drawn.draw(st.lists(st.integers(0, 3), min_size=len(listed), max_size=len(listed))), int
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ ARRAYS = [
     torch.rand(5, dtype=torch.float64),
     torch.rand(2, 3, 4),
     torch.zeros(0, 7, dtype=torch.int32),
+    torch.from_numpy(np.arange(3)[np.zeros(3, dtype=bool)]),
     torch.tensor(3.5, dtype=torch.bfloat16),
     torch.tensor([1, 2, 3], dtype=torch.uint8)[1:],
 ]

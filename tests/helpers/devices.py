@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from recsweep.recbole_api.windows import Windows
+
 
 class MixedDevices(RuntimeError):
     """What CUDA says when one operand is on the CPU and the other is not."""
@@ -40,6 +42,8 @@ class StandInDevice(TorchFunctionMode):
 
     def is_the_files(self, tensor: torch.Tensor) -> bool:
         """Whether nobody has moved it."""
+        if isinstance(tensor, Windows):  # data, and without memory of its own
+            return False
         return tensor.layout is torch.strided and tensor.untyped_storage().data_ptr() in self._memory
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from helpers.catalogue import make_split, settings_for, write_dataset
-from recsweep.recbole_api import catalog, data, sequences
+from recsweep.recbole_api import catalog, data, windows
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.stored import dump_split
+from recsweep.recbole_api.windows import Windows
 
 SPLITS = {
     "leave one out": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user"},
@@ -47,7 +48,11 @@ def uneven(tmp_path_factory):
 
 def dumped(model, folder, **changes):
     settings = {**settings_for(model, folder), "normalize_all": True, **changes}
-    return dump_split(make_split(TypedConfig(settings, torch.device("cpu"), folder.parent)))
+    split = make_split(TypedConfig(settings, torch.device("cpu"), folder.parent))
+    for part in (split.whole, *split.parts):
+        columns = part.inter_feat.interaction
+        columns.update({name: column.dense() for name, column in columns.items() if type(column) is Windows})
+    return dump_split(split)
 
 
 def by_recbole(model, folder, **changes):
@@ -87,7 +92,7 @@ def test_every_family_is_handed_the_same(tmp_path, model):
 
 @pytest.mark.parametrize("longest", [1, 3, 50])
 def test_samples_are_those_that_recbole_fills_row_by_row(uneven, monkeypatch, longest):
-    monkeypatch.setattr(sequences, "_ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(windows, "_ROWS_AT_ONCE", 100)
     columns = {"inter": ["user_id", "item_id", "rating", "timestamp"]}
     how = {"MAX_ITEM_LIST_LENGTH": longest, "load_col": columns}
     assert same(dumped("SASRec", uneven, **how), by_recbole("SASRec", uneven, **how))

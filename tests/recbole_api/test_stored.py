@@ -207,11 +207,32 @@ def test_crafted_json_makes_nothing(splits, change):
 def test_ids_that_are_none_never_reach_a_kernel(splits, wrong, field):
     content, arrays = dump_split(splits("GRU4RecF"))
     train = content["parts"][0]["inter_feat"]["table"]
-    number = {**content["shared"]["item_feat"]["table"], **train}[field]
+    column = {**content["shared"]["item_feat"]["table"], **train}[field]
+    number = column["windows"][0] if isinstance(column, dict) else column
     arrays[number] = arrays[number].clone()
     arrays[number].view(-1)[-1] = wrong
-    with pytest.raises(ValueError, match=f"`{field}` must be from"):
+    with pytest.raises(ValueError, match=f"`{field}` must be from|a window reaches beyond its array"):
         load_split(content, arrays)
+
+
+@pytest.mark.parametrize("wrong", [-1, 10**6], ids=["below", "beyond"])
+@pytest.mark.parametrize("part", [1, 2], ids=["begins", "lengths"])
+def test_windows_beyond_their_array_are_refused(splits, part, wrong):
+    content, arrays = dump_split(splits("SASRec"))
+    number = content["parts"][0]["inter_feat"]["table"]["item_id_list"]["windows"][part]
+    arrays[number] = arrays[number].clone()
+    arrays[number][0] = wrong
+    with pytest.raises(ValueError, match="a window reaches beyond its array"):
+        load_split(content, arrays)
+
+
+def test_what_windows_share_is_written_once(splits):
+    content, arrays = dump_split(splits("SASRec"))
+    train = content["parts"][0]["inter_feat"]["table"]
+    found = [column["windows"] for column in train.values() if isinstance(column, dict)]
+    assert len(found) > 1
+    assert {(begins, lengths) for _, begins, lengths, _ in found} == {(found[0][1], train["item_length"])}
+    assert sum(array.numel() for array in arrays) < 20 * len(splits("SASRec").whole)
 
 
 def test_a_pickle_is_no_description(tmp_path):

@@ -15,9 +15,12 @@ from recsweep.common import scratch
 from recsweep.common.errors import UserError
 from recsweep.common.files import counted
 from recsweep.common.paths import Outputs
+from recsweep.datasets.files import DataFiles
 from recsweep.planning.plan import StudyPlan, check_data
 from recsweep.running.watch import duration
+from recsweep.sweeps.config import DatasetConfig
 from recsweep.sweeps.documents import Document
+from recsweep.sweeps.loading import Sweep
 from recsweep.sweeps.options import DEFINING, SETTINGS, STORE, WHICH
 from recsweep.sweeps.setting import THIS, Setting
 
@@ -27,10 +30,10 @@ def prepare(**options: Any) -> None:
     """Check the data sets row by row, split them once, and cache the splits."""
     studies = studies_of(options)
     make_outputs(studies.sweep)
-    kept = check_data(studies.sweep, tell=say_aside)
     from recsweep.common.files import write_yaml
     from recsweep.datasets.prepare import prepare as prepare_split
 
+    kept, tables = _checked(studies.sweep)
     by_dataset: dict[str, list[StudyPlan]] = {}
     for plan in studies.chosen:
         if plan.phase != plan.chain[0]:
@@ -42,7 +45,7 @@ def prepare(**options: Any) -> None:
             for params in plan.known_good:  # of each model, where several are searched together
                 settings = plan.settings(params, plan.sweep.seed)
                 with scratch.used(plan.outputs.scratch):
-                    found = prepare_split(settings, plan.files, plan.outputs.cache)
+                    found = prepare_split(settings, plan.files, plan.outputs.cache, read=tables)
                 entry = splits.setdefault(found.key, {**found.split.statistics, "models": []})
                 entry["models"].append(plan.model_of(params))
                 how = "found in the cache" if found.cached else "prepared"
@@ -55,6 +58,25 @@ def prepare(**options: Any) -> None:
             "splits": splits,
         }
         write_yaml(plans[0].outputs.prepared(name), content)
+
+
+def _checked(sweep: Sweep) -> tuple[dict[str, int], Any]:
+    """Kept interactions by data set; and the tables, so that they are not read again to be split.
+
+    Of several data sets there are none: all of them would be in memory at once.
+    """
+    from recsweep.datasets.check import Checked, read_checked
+
+    tables: list[Any] = []
+
+    def read(dataset: DatasetConfig, document: Document, files: DataFiles) -> Checked:
+        checked, found = read_checked(dataset, document, files)
+        tables.append(found)
+        return checked
+
+    if len(sweep.datasets) > 1:
+        return check_data(sweep, say_aside), None
+    return check_data(sweep, say_aside, read), tables[0]
 
 
 _TRAINS = (

@@ -52,7 +52,7 @@ def dense_ranks(values: _Array) -> _Array:
 
 
 def _from_zero(values: _Array) -> _Array | None:
-    """A copy as whole numbers, of which none is below 0; None where they are not whole, or too far apart."""
+    """A copy as whole numbers from 0, in the same order; None where they are too far apart, or not whole."""
     if not len(values) or values.dtype.kind not in "iuf":
         return None
     low, high = values.min(), values.max()
@@ -60,6 +60,8 @@ def _from_zero(values: _Array) -> _Array | None:
         return None
     whole = values.astype(np.int64)
     if values.dtype.kind == "f" and not (whole == values).all():
-        return None
+        if values.dtype != np.float32 or low < 0:
+            return None
+        whole = (values + np.float32(0)).view(np.int32).astype(np.int64)  # bits of -0.0 would be others
     whole -= whole.min()
     return whole

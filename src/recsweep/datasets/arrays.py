@@ -34,7 +34,8 @@ def write_arrays(path: Path, arrays: Sequence[torch.Tensor]) -> list[dict[str, A
                 raise TypeError(f"an array of {name} has no plain form")
             file.write(bytes(-file.tell() % _ALIGNED))
             index.append({"type": name, "shape": list(plain.shape), "at": file.tell()})
-            file.write(plain.reshape(-1).view(torch.uint8).numpy().data)
+            if plain.numel():  # NumPy's empty arrays have a stride of 0, of which there is no view
+                file.write(plain.reshape(-1).view(torch.uint8).numpy().data)
     return index
 
 

@@ -40,7 +40,7 @@ from recsweep.recbole_api.model import clean_globals
 from recsweep.recbole_api.stored import dump_split, load_split
 from recsweep.sweeps.documents import load_document
 
-FORMAT = 3
+FORMAT = 4
 READER = 1
 """Another number for a reader that makes other rows of the same files."""
 _MANIFEST = "manifest.yaml"
@@ -103,12 +103,14 @@ def prepare(
     cache: Path,
     in_memory: Mapping[str, Prepared] | None = None,
     tell: Callable[[str], None] = lambda remark: None,
+    read: Tables | None = None,
 ) -> Prepared:
     """The split for a trial's settings: one that is in memory, from the cache, or made now.
 
     Args:
         in_memory: splits that were made or read before, by their keys.
         tell: is told what may not be meant in the files of a split that is made.
+        read: the tables of the files where they were read and looked at; nothing is told of them again.
 
     Raises:
         UserError: the model learns from labels, and all of them are the same.
@@ -124,9 +126,12 @@ def prepare(
             if found is not None:
                 confirm_labels(config, found)
                 return Prepared(found, key, cached=True)
-        tables = open_tables(config, files.hashes)
-        for remark in look_at(tables):
-            tell(remark)
+        if read is not None and read.are_those_of(Path(config["data_path"]), Reading.of(config.__getitem__)):
+            tables = read
+        else:
+            tables = open_tables(config, files.hashes)
+            for remark in look_at(tables):
+                tell(remark)
         parts = own_parts.of_rows(tables, split_seed(config))
         split = build_split(config, tables, partial(own_parts.confirm, tables, parts), parts)
         split = replace(split, facts=_facts(config, tables))

@@ -126,6 +126,10 @@ class Tables:
         self.folder, self.reading, self._hashes = folder, reading, hashes or {}
         self._read: dict[str, Table] = {}
 
+    def are_those_of(self, folder: Path, reading: Reading) -> bool:
+        """They are what the config of a folder would have read."""
+        return folder == self.folder and reading == self.reading
+
     def get(self, suffix: str) -> Table | None:
         """The table of a file; None where the config does not read it."""
         path = self.folder / f"{self.folder.name}.{suffix}"

@@ -15,6 +15,8 @@ what a trial never uses        scikit-learn, TensorBoard, torch's compiler and t
 pickles in checkpoint folders  RecBole loads any that lie there; it is given none
 dgl, torch_scatter             a few functions of theirs stand here, for KGAT, KGIN and MCCLK (`stand_ins`)
 what could be code             pickles, NumPy's objects, `eval`: each place is closed by name (`safety`)
+samples by the million         arrays in the place of sets and lists of Python numbers (`seen`), and tables
+                               sorted on whole columns (`reordered`)
 pandas >= 3                    refused: chained `fillna(inplace=True)` does nothing there, and NaN
                                stay in the features without a word
 =============================  ===================================================================
@@ -278,15 +280,22 @@ def _single_precision(dataset: Any) -> None:
     dataset.get_preload_weight = get_preload_weight
 
 
+def _listed(values: Any) -> Any:
+    """Stands for `list` where RecBole makes its loaders: the numbers of all samples stay a range."""
+    return values if isinstance(values, range) else list(values)
+
+
 def _patch_recbole() -> None:
     import recbole.config.configurator
     import recbole.data.dataset
+    import recbole.data.interaction
     import recbole.data.utils
     import recbole.evaluator.collector
+    import recbole.sampler
     import recbole.trainer.trainer
     import recbole.utils
 
-    from recsweep.recbole_api import own_metrics, plugins
+    from recsweep.recbole_api import own_metrics, plugins, reordered, seen
 
     for module in (recbole.utils, recbole.utils.utils, recbole.config.configurator):
         module.get_model = _get_model
@@ -294,6 +303,9 @@ def _patch_recbole() -> None:
     recbole.trainer.trainer.get_tensorboard = lambda logger: _NoEvents()
     recbole.data.utils.load_split_dataloaders = lambda config: None
     _single_precision(recbole.data.dataset.Dataset)
+    reordered.reorder_columns(recbole.data.interaction.Interaction)
+    seen.install(recbole.sampler, recbole.data.dataloader.general_dataloader, recbole.data.utils)
+    recbole.data.dataloader.abstract_dataloader.list = _listed
     _collect_numbers_too(recbole.evaluator.collector.Collector)
     _collect_users_too(recbole.evaluator.collector.Collector)
     own_metrics.register()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from recsweep.recbole_api import seen
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.divided import divided
@@ -118,6 +119,9 @@ def build_split(
         isinstance(whole, recbole("data.dataset").SequentialDataset) and not config["benchmark_filename"]
     )
     confirm(Kept(len(rows), users, items, (len(train), len(valid), len(test)), augmented))
+    if not isinstance(whole, recbole("data.dataset").SequentialDataset):
+        for dataset in (train, valid, test):
+            seen.keep_with(dataset)
     for dataset in (whole, train, valid, test):
         dataset.__class__ = cls  # RecBole's own class again, so that it can be stored
     return Split(whole, (train, valid, test))
@@ -188,7 +192,7 @@ def interactions(dataset: Any, rows: Mapping[str, torch.Tensor]) -> tuple[torch.
         return users, items
     first = lengths == 1
     sequences = rows[dataset.iid_field + dataset.config["LIST_SUFFIX"]]
-    return torch.cat([users, users[first]]), torch.cat([items, sequences[first, 0].long()])
+    return torch.cat([users, users[first]]), torch.cat([items, sequences[first][:, 0].long()])
 
 
 def interaction(fields: dict[str, torch.Tensor]) -> Any:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from recsweep.common.orders import behind_first, order_within
+from recsweep.recbole_api.windows import rows_of
 
 _Array = np.ndarray[Any, Any]
 _ROWS = "_handed_rows"
@@ -57,4 +59,6 @@ def _built(dataset: Any, parts: _Array) -> list[Any]:
     if len(parts) != len(dataset.inter_feat):
         raise ValueError(f"{len(dataset.inter_feat)} samples were made of {len(parts)} rows")
     dataset._drop_unused_col()
-    return [dataset.copy(dataset.inter_feat[np.flatnonzero(parts == part)]) for part in range(3)]
+    columns, table = dataset.inter_feat.interaction, type(dataset.inter_feat)
+    places = (torch.from_numpy(np.flatnonzero(parts == part)) for part in range(3))
+    return [dataset.copy(table(rows_of(columns, rows))) for rows in places]

@@ -20,6 +20,7 @@ from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.frames import AtomicFiles, Columns
 from recsweep.recbole_api.sequences import with_samples
+from recsweep.recbole_api.windows import rows_of
 
 _Array = np.ndarray[Any, Any]
 _SUFFIXES = (".inter", ".user", ".item")
@@ -221,6 +222,5 @@ def _divided(dataset: Any, places: Sequence[_Array]) -> list[Any]:
     found = []
     for each in places:
         rows = torch.from_numpy(np.ascontiguousarray(each))
-        columns = {name: column[rows] for name, column in dataset.inter_feat.interaction.items()}
-        found.append(dataset.copy(table(columns)))
+        found.append(dataset.copy(table(rows_of(dataset.inter_feat.interaction, rows))))
     return found

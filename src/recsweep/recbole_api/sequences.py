@@ -1,6 +1,7 @@
 """The samples of sequential models, made on whole columns: each interaction with those of its user before it.
 
-RecBole fills them row by row. What comes of it is the same, to the last row.
+RecBole fills and pads them row by row. Here they are windows of one array (`windows`), the same to the last
+row for whoever looks at them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-_ROWS_AT_ONCE = 1 << 14
+from recsweep.recbole_api.windows import Windows
 
 
 def with_samples(cls: type[Any]) -> type[Any]:
@@ -40,20 +41,12 @@ def _augment(dataset: Any, longest: int) -> None:
     targets = places[~begins]
     starts = torch.maximum(first[targets], targets - longest)
     lengths = targets - starts
+    if len(users) + longest < 2**31:
+        starts = starts.int()
     samples = {name: column[targets] for name, column in rows.interaction.items()}
     samples[dataset.item_list_length_field] = lengths
     for name, column in rows.interaction.items():
         if name != dataset.uid_field:
-            samples[getattr(dataset, f"{name}_list_field")] = _before(column, starts, lengths, longest)
+            array = torch.cat([column, column.new_zeros(longest)])
+            samples[getattr(dataset, f"{name}_list_field")] = Windows(array, starts, lengths, longest)
     dataset.inter_feat = type(rows)(samples)
-
-
-def _before(column: torch.Tensor, starts: torch.Tensor, lengths: torch.Tensor, longest: int) -> torch.Tensor:
-    """The values before each sample's, filled up with zeros."""
-    steps = torch.arange(longest)
-    filled = torch.zeros((len(starts), longest), dtype=column.dtype)
-    for at in range(0, len(starts), _ROWS_AT_ONCE):
-        some = slice(at, at + _ROWS_AT_ONCE)
-        inside = steps < lengths[some, None]
-        filled[some][inside] = column[(starts[some, None] + steps)[inside]]
-    return filled

@@ -18,6 +18,7 @@ import torch
 
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.data import Split, interaction
+from recsweep.recbole_api.windows import Windows, stored_parts
 
 CLASSES = (
     *("Dataset", "SequentialDataset", "KnowledgeBasedDataset", "KGSeqDataset", "DecisionTreeDataset"),
@@ -80,6 +81,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self.arrays: list[torch.Tensor] = []
+        self._numbers: dict[int, int] = {}
 
     def attribute(self, name: str, value: Any) -> Any:
         try:
@@ -97,20 +99,29 @@ class _Writer:
         if isinstance(value, _kinds()):
             return {type(value).__name__: value.value}
         if isinstance(value, torch.Tensor):
-            return {"tensor": self._number(value)}
+            return self._windows(value) if isinstance(value, Windows) else {"tensor": self._number(value)}
         if isinstance(value, np.ndarray):
             return self._array(value)
         if isinstance(value, _table()):
-            return {"table": {str(name): self._number(column) for name, column in value.interaction.items()}}
+            return {"table": {str(name): self._column(column) for name, column in value.interaction.items()}}
         if type(value) is dict:
             return self._mapping(value)
         if type(value) in (list, tuple):
             return {type(value).__name__: [self._json(item) for item in value]}
         raise TypeError(f"a {type(value).__module__}.{type(value).__qualname__}")
 
+    def _column(self, column: torch.Tensor) -> Any:
+        return self._windows(column) if isinstance(column, Windows) else self._number(column)
+
+    def _windows(self, tensor: Windows) -> dict[str, Any]:
+        return {"windows": [*map(self._number, stored_parts(tensor)), tensor.width]}
+
     def _number(self, tensor: torch.Tensor) -> int:
-        self.arrays.append(tensor)
-        return len(self.arrays) - 1
+        """The place of an array among all of them; what stands in several values is written once."""
+        found = self._numbers.setdefault(id(tensor), len(self.arrays))
+        if found == len(self.arrays):
+            self.arrays.append(tensor)
+        return found
 
     def _array(self, value: np.ndarray[Any, Any]) -> Any:
         if value.dtype.kind in "biuf":
@@ -192,6 +203,18 @@ class _Reader:
             raise ValueError(f"there is no array {number!r}")
         return self._arrays[number]
 
+    def column(self, given: Any, depth: int) -> torch.Tensor:
+        if isinstance(given, dict) and given.keys() == {"windows"} and isinstance(given["windows"], list):
+            return self.windows(given["windows"], depth)
+        return self.tensor(given, depth)
+
+    def windows(self, given: list[Any], depth: int) -> Windows:
+        if len(given) != 4 or type(given[3]) is not int or given[3] < 1:
+            raise ValueError("windows are three arrays and a width")
+        array, begins, lengths = (self.tensor(number, depth) for number in given[:3])
+        _check_windows(array, begins, lengths, given[3])
+        return Windows(array, begins, lengths, given[3])
+
     def items(self, given: list[Any], depth: int) -> list[Any]:
         return [self.value(item, depth + 1) for item in given]
 
@@ -213,13 +236,26 @@ class _Reader:
         return found
 
     def table(self, given: dict[str, Any], depth: int) -> Any:
-        columns = {name: self.tensor(number, depth) for name, number in given.items()}
+        columns = {name: self.column(column, depth) for name, column in given.items()}
         if (
             len({column.shape[:1] for column in columns.values()}) != 1
             or not next(iter(columns.values())).dim()
         ):
             raise ValueError("the columns of a table have one length")
         return interaction(columns)
+
+
+def _check_windows(array: torch.Tensor, begins: torch.Tensor, lengths: torch.Tensor, width: int) -> None:
+    """Refuse windows that reach beyond their array."""
+    whole = (torch.int32, torch.int64)
+    if not begins.dim() == lengths.dim() == array.dim() == 1 or begins.dtype not in whole:
+        raise ValueError("windows are made of columns")
+    if begins.shape != lengths.shape or lengths.dtype != torch.int64:
+        raise ValueError("each window has a length")
+    if len(begins):
+        (low, high), (shortest, longest) = begins.aminmax(), lengths.aminmax()
+        if low < 0 or int(high) + width > len(array) or shortest < 0 or longest > width:
+            raise ValueError("a window reaches beyond its array")
 
 
 def _words(given: list[Any], dtype: Any) -> np.ndarray[Any, Any]:
@@ -233,6 +269,7 @@ _READERS: dict[str, tuple[Callable[[_Reader, Any, int], Any], type]] = {
     "FeatureType": (lambda reader, name, depth: recbole("utils").FeatureType(name), str),
     "FeatureSource": (lambda reader, name, depth: recbole("utils").FeatureSource(name), str),
     "tensor": (_Reader.tensor, int),
+    "windows": (_Reader.windows, list),
     "array": (lambda reader, number, depth: reader.tensor(number, depth).numpy(), int),
     "text": (lambda reader, words, depth: _words(words, np.str_), list),
     "words": (lambda reader, words, depth: _words(words, np.object_), list),
@@ -271,6 +308,8 @@ def _kind(dataset: Any, field: str) -> str:
 def _check_ids(field: str, column: torch.Tensor, lowest: int, limit: int) -> None:
     if column.dtype != torch.int64:
         raise ValueError(f"`{field}` holds no ids")
+    if isinstance(column, Windows):
+        column = column.array
     if column.numel():
         low, high = torch.aminmax(column)
         if int(low) < lowest or int(high) >= limit:

@@ -28,6 +28,7 @@ from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, make_loaders
 from recsweep.recbole_api.settings import LAST_STAGE, PRETRAINING, STAGE
+from recsweep.recbole_api.windows import stored_parts
 
 FOLDER = "pretrained"
 _EPOCHS = "pretrain_epochs"
@@ -90,7 +91,8 @@ def _data_hash(split: Split) -> str:
     for rows in (split.parts[0].inter_feat, split.whole.item_feat):
         for name, column in sorted(rows.interaction.items()) if rows is not None else ():
             found.update(name.encode())
-            found.update(column.contiguous().numpy().tobytes())
+            for part in stored_parts(column):
+                found.update(part.contiguous().numpy().tobytes())
     return found.hexdigest()
 
 

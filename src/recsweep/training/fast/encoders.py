@@ -131,9 +131,7 @@ class Encoder(ProductFamily):
         return (
             self.plain,
             self.gradients,
-            required(table.sequences),
-            required(table.lengths),
-            batch.rows,
+            *table.picked(batch.rows),
             table.items[batch.rows],
             batch.negatives,
             self.kind,

@@ -30,7 +30,7 @@ class Stamp(Encoder):
 
     def native_encode(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.kernels.stamp_encode(  # type: ignore[union-attr]
-            self.plain, table.sequences, table.lengths, rows
+            self.plain, *table.picked(rows)
         )
         return result
 
@@ -67,7 +67,7 @@ class Fossil(Encoder):
 
     def native_encode(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.kernels.fossil_encode(  # type: ignore[union-attr]
-            self.plain, table.sequences, table.lengths, rows, table.users[rows], float(self.model.alpha)
+            self.plain, *table.picked(rows), table.users[rows], float(self.model.alpha)
         )
         return result
 

@@ -28,7 +28,7 @@ class _Recurrent(Encoder):
 
     def native_encode(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
         operator = getattr(self.kernels, f"{self.operators}_encode")
-        result: torch.Tensor = operator(self.plain, table.sequences, table.lengths, rows, _TOKENS)
+        result: torch.Tensor = operator(self.plain, *table.picked(rows), _TOKENS)
         return result
 
     def _run(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from recsweep.recbole_api.seen import Seen, UsedItems
 from recsweep.training.fast.table import Table, gives_users
 
 PAIRWISE = "PAIRWISE"
@@ -62,8 +63,9 @@ class Stream:
         torch.empty((), dtype=torch.int64).random_(generator=self._generator)
         order = self._permutation() if self._shuffle else torch.arange(self._size)
         for begin in range(0, self._size, self._step):
-            rows = order[begin : begin + self._step]
+            rows = order[begin : begin + self._step].long()
             yield Batch(rows, self._drawn(rows.numpy()))
+        del order
         if self._shuffle:
             self._permutation()
 
@@ -76,7 +78,9 @@ class Stream:
         return self._negatives.draw(rows if self._times == 1 else np.tile(rows, self._times))
 
     def _permutation(self) -> torch.Tensor:
-        return torch.randperm(self._size, generator=self._generator)
+        """[rows] int32, half the memory, where they are enough; the numbers are the same."""
+        kind = torch.int32 if self._size < 2**31 else torch.int64
+        return torch.randperm(self._size, generator=self._generator, dtype=kind)
 
 
 def is_local(table: Table) -> bool:
@@ -149,7 +153,7 @@ def _negatives(loader: Any) -> _OtherThanTarget | _NotSeen | None:
     if type(loader._sampler).__name__ == "RepeatableSampler":
         return _OtherThanTarget(items, loader._sampler.item_num)
     users = fields[loader.config["USER_ID_FIELD"]].numpy()
-    return _NotSeen(users, loader._sampler)
+    return _NotSeen(users, UsedItems([Seen.of_part(loader._dataset)], int(loader._sampler.item_num)))
 
 
 class _OtherThanTarget:
@@ -171,21 +175,14 @@ class _OtherThanTarget:
 class _NotSeen:
     """RecBole's `Sampler`: any item that the user has no interaction with in the training part."""
 
-    def __init__(self, users: np.ndarray[Any, Any], sampler: Any) -> None:
-        self._users, self._item_num = users, int(sampler.item_num)
-        pairs = [u * self._item_num + i for u, seen in enumerate(sampler.used_ids) for i in seen]
-        self._seen = np.sort(np.asarray(pairs, dtype=np.int64))
+    def __init__(self, users: np.ndarray[Any, Any], seen: UsedItems) -> None:
+        self._users, self._seen, self._item_num = users, seen, seen.n_items
 
     def draw(self, rows: np.ndarray[Any, Any]) -> torch.Tensor:
-        base = self._users[rows].astype(np.int64) * self._item_num
+        users = self._users[rows]
         values = np.random.randint(1, self._item_num, len(rows))
-        wrong = np.flatnonzero(self._is_seen(base + values))
+        wrong = np.flatnonzero(self._seen.holds(users, values))
         while len(wrong):
             values[wrong] = np.random.randint(1, self._item_num, len(wrong))
-            wrong = wrong[self._is_seen(base[wrong] + values[wrong])]
+            wrong = wrong[self._seen.holds(users[wrong], values[wrong])]
         return torch.from_numpy(values)
-
-    def _is_seen(self, pairs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        nearest = np.searchsorted(self._seen, pairs)
-        nearest[nearest == len(self._seen)] = 0
-        return np.asarray(self._seen[nearest] == pairs)

@@ -9,6 +9,9 @@ from typing import Any
 
 import torch
 
+from recsweep.recbole_api.seen import Lists
+from recsweep.recbole_api.windows import Windows
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -116,7 +119,8 @@ class Table:
     items: torch.Tensor
     """[rows] int64, the target of each sample; empty where rows are users, see `labels`."""
     sequences: torch.Tensor | None
-    """[rows, width] int64, padded with 0 at the end; None for models without sequences."""
+    """[rows, width] int64, padded with 0 at the end; `Windows` are filled as rows are picked. None for models
+    without sequences."""
     lengths: torch.Tensor | None
     """[rows] int64, on the CPU: batches are planned there without waiting for a GPU."""
     last: torch.Tensor | None
@@ -148,7 +152,7 @@ class Table:
         return cls(
             users=_column(fields[config["USER_ID_FIELD"]], device),
             items=_column(fields[item], device),
-            sequences=None if sequences is None else _column(sequences, device),
+            sequences=None if sequences is None else _sequences(sequences, device),
             lengths=None if lengths is None else _column(lengths, torch.device("cpu")),
             last=last,
             device=device,
@@ -167,8 +171,7 @@ class Table:
         """The users of a RecBole loader that sorts all items for each of them."""
         users = loader.uid_list
         right, hidden = (
-            Pairs.of(list(items[users.numpy()]), device)
-            for items in (loader.uid2positive_item, loader.uid2history_item)
+            _lists(items, users, device) for items in (loader.uid2positive_item, loader.uid2history_item)
         )
         users = _column(users, device)
         return cls(
@@ -180,6 +183,17 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def picked(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """As kernels take sequences, which they look up by row number: a matrix, its lengths, the numbers.
+
+        Args:
+            rows: [some] int64, on the CPU.
+        """
+        sequences, lengths = required(self.sequences), required(self.lengths)
+        if not isinstance(sequences, Windows):
+            return sequences, lengths, rows
+        return sequences[rows], lengths[rows], torch.arange(len(rows))
 
     def rows(self, begin: int, end: int) -> torch.Tensor:
         """Row numbers on the CPU."""
@@ -200,6 +214,25 @@ def required(column: torch.Tensor | None) -> torch.Tensor:
     if column is None:
         raise ValueError("the data set has no sequences")
     return column
+
+
+def _lists(items: Any, users: torch.Tensor, device: torch.device) -> Pairs:
+    """The items that a loader has for each of these users."""
+    if not isinstance(items, Lists):
+        return Pairs.of(list(items[users.numpy()]), device)
+    counts = items.seen.counts[users]
+    if int(counts.sum()) == len(items.seen.items):  # the others have none
+        return Pairs(counts.to(device), items.seen.items.to(device))
+    asked = torch.zeros(len(items.seen.counts), dtype=torch.bool)
+    asked[users] = True  # in ascending order, each once
+    chosen = items.seen.items[torch.repeat_interleave(asked, items.seen.counts)]
+    return Pairs(counts.to(device), chosen.to(device))
+
+
+def _sequences(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    if isinstance(values, Windows) and values.dtype == torch.int64:
+        return values.placed(device)
+    return _column(values, device)
 
 
 def _column(values: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -49,7 +49,7 @@ class SasRec(Encoder):
 
     def native_encode(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.kernels.sasrec_encode(  # type: ignore[union-attr]
-            self.plain, table.sequences, table.lengths, rows, *self._shape(), _TOKENS
+            self.plain, *table.picked(rows), *self._shape(), _TOKENS
         )
         return result
 
