@@ -60,7 +60,10 @@ IMPORTERS = {
     "sqlalchemy": {"study"},
     "alembic": {"study"},
     "cmaes": {"search/engines/cmaes_"},
-    "scipy": {"recbole_api", "statistics", "search/engines/sobol", "search/pruning_rules"},
+    "scipy": {
+        *("recbole_api", "statistics", "search/engines/sobol", "search/pruning_rules"),
+        "training/fast/grams",
+    },
     "tensorboard": {"tracking/trackers/tensorboard_"},
     "mlflow": {"tracking/trackers/mlflow_"},
     "wandb": {"tracking/trackers/wandb_", "tracking/trackers/wandb_files"},

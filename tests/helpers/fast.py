@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from recsweep.common.files import to_plain
@@ -36,6 +37,8 @@ CPU = torch.device("cpu")
 RECBOLE, COMPILED, TORCH = "recbole", "compiled", "torch"
 FAST_PATHS = (COMPILED, TORCH)
 SEED = 2026
+COMPUTED = ("item_similarity", "w")
+"""Names of what RecBole computes instead of learning it."""
 _SPLITS: dict[str, Split] = {}
 _REFERENCES: dict[str, Run] = {}
 # Where there is no GPU, each seed is kept with the stack of its call: five stacks, as deep as pytest's.
@@ -155,6 +158,8 @@ class Run:
     batches: list[dict[str, torch.Tensor]] = field(default_factory=list)
     """Users, items and negatives of every batch that was trained on."""
     parameters: dict[str, torch.Tensor] = field(default_factory=dict)
+    computed: dict[str, torch.Tensor] = field(default_factory=dict)
+    """What a model has that is computed and not learnt, by its name."""
     moments: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
     """The optimizer's state by the name of the parameter."""
 
@@ -165,7 +170,8 @@ def run(settings: Mapping[str, Any], split: Split, path: str, folder: Path) -> R
     with recbole.clean_globals(), chosen:
         config = TypedConfig(settings, CPU, folder / "scratch")
         train, valid, _ = make_loaders(config, split)
-        model = recbole.make_model(config, train)
+        make = recbole.make_model if path == RECBOLE else partial(fast.make_model, wanted=True)
+        model = make(config, train)
         trainer = recbole.make_trainer(config, model)
         taken, finish = fast.install(trainer, train, valid, wanted=path != RECBOLE)
         done = Run(str(taken))
@@ -176,9 +182,14 @@ def run(settings: Mapping[str, Any], split: Split, path: str, folder: Path) -> R
         finish.close()
     done.losses = [float(loss) for loss in trainer.train_loss_dict.values()]
     done.parameters = recbole.weights(model)
+    done.computed = {name: _dense(vars(model)[name]) for name in COMPUTED if name in vars(model)}
     names = {parameter: name for name, parameter in model.named_parameters()}
     done.moments = {names[weight]: dict(state) for weight, state in trainer.optimizer.state.items()}
     return done
+
+
+def _dense(matrix: Any) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(matrix.todense() if sp.issparse(matrix) else matrix).copy())
 
 
 def reference(settings: Mapping[str, Any], split: Split, folder: Path) -> Run:
@@ -289,7 +300,7 @@ def assert_equal_runs(
     assert len(found.losses) == len(expected.losses) > 0
     for epoch, (ours, theirs) in enumerate(zip(found.losses, expected.losses, strict=True), 1):
         assert math.isfinite(theirs), f"epoch {epoch}: RecBole's loss is {theirs}"
-        error = abs(ours - theirs) / abs(theirs)
+        error = abs(ours - theirs) / (abs(theirs) or 1.0)
         assert error <= loss, f"epoch {epoch}: loss {ours}, RecBole {theirs}, relative error {error:.1e}"
     assert len(found.metrics) == len(expected.metrics) > 0
     for epoch, (mine, other) in enumerate(zip(found.metrics, expected.metrics, strict=True), 1):
@@ -300,5 +311,9 @@ def assert_equal_runs(
     distance = relative_distance(together[0], together[1])
     assert distance <= parameter, f"all parameters: relative distance {distance:.1e}"
     apart = {name: relative_distance(found.parameters[name], expected.parameters[name]) for name in names}
+    assert found.computed.keys() == expected.computed.keys()
+    apart |= {
+        name: relative_distance(found.computed[name], expected.computed[name]) for name in found.computed
+    }
     far = {name: f"{value:.1e}" for name, value in apart.items() if not value <= 10 * parameter}
     assert not far, f"parameters with a relative distance above {10 * parameter:.0e}: {far}"

@@ -117,7 +117,7 @@ def variants() -> list[Any]:
     for model in sorted(set(FAMILY_OF_MODEL) & set(CASES)):
         case = CASES[model]
         own = {name: {"epochs": 1, **changes} for name, changes in case.variants.items()}
-        several = {**EVERYWHERE, **own} if COMPILED in case.paths else {}
+        several = {**(EVERYWHERE if case.learns else {}), **own} if COMPILED in case.paths else {}
         for number, (name, changes) in enumerate(several.items()):
             loss = case.losses[number % len(case.losses)]
             for path in case.paths:
@@ -126,7 +126,8 @@ def variants() -> list[Any]:
     return found
 
 
-WITH_KERNELS = [model for model in FAMILY_OF_MODEL if COMPILED in CASES.get(model, UNKNOWN).paths]
+LEARNT = [model for model in FAMILY_OF_MODEL if CASES.get(model, UNKNOWN).learns]
+WITH_KERNELS = [model for model in LEARNT if COMPILED in CASES.get(model, UNKNOWN).paths]
 
 
 def test_every_fast_path_has_a_case_and_every_case_a_fast_path():
@@ -143,7 +144,7 @@ def test_with_other_settings_too(folder, model, changes, path):
     check(folder, model, path, changes)
 
 
-@pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths())
+@pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths(LEARNT))
 def test_a_last_batch_of_one_sample(folder, model, loss, path):
     settings = settings_of(folder, model, {**case_of(model).params, **with_loss(loss)}, WIDTH)
     split = split_of(settings, folder)
@@ -253,7 +254,7 @@ def moved_run(folder, model: str, move: Any, monkeypatch) -> tuple[Run, Run]:
     return run(settings, split, RECBOLE, folder), expected
 
 
-@pytest.mark.parametrize("model", sorted(set(FAMILY_OF_MODEL) & set(CASES)))
+@pytest.mark.parametrize("model", sorted(set(LEARNT) & set(CASES)))
 def test_recbole_agrees_with_itself_within_the_tolerances(folder, model, monkeypatch):
     """From a start moved by one rounding: a case that fails here can prove nothing about a fast path."""
     draw = torch.Generator().manual_seed(0)

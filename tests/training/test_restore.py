@@ -25,8 +25,6 @@ SAMPLE = [
 CANNOT = {
     **dict.fromkeys(("NCL", "LightGBM", "XGBoost"), ModuleNotFoundError),
 }
-# SciPy's matrices, which torch does not read back as weights only; computed again where they are needed.
-NOT_KEPT = {"AsymKNN", "EASE", "ItemKNN", "SLIMElastic"}
 # Models that keep vectors from one validation to the next, and rates with which they soon get worse.
 PROPAGATING = {"LightGCN": 3.0, "SGL": 0.2}
 
@@ -43,10 +41,9 @@ def split_of(rich):
 
 
 def through_a_file(trained, folder):
-    """The best checkpoint as another process finds it; the one in memory where none is kept."""
-    kept = training.save_checkpoints(folder, trained)
-    assert kept == (trained.best["config"]["model"] not in NOT_KEPT)
-    return training.load_checkpoint(folder) if kept else trained.best
+    """The best checkpoint as another process finds it."""
+    assert training.save_checkpoints(folder, trained)
+    return training.load_checkpoint(folder)
 
 
 def check_the_way_back(model, rich, split_of, folder):

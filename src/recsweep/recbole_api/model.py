@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recsweep.recbole_api import catalog, own_models, safety, trees
+from recsweep.recbole_api import catalog, matrices, own_models, safety, trees
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.settings import STAGE
@@ -48,6 +48,16 @@ def make_model(config: TypedConfig, train_data: Any) -> Any:
     if (stages := catalog.stages(config["model"])) and config[STAGE] != stages[0]:
         return _in_stage(config, made, stages[0], train_data._dataset)
     return made(config, train_data._dataset).to(config["device"])
+
+
+def bare_model(config: TypedConfig, train_data: Any) -> Any:
+    """A model of which RecBole has made nothing but the part that is common to all general models."""
+    seed_everything(config["seed"])
+    made = recbole("utils").get_model(config["model"])
+    model = made.__new__(made)
+    common = recbole("model.abstract_recommender").GeneralRecommender
+    common.__init__(model, config, train_data._dataset)
+    return model
 
 
 def _in_stage(config: TypedConfig, made: Any, first: str, dataset: Any) -> Any:
@@ -108,12 +118,12 @@ def weights(model: Any) -> dict[str, torch.Tensor]:
 def other_state(model: Any) -> dict[str, Any]:
     """A copy on the CPU of what a model holds besides its weights (RecBole's `other_parameter`).
 
-    LightGCN and its kind keep what they last propagated there, KGCN the neighbours that it drew. A layer
-    that is named there too is left out: its weights are among the model's.
+    LightGCN and its kind keep what they last propagated there, KGCN the neighbours that it drew, EASE its
+    similarities of items. A layer that is named there too is left out: its weights are among the model's.
     """
     found = model.other_parameter()
     return {
-        name: copied_to(value, torch.device("cpu"), always=True)
+        name: copied_to(matrices.written(value), torch.device("cpu"), always=True)
         for name, value in found.items()
         if not isinstance(value, torch.nn.Module)
     }
@@ -190,7 +200,13 @@ def _optimizers(trainer: Any) -> dict[str, torch.optim.Optimizer]:
 def restore(model: Any, state: dict[str, Any], device: torch.device) -> None:
     """Put a checkpoint's weights, and what belongs to them, into a model on a device."""
     model.load_state_dict(state["state_dict"])
-    model.load_other_parameter(copied_to(state.get("other_parameter"), device))
+    other = state.get("other_parameter")
+    if other is not None:
+        other = {
+            name: matrices.read(value) if matrices.is_written(value) else copied_to(value, device)
+            for name, value in other.items()
+        }
+    model.load_other_parameter(other)
 
 
 def pretrains_only(model: Any) -> str | None:

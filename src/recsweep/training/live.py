@@ -42,11 +42,11 @@ class Live:
         self._device = device
         config = TypedConfig(settings, device, scratch)
         self._train, self._valid, _ = make_loaders(config, split)
-        self.model = recbole.make_model(config, self._train)
+        wanted = bool(settings.get(FAST, True))
+        self.model = fast.make_model(config, self._train, wanted=wanted)
         _require_validation(self.model, str(config["model"]))
         self.bigger = bool(config["valid_metric_bigger"])
         self.trainer = recbole.make_trainer(config, self.model)
-        wanted = bool(settings.get(FAST, True))
         self.path, self.steps = fast.install(self.trainer, self._train, self._valid, wanted=wanted)
         self._attributes = Attributes(self.model)
         self._validated: Mapping[str, Any] = {}
@@ -135,7 +135,7 @@ class Live:
 def shapes(settings: Mapping[str, Any], split: Split, scratch: Path) -> dict[str, tuple[Any, ...]]:
     """Shape and type of each of a model's weights under some settings."""
     config = TypedConfig(settings, _CPU, scratch)
-    model = recbole.make_model(config, make_loaders(config, split)[0])
+    model = fast.make_model(config, make_loaders(config, split)[0], wanted=bool(settings.get(FAST, True)))
     return {name: (tuple(one.shape), one.dtype) for name, one in model.state_dict().items()}
 
 

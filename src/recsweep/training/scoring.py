@@ -15,7 +15,7 @@ from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, make_loaders
 from recsweep.training.fast.base import Family
-from recsweep.training.fast.trainer import scoring_family
+from recsweep.training.fast.trainer import restored, scoring_family
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ def scoring(trained: TrainedModel, device: torch.device) -> Iterator[Scorer]:
     with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch, torch.no_grad():
         config = TypedConfig(trained.settings, device, Path(scratch))
         train, valid, test = make_loaders(config, trained.split)
-        model = recbole.make_model(config, train)
-        recbole.restore(model, dict(trained.state), device)
+        model = restored(config, train, dict(trained.state), device)
         model.eval()
         family = scoring_family(recbole.make_trainer(config, model), train, test)
         yield Scorer(family, trained.split, test, device, valid)

@@ -21,6 +21,7 @@ from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, make_loaders
 from recsweep.training import schedules
+from recsweep.training.fast import trainer as fast
 from recsweep.training.live import Live
 from recsweep.training.pretraining import Pretrained, pretrained
 from recsweep.training.run import EpochEnd, PartDone, Run
@@ -152,8 +153,7 @@ def tester(
     with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
         config = TypedConfig(settings, device, Path(scratch))
         train_data, _, test_data = make_loaders(config, split)
-        model = recbole.make_model(config, train_data)
-        recbole.restore(model, state, device)
+        model = fast.restored(config, train_data, state, device)
         trainer = recbole.make_trainer(config, model)
         trainer.eval_collector.data_collect(train_data)
         yield trainer, test_data
@@ -163,8 +163,8 @@ def save_checkpoints(folder: Path, trained: Trained) -> bool:
     """Write the best and the last weights of a trial to its own folder.
 
     Returns:
-        False where the model holds state that torch cannot read back as weights only (a few models
-        that are computed rather than trained); nothing is kept then, and a winner is retrained.
+        False where the model holds state that torch cannot read back as weights only; nothing is kept then,
+        and a winner is retrained.
     """
     model = trained.best["config"]["model"]
     for name, state in (("best", trained.best), ("last", trained.last)):

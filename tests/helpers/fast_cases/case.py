@@ -19,6 +19,8 @@ class Case:
     paths: tuple[str, ...] = FAST_PATHS
     undetermined: tuple[str, ...] = ()
     """Endings of parameters that no output depends on: their gradients are nothing but rounding."""
+    learns: bool = True
+    """False for a model that is computed: settings of a training change nothing in it."""
 
 
 SIZE = {"embedding_size": 16}

@@ -4,4 +4,34 @@ from __future__ import annotations
 
 from helpers.fast_cases.case import Case
 
-CASES: dict[str, Case] = {}
+CASES: dict[str, Case] = {
+    "EASE": Case(
+        {"reg_weight": 20.0},
+        (None,),
+        {"weak": {"reg_weight": 1.0}, "strong": {"reg_weight": 3000.0}},
+        learns=False,
+    ),
+    "ItemKNN": Case(
+        {"k": 10},
+        (None,),
+        {
+            "shrink": {"shrink": 5.0},
+            "all-neighbours": {"k": 1000},
+            "users": {"knn_method": "user"},
+            "users-shrink": {"knn_method": "user", "shrink": 2.0, "k": 3},
+        },
+        learns=False,
+    ),
+    "SLIMElastic": Case(
+        {"alpha": 0.05, "l1_ratio": 0.05},
+        (None,),
+        {
+            "both-signs": {"positive_only": False},
+            "own-item": {"hide_item": False},
+            "ridge": {"l1_ratio": 0.0},
+            "lasso": {"l1_ratio": 1.0},
+            "nothing-left": {"alpha": 100.0},
+        },
+        learns=False,
+    ),
+}

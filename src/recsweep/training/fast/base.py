@@ -78,6 +78,9 @@ class Family(ABC):
     several_negatives: ClassVar[bool] = False
     """A sample may have several negatives."""
 
+    computes: ClassVar[bool] = False
+    """The model is not learnt: `blank` and `compute` stand for RecBole's constructor; see `Computed`."""
+
     def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
         self.model, self.kernels = model, kernels if self.has_kernels else None
         self._seed, self._steps = seed, 0
@@ -105,6 +108,17 @@ class Family(ABC):
         """
         return None
 
+    @classmethod
+    def blank(cls, model: Any, config: Any, data: Any) -> bool:
+        """Fill a bare model but for what is computed; False where RecBole's constructor has to make it.
+
+        Args:
+            model: of RecBole's class, of which nothing but `GeneralRecommender` was made.
+            config: of the trial.
+            data: RecBole's data set of the training part.
+        """
+        return False
+
     def parameters(self) -> list[torch.nn.Parameter]:
         """All parameters of the model, in the order in which the kernels take them."""
         return list(self.model.parameters())
@@ -114,6 +128,9 @@ class Family(ABC):
     def begin(self, epoch: int) -> None:
         """Bring the model into training mode, and draw what RecBole's draws for an epoch; 0 is the first."""
         self.model.train()
+
+    def compute(self) -> None:  # noqa: B027  # most models are learnt
+        """Compute a blank model; one that is computed is left as it is."""
 
     def batches(self, stream: Stream, table: Table) -> Iterator[Batch]:
         """The batches of one epoch, in RecBole's order.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from recsweep.training.fast.base import Family
 from recsweep.training.fast.bert import Bert4Rec
+from recsweep.training.fast.closed import Ease, ItemKnn, SlimElastic
 from recsweep.training.fast.context import DeepFm, Fm
 from recsweep.training.fast.factorized import Bpr, Fpmc
 from recsweep.training.fast.graphs import LightGcn, Sgl
@@ -32,6 +33,7 @@ FAST_FAMILIES: tuple[type[Family], ...] = (
     Bert4Rec,
     *(MultiDae, MultiVae),
     OwnLoss,
+    *(Ease, ItemKnn, SlimElastic),
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.data import Limit
 from recsweep.recbole_api.settings import FAST
 from recsweep.training.fast import families, losses, native, validation
@@ -71,6 +72,10 @@ def install(trainer: Any, train_data: Any, valid_data: Any, *, wanted: bool) -> 
     validation.install(trainer, family, valid_data)
     if family is None:
         return Path("recbole", reason), Steps()
+    if family.computes:
+        steps = _Once(family, train_data)
+        trainer._train_epoch = steps.train
+        return Path(family.path), steps
     if not family.trains:
         return Path("recbole", f"{type(trainer.model).__name__} has no fast steps"), Steps()
     epochs = _Epochs(trainer, family, train_data)
@@ -80,7 +85,7 @@ def install(trainer: Any, train_data: Any, valid_data: Any, *, wanted: bool) -> 
 
 def unsupported(trainer: Any, train_data: Any) -> str | None:
     """Why no family computes a trial, or None."""
-    model, config = trainer.model, trainer.config
+    model = trainer.model
     name = type(model).__name__
     if not type(model).__module__.startswith("recbole.model."):
         return f"{name} is none of RecBole's own models"
@@ -89,14 +94,48 @@ def unsupported(trainer: Any, train_data: Any) -> str | None:
         return f"{name} has a trainer of its own"
     if family is None:
         return families.refused().get(name, f"{name} has no fast path")
+    settings = _setting_against(name, family, trainer.config, train_data)
+    return settings or family.refuses(model) or family.refuses_data(model, train_data)
+
+
+def _setting_against(name: str, family: type[Family], config: Any, train_data: Any) -> str | None:
+    """The setting of a trial that keeps a model from its family, or None."""
     if config["transform"] not in (None, family.transforms.get(name)):
         return f"transform: {config['transform']}"
     if not config["single_spec"]:
         return "several GPUs for one trial"
     if config["worker"]:  # processes that load batches draw negatives and masks by seeds of their own
         return f"worker: {config['worker']}"
-    negatives = unsupported_negatives(train_data, family.pointwise, family.several_negatives)
-    return negatives or family.refuses(model) or family.refuses_data(model, train_data)
+    return unsupported_negatives(train_data, family.pointwise, family.several_negatives)
+
+
+def make_model(config: Any, train_data: Any, *, wanted: bool) -> Any:
+    """The model of a trial, as RecBole makes it; of a computed family, one that is still to be computed.
+
+    Args:
+        config: of the trial.
+        train_data: its training loader.
+        wanted: the trial's `fast` setting.
+    """
+    name = str(config["model"])
+    family = families.served().get(name) if wanted else None
+    if family is None or not family.computes:
+        return recbole.make_model(config, train_data)
+    if _setting_against(name, family, config, train_data) is None:
+        model = recbole.bare_model(config, train_data)
+        if family.refuses(model) is None and family.blank(model, config, train_data._dataset):
+            return model.to(config["device"])
+    return recbole.make_model(config, train_data)
+
+
+def restored(config: Any, train_data: Any, state: dict[str, Any], device: torch.device) -> Any:
+    """A model with what a checkpoint holds; what is computed and not held there is computed again."""
+    model = make_model(config, train_data, wanted=config[FAST] is not False)
+    recbole.restore(model, state, device)
+    family = families.served().get(str(config["model"]))
+    if family is not None and family.computes:
+        family(model, native.kernels(), int(config["seed"])).compute()
+    return model
 
 
 def scoring_family(trainer: Any, train_data: Any, loader: Any) -> Family:
@@ -127,6 +166,22 @@ def _make_family(trainer: Any) -> Family:
     if mine != all_of_them:
         raise AssertionError(f"the fast path of {type(model).__name__} does not know all of its parameters")
     return family
+
+
+class _Once(Steps):
+    """The one epoch of a computed model: it is computed, and generators go on as by RecBole's batches."""
+
+    def __init__(self, family: Family, train_data: Any) -> None:
+        self._family, self._stream = family, Stream(train_data)
+
+    def train(
+        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+    ) -> float:
+        """As RecBole's, whose loss is 0."""
+        self._family.compute()
+        for _ in self._stream.epoch():
+            pass
+        return 0.0
 
 
 class _Epochs(Steps):

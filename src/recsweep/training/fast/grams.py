@@ -1,0 +1,151 @@
+"""The interactions that computed models are made of, worked out once and shared by all trials on the data.
+
+A study's trials differ in a regulariser or in a number of neighbours; the matrix of interactions and its
+inner products are the same for all of them. They are kept for the last data sets of this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from recsweep.training.fast.scores import SCORES_AT_ONCE
+
+Array = NDArray[Any]
+_KEPT = 2
+"""Data sets whose matrices are kept: as many as a worker keeps splits."""
+_LAST: list[Counts] = []
+
+
+class Counts:
+    """The interactions of a training part: how often each user had each item.
+
+    Args:
+        data: RecBole's data set of the training part.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self._columns = _columns(data)
+        self.rows: Any = data.inter_matrix(form="csr").astype(np.float32)
+        """SciPy's CSR matrix [users, items], float32; must not be written into."""
+        self.rows.sum_duplicates()
+
+    @classmethod
+    def of(cls, data: Any) -> Counts:
+        """Those of a data set; kept ones where its columns are the very same."""
+        columns = _columns(data)
+        for found in _LAST:
+            if all(mine is one for mine, one in zip(found._columns, columns, strict=True)):
+                return found
+        _LAST.append(cls(data))
+        del _LAST[:-_KEPT]
+        return _LAST[-1]
+
+    @cached_property
+    def columns(self) -> Any:
+        """The same by item: CSR [items, users]."""
+        return self.rows.T.tocsr()
+
+    @cached_property
+    def pairs_by_item(self) -> tuple[Array, Array]:
+        """Item and user of each entry of `columns`."""
+        entries = self.columns.tocoo()
+        return entries.row, entries.col
+
+    @cached_property
+    def items(self) -> Array:
+        """Inner products of items, [items, items] float32: whole numbers, and so exact."""
+        return dense(self.rows.T @ self.rows)
+
+    @cached_property
+    def users(self) -> Array:
+        """Inner products of users, [users, users] float32."""
+        return dense(self.rows @ self.rows.T)
+
+
+def _columns(data: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    return data.inter_feat[data.uid_field], data.inter_feat[data.iid_field]
+
+
+def dense(matrix: Any) -> Array:
+    """A matrix, sparse or not, as an array, row after row."""
+    return np.ascontiguousarray(matrix.toarray() if sp.issparse(matrix) else np.asarray(matrix))
+
+
+def by_rows(matrix: Any) -> Any:
+    """A matrix as a sparse one by rows."""
+    if not isinstance(matrix, np.ndarray):
+        return sp.csr_matrix(matrix)
+    there = matrix != 0  # SciPy's own way goes by pairs of row and column, and takes five times as long
+    ends = np.concatenate([[0], there.sum(axis=1).cumsum()])
+    places = np.flatnonzero(there)
+    return sp.csr_matrix((matrix.ravel()[places], places % matrix.shape[1], ends), shape=matrix.shape)
+
+
+def stacked(parts: list[Any]) -> Any:
+    """Sparse matrices, one below the other."""
+    return sp.vstack(parts)
+
+
+def times(sparse: Any, matrix: Array, kernels: Any | None) -> Array:
+    """A sparse matrix times an array, each sum in the order of a row's entries, as SciPy takes it.
+
+    Args:
+        sparse: CSR [rows, inner].
+        matrix: [inner, n], float32 or float64.
+        kernels: the compiled operators, or None.
+
+    Returns:
+        [rows, n] in the type of the matrix.
+    """
+    if kernels is None:
+        return np.asarray(sparse.astype(matrix.dtype) @ matrix)
+    ends, indices = (torch.from_numpy(one.astype(np.int64)) for one in (sparse.indptr[1:], sparse.indices))
+    values = torch.from_numpy(sparse.data.astype(matrix.dtype))
+    found: Array = kernels.rows_times(ends, indices, values, torch.from_numpy(matrix)).numpy()
+    return found
+
+
+class Rows:
+    """Rows of a product of two sparse matrices, multiplied when they are asked for.
+
+    Args:
+        factors: gives the two, CSR and CSC, as they are then.
+    """
+
+    def __init__(self, factors: Callable[[], tuple[Any, Any]]) -> None:
+        self._factors = factors
+
+    def __getitem__(self, asked: tuple[Any, Any]) -> Any:
+        """Some rows as a sparse matrix, or one number: the two that RecBole's ItemKNN asks for."""
+        left, right = self._factors()
+        rows, columns = asked
+        if isinstance(columns, slice):
+            return sp.csr_matrix(left)[rows] @ right[:, columns]
+        return (left[[rows]] @ right[:, [columns]]).toarray()[0, 0]
+
+
+def rows_at_once(n_items: int) -> int:
+    """Users whose scores of all items are computed at once."""
+    return max(1, SCORES_AT_ONCE // n_items)
+
+
+def inverted(products: Array, weight: float) -> Array:
+    """(products + weight I)^-1 by Cholesky's factors, float64; by others where those do not exist."""
+    matrix = np.array(products, dtype=np.float64, order="F")
+    matrix[np.diag_indices_from(matrix)] += weight
+    factor, failed = lapack.dpotrf(matrix, lower=1)
+    if not failed:
+        factor, failed = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    if failed:
+        return np.linalg.inv(matrix)
+    lower = torch.from_numpy(factor.T)  # what is below the diagonal by columns is above it by rows
+    found: Array = (lower.triu() + lower.triu(1).T).numpy()
+    return found
