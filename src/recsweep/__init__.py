@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from recsweep.sweeps.loading import load_sweep as load_sweep
     from recsweep.sweeps.loading import make_sweep as make_sweep
     from recsweep.sweeps.parameters import Choice as Choice
+    from recsweep.sweeps.parameters import LogRandInt as LogRandInt
     from recsweep.sweeps.parameters import LogUniform as LogUniform
     from recsweep.sweeps.parameters import QUniform as QUniform
     from recsweep.sweeps.parameters import RandInt as RandInt
@@ -87,6 +88,7 @@ PUBLIC = {
         "LogUniform": "sweeps.parameters",
         "QUniform": "sweeps.parameters",
         "RandInt": "sweeps.parameters",
+        "LogRandInt": "sweeps.parameters",
     },
     "Errors": {
         "RecsweepError": "common.errors",

@@ -31,6 +31,7 @@ MIXED = _SPACE.validate_python(
         "width": {"type": "quniform", "min": 16, "max": 128, "q": 16},
         "dropout": {"type": "quniform", "min": 0.0, "max": 0.5, "q": 0.1},
         "layers": {"type": "randint", "min": 1, "max": 3},
+        "neighbours": {"type": "lograndint", "min": 5, "max": 2000},
         "loss": {"type": "choice", "values": ["CE", "BPR", None, True]},
         "sizes": {"type": "choice", "values": [[64], [64, 32]]},
     }
@@ -41,6 +42,7 @@ MIXED_DEFAULTS = {
     "width": 48,
     "dropout": 0.3,
     "layers": 2,
+    "neighbours": 100,
     "loss": "BPR",
     "sizes": [64, 32],
 }

@@ -305,7 +305,7 @@ def test_a_sweep_must_name_itself_its_models_and_its_data(tmp_path, text, messag
         (
             "{values: [1]}",
             "2:13: `space.n_layers` has no `type`; "
-            "add `type: choice`, uniform, loguniform, quniform or randint",
+            "add `type: choice`, uniform, loguniform, quniform, randint or lograndint",
         ),
         (
             "[1, 2]",

@@ -93,6 +93,24 @@ def test_quniform_of_integers_yields_integers_only(low, steps, q, proposed):
     assert parameter.cast(proposed) % q == 0
 
 
+@given(st.integers(1, 50), st.integers(1, 5000), st.floats(0, 1))
+def test_lograndint_yields_integers_of_which_each_keeps_its_share(low, more, share):
+    parameter = make(type="lograndint", min=low, max=low + more)
+    value = parameter.from_unit(share)
+    assert type(value) is int
+    assert low <= value <= low + more
+    assert parameter.from_unit(parameter.to_unit(value)) == value
+    assert (parameter.from_unit(0.0), parameter.from_unit(1.0)) == (low, low + more)
+
+
+def test_lograndint_has_as_many_values_in_each_power_of_ten():
+    parameter = make(type="lograndint", min=10, max=1000)
+    below = sum(parameter.from_unit(step / 1000) < 100 for step in range(1001))
+    assert 480 < below < 520
+    assert parameter.size == 991
+    assert parameter.grid()[0] == 10
+
+
 @given(randints(), st.floats(-2000, 2000))
 def test_randint_yields_integers_and_both_ends(parameter, proposed):
     assert type(parameter.cast(proposed)) is int
@@ -140,6 +158,7 @@ def test_a_range_holds_numbers_within_it_only(value):
         ({"type": "choice", "values": [1, 1.0]}, "`values` must be distinct, but 1 stands twice"),
         ({"type": "choice", "values": []}, "at least 1 item"),
         ({"type": "randint", "min": 0.5, "max": 3}, "valid integer"),
+        ({"type": "lograndint", "min": 0, "max": 3}, "`min >= 1` must hold for lograndint, but got min=0"),
         ({"type": "uniform", "min": 0, "max": 1, "q": 1}, "Extra inputs"),
     ],
 )

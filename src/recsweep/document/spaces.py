@@ -10,7 +10,7 @@ from recsweep.alarms.edges import edge_of, searched
 from recsweep.common.escape import short
 from recsweep.report.comparison import Entry
 from recsweep.report.results import StudyResult
-from recsweep.sweeps.space import Choice, LogUniform, Parameter, QUniform, RandInt
+from recsweep.sweeps.space import Choice, Parameter, QUniform, RandInt
 
 _MOST_TICKS = 24
 
@@ -104,9 +104,9 @@ def kind_of(parameter: Parameter) -> str:
     """How the values of a parameter are drawn."""
     if isinstance(parameter, Choice):
         return "one of"
-    if isinstance(parameter, LogUniform):
-        return "log-uniform"
-    return "integer" if isinstance(parameter, RandInt) else "uniform"
+    if isinstance(parameter, RandInt):
+        return "log-integer" if parameter.is_log else "integer"
+    return "log-uniform" if parameter.is_log else "uniform"
 
 
 def values_of(parameter: Parameter) -> str:

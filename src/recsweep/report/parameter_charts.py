@@ -15,7 +15,7 @@ from recsweep.report.pareto import measured
 from recsweep.report.results import StudyResult
 from recsweep.report.trial_marks import about, are, best_of, dots, has_score, shown
 from recsweep.study import State, Trial
-from recsweep.sweeps.space import Choice, LogUniform, Parameter
+from recsweep.sweeps.space import Choice, Parameter
 
 _FOOT = -0.12  # where parallel coordinates keep what a trial does not have
 _COLUMNS = 3
@@ -213,7 +213,7 @@ def _axis(name: str, parameter: Parameter) -> Axis:
         words = map(for_terminal, parameter.grid())
         ticks: tuple[tuple[float, str], ...] = tuple((i, word) for i, word in enumerate(words))
         return Axis(name, ticks=ticks, limits=(-0.5, len(ticks) - 0.5))
-    if isinstance(parameter, LogUniform):
+    if parameter.is_log:
         decades = range(math.ceil(math.log10(parameter.min)), math.floor(math.log10(parameter.max)) + 1)
         values = [10.0**power for power in decades]
         values = values if len(values) >= 2 else [parameter.min, parameter.max]
@@ -229,7 +229,7 @@ def _height(parameter: Parameter, value: Any) -> float:
         return _FOOT
     if isinstance(parameter, Choice):
         return parameter.index(value) / max(len(parameter.values) - 1, 1)
-    if isinstance(parameter, LogUniform):
+    if parameter.is_log:
         return math.log(value / parameter.min) / math.log(parameter.max / parameter.min)
     return float((value - parameter.min) / (parameter.max - parameter.min))
 
@@ -240,8 +240,8 @@ def _marks(parameter: Parameter) -> list[tuple[float, str]]:
         values = list(parameter.grid())
         every = max(1, -(-len(values) // 12))
         return [(_height(parameter, value), for_terminal(value)) for value in values[::every]]
-    if isinstance(parameter, LogUniform):
-        middle: Any = math.sqrt(parameter.min * parameter.max)
+    if parameter.is_log:
+        middle: Any = parameter.cast(math.sqrt(parameter.min * parameter.max))
     else:
         middle = parameter.cast((parameter.min + parameter.max) / 2)
     values = [parameter.min, middle, parameter.max]

@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from recsweep.sweeps.space import Choice, LogUniform, Params, QUniform, RandInt, Space
+from recsweep.sweeps.space import Choice, Params, QUniform, RandInt, Space
 
 
 def in_optunas_terms(space: Space, params: Params) -> dict[str, tuple[BaseDistribution, Any]]:
@@ -22,12 +22,12 @@ def distribution_of(parameter: Any) -> BaseDistribution:
     if isinstance(parameter, Choice):
         return CategoricalDistribution([for_optuna(parameter, value) for value in parameter.grid()])
     if isinstance(parameter, RandInt):
-        return IntDistribution(parameter.min, parameter.max)
+        return IntDistribution(parameter.min, parameter.max, log=parameter.is_log)
     if isinstance(parameter, QUniform):
         if parameter.integral:
             return IntDistribution(int(parameter.min), int(parameter.max), step=int(parameter.q))
         return FloatDistribution(parameter.min, parameter.max, step=parameter.q)
-    return FloatDistribution(parameter.min, parameter.max, log=isinstance(parameter, LogUniform))
+    return FloatDistribution(parameter.min, parameter.max, log=parameter.is_log)
 
 
 def for_optuna(parameter: Any, value: Any) -> Any:

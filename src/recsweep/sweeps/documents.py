@@ -166,7 +166,10 @@ def explain(error: Any, model: type[BaseModel], data: Any) -> tuple[str, str]:
             return f"`{key.rpartition('.')[0]}` must have more than {location[-1]} values", "add another"
         return f"`{key}` is missing", f"add `{location[-1]}:`"
     if kind == "union_tag_not_found":
-        return f"`{key}` has no `type`", "add `type: choice`, uniform, loguniform, quniform or randint"
+        return (
+            f"`{key}` has no `type`",
+            "add `type: choice`, uniform, loguniform, quniform, randint or lograndint",
+        )
     if kind == "value_error":  # our own validators name the value themselves
         message, fix = rule(error)
         return f"`{key}`: {message}" if location else message, fix
@@ -220,7 +223,7 @@ def _stands(location: Location, data: Any) -> bool:
     return bool(parts) and parts[-1] == str(location[-1])
 
 
-_TYPES = ("choice", "uniform", "loguniform", "quniform", "randint")
+_TYPES = ("choice", "uniform", "loguniform", "quniform", "randint", "lograndint")
 _COUNTS = ("too_short", "too_long")
 _EMPTY = "must not be empty"
 _MAPPING = "must hold keys and values"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -64,10 +64,17 @@ class _Parameter(BaseModel):
         """A value's share of the way: the middle of its part."""
         return float((self.rank(value) + 0.5) / self.size)
 
+    @property
+    def by_rank(self) -> bool:
+        """True where engines take values by their number in ascending order; else as they are."""
+        return math.isfinite(self.size)
+
 
 class _Range(_Parameter):
     min: Number
     max: Number
+    is_log: ClassVar[bool] = False
+    """True where equal ratios are equally likely."""
 
     @model_validator(mode="after")
     def _ordered(self) -> _Range:
@@ -168,6 +175,7 @@ class LogUniform(_Range):
     """A positive real number whose logarithm is uniform; `min` and `max` are the values themselves."""
 
     type: Literal["loguniform"]
+    is_log: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _positive(self) -> LogUniform:
@@ -265,4 +273,39 @@ class RandInt(_Range):
         return self.at(self.index(value))
 
 
-Parameter = Annotated[Choice | Uniform | LogUniform | QUniform | RandInt, Field(discriminator="type")]
+class LogRandInt(RandInt):
+    """An integer from `min` to `max`, both included, on a log scale: 10 to 20 is as likely as 100 to 200.
+
+    Every integer has the part from half below to half above it, as with Optuna's `suggest_int(log=True)`.
+    """
+
+    type: Literal["lograndint"]  # type: ignore[assignment]
+    is_log: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _positive(self) -> LogRandInt:
+        if self.min < 1:
+            raise ValueError(f"`min >= 1` must hold for lograndint, but got min={self.min}")
+        return self
+
+    @property
+    def by_rank(self) -> bool:
+        return False
+
+    @property
+    def logs(self) -> tuple[float, float]:
+        """The logarithms between which it is drawn, before it is rounded."""
+        return math.log(self.min - 0.5), math.log(self.max + 0.5)
+
+    def from_unit(self, share: float) -> Any:
+        low, high = self.logs
+        return self.cast(math.exp(low + share * (high - low)))
+
+    def to_unit(self, value: Any) -> float:
+        low, high = self.logs
+        return (math.log(value) - low) / (high - low)
+
+
+Parameter = Annotated[
+    Choice | Uniform | LogUniform | QUniform | RandInt | LogRandInt, Field(discriminator="type")
+]

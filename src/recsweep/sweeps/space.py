@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from recsweep.sweeps.parameters import Choice, LogUniform, Parameter, QUniform, RandInt, Uniform
+from recsweep.sweeps.parameters import Choice, LogRandInt, LogUniform, Parameter, QUniform, RandInt, Uniform
 from recsweep.sweeps.rules import Rule
 from recsweep.sweeps.values import Scalar, is_among
 
@@ -238,6 +238,7 @@ def _size(block: _Block) -> int:
 
 __all__ = [
     "Choice",
+    "LogRandInt",
     "LogUniform",
     "Parameter",
     "Params",

@@ -32,7 +32,7 @@ from recsweep.search.engines import proposals
 from recsweep.search.engines.base import Engine, Observation, Search, SearchState, Session
 from recsweep.search.engines.proposals import Found, loss
 from recsweep.sweeps import space as spaces
-from recsweep.sweeps.space import Choice, LogUniform, Params, QUniform, RandInt, Space
+from recsweep.sweeps.space import Choice, LogRandInt, LogUniform, Params, QUniform, RandInt, Space
 
 _EPOCH = datetime(2020, 1, 1)
 _NO_LIMIT = 2**31 - 1  # the store's slots are the budget; HyperTuning's own must never end a search
@@ -198,6 +198,8 @@ def to_hyperopt(space: Space) -> dict[str, Any]:
     for name, parameter in space.items():
         if isinstance(parameter, Choice):
             expressions[name] = hp.choice(name, list(parameter.grid()))
+        elif isinstance(parameter, LogRandInt):
+            expressions[name] = hp.qloguniform(name, *parameter.logs, 1)
         elif isinstance(parameter, RandInt):
             expressions[name] = hp.randint(name, parameter.min, parameter.max + 1)
         elif isinstance(parameter, QUniform):
@@ -219,7 +221,8 @@ def to_raw(space: Space, params: Params) -> dict[str, Any]:
         if isinstance(parameter, Choice):
             raw[name] = parameter.index(value)
         else:
-            raw[name] = int(value) if isinstance(parameter, RandInt) else float(value)
+            whole = isinstance(parameter, RandInt) and not parameter.is_log
+            raw[name] = int(value) if whole else float(value)
     return raw
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import warnings
 from collections.abc import Callable, Container, Iterator
 from datetime import datetime
@@ -27,7 +26,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from recsweep.search.engines.base import Engine, Search, SearchState, Session
 from recsweep.search.engines.proposals import Basis, Draw, Found, outcome, propose
 from recsweep.sweeps import space as spaces
-from recsweep.sweeps.space import Choice, LogUniform, Params, Uniform
+from recsweep.sweeps.space import Choice, LogRandInt, LogUniform, Params, Uniform
 
 
 class OptunaEngine(Engine):
@@ -245,7 +244,9 @@ class _Past(InMemoryStorage):
 def to_distribution(parameter: Any) -> BaseDistribution:
     """A parameter as Optuna samples it: the values of a grid by their rank, so that any type is safe."""
     if isinstance(parameter, Uniform | LogUniform):
-        return FloatDistribution(parameter.min, parameter.max, log=isinstance(parameter, LogUniform))
+        return FloatDistribution(parameter.min, parameter.max, log=parameter.is_log)
+    if isinstance(parameter, LogRandInt):
+        return IntDistribution(parameter.min, parameter.max, log=True)
     if isinstance(parameter, Choice) and not parameter.ordered:
         return CategoricalDistribution(range(int(parameter.size)))
     return IntDistribution(0, int(parameter.size) - 1)
@@ -253,12 +254,12 @@ def to_distribution(parameter: Any) -> BaseDistribution:
 
 def to_optuna(parameter: Any, value: Any) -> Any:
     """A value in terms of `to_distribution`."""
-    return parameter.rank(value) if math.isfinite(parameter.size) else value
+    return parameter.rank(value) if parameter.by_rank else value
 
 
 def from_optuna(parameter: Any, value: Any) -> Any:
     """The inverse of `to_optuna`."""
-    return parameter.at_rank(int(value)) if math.isfinite(parameter.size) else parameter.cast(value)
+    return parameter.at_rank(int(value)) if parameter.by_rank else parameter.cast(value)
 
 
 # -- for a library that asks Optuna itself ---------------------------------------------------------
@@ -294,8 +295,8 @@ def _suggested(trial: Trial, name: str, parameter: Any) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         return trial.suggest_categorical(name, distribution.choices)
     if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(name, distribution.low, distribution.high)
-    return trial.suggest_float(name, parameter.min, parameter.max, log=isinstance(parameter, LogUniform))
+        return trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
+    return trial.suggest_float(name, parameter.min, parameter.max, log=parameter.is_log)
 
 
 def typed(search: Search, suggested: dict[str, Any]) -> Params:

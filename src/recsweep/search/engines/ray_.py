@@ -22,7 +22,7 @@ from recsweep.search.engines import optuna_, proposals
 from recsweep.search.engines.base import Engine, Known, Observation, Search, SearchState, Session
 from recsweep.search.engines.proposals import Basis, Draw, Found, loss
 from recsweep.sweeps import space as spaces
-from recsweep.sweeps.space import Choice, LogUniform, Params
+from recsweep.sweeps.space import Choice, LogRandInt, Params
 
 _ASKED = "asked"
 _SCORE = "score"
@@ -58,12 +58,14 @@ def propose(study: Known, slot: int) -> Params:
 
 def to_ray(parameter: Any) -> Any:
     """A parameter as Ray Tune's domain: the values of a grid by their rank, so that any type is safe."""
-    if math.isfinite(parameter.size):
+    if isinstance(parameter, LogRandInt):  # a real number, which is rounded
+        return tune.loguniform(*map(math.exp, parameter.logs))
+    if parameter.by_rank:
         size = int(parameter.size)
         if isinstance(parameter, Choice) and not parameter.ordered:
             return tune.choice(list(range(size)))
         return tune.randint(0, size)
-    kind = tune.loguniform if isinstance(parameter, LogUniform) else tune.uniform
+    kind = tune.loguniform if parameter.is_log else tune.uniform
     return kind(parameter.min, parameter.max)
 
 
@@ -72,8 +74,7 @@ def from_ray(search: Search, drawn: dict[str, Any]) -> Params:
     params: Params = {}
     for name, parameter in search.space.items():
         value = drawn.get(name, 0)  # a parameter with one value is none for a searcher
-        finite = math.isfinite(parameter.size)
-        params[name] = parameter.at_rank(round(value)) if finite else parameter.cast(value)
+        params[name] = parameter.at_rank(round(value)) if parameter.by_rank else parameter.cast(value)
     return spaces.cast(search.space, params)
 
 
