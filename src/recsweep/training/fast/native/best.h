@@ -12,7 +12,7 @@
 #include <immintrin.h>
 #endif
 
-namespace recsweep {
+namespace recsweep::lists {
 
 constexpr float NONE = -std::numeric_limits<float>::infinity();
 
@@ -173,4 +173,4 @@ struct Lists {
   }
 };
 
-}  // namespace recsweep
+}  // namespace recsweep::lists

@@ -1,7 +1,7 @@
 // The best items of each row, without a matrix of scores in memory and without sorting it; and the hits among them.
 #include "best.h"
 
-namespace recsweep {
+namespace recsweep::lists {
 
 namespace {
 
@@ -193,4 +193,4 @@ TORCH_LIBRARY_FRAGMENT(recsweep, m) {
   m.def("hits_of_lists(Tensor items, Tensor scores, Tensor ends, Tensor right) -> (Tensor, Tensor)", &hits_of_lists);
 }
 
-}  // namespace recsweep
+}  // namespace recsweep::lists
