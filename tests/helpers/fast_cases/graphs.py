@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.fast_cases.case import SIZES, Case
+from helpers.fast_cases.case import SIZES, Case, on_torch
 
 CASES: dict[str, Case] = {
     "LightGCN": Case(
@@ -38,4 +38,5 @@ CASES: dict[str, Case] = {
             "sizes-64": {"embedding_size": 64, "hidden_size_list": [64, 64, 64]},
         },
     ),
+    "GCMC": on_torch({"embedding_size": 16, "gcn_output_dim": 24, "dropout_prob": 0.0}, None),
 }

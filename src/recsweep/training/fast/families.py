@@ -10,6 +10,7 @@ from recsweep.training.fast.bert import Bert4Rec
 from recsweep.training.fast.closed import Ease, ItemKnn, SlimElastic
 from recsweep.training.fast.context import DeepFm, Fm
 from recsweep.training.fast.factorized import Bpr, Fpmc
+from recsweep.training.fast.gcmc import Gcmc
 from recsweep.training.fast.graphs import LightGcn, Sgl
 from recsweep.training.fast.multinomial import MultiDae, MultiVae
 from recsweep.training.fast.ngcf import Ngcf
@@ -26,7 +27,7 @@ FAST_FAMILIES: tuple[type[Family], ...] = (
     *(Dmf, Fism),
     *(Fm, DeepFm),
     *(LightGcn, Sgl),
-    Ngcf,
+    *(Ngcf, Gcmc),
     *(Stamp, Fossil),
     *(Gru4Rec, Narm),
     SasRec,

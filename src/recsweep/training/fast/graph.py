@@ -13,9 +13,6 @@ from typing import Any
 
 import torch
 
-_LEAST_COLUMNS = 8
-"""That the compiled product is made for."""
-
 
 @dataclass(frozen=True)
 class Graph:
@@ -27,14 +24,12 @@ class Graph:
     """[entries] int32: the column of each entry, in ascending order within a row."""
     weights: torch.Tensor
     """[entries] float32."""
-    kernels: Any | None = None
-    """The compiled operators, for products with autograd on the CPU."""
 
     @classmethod
-    def of(cls, matrix: torch.Tensor, kernels: Any | None = None) -> Graph:
+    def of(cls, matrix: torch.Tensor) -> Graph:
         """From a sparse tensor of torch's, of which no entry stands twice."""
         rows, columns = matrix._indices()  # not `indices()`, which wants it sorted
-        return cls.of_entries(rows, columns, matrix._values(), matrix.shape[0], kernels)
+        return cls.of_entries(rows, columns, matrix._values(), matrix.shape[0])
 
     @classmethod
     def of_entries(
@@ -43,7 +38,6 @@ class Graph:
         columns: torch.Tensor,
         weights: torch.Tensor,
         nodes: int,
-        kernels: Any | None = None,
     ) -> Graph:
         """From entries in any order; what stands twice counts twice.
 
@@ -52,11 +46,10 @@ class Graph:
             columns: [entries] int64.
             weights: [entries] float32.
             nodes: the number of rows.
-            kernels: the compiled operators, or None.
         """
         order = (rows * nodes + columns).argsort()
         begin = beginnings(rows, nodes)
-        return cls(begin, columns[order].to(torch.int32), weights[order].float().contiguous(), kernels)
+        return cls(begin, columns[order].to(torch.int32), weights[order].float().contiguous())
 
     @property
     def tensors(self) -> list[torch.Tensor]:
@@ -77,9 +70,6 @@ class Graph:
 
     def product(self, nodes: torch.Tensor) -> torch.Tensor:
         """The product with [nodes, d], without autograd."""
-        if self.kernels is not None and nodes.shape[1] >= _LEAST_COLUMNS:
-            found: torch.Tensor = self.kernels.graph_product(self.tensors, nodes.contiguous())
-            return found
         with torch.autocast(nodes.device.type, enabled=False):
             return torch.mm(self._sparse, nodes.float())
 
