@@ -56,3 +56,13 @@ def test_dropout_of_items_keeps_their_mean_and_their_share(folder, path):
             assert float(kept.float().mean()) == pytest.approx(0.7, abs=0.01)
         both = ((dropped[0] != 0) & (dropped[1] != 0)).float().mean()
         assert float(both) == pytest.approx(0.49, abs=0.01), "each batch has masks of its own"
+
+
+@pytest.mark.parametrize("changes", [{"clip_grad_norm": {"max_norm": 1.0}}, {"n_enc_epochs": 0}])
+def test_recvae_trains_by_recbole_where_turns_are_no_turns(folder, changes):
+    settings = settings_of(folder, "RecVAE", {"hidden_dimension": 8, "latent_dimension": 8, **changes})
+    with recbole.clean_globals():
+        config = TypedConfig(settings, CPU, folder / "scratch")
+        train, _, _ = make_loaders(config, split_of(settings, folder))
+        reason = fast.unsupported(recbole.make_trainer(config, recbole.make_model(config, train)), train)
+    assert reason in ("clip_grad_norm over both parts", "one of both parts is not trained")

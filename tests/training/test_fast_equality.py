@@ -117,7 +117,8 @@ def variants() -> list[Any]:
     for model in sorted(set(FAMILY_OF_MODEL) & set(CASES)):
         case = CASES[model]
         own = {name: {"epochs": 1, **changes} for name, changes in case.variants.items()}
-        several = {**(EVERYWHERE if case.learns else {}), **own} if COMPILED in case.paths else {}
+        common = {name: changes for name, changes in EVERYWHERE.items() if name not in case.without}
+        several = {**(common if case.learns else {}), **own} if COMPILED in case.paths else {}
         for number, (name, changes) in enumerate(several.items()):
             loss = case.losses[number % len(case.losses)]
             for path in case.paths:

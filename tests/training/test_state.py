@@ -41,11 +41,13 @@ SMALL = {
     "FISM": {"embedding_size": 8},
     "FM": {"embedding_size": 8},
     "DeepFM": {"embedding_size": 8, "mlp_hidden_size": [8]},
+    "CDAE": {"embedding_size": 8},
+    "RecVAE": {"hidden_dimension": 8, "latent_dimension": 8},
 }
 """Those with compiled kernels."""
 PATHS = [(model, COMPILED) for model in SMALL] + [(model, TORCH) for model in sorted(served())]
 SAMPLE = [("SASRec", COMPILED), ("BERT4Rec", TORCH), ("FPMC", RECBOLE)]
-PLAIN_SAMPLE = ("SpectralCF", "MultiVAE", "NeuMF")
+PLAIN_SAMPLE = ("SpectralCF", "DiffRec", "NeuMF")
 # Not without libraries that are not here, or without a model trained before.
 COMPUTED = {"ADMMSLIM", "AsymKNN", "EASE", "ItemKNN", "Pop", "Random", "SLIMElastic"}
 """They have no epochs."""

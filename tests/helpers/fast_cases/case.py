@@ -21,6 +21,8 @@ class Case:
     """Endings of parameters that no output depends on: their gradients are nothing but rounding."""
     learns: bool = True
     """False for a model that is computed: settings of a training change nothing in it."""
+    without: tuple[str, ...] = ()
+    """Of what is tried of every model with kernels, that which the path refuses."""
 
 
 SIZE = {"embedding_size": 16}

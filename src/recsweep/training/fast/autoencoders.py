@@ -68,14 +68,23 @@ class UserFamily(Family):
         self.kernels.bag_gradients(*given, layer.weight.grad, layer.bias.grad)  # type: ignore[union-attr]
 
     def reconstruct(
-        self, hidden: torch.Tensor, layer: nn.Linear, bags: Bags, over: Over, share: float
+        self,
+        hidden: torch.Tensor,
+        layer: nn.Linear,
+        bags: Bags,
+        over: Over,
+        share: float,
+        *,
+        fixed: bool = False,
     ) -> tuple[float, torch.Tensor]:
         """Loss of the last layer's scores, times `share`, and the gradient of `hidden`, by the kernel.
 
-        The gradients of the layer itself are added to those of its weights.
+        The gradients of the layer itself are added to those of its weights, unless it is fixed; of a hidden
+        layer that nobody differentiates none is computed, and the one returned means nothing.
         """
         plain = (hidden.detach(), layer.weight.detach(), layer.bias.detach())
+        grads = (None, None) if fixed else (layer.weight.grad, layer.bias.grad)
         found: tuple[float, torch.Tensor] = self.kernels.reconstruct(  # type: ignore[union-attr]
-            *plain, bags.starts, bags.items, int(over), share, layer.weight.grad, layer.bias.grad
+            *plain, bags.starts, bags.items, int(over), share, *grads, hidden.requires_grad
         )
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +14,16 @@ from recsweep.training.fast.dropout import Masks
 from recsweep.training.fast.scores import Scores
 from recsweep.training.fast.stream import Batch, Stream, placed
 from recsweep.training.fast.table import Table
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One walk through the training data. RecBole's epoch is one, or several that train parts in turns."""
+
+    name: str
+    optimizer: Any
+    counted: bool = True
+    """Its loss is part of the epoch's."""
 
 
 class Family(ABC):
@@ -28,10 +39,10 @@ class Family(ABC):
     is there anything in this configuration that was not proven? The first no is the reason in the trial's
     result, and RecBole trains. Nothing is asked again later: a path does not change within a trial.
 
-    **Training.** `begin` puts the model into training mode for an epoch, `batches` gives its batches, `step`
-    the loss of one. The trainer clips, and calls the optimizer, which clears the gradients. A batch is row
-    numbers of a `Table` whose columns lie on the trial's device; targets are `table.items`, negatives come
-    with the batch.
+    **Training.** `begin` puts the model into training mode for an epoch; `passes` says what walks through
+    the data an epoch is made of, and `turn` hears of each; `batches` gives one walk, `step` the loss of one
+    batch. The trainer clips, and calls the optimizer, which clears the gradients. A batch is row numbers of a
+    `Table` whose columns lie on the trial's device; targets are `table.items`, negatives come with the batch.
 
     - `step(table, batch)` **adds** the gradients of the loss to the parameters' `grad`, scaled by `backward`
       where there is a scaler, and returns the loss as RecBole's `calculate_loss` has it for that batch: a
@@ -92,7 +103,8 @@ class Family(ABC):
         self._plain = [weight.detach() for weight in self.weights]
         if self.trains:
             for weight in self.weights:
-                weight.grad = torch.zeros_like(weight)
+                if weight.requires_grad:
+                    weight.grad = torch.zeros_like(weight)
 
     @classmethod
     def refuses(cls, model: Any) -> str | None:
@@ -119,6 +131,11 @@ class Family(ABC):
         """
         return False
 
+    @classmethod
+    def refuses_training(cls, trainer: Any) -> str | None:
+        """Why RecBole's trainer of a model trains in a way that has no fast path, or None."""
+        return None
+
     def parameters(self) -> list[torch.nn.Parameter]:
         """All parameters of the model, in the order in which the kernels take them."""
         return list(self.model.parameters())
@@ -131,6 +148,13 @@ class Family(ABC):
 
     def compute(self) -> None:  # noqa: B027  # most models are learnt
         """Compute a blank model; one that is computed is left as it is."""
+
+    def passes(self, trainer: Any) -> list[Pass]:
+        """The walks through the data that make up an epoch of RecBole's trainer."""
+        return [Pass("", trainer.optimizer)]
+
+    def turn(self, one: Pass) -> None:  # noqa: B027  # most models have one
+        """A pass begins."""
 
     def batches(self, stream: Stream, table: Table) -> Iterator[Batch]:
         """The batches of one epoch, in RecBole's order.

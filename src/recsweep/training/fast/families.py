@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from recsweep.training.fast.base import Family
 from recsweep.training.fast.bert import Bert4Rec
+from recsweep.training.fast.cdae import Cdae
 from recsweep.training.fast.closed import Ease, ItemKnn, SlimElastic
 from recsweep.training.fast.context import DeepFm, Fm
 from recsweep.training.fast.factorized import Bpr, Fpmc
@@ -19,6 +20,7 @@ from recsweep.training.fast.pairs import NeuMf
 from recsweep.training.fast.pooling import Fossil, Stamp
 from recsweep.training.fast.profiles import Dmf, Fism
 from recsweep.training.fast.recurrent import Gru4Rec, Narm
+from recsweep.training.fast.recvae import RecVae
 from recsweep.training.fast.transformer import SasRec
 
 FAST_FAMILIES: tuple[type[Family], ...] = (
@@ -33,6 +35,8 @@ FAST_FAMILIES: tuple[type[Family], ...] = (
     SasRec,
     Bert4Rec,
     *(MultiDae, MultiVae),
+    Cdae,
+    RecVae,
     OwnLoss,
     *(Ease, ItemKnn, SlimElastic),
 )

@@ -56,28 +56,32 @@ class _CompiledAdam(Stepper):
 
     def __init__(self, optimizer: Any, family: Family) -> None:
         super().__init__(optimizer)
-        self._kernels, self._family, self._steps = family.kernels, family, 0
+        self._kernels, self._steps = family.kernels, 0
         group = optimizer.param_groups[0]
+        mine = {id(weight) for weight in group["params"] if weight.requires_grad}
+        pairs = [pair for pair in zip(family.weights, family.plain, strict=True) if id(pair[0]) in mine]
+        self._weights, self._plain = [weight for weight, _ in pairs], [plain for _, plain in pairs]
         self._numbers = (
             *(float(group["lr"]), *map(float, group["betas"])),
             *(float(group["eps"]), float(group["weight_decay"])),
         )
-        self._first = [torch.zeros_like(weight) for weight in family.plain]
-        self._second = [torch.zeros_like(weight) for weight in family.plain]
+        self._first = [torch.zeros_like(weight) for weight in self._plain]
+        self._second = [torch.zeros_like(weight) for weight in self._plain]
 
     def step(self) -> None:
         self._steps += 1
-        state = (self._family.plain, self._family.gradients, self._first, self._second)
+        gradients = [weight.grad for weight in self._weights]
+        state = (self._plain, gradients, self._first, self._second)
         self._kernels.adam_step(*state, *self._numbers, self._steps)  # type: ignore[union-attr]
 
     def close(self) -> None:
-        moments = zip(self._family.weights, self._first, self._second, strict=True)
+        moments = zip(self._weights, self._first, self._second, strict=True)
         for weight, first, second in moments:
             step = torch.tensor(float(self._steps))
             self._optimizer.state[weight] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
 
     def go_on(self) -> None:
-        for index, weight in enumerate(self._family.weights):
+        for index, weight in enumerate(self._weights):
             found = self._optimizer.state.get(weight)
             if found:
                 self._first[index].copy_(found["exp_avg"])

@@ -17,7 +17,7 @@ from recsweep.recbole_api.settings import FAST
 from recsweep.training.fast import families, losses, native, validation
 from recsweep.training.fast.base import Family
 from recsweep.training.fast.dropout import Masks, use_fast_dropout
-from recsweep.training.fast.optimizer import make_stepper
+from recsweep.training.fast.optimizer import Stepper, make_stepper
 from recsweep.training.fast.recbole_scores import RecboleScores
 from recsweep.training.fast.stream import Stream, unsupported_negatives
 from recsweep.training.fast.table import Table
@@ -95,7 +95,8 @@ def unsupported(trainer: Any, train_data: Any) -> str | None:
     if family is None:
         return families.refused().get(name, f"{name} has no fast path")
     settings = _setting_against(name, family, trainer.config, train_data)
-    return settings or family.refuses(model) or family.refuses_data(model, train_data)
+    refused = settings or family.refuses(model) or family.refuses_data(model, train_data)
+    return refused or family.refuses_training(trainer)
 
 
 def _setting_against(name: str, family: type[Family], config: Any, train_data: Any) -> str | None:
@@ -191,7 +192,9 @@ class _Epochs(Steps):
         self._trainer, self._family = trainer, family
         self._table = Table.of(train_data, trainer.device)
         self._stream = Stream(train_data)
-        self._stepper = make_stepper(trainer.optimizer, family)
+        self._passes = family.passes(trainer)
+        # by optimizer, of which several passes may have the same
+        self._steppers = {id(one.optimizer): make_stepper(one.optimizer, family) for one in self._passes}
         self._limit: Limit = lambda batches, number: iter(batches)
 
     def limit(self, limit: Limit) -> None:
@@ -206,30 +209,41 @@ class _Epochs(Steps):
             ValueError: the loss is NaN, in RecBole's words.
         """
         self._family.begin(epoch_idx)
+        total = 0.0
+        for one in self._passes:
+            self._trainer.optimizer = one.optimizer
+            self._family.turn(one)
+            # On a GPU this is the one time in a pass that the CPU waits.
+            loss = losses.a_number(float(self._walk(self._steppers[id(one.optimizer)], len(train_data))))
+            total += loss if one.counted else 0.0
+        return total
+
+    def _walk(self, stepper: Stepper, number: int) -> torch.Tensor | float:
+        """One pass through the data; the sum of its losses."""
         total: torch.Tensor | float = 0.0
-        batches = self._family.batches(self._stream, self._table)
-        for batch in self._limit(batches, len(train_data)):
+        for batch in self._limit(self._family.batches(self._stream, self._table), number):
             with torch.autocast(self._table.device.type, enabled=bool(self._trainer.enable_amp)):
                 loss = self._family.step(self._table, batch)
             if self._trainer.clip_grad_norm:
-                self._clip()
-            self._stepper.step()
+                stepper.unscale()  # RecBole clips what is still scaled
+                torch.nn.utils.clip_grad_norm_(
+                    self._trainer.model.parameters(), **self._trainer.clip_grad_norm
+                )
+            stepper.step()
             total = total + loss
-        # On a GPU this is the one time in an epoch that the CPU waits.
-        return losses.a_number(float(total))
-
-    def _clip(self) -> None:
-        self._stepper.unscale()  # RecBole clips what is still scaled
-        torch.nn.utils.clip_grad_norm_(self._trainer.model.parameters(), **self._trainer.clip_grad_norm)
+        return total
 
     def close(self) -> None:
-        self._stepper.close()
+        for stepper in self._steppers.values():
+            stepper.close()
 
     def state(self) -> dict[str, Any]:
-        self._stepper.close()
+        for stepper in self._steppers.values():
+            stepper.close()
         return self._family.state()
 
     def go_on(self, state: dict[str, Any]) -> None:
-        self._stepper.go_on()
+        for stepper in self._steppers.values():
+            stepper.go_on()
         if state:  # else RecBole's own code has trained until here
             self._family.go_on(state)

@@ -189,10 +189,12 @@ Chunks blocks_for(int64_t rows, int64_t n_items) {
 }  // namespace
 
 // The loss of the scores `hidden` [rows, d] times `items` [n_items, d] plus `bias`, against the items of each row,
-// times `share`. Gradients are added to those of items and bias; that of hidden is returned.
+// times `share`. Gradients are added to those of items and bias, where there are some; that of hidden is returned,
+// if `back` asks for it.
 std::tuple<double, Tensor> reconstruct(const Tensor& hidden, const Tensor& weight, const Tensor& bias,
                                        const Tensor& starts, const Tensor& items, int64_t over, double share,
-                                       const Tensor& dweight, const Tensor& dbias) {
+                                       const std::optional<Tensor>& dweight, const std::optional<Tensor>& dbias,
+                                       bool back) {
   const Bags bags(starts, items);
   const int64_t n_items = weight.size(0), d = weight.size(1);
   TORCH_CHECK(hidden.size(0) == bags.rows && hidden.size(1) == d && bias.numel() == n_items);
@@ -202,7 +204,8 @@ std::tuple<double, Tensor> reconstruct(const Tensor& hidden, const Tensor& weigh
   const Chunks chunks = blocks_for(bags.rows, n_items);
   const int64_t threads = threads_for(chunks.size());
   std::vector<Buffer> works(threads), rights(threads, Buffer(n_items, 0.f));
-  const double total = accumulate(chunks, threads, {dweight, dbias}, [&](int64_t from, int64_t to, int64_t, int64_t t,
+  const std::vector<Tensor> sums = dweight ? std::vector<Tensor>{*dweight, *dbias} : std::vector<Tensor>{};
+  const double total = accumulate(chunks, threads, sums, [&](int64_t from, int64_t to, int64_t, int64_t t,
                                                                          const std::vector<Tensor>& gradients) {
     const int64_t m = to - from;
     works[t].resize(std::max<size_t>(works[t].size(), m * n_items));
@@ -217,7 +220,8 @@ std::tuple<double, Tensor> reconstruct(const Tensor& hidden, const Tensor& weigh
     }
     if (part != 1.f)
       for (int64_t j = 0; j < m * n_items; ++j) scores[j] *= part;
-    multiply(m, d, n_items, scores, n_items, w, d, dh + from * d, d);
+    if (back) multiply(m, d, n_items, scores, n_items, w, d, dh + from * d, d);
+    if (gradients.empty()) return sum;
     multiply_tn(n_items, d, m, scores, n_items, h + from * d, d, out(gradients[0]), d, true);
     add_rows(scores, m, n_items, out(gradients[1]));
     return sum;
@@ -230,7 +234,7 @@ TORCH_LIBRARY_FRAGMENT(recsweep, m) {
   m.def("bag_gradients(Tensor slopes, Tensor starts, Tensor items, Tensor values, Tensor(a!) dweight, "
         "Tensor(b!) dbias) -> ()", &bag_gradients);
   m.def("reconstruct(Tensor hidden, Tensor weight, Tensor bias, Tensor starts, Tensor items, int over, float share, "
-        "Tensor(a!) dweight, Tensor(b!) dbias) -> (float, Tensor)", &reconstruct);
+        "Tensor? dweight, Tensor? dbias, bool back) -> (float, Tensor)", &reconstruct);
 }
 
 }  // namespace recsweep
