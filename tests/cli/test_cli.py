@@ -806,7 +806,7 @@ def test_what_may_not_be_meant_in_the_data_is_said(make, call, monkeypatch, comm
         assert line in log.read_text(encoding="utf-8")
 
 
-def prepared_without_work(*arguments):
+def prepared_without_work(*arguments, **others):
     from recsweep.datasets.prepare import Prepared
 
     return Prepared(SimpleNamespace(statistics={"users": 4}), "0" * 64, cached=False)

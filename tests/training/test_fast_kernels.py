@@ -142,7 +142,9 @@ OTHER_OPERATORS |= {"pairs_step", "pairs_scores"}  # test_pairs.py
 OTHER_OPERATORS |= {"use_products", "used_products", "rate_products"}  # test_gemm.py
 OTHER_OPERATORS |= {"bag_sums", "bag_gradients", "reconstruct"}  # test_autoencoders.py
 OTHER_OPERATORS |= {"graph_mean", "lightgcn_step", "sgl_step", "ngcf_nodes", "ngcf_step"}  # the gate
-ELSEWHERE = {"LightGCN", "NGCF", "SGL", "MultiDAE", "MultiVAE"}  # their steps are other than these
+OTHER_OPERATORS |= {"rows_times", "slim"}  # the gate
+OTHER_OPERATORS |= {"top_scores", "hits_of_lists"}  # test_fast_validation.py
+ELSEWHERE = {"LightGCN", "NGCF", "SGL", "MultiDAE", "MultiVAE", "CDAE", "RecVAE"}  # their steps are other than these
 WITH_KERNELS = sorted(
     name
     for name, family in FAMILY_OF_MODEL.items()

@@ -81,6 +81,8 @@ class Family(ABC):
     """There are compiled steps; without them it is torch's everywhere."""
     trains: ClassVar[bool] = True
     """There are steps; without them RecBole trains."""
+    by_recbole: ClassVar[bool] = False
+    """Its scores are what RecBole's own functions say, which may score other candidates for less."""
     trainers: ClassVar[tuple[str, ...]] = ("Trainer",)
     """RecBole's trainers whose epochs the family computes, by name."""
     pointwise: ClassVar[bool] = False

@@ -32,6 +32,7 @@ class RecboleScores(Family):
 
     has_kernels = False
     trains = False
+    by_recbole = True
 
     def __init__(self, trainer: Any, loader: Any) -> None:
         super().__init__(trainer.model, None, 0)

@@ -143,10 +143,10 @@ class SampledValidation(Validation):
         self._candidates.draw()
 
     def _ranked(self) -> Found | None:
-        of_recbole = isinstance(self._family, RecboleScores)
-        parts = (
-            self._candidates.recboles(self._trainer) if of_recbole else self._candidates.scores(self._family)
-        )
+        if self._family.by_recbole:
+            parts = self._candidates.recboles(self._trainer)
+        else:
+            parts = self._candidates.scores(self._family)
         cutoff, lists = self._asked
         return of_users(parts, self._table, self._candidates.labels, cutoff, self._kernels, lists=lists)
 
