@@ -386,8 +386,10 @@ format: setup ## put the code into its form
 	@ruff format --quiet .
 	@snakefmt Snakefile
 
-bench: setup ## speed of training, recsweep against RecBole (makes .venv-recbole)
+bench: setup ## speed of training, recsweep against RecBole: sequential and general models, whole studies (makes .venv-recbole)
 	@python benchmarks/speed.py --write
+	@python benchmarks/speed.py --kind general --write
+	@python benchmarks/studies.py --write
 
 bench-tuner: setup ## recsweep and RecBole's own tuner side by side (makes .venv-recbole)
 	@python benchmarks/side_by_side.py

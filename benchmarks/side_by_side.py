@@ -92,6 +92,8 @@ class Run:
     """When each trial ended, in seconds on one clock."""
     inside: list[float]
     scores: list[float]
+    params: list[dict[str, Any]] = field(default_factory=list)
+    """Of each trial; recsweep's alone, RecBole's are given."""
 
     @property
     def cold(self) -> float:
@@ -149,7 +151,7 @@ def compare(model: str, arguments: argparse.Namespace, python: Path, folder: Pat
         plan, config = make_sweep(model, arguments, own / "recsweep")
         for arm, run in (
             (ours, run_recsweep(plan, config, own / "recsweep")),
-            (theirs, run_recbole(plan, python, own / "recbole")),
+            (theirs, run_recbole(plan, python, own / "recbole", _points(plan))),
         ):
             arm.runs.append(run)
             name = "recsweep" if arm is ours else "RecBole"
@@ -203,13 +205,13 @@ def run_recsweep(plan: StudyPlan, config: Path, folder: Path) -> Run:
     ends = [trial.finished.timestamp() for trial in trials if trial.finished is not None]
     with plan.outputs.trials(plan.dataset_name, plan.model_name).open(encoding="utf-8") as rows:
         inside = [float(row["seconds"]) for row in csv.DictReader(rows)]
-    return Run(wall, ends, inside, [trial.score for trial in trials if trial.score is not None])
+    scores = [trial.score for trial in trials if trial.score is not None]
+    return Run(wall, ends, inside, scores, [dict(trial.params) for trial in trials])
 
 
-def run_recbole(plan: StudyPlan, python: Path, folder: Path) -> Run:
-    """One `HyperTuning.run()` over the points of a plan."""
+def run_recbole(plan: StudyPlan, python: Path, folder: Path, points: list[dict[str, Any]]) -> Run:
+    """One `HyperTuning.run()` over points, each with its seed."""
     folder.mkdir(parents=True)
-    points = [{**params, "seed": plan.trial_seed(slot)} for slot, params in enumerate(_points(plan))]
     settings = plan.settings({}, 0)
     fixed = {name: value for name, value in settings.items() if name not in (TIME_ORDER, "seed")}
     config, task, result = folder / "fixed.yaml", folder / "task.json", folder / "result.json"
@@ -221,13 +223,11 @@ def run_recbole(plan: StudyPlan, python: Path, folder: Path) -> Run:
     return Run(wall, found["ends"], found["seconds_inside"], found["scores"])
 
 
-def _points(plan: StudyPlan) -> Iterator[dict[str, Any]]:
-    """What the exhaustive search of a plan will try, slot by slot: the defaults, then the grid."""
+def _points(plan: StudyPlan) -> list[dict[str, Any]]:
+    """An exhaustive search of a plan, with the seed of each slot: the defaults, then the grid."""
     default = plan.defaults
-    yield default
-    for value in POINTS:
-        if value != default["learning_rate"]:
-            yield {"learning_rate": value}
+    others = [{"learning_rate": value} for value in POINTS if value != default["learning_rate"]]
+    return [{**params, "seed": plan.trial_seed(slot)} for slot, params in enumerate([default, *others])]
 
 
 def run_timed(command: list[str], folder: Path, environment: dict[str, str]) -> float:

@@ -82,7 +82,7 @@ class Bench:
     def _split(self, plan: StudyPlan) -> dict[str, Any]:
         """What a process needs to find the split, and to train on it."""
         return {
-            "settings": to_plain(plan.settings(plan.defaults, SEED)),
+            "settings": to_plain(plan.settings(plan.defaults, SEED, SEED)),
             "folder": str(plan.files.folder),
             "hashes": dict(plan.files.hashes),
             "builtin": plan.files.builtin,
@@ -98,8 +98,8 @@ class Bench:
         self, case: Case, plan: StudyPlan, folder: Path, count: int, arm: str, whole: int
     ) -> Figures:
         part = case.batches is not None and not whole
-        settings = to_plain(plan.settings(plan.defaults, SEED))
-        del settings[TIME_ORDER]
+        settings = to_plain(plan.settings(plan.defaults, SEED, SEED))
+        settings.pop(TIME_ORDER, None)
         settings["use_gpu"] = False
         settings["epochs"] = 1 if part else whole or case.epochs
         task = {
@@ -115,6 +115,8 @@ class Bench:
         environment = _recbole_environment(one_thread=arm == "B")
         launches = [Launch(command, environment, folder / f"process-{n}") for n in range(count)]
         raws = run_together(launches)
+        if case.kind == "general":
+            return figures.together([figures.from_whole(raw) for raw in raws])
         return figures.together([figures.from_batches(raw, case.warm_up) for raw in raws])
 
 

@@ -45,6 +45,10 @@ class Case:
     """That RecBole validates on where it trains no whole epochs; None: all, few as they are."""
     warm_up: int = 2
     """Batches before the ones that count: the first few get memory that no process has touched yet."""
+    kind: str = "sequential"
+    """sequential: leave-one-out, a loss; general: a random split, whole epochs of every arm."""
+    draws: bool = False
+    """Dropout or the model itself draws numbers that are others in the arms: scores are not compared."""
 
     @property
     def label(self) -> str:
@@ -77,7 +81,33 @@ CASES = (
     Case("amazon-beauty", "GRU4Rec", 7, 15, 4, 2, 1, (18, 25, 25), valid_batches=2),
     Case("amazon-beauty", "SASRec", 11, 25, 3, 2, 1, (26, 40, 30), valid_batches=2),
 )
-GEOMETRIC_MEAN = (5.5, 10.0)
+
+
+def _general(
+    model: str,
+    must: float,
+    aim: float,
+    seconds: tuple[float, float, float],
+    epochs: int = 4,
+    *,
+    draws: bool = False,
+) -> Case:
+    return Case(BUILTIN, model, must, aim, None, epochs, 1, seconds, kind="general", draws=draws)
+
+
+GENERAL = (
+    _general("BPR", 8, 20, (8, 9, 4), 8),
+    _general("LightGCN", 6, 12, (20, 25, 6)),
+    _general("NGCF", 5, 10, (30, 40, 8), draws=True),
+    _general("SGL", 6, 15, (50, 90, 15), 3),
+    _general("MultiVAE", 5, 10, (10, 12, 5), draws=True),
+    _general("NeuMF", 6, 15, (20, 25, 6), draws=True),
+    _general("RecVAE", 4, 8, (18, 25, 8), draws=True),
+    _general("FM", 4, 8, (20, 25, 6)),
+    _general("DeepFM", 4, 8, (25, 30, 8), draws=True),
+)
+"""RecBole's defaults on a random split, 8:1:1 of each user's ratings."""
+GEOMETRIC_MEANS = {"sequential": (5.5, 10.0), "general": (6.0, 12.0)}
 MEMORY_CASE = "ml-100k/SASRec"
 MEMORY = (0.5, 0.25)
 """Of RecBole's peak memory, a process of recsweep may hold at most this much, and aims to."""
@@ -85,26 +115,33 @@ COLD_START = (6.0, 4.0)
 """Seconds from the start of a worker to its first batch: at most, and the aim."""
 
 
-def find_cases(models: list[str] | None, datasets: list[str] | None) -> list[Case]:
+def find_cases(kind: str, models: list[str] | None, datasets: list[str] | None) -> list[Case]:
     return [
         case
-        for case in CASES
-        if (not models or case.model in models) and (not datasets or case.dataset in datasets)
+        for case in (*CASES, *GENERAL)
+        if case.kind == kind
+        and (not models or case.model in models)
+        and (not datasets or case.dataset in datasets)
     ]
+
+
+_SPLITS: dict[str, dict[str, Any]] = {
+    "sequential": {
+        "max_sequence_length": 50,
+        "split": {"type": "leave_one_out"},
+        TIME_ORDER: "recbole",  # both round times alike, so both have the same sequences
+    },
+    "general": {"split": {"type": "ratio", "ratio": [0.8, 0.1, 0.1], "order": "random", "group_by": "user"}},
+}
 
 
 def make_plan(case: Case, data: Path, folder: Path) -> StudyPlan:
     """The study of a case, from config files in a folder: RecBole's published parameters."""
     source: dict[str, Any] = {"path": "builtin" if case.dataset == BUILTIN else str(data / case.dataset)}
-    dataset = {
-        **source,
-        "max_sequence_length": 50,
-        "split": {"type": "leave_one_out"},
-        TIME_ORDER: "recbole",  # both round times alike, so both have the same sequences
-    }
+    dataset = {**source, **_SPLITS[case.kind]}
     model = {
         "model": case.model,
-        "fixed": {"loss_type": case.loss},
+        "fixed": {"loss_type": case.loss} if case.kind == "sequential" else {},
         "defaults": {"learning_rate": LEARNING_RATE},
         "space": {"learning_rate": {"type": "choice", "values": [LEARNING_RATE]}},
     }

@@ -59,6 +59,14 @@ def from_batches(raw: dict[str, Any], warm_up: int) -> Figures:
     )
 
 
+def from_whole(raw: dict[str, Any]) -> Figures:
+    """Figures of RecBole's process that trained nothing but whole epochs: from end to end of them."""
+    epochs = raw["epochs"]
+    begin = epochs[0]["train"]["marks"][0]
+    ends = {"begin": begin, "ends": [epoch["end"] for epoch in epochs], "stride": 1, "path": ""}
+    return from_epochs({**raw, **ends})
+
+
 def _whole(epoch: dict[str, Any], clock: int, warm_up: int) -> tuple[float, float]:
     """Seconds of a whole warm epoch, and of this one made whole, warm-up included."""
     train, valid = epoch["train"], epoch["valid"]

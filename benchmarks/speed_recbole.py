@@ -35,7 +35,9 @@ def main() -> None:
 
     def after_epoch(index: int, score: float) -> None:
         scores.append(float(score))
-        epochs.append({"train": batches.pop(), "valid": _ends(evaluated.pop()), "end": now()})
+        epochs.append({"train": batches[0], "valid": _ends(evaluated[0]), "end": now()})
+        for notes in (batches, evaluated):  # a model may go through its data several times an epoch
+            notes.clear()
 
     channel.ready()
     trainer.fit(train_data, valid_data, verbose=False, saved=True, callback_fn=after_epoch)

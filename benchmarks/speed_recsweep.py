@@ -47,6 +47,8 @@ def statistics_of(split: Any) -> dict[str, Any]:
     """Items, padding included, and the lengths that an epoch's arithmetic depends on."""
 
     def lengths(part: Any) -> dict[str, int]:
+        if "item_length" not in part.inter_feat.interaction:  # no sequences
+            return {"samples": len(part), "tokens": 0, "pairs": 0}
         found = part.inter_feat["item_length"]
         return {
             "samples": len(found),

@@ -14,10 +14,13 @@ from flops import Lengths, epoch_flops
 from recsweep.recbole_api import catalog
 from results import machine_lines
 from speed_arms import Bench
-from speed_cases import ARMS, COLD_START, GEOMETRIC_MEAN, MEMORY, MEMORY_CASE, SEED, Case
+from speed_cases import ARMS, COLD_START, GEOMETRIC_MEANS, MEMORY, MEMORY_CASE, SEED, Case
 from speed_figures import EPOCHS_A_TRIAL, Figures, geometric_mean, middle, ratio
 
-PICTURE = Path(__file__).resolve().parent / "speed.svg"
+HERE = Path(__file__).resolve().parent
+PICTURES = {"sequential": HERE / "speed.svg", "general": HERE / "speed-general.svg"}
+TITLES = {"sequential": "Speed of training", "general": "Speed of training: general models"}
+SECTIONS = {"sequential": "speed", "general": "speed of general models"}
 NAMES = {"A": "A RecBole", "B": "B RecBole, processes", "C": "C recsweep"}
 
 
@@ -38,6 +41,11 @@ class Outcome:
     def ratio(self, case: Case, arm: str) -> float:
         """How many times as fast recsweep is as an arm."""
         return ratio(self.found[case.label][arm], self.found[case.label]["C"])
+
+    @property
+    def kind(self) -> str:
+        """That of the models: all are of one."""
+        return self.cases[0].kind
 
     def mean_ratio(self, arm: str) -> float:
         return geometric_mean(self.ratio(case, arm) for case in self.cases)
@@ -75,7 +83,7 @@ def tables(outcome: Outcome) -> list[str]:
         *_others(outcome),
         *_arms(outcome),
         "",
-        *_limit(outcome),
+        *(_limit(outcome) if outcome.kind == "sequential" else _paths(outcome)),
         *_scores(outcome),
     ]
 
@@ -88,7 +96,7 @@ def _ratios(outcome: Outcome) -> Iterator[str]:
     for case in outcome.cases:
         target = Target(case.label, outcome.ratio(case, "A"), case.must, case.aim, "")
         yield target.row(f"{outcome.ratio(case, 'B'):.2f}")
-    mean = Target("geometric mean", outcome.mean_ratio("A"), *GEOMETRIC_MEAN, "")
+    mean = Target("geometric mean", outcome.mean_ratio("A"), *GEOMETRIC_MEANS[outcome.kind], "")
     yield mean.row(f"{outcome.mean_ratio('B'):.2f}")
 
 
@@ -150,6 +158,12 @@ def _limit(outcome: Outcome) -> Iterator[str]:
     yield ""
 
 
+def _paths(outcome: Outcome) -> Iterator[str]:
+    for case in outcome.cases:
+        yield f"- {case.label}: recsweep's code is {middle(outcome.found[case.label]['C']).path}."
+    yield ""
+
+
 def flops_of(case: Case, statistics: dict[str, Any]) -> float:
     """Operations that an epoch of a case needs."""
     train, valid = (Lengths(**statistics[part]) for part in ("train", "valid"))
@@ -165,6 +179,8 @@ def _scores(outcome: Outcome) -> Iterator[str]:
     yield "|---|---|---|"
     for case in outcome.cases:
         theirs, ours = (middle(outcome.found[case.label][arm]).scores for arm in ("A", "C"))
+        if case.draws:
+            continue
         if count := min(len(theirs), len(ours)):
             cells = " | ".join(
                 " ".join(f"{score:.4f}" for score in scores[:count]) for scores in (theirs, ours)
@@ -178,12 +194,12 @@ def document(outcome: Outcome, lines: list[str], bench: Bench, repeats: int) -> 
     parts = ", ".join(f"{case.label} {_part(case)}" for case in outcome.cases)
     return "\n".join(
         [
-            "## Speed of training",
+            f"## {TITLES[outcome.kind]}",
             "",
             f"Written by `{command}` on {datetime.now():%Y-%m-%d}, in {outcome.seconds / 60:.0f} minutes.",
             "What is compared, and how, stands at the top of [speed.py](speed.py).",
             "",
-            f"![Times as fast as RecBole]({PICTURE.name})",
+            f"![Times as fast as RecBole]({PICTURES[outcome.kind].name})",
             "",
             f"- RecBole's published parameters, seed {SEED}; {_count(repeats, 'repeat')}, arms in turns. "
             "A ratio is the median of the ratios of each repeat, all else is the median of the repeats.",
@@ -222,7 +238,8 @@ def draw(outcome: Outcome) -> str:
         (case.label, outcome.ratio(case, "A"), outcome.ratio(case, "B"), case.must, case.aim)
         for case in outcome.cases
     ]
-    rows.append(("geometric mean", outcome.mean_ratio("A"), outcome.mean_ratio("B"), *GEOMETRIC_MEAN))
+    targets = GEOMETRIC_MEANS[outcome.kind]
+    rows.append(("geometric mean", outcome.mean_ratio("A"), outcome.mean_ratio("B"), *targets))
     left, width, height = 170, 520, 44
     scale = width / max(max(row[1:]) for row in rows)
     parts = [
