@@ -144,7 +144,15 @@ OTHER_OPERATORS |= {"bag_sums", "bag_gradients", "reconstruct"}  # test_autoenco
 OTHER_OPERATORS |= {"graph_mean", "lightgcn_step", "sgl_step", "ngcf_nodes", "ngcf_step"}  # the gate
 OTHER_OPERATORS |= {"rows_times", "slim"}  # the gate
 OTHER_OPERATORS |= {"top_scores", "hits_of_lists"}  # test_fast_validation.py
-ELSEWHERE = {"LightGCN", "NGCF", "SGL", "MultiDAE", "MultiVAE", "CDAE", "RecVAE"}  # their steps are other than these
+ELSEWHERE = {
+    "LightGCN",
+    "NGCF",
+    "SGL",
+    "MultiDAE",
+    "MultiVAE",
+    "CDAE",
+    "RecVAE",
+}  # their steps are other than these
 WITH_KERNELS = sorted(
     name
     for name, family in FAMILY_OF_MODEL.items()
