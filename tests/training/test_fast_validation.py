@@ -143,7 +143,7 @@ def test_metrics_of_lists_are_computed_from_recboles_lists(folder, model, path):
 @pytest.mark.parametrize("model", ["BPR", "MultiVAE", "SpectralCF", "Random"])
 def test_sampled_candidates_are_recboles_and_so_are_their_hits(folder, model, mode, path, monkeypatch):
     monkeypatch.setattr(sampled, "PAIRS_AT_ONCE", 700)
-    monkeypatch.setattr(sampled, "SCORES_AT_ONCE", 900)
+    monkeypatch.setattr(scores, "SCORES_AT_ONCE", 900)
     changes = {"eval_args": {**SHARES, "mode": {"valid": mode, "test": mode}}, "eval_batch_size": 300}
     with taking(path):
         both = Both(folder, settings_for(folder, model, **changes))

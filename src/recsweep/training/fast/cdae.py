@@ -9,10 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recsweep.training.fast import scores
 from recsweep.training.fast.autoencoders import Over, UserFamily
 from recsweep.training.fast.histories import Bags
-from recsweep.training.fast.scores import Matrix, Scores
+from recsweep.training.fast.scores import Matrix, Scores, rows_at_once
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table
 
@@ -68,7 +67,7 @@ class Cdae(UserFamily):
         return sizes
 
     def scores(self, table: Table) -> Iterator[tuple[torch.Tensor, Scores]]:
-        step = max(1, scores.SCORES_AT_ONCE // self.model.n_items)
+        step = rows_at_once(self.model.n_items)
         for begin in range(0, len(table), step):
             rows = table.rows(begin, begin + step)
             users = table.users[rows.to(table.device)]

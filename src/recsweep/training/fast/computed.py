@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import torch
 
 from recsweep.training.fast.base import Family
-from recsweep.training.fast.grams import Array, dense, rows_at_once
-from recsweep.training.fast.scores import Matrix, Scores
+from recsweep.training.fast.grams import Array, dense
+from recsweep.training.fast.scores import Matrix, Scores, rows_at_once
 from recsweep.training.fast.table import Table
 
 KEPT_BYTES = 1 << 28

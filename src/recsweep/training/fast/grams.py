@@ -16,8 +16,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from recsweep.training.fast.scores import SCORES_AT_ONCE
-
 Array = NDArray[Any]
 _KEPT = 2
 """Data sets whose matrices are kept: as many as a worker keeps splits."""
@@ -130,11 +128,6 @@ class Rows:
         if isinstance(columns, slice):
             return sp.csr_matrix(left)[rows] @ right[:, columns]
         return (left[[rows]] @ right[:, [columns]]).toarray()[0, 0]
-
-
-def rows_at_once(n_items: int) -> int:
-    """Users whose scores of all items are computed at once."""
-    return max(1, SCORES_AT_ONCE // n_items)
 
 
 def inverted(products: Array, weight: float) -> Array:

@@ -70,20 +70,12 @@ class Graph:
 
     def product(self, nodes: torch.Tensor) -> torch.Tensor:
         """The product with [nodes, d], without autograd."""
-        with torch.autocast(nodes.device.type, enabled=False):
-            return torch.mm(self._sparse, nodes.float())
+        return product(self._sparse, nodes)
 
     @cached_property
     def _sparse(self) -> torch.Tensor:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            return torch.sparse_csr_tensor(
-                self.begin.to(torch.int32),
-                self.neighbours,
-                self.weights,
-                (len(self.begin) - 1, len(self.begin) - 1),
-                check_invariants=False,
-            )
+        nodes = len(self.begin) - 1
+        return csr(self.begin, self.neighbours, self.weights, (nodes, nodes))
 
 
 @dataclass(frozen=True)
@@ -118,6 +110,28 @@ class Interactions:
 def beginnings(rows: torch.Tensor, nodes: int) -> torch.Tensor:
     """[nodes + 1] int64: where each row begins, of entries [entries] int64 that are sorted by row."""
     return torch.cat([rows.new_zeros(1), torch.bincount(rows, minlength=nodes).cumsum(0)])
+
+
+def csr(
+    begin: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, shape: tuple[int, int]
+) -> torch.Tensor:
+    """A sparse matrix, of entries that are sorted by row.
+
+    Args:
+        begin: [rows + 1], where each row begins.
+        columns: [entries] int32.
+        values: [entries] float32.
+        shape: of the matrix.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(begin.to(torch.int32), columns, values, shape, check_invariants=False)
+
+
+def product(matrix: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
+    """A sparse matrix times a dense one, in float32 also under autocast, without autograd."""
+    with torch.autocast(dense.device.type, enabled=False):
+        return torch.mm(matrix, dense.float().contiguous())
 
 
 class _Symmetric(torch.autograd.Function):

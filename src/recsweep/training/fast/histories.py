@@ -54,10 +54,9 @@ class Histories:
 
     def __init__(self, model: Any) -> None:
         self._device, self._n_items = model.history_item_id.device, int(model.n_items)
-        items, present = model.history_item_id.cpu(), model.history_item_value.cpu() != 0
-        users = torch.arange(len(items))[:, None].expand_as(items)[present]
-        pairs = torch.unique(users * self._n_items + items[present])
-        self.counts = torch.bincount(pairs // self._n_items, minlength=len(items))
+        users, items = entries(model.history_item_id, model.history_item_value != 0)
+        pairs = torch.unique(users * self._n_items + items)
+        self.counts = torch.bincount(pairs // self._n_items, minlength=len(model.history_item_id))
         """[users] int64, on the CPU: nothing has to be asked of a GPU to plan a batch."""
         self._starts = _starts(self.counts).to(self._device)
         self._items = (pairs % self._n_items).to(self._device)
@@ -77,6 +76,13 @@ class Histories:
     def all_of(self, users: torch.Tensor) -> Bags:
         """The items of some users, whose number is looked up: a GPU is waited for."""
         return self.bags(users, int(self.counts[users.cpu()].sum()))
+
+
+def entries(items: torch.Tensor, present: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Users and items [entries] int64 on the CPU, of RecBole's padded rows [users, longest]."""
+    present, items = present.cpu(), items.cpu()
+    users = torch.arange(len(items))[:, None].expand_as(items)
+    return users[present], items[present]
 
 
 def _starts(counts: torch.Tensor) -> torch.Tensor:

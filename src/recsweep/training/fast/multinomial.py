@@ -62,7 +62,7 @@ class _Multinomial(UserFamily, ProductFamily):
 
     def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
         users = table.users[rows.to(table.device)]
-        parts = torch.split(users, max(1, scores.SCORES_AT_ONCE // self.model.n_items))
+        parts = torch.split(users, scores.rows_at_once(self.model.n_items))
         return torch.cat([self._query(self.histories.all_of(part)) for part in parts])
 
     def _query(self, bags: Bags) -> torch.Tensor:

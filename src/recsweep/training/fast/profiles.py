@@ -5,11 +5,12 @@ RecBole makes a row of all items for each sample of DMF, and for FISM gathers al
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, ClassVar
 
 import torch
 
+from recsweep.training.fast.graph import beginnings, csr, product
+from recsweep.training.fast.histories import entries
 from recsweep.training.fast.pairs import TWICE, PairFamily, Sides
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table
@@ -22,8 +23,8 @@ class Dmf(PairFamily):
 
     def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
         super().__init__(model, kernels, seed)
-        entries = _entries(model.history_item_id, model.history_item_value != 0)
-        self._rows = _Rows(*entries, torch.ones(len(entries[0])), (model.n_users, model.n_items))
+        had = entries(model.history_item_id, model.history_item_value != 0)
+        self._rows = _Rows(*had, torch.ones(len(had[0])), (model.n_users, model.n_items))
         self._columns = self._rows.turned()
         self._none = model.user_linear.weight.new_zeros(1)
 
@@ -56,7 +57,7 @@ class Fism(PairFamily):
         super().__init__(model, kernels, seed)
         counts = model.history_lens.cpu()
         present = torch.arange(model.history_item_matrix.shape[1]) < counts[:, None]
-        users, items = _entries(model.history_item_matrix, present)
+        users, items = entries(model.history_item_matrix, present)
         shares = torch.pow(counts, -model.alpha).float()
         self._rows = _Rows(users, items, shares[users], (model.n_users, model.n_items))
         # Nothing to a negative power is infinite, and RecBole's score of nobody's items is not a number.
@@ -72,13 +73,6 @@ class Fism(PairFamily):
     def regularization(self) -> torch.Tensor | None:
         found: torch.Tensor = self.model.reg_loss()
         return found
-
-
-def _entries(items: torch.Tensor, present: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Users and items [entries] int64 on the CPU, of RecBole's padded rows [users, longest]."""
-    present, items = present.cpu(), items.cpu()
-    users = torch.arange(len(items))[:, None].expand_as(items)
-    return users[present], items[present]
 
 
 class _Rows:
@@ -114,11 +108,7 @@ def _sorted(
     rows: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, shape: tuple[int, int]
 ) -> torch.Tensor:
     order = (rows * shape[1] + columns).argsort(stable=True)
-    begin = torch.nn.functional.pad(torch.bincount(rows, minlength=shape[0]).cumsum(0), (1, 0))
-    parts = begin.to(torch.int32), columns[order].to(torch.int32), values[order]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(*parts, shape, check_invariants=False)
+    return csr(beginnings(rows, shape[0]), columns[order].to(torch.int32), values[order], shape)
 
 
 class _Times(torch.autograd.Function):
@@ -127,13 +117,8 @@ class _Times(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: torch.Tensor, back: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
         ctx.back = back
-        return _product(matrix, dense)
+        return product(matrix, dense)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, None, torch.Tensor]:
-        return None, None, _product(ctx.back, gradients[0])
-
-
-def _product(matrix: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
-    with torch.autocast(dense.device.type, enabled=False):
-        return torch.mm(matrix, dense.float().contiguous())
+        return None, None, product(ctx.back, gradients[0])

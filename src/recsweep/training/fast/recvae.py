@@ -131,7 +131,7 @@ class RecVae(UserFamily, ProductFamily):
     @torch.no_grad()
     def _encoded(self, encoder: Any, users: torch.Tensor) -> _Code:
         means, spreads = [], []
-        for part in torch.split(users, max(1, scores.SCORES_AT_ONCE // self.model.n_items)):
+        for part in torch.split(users, scores.rows_at_once(self.model.n_items)):
             bags = self.histories.all_of(part)
             mean, spread = _code(encoder, self.first_layer(encoder.fc1, bags, bags.normalized()))
             means.append(mean)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from recsweep.training.fast.base import Family
-from recsweep.training.fast.scores import SCORES_AT_ONCE, Matrix, Scores
+from recsweep.training.fast.scores import Matrix, Scores, rows_at_once
 from recsweep.training.fast.table import Features, Labels, Pairs, Table
 
 PAIRS_AT_ONCE = 1 << 16
@@ -65,7 +65,7 @@ class Candidates:
 
     def scores(self, family: Family) -> Iterator[Part]:
         """Users and the scores of all items, minus infinity but for the candidates."""
-        at_once = max(1, SCORES_AT_ONCE // self.n_items)
+        at_once = rows_at_once(self.n_items)
         for rows, scores in family.scores(self.table):
             for begin in range(0, len(rows), at_once):
                 some = rows[begin : begin + at_once]
@@ -78,7 +78,7 @@ class Candidates:
         """The same by the model's own `predict`, in RecBole's way."""
         trainer.tot_item_num = self.n_items
         ends, begin = self.pairs.ends.cpu(), 0
-        most = max(1, SCORES_AT_ONCE // self.n_items)
+        most = rows_at_once(self.n_items)
         while begin < len(ends):
             done = int(ends[begin - 1]) if begin else 0
             after = int(torch.searchsorted(ends, done + PAIRS_AT_ONCE, right=True))

@@ -24,6 +24,11 @@ _SORTED_AT_ONCE = 256
 """Rows that are sorted whole at once, where items share the last place of a list."""
 
 
+def rows_at_once(n_items: int) -> int:
+    """Rows whose scores of all items are in memory at once."""
+    return max(1, SCORES_AT_ONCE // n_items)
+
+
 class Scores(ABC):
     """Scores [rows, n_items], and the ranks that follow from them."""
 
@@ -170,7 +175,7 @@ class Product(Scores):
         return self._of(rows)
 
     def parts(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        step = max(1, SCORES_AT_ONCE // len(self.items))
+        step = rows_at_once(len(self.items))
         for begin in range(0, len(self.queries), step):
             part = slice(begin, begin + step)
             yield part, self._of(part)
