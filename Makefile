@@ -352,15 +352,15 @@ attack: setup ## what was done to break it, once more: kills, signals, clocks, d
 	@python -m pytest -m "" tests/end_to_end/test_attack.py tests/end_to_end/test_marked_password.py \
 		tests/study/test_wholeness.py tests/datasets/test_prepare.py tests/recbole_api/test_stored.py tests/recbole_api/test_safety.py tests/common/test_masking.py
 
-# An S3 server for tests and benchmarks, in a venv of its own.
+# Servers of buckets for tests and benchmarks, in a venv of its own.
 with_moto = cmp -s envs/buckets-test.lock .venv-moto/installed.lock || { \
 	rm -rf .venv-moto && "$(PYTHON)" -m venv .venv-moto && \
 	.venv-moto/bin/python -m pip install --quiet --no-deps --requirement envs/buckets-test.lock && \
 	cp envs/buckets-test.lock .venv-moto/installed.lock; }
 
-test-buckets: setup-buckets ## the tests that need a bucket, against a real S3 server (makes .venv-moto)
+test-buckets: setup-buckets ## the tests that need a bucket, against real servers of S3 and Google Cloud Storage (makes .venv-moto)
 	@$(with_moto)
-	@python -m pytest -m "" --dist no tests/checkpoints/test_s3.py tests/end_to_end/test_buckets.py
+	@python -m pytest -m "" --dist no tests/checkpoints/test_bucket_servers.py tests/end_to_end/test_buckets.py
 
 test-ray: setup-ray ## the tests that need Ray, one after the other
 	@python -m pytest -m "" --dist no -k "ray and not array" tests

@@ -29,7 +29,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
-from helpers.buckets import BUCKET, Proxy, environment, s3_server  # noqa: E402
+from helpers.buckets import BUCKET, S3, Proxy  # noqa: E402
 from helpers.catalogue import write_dataset  # noqa: E402
 from recsweep.checkpoints.bucket import Bucket  # noqa: E402
 from recsweep.checkpoints.manifest import MOST_BYTES, Manifest  # noqa: E402
@@ -70,8 +70,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="recsweep-buckets-") as name:
         folder = Path(name)
         data = write_dataset(folder)
-        with s3_server(folder / "server.log") as proxy:
-            os.environ.update(environment(proxy))
+        with S3.running(folder / "server.log") as proxy:
+            os.environ.update(S3.variables(proxy))
             if arguments.trials:
                 outage(folder, data, proxy, arguments, found)
                 stopped(folder, proxy, arguments, found)

@@ -40,7 +40,7 @@ for extra in ray cluster buckets trackers models; do
   rm "$extra.new"
 done
 
-# The S3 server of the tests, in a venv of its own.
+# The servers of buckets of the tests, in a venv of their own.
 "$uv" pip compile buckets-test.in --universal --python-version 3.11 --upgrade \
   --no-header --no-emit-index-url --annotation-style line --quiet --output-file buckets-test.new
 { echo "# Made by \`make lock\` from buckets-test.in; do not edit."; cat buckets-test.new; } > buckets-test.lock

@@ -1,4 +1,7 @@
-"""A real S3 server in a process of its own (moto's), behind a proxy that can be away, slow, or answer 503."""
+"""Real servers of buckets, each a process of its own, behind a proxy that is away, slow, or answers 503.
+
+S3 is moto's server, Google Cloud Storage that of gcp-storage-emulator; both are in `.venv-moto`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -33,7 +37,8 @@ def moto_python() -> Path | None:
 
 def missing() -> str:
     """The thing that these tests lack here; empty where they can run."""
-    return missing_package("s3://x") or ("" if moto_python() else "moto, an S3 server")
+    packages = missing_package("s3://x") or missing_package("gs://x")
+    return packages or ("" if moto_python() else "moto, an S3 server,")
 
 
 needs_buckets = pytest.mark.skipif(
@@ -138,45 +143,62 @@ def _handler(proxy: Proxy, port: int) -> type[BaseHTTPRequestHandler]:
 _HOPS = ("connection", "keep-alive", "transfer-encoding", "expect")
 
 
-@contextmanager
-def s3_server(log: Path) -> Iterator[Proxy]:
-    """An S3 server with an empty bucket, behind a proxy."""
-    python = moto_python()
-    assert python is not None, "run `make test-buckets`, which makes .venv-moto"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            [str(python), "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=out, stderr=out
-        )
-    try:
-        _wait_for(port, server)
-        _request(port, "PUT", f"/{BUCKET}")
-        proxy = Proxy(port)
+@dataclass(frozen=True)
+class Served:
+    """How a server is started, and how it is found."""
+
+    kind: str
+    """Of its places: what stands before `://`."""
+    command: Callable[[int], list[str]]
+    """The module that listens at a port of this machine, and its arguments."""
+    variables: Callable[[Proxy], dict[str, str]]
+    """By which its package finds the proxy before it."""
+    bucket: Callable[[int], int]
+    """Makes the bucket; the status of the answer."""
+
+    @property
+    def depot(self) -> str:
+        """Where the tests keep checkpoints in it."""
+        return f"{self.kind}://{BUCKET}/prefix"
+
+    @contextmanager
+    def running(self, log: Path) -> Iterator[Proxy]:
+        """The server with an empty bucket, behind a proxy."""
+        python = moto_python()
+        assert python is not None, "run `make test-buckets`, which makes .venv-moto"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        with log.open("wb") as out:
+            server = subprocess.Popen([str(python), "-m", *self.command(port)], stdout=out, stderr=out)
         try:
-            yield proxy
+            _wait_for(port, server)
+            assert self.bucket(port) == 200
+            proxy = Proxy(port)
+            try:
+                yield proxy
+            finally:
+                proxy.close()
         finally:
-            proxy.close()
-    finally:
-        server.kill()
-        server.wait()
+            server.kill()
+            server.wait()
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until:
-        assert server.poll() is None, "the S3 server has ended"
+        assert server.poll() is None, "the server has ended"
         with suppress(OSError):
             _request(port, "GET", "/")
             return
         time.sleep(0.2)
-    raise AssertionError("the S3 server does not answer")
+    raise AssertionError("the server does not answer")
 
 
-def _request(port: int, method: str, path: str) -> int:
+def _request(port: int, method: str, path: str, body: str | None = None) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request(method, path, headers={"Authorization": _AUTHORIZATION})
+    headers = {"Authorization": _AUTHORIZATION, "Content-Type": "application/json"}
+    connection.request(method, path, body, headers)
     status = connection.getresponse().status
     connection.close()
     return status
@@ -187,7 +209,17 @@ _AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 )
 
-
-def environment(proxy: Proxy) -> dict[str, str]:
-    """Variables by which s3fs finds the server."""
-    return {**KEYS, "AWS_ENDPOINT_URL_S3": proxy.url}
+S3 = Served(
+    "s3",
+    lambda port: ["moto.server", "-H", "127.0.0.1", "-p", str(port)],
+    lambda proxy: {**KEYS, "AWS_ENDPOINT_URL_S3": proxy.url},
+    lambda port: _request(port, "PUT", f"/{BUCKET}"),
+)
+GS = Served(
+    "gs",
+    lambda port: ["gcp_storage_emulator", "start", "-M", "-q", "-H", "127.0.0.1", "--port", str(port)],
+    # Google's own servers are asked for a bucket's kind otherwise, over another protocol.
+    lambda proxy: {"STORAGE_EMULATOR_HOST": proxy.url, "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"},
+    lambda port: _request(port, "POST", "/storage/v1/b?project=test", f'{{"name": "{BUCKET}"}}'),
+)
+SERVERS = [S3, GS]

@@ -1,11 +1,11 @@
-"""Checkpoints in a real S3 server that is away, refuses, or is slow; `make test-buckets` runs these."""
+"""Checkpoints in real servers of buckets that are away, refuse or are slow (`make test-buckets`)."""
 
 from __future__ import annotations
 
 import fsspec
 import pytest
 
-from helpers.buckets import BUCKET, environment, needs_buckets, s3_server
+from helpers.buckets import SERVERS, needs_buckets
 from recsweep.checkpoints import background
 from recsweep.checkpoints.bucket import Bucket
 from recsweep.checkpoints.keeper import Hands, Keeper
@@ -14,30 +14,36 @@ from recsweep.checkpoints.mirror import Mirror
 
 pytestmark = [needs_buckets, pytest.mark.long]
 OWN = Identity("s/d/m/full", "d" * 64, {"torch": "2.13.0"}, "c" * 40)
-PLACE = f"s3://{BUCKET}/prefix"
 ENOUGH = 90.0
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with s3_server(tmp_path_factory.mktemp("s3") / "server.log") as proxy:
-        yield proxy
+@pytest.fixture(scope="module", params=SERVERS, ids=lambda one: one.kind)
+def served(request, tmp_path_factory):
+    with request.param.running(tmp_path_factory.mktemp("server") / "server.log") as proxy:
+        yield request.param, proxy
 
 
 @pytest.fixture
-def proxy(server, monkeypatch):
+def proxy(served, monkeypatch):
     """The server with an empty bucket, answering everything."""
+    kind, server = served
     server.away, server.seconds, server.refused = False, 0.0, 0.0
-    for name, value in environment(server).items():
+    for name, value in kind.variables(server).items():
         monkeypatch.setenv(name, value)
-    bucket = Bucket(PLACE)
+    bucket = Bucket(kind.depot)
     bucket.remove(bucket.names(""))
     yield server
     server.away, server.seconds, server.refused = False, 0.0, 0.0
 
 
-def keeper_at(folder):
-    return Keeper(OWN, folder, Mirror(Bucket(PLACE), folder, "s/d/m/dddd"), Hands.made())
+@pytest.fixture
+def depot(served):
+    return served[0].depot
+
+
+@pytest.fixture
+def keeper_at(depot):
+    return lambda folder: Keeper(OWN, folder, Mirror(Bucket(depot), folder, "s/d/m/dddd"), Hands.made())
 
 
 def put(keeper, *epochs, attempt=0):
@@ -52,15 +58,16 @@ def _save(path, epoch):
     path.write_bytes(bytes([epoch]) * 300_000)
 
 
-def names():
-    return [name.rpartition("/")[2] for name in Bucket(PLACE).names("")]
+@pytest.fixture
+def names(depot):
+    return lambda: [name.rpartition("/")[2] for name in Bucket(depot).names("")]
 
 
 def states(*epochs):
     return [f"epoch-{epoch:07d}-attempt-000.{end}" for epoch in epochs for end in ("json", "pt")]
 
 
-def test_states_are_kept_and_found_elsewhere(proxy, tmp_path):
+def test_states_are_kept_and_found_elsewhere(proxy, keeper_at, names, tmp_path):
     first, second = keeper_at(tmp_path / "first"), keeper_at(tmp_path / "second")
     put(first, 1, 2, 3, 4)
     assert first.hands.sender.settle(ENOUGH)
@@ -74,7 +81,7 @@ def test_states_are_kept_and_found_elsewhere(proxy, tmp_path):
     assert names() == []
 
 
-def test_an_outage_loses_nothing(proxy, tmp_path, monkeypatch):
+def test_an_outage_loses_nothing(proxy, keeper_at, names, tmp_path, monkeypatch):
     monkeypatch.setattr(background, "LONGEST_PAUSE", 1.0)
     keeper = keeper_at(tmp_path)
     proxy.away = True
@@ -90,11 +97,11 @@ def test_an_outage_loses_nothing(proxy, tmp_path, monkeypatch):
     assert keeper.unsent() == []
 
 
-def test_an_object_that_is_torn_is_not_used(proxy, tmp_path):
+def test_an_object_that_is_torn_is_not_used(proxy, depot, keeper_at, tmp_path):
     first, second = keeper_at(tmp_path / "first"), keeper_at(tmp_path / "second")
     put(first, 1, 2)
     assert first.hands.sender.settle(ENOUGH)
-    system, root = fsspec.core.url_to_fs(PLACE)
+    system, root = fsspec.core.url_to_fs(depot)
     (torn,) = [path for path in system.find(root) if path.endswith("2-attempt-000.pt")]
     system.pipe_file(torn, b"torn")
     found = [second.brought(one) for one in second.candidates(3, print, sent=True)]
