@@ -85,6 +85,18 @@ class Bucket:
         system, root = self._open()
         system.get_file(f"{root}/{name}", str(target))
 
+    def move(self, name: str, new: str) -> None:
+        """Give a file another name; one of that name is replaced."""
+        system, root = self._open()
+        source, target = f"{root}/{name}", f"{root}/{new}"
+        if is_folder(self.depot):
+            system.makedirs(target.rpartition("/")[0], exist_ok=True)
+            Path(source).replace(target)
+            _drop_empty(Path(source), Path(root))
+            return
+        system.cp_file(source, target)
+        system.rm_file(source)
+
     def remove(self, names: Iterable[str]) -> None:
         """Remove files, in this order; those that are not there are no trouble."""
         system, root = self._open()
@@ -92,8 +104,16 @@ class Bucket:
             with suppress(FileNotFoundError):
                 system.rm_file(f"{root}/{name}")
             if is_folder(self.depot):
-                with suppress(OSError):  # with the last file of it
-                    Path(f"{root}/{name}").parent.rmdir()
+                _drop_empty(Path(f"{root}/{name}"), Path(root))
+
+
+def _drop_empty(path: Path, root: Path) -> None:
+    """Remove the folders that went empty with a file, up to one that is kept."""
+    with suppress(OSError):
+        for folder in path.parents:
+            if folder == root:
+                return
+            folder.rmdir()
 
 
 def _keep_secrets(config: Any) -> None:

@@ -107,6 +107,11 @@ class Mirror:
         ordered = sorted(names, key=lambda name: (not name.endswith(MANIFEST), name))
         self._bucket.remove(f"{self._prefix}/{name}" for name in ordered)
 
+    def move(self, prefix: str) -> None:
+        """Let all of it be another part of the place, data before their manifests."""
+        for name in sorted(self.names(), key=lambda name: (name.endswith(MANIFEST), name)):
+            self._bucket.move(f"{self._prefix}/{name}", f"{prefix}/{name}")
+
     def manifests(self, folder: Path) -> list[tuple[Unit, Manifest | None]]:
         """The checkpoints there that belong into a folder, each with its manifest, or None: it is torn."""
         found = [name for name in self.names(self._name(folder)) if name.endswith(MANIFEST)]

@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None:
     """Remove studies with all their trials from the store, after a question. Result files and weights stay.
 
-    The evidence of a search goes with it. STUDY is a whole name, or a pattern with `*`.
+    The evidence of a search goes with it, and checkpoints where they were sent (`--checkpoints`). STUDY is a
+    whole name, or a pattern with `*`.
     """
-    from recsweep.looking.weights import weights_of
+    from recsweep.looking.weights import forget_states, weights_of
+    from recsweep.running.depots import sent_of
     from recsweep.study.transfer import remove
 
     roots = output_folders(options)
@@ -50,8 +52,11 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None
             return
         confirm(f"remove {counted(len(chosen), 'study')} for good?", yes)
         for record in chosen:
+            sent = sent_of(record, store)
             remove(store, record)
             click.echo(f"{record.study} is removed")
+            forget_states(record, roots)
+            sent.remove(click.echo)
             for folder in weights_of(record, roots):
                 click.echo(f"its weights are still in {folder}; remove them, too, where nobody needs them")
 
@@ -65,9 +70,10 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None
 def mv(name: str, new: str, **options: Any) -> None:
     """Give a study another name in the store, as `--study-name` does; its sweep then begins anew.
 
-    The evidence of a search goes with it.
+    The evidence of a search goes with it, and checkpoints where they were sent.
     """
     from recsweep.looking.weights import take_along
+    from recsweep.running.depots import prefix_in_depot, sent_of
     from recsweep.search.evidence import evidence_of
     from recsweep.study import EVIDENCE
     from recsweep.study.transfer import rename
@@ -85,10 +91,12 @@ def mv(name: str, new: str, **options: Any) -> None:
         if taken := {name for _, name in moves} & set(store.names()):
             raise UserError(f"the store has a study {min(taken)} already; give another name")
         for one, name in moves:
+            sent = sent_of(one, store)
             rename(store, one, name)
+            click.echo(f"{one.study} is {name} now")
             if (renamed := store.find_record(name)) is not None:
                 take_along(one, renamed, output_folders(options))
-            click.echo(f"{one.study} is {name} now")
+                sent.move(prefix_in_depot(renamed), click.echo)
 
 
 @command(

@@ -1,4 +1,4 @@
-"""The weights of studies that are renamed or removed: a store knows of none, they lie among the outputs."""
+"""Checkpoints of studies that are renamed or removed: a store knows of none, they lie among the outputs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from recsweep.checkpoints.units import clear
 from recsweep.study.record import StudyRecord
 
 
@@ -19,15 +20,24 @@ def weights_of(record: StudyRecord, roots: Iterable[Path]) -> list[Path]:
 
 
 def take_along(old: StudyRecord, new: StudyRecord, roots: Iterable[Path]) -> None:
-    """Move the weights of a study to where they are looked for under its new name; what is there stays."""
+    """Move a study's checkpoints to where they are looked for under its new name; what is there stays."""
     every = list(roots)
     for source, target in zip(_folders(old, every), _folders(new, every), strict=True):
         if source == target:
             continue
-        for folder in sorted(source.glob("trial-*")):
+        for folder in (*sorted(source.glob("trial-*")), *source.glob("resume")):
             target.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(OSError):  # weights are trained again where they are missed
                 folder.rename(target / folder.name)
+
+
+def forget_states(record: StudyRecord, roots: Iterable[Path]) -> None:
+    """Remove the states of a study's trials in training: nobody goes on from them any more."""
+    for folder in _folders(record, roots):
+        for slot in (folder / "resume").glob("slot-*"):
+            clear(slot)
+        with contextlib.suppress(OSError):
+            (folder / "resume").rmdir()
 
 
 def _folders(record: StudyRecord, roots: Iterable[Path]) -> list[Path]:

@@ -19,6 +19,7 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.running.crew import GRACE_SECONDS, Crew
 from recsweep.running.deadline import RESERVE_SECONDS, Deadline
 from recsweep.running.deaths import Deaths
+from recsweep.running.depots import keep_apart_there, note_depot
 from recsweep.running.left_over import SEND_SECONDS, TOLD_AFTER, settle, tell_unsent
 from recsweep.running.lines import announcement
 from recsweep.running.local_workers import LocalWorkers
@@ -135,6 +136,8 @@ class Supervisor:
         """A study to work on; what goes wrong in it leaves no worker in an unknown state for the next one."""
         with StudyRun.opened(plan, find, self._display.line, position, count) as run:
             keep_apart(run)
+            keep_apart_there(run)
+            note_depot(run)
             run.view.sweep = self._display.sweep
             self._deaths.ready()
             try:
