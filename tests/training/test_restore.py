@@ -19,6 +19,7 @@ from recsweep.training import training
 CPU, META = torch.device("cpu"), torch.device("meta")
 SAMPLE = [
     *("BPR", "LightGCN", "NGCF", "SGL", "MultiVAE", "NeuMF", "RecVAE", "Pop", "ItemKNN", "EASE"),
+    *("ADMMSLIM", "NCEPLRec"),
     *("SASRec", "GRU4Rec", "GRU4RecF", "DIN", "FM", "KGCN", "RippleNet"),
 ]
 # Not without libraries that are not here, or without a model trained before.

@@ -45,12 +45,14 @@ SMALL = {
     "RecVAE": {"hidden_dimension": 8, "latent_dimension": 8},
 }
 """Those with compiled kernels."""
-PATHS = [(model, COMPILED) for model in SMALL] + [(model, TORCH) for model in sorted(served())]
+COMPUTED = {"ADMMSLIM", "AsymKNN", "EASE", "ItemKNN", "Pop", "Random", "SLIMElastic"}
+"""They have no epochs."""
+PATHS = [(model, COMPILED) for model in SMALL] + [
+    (model, TORCH) for model in sorted(served().keys() - COMPUTED)
+]
 SAMPLE = [("SASRec", COMPILED), ("BERT4Rec", TORCH), ("FPMC", RECBOLE)]
 PLAIN_SAMPLE = ("SpectralCF", "DiffRec", "NeuMF")
 # Not without libraries that are not here, or without a model trained before.
-COMPUTED = {"ADMMSLIM", "AsymKNN", "EASE", "ItemKNN", "Pop", "Random", "SLIMElastic"}
-"""They have no epochs."""
 CANNOT = {"NCL", "LightGBM", "XGBoost"}
 
 

@@ -34,4 +34,26 @@ CASES: dict[str, Case] = {
         },
         learns=False,
     ),
+    # RecBole's search never moves rho; 40 is as much beside these small data as its 4,000 beside large ones.
+    "ADMMSLIM": Case(
+        {"lambda1": 0.3, "lambda2": 20.0, "rho": 40.0, "k": 30},
+        (None,),
+        {
+            "both-signs": {"positive_only": False},
+            "centred": {"center_columns": True},
+            "even-penalty": {"alpha": 0.0},
+            "no-threshold": {"lambda1": 0.0, "positive_only": False, "center_columns": True},
+        },
+        learns=False,
+    ),
+    "NCEPLRec": Case(
+        {"rank": 8, "reg_weight": 2.0},
+        (None,),
+        {
+            "few": {"rank": 2, "beta": 0.7},
+            "more-than-users": {"rank": 450},
+            "little-weight": {"reg_weight": 1e-4},
+        },
+        learns=False,
+    ),
 }

@@ -90,6 +90,8 @@ class Family(ABC):
     several times as many. Without negatives the labels stand in the data: `table.answers`."""
     several_negatives: ClassVar[bool] = False
     """A sample may have several negatives."""
+    draws: ClassVar[bool] = False
+    """A part of the scores is drawn; `scores` draws it as RecBole's validation does, whatever its batches."""
 
     computes: ClassVar[bool] = False
     """The model is not learnt: `blank` and `compute` stand for RecBole's constructor; see `Computed`."""

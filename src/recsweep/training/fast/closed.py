@@ -17,7 +17,7 @@ from recsweep.recbole_api.compat import recbole
 from recsweep.training.fast.computed import KEPT_BYTES, Computed
 from recsweep.training.fast.grams import Array, Counts, Rows, by_rows, inverted, stacked, times
 
-_MOST = 16_384
+MOST = 16_384
 """Items, or users, whose inner products are kept in one matrix: 1 GiB."""
 _AT_ONCE = 256
 """Items whose neighbours are sought at once."""
@@ -26,7 +26,7 @@ _ROUNDS, _TOLERANCE = 100, 1e-4
 _SEEDS = np.iinfo(np.int32).max
 
 
-class _ByItems(Computed):
+class ByItems(Computed):
     """Scores are a user's row of interactions times a similarity of items [n_items, n_items]."""
 
     @classmethod
@@ -48,7 +48,7 @@ class _ByItems(Computed):
         return torch.from_numpy(times(rows, similarity, self.kernels))
 
 
-class Ease(_ByItems):
+class Ease(ByItems):
     """EASE: B = I - P / diag(P), where P = (X'X + λI)^-1.
 
     With fewer users than items, P is had from the users' side: P = (I - X'KX) / λ, where K = (XX' + λI)^-1.
@@ -83,7 +83,7 @@ class Ease(_ByItems):
         return times(by_item, np.ascontiguousarray(scaled.T), self.kernels)
 
 
-class SlimElastic(_ByItems):
+class SlimElastic(ByItems):
     """SLIMElastic: for each item an elastic net on all others, by coordinate descent on their inner products.
 
     Order of coordinates, screening and stop are those of scikit-learn's solver, whose seeds RecBole draws of
@@ -106,7 +106,7 @@ class SlimElastic(_ByItems):
 
     @classmethod
     def refuses(cls, model: Any) -> str | None:
-        return f"more than {_MOST:,} items" if model.n_items > _MOST else None
+        return f"more than {MOST:,} items" if model.n_items > MOST else None
 
     def work(self) -> None:
         m = self.model
@@ -172,8 +172,8 @@ class ItemKnn(Computed):
 
     @classmethod
     def refuses(cls, model: Any) -> str | None:
-        many = max(model.n_items, model.n_users) > _MOST
-        return f"more than {_MOST:,} users or items" if many else None
+        many = max(model.n_items, model.n_users) > MOST
+        return f"more than {MOST:,} users or items" if many else None
 
     @property
     def computed(self) -> bool:

@@ -5,6 +5,7 @@ The trainer, the tests and the table in docs/architecture.md read it. A new fami
 
 from __future__ import annotations
 
+from recsweep.training.fast.admm import AdmmSlim
 from recsweep.training.fast.base import Family
 from recsweep.training.fast.bert import Bert4Rec
 from recsweep.training.fast.cdae import Cdae
@@ -14,6 +15,7 @@ from recsweep.training.fast.factorized import Bpr, Fpmc
 from recsweep.training.fast.gcmc import Gcmc
 from recsweep.training.fast.graphs import LightGcn, Sgl
 from recsweep.training.fast.multinomial import MultiDae, MultiVae
+from recsweep.training.fast.nceplrec import NcePlRec
 from recsweep.training.fast.ngcf import Ngcf
 from recsweep.training.fast.own_loss import OwnLoss
 from recsweep.training.fast.pairs import NeuMf
@@ -39,6 +41,7 @@ FAST_FAMILIES: tuple[type[Family], ...] = (
     RecVae,
     OwnLoss,
     *(Ease, ItemKnn, SlimElastic),
+    *(AdmmSlim, NcePlRec),
 )
 
 

@@ -6,7 +6,7 @@ inner products are the same for all of them. They are kept for the last data set
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,8 @@ from scipy.linalg import lapack
 Array = NDArray[Any]
 _KEPT = 2
 """Data sets whose matrices are kept: as many as a worker keeps splits."""
+_MADE, _MADE_BYTES = 8, 1 << 28
+"""Of all that is made of a data set's matrices for some trials: how many are kept, and their size."""
 _LAST: list[Counts] = []
 
 
@@ -31,6 +33,7 @@ class Counts:
 
     def __init__(self, data: Any) -> None:
         self._columns = _columns(data)
+        self._made: dict[Hashable, tuple[Array, ...]] = {}
         self.rows: Any = data.inter_matrix(form="csr").astype(np.float32)
         """SciPy's CSR matrix [users, items], float32; must not be written into."""
         self.rows.sum_duplicates()
@@ -45,6 +48,18 @@ class Counts:
         _LAST.append(cls(data))
         del _LAST[:-_KEPT]
         return _LAST[-1]
+
+    def kept(self, key: Hashable, make: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
+        """Arrays that follow from the interactions and a key; the last ones are kept, unless large."""
+        if (found := self._made.pop(key, None)) is None:
+            found = make()
+        self._made[key] = found
+        while len(self._made) > _MADE or self._size() > _MADE_BYTES:
+            del self._made[next(iter(self._made))]
+        return found
+
+    def _size(self) -> int:
+        return sum(array.nbytes for made in self._made.values() for array in made)
 
     @cached_property
     def columns(self) -> Any:
@@ -103,12 +118,29 @@ def times(sparse: Any, matrix: Array, kernels: Any | None) -> Array:
     Returns:
         [rows, n] in the type of the matrix.
     """
-    if kernels is None:
-        return np.asarray(sparse.astype(matrix.dtype) @ matrix)
-    ends, indices = (torch.from_numpy(one.astype(np.int64)) for one in (sparse.indptr[1:], sparse.indices))
-    values = torch.from_numpy(sparse.data.astype(matrix.dtype))
-    found: Array = kernels.rows_times(ends, indices, values, torch.from_numpy(matrix)).numpy()
+    found: Array = Times(sparse.astype(matrix.dtype), kernels)(torch.from_numpy(matrix)).numpy()
     return found
+
+
+class Times:
+    """A sparse matrix that is multiplied by many dense ones of its type, as `times` does it.
+
+    Args:
+        sparse: CSR [rows, inner], float32 or float64.
+        kernels: the compiled operators, or None.
+    """
+
+    def __init__(self, sparse: Any, kernels: Any | None) -> None:
+        self._sparse, self._kernels = sparse, kernels
+        places = (one.astype(np.int64) for one in (sparse.indptr[1:], sparse.indices))
+        self._entries = [torch.from_numpy(one) for one in (*places, sparse.data)]
+
+    def __call__(self, matrix: torch.Tensor) -> torch.Tensor:
+        """[rows, n] of a matrix [inner, n], row after row."""
+        if self._kernels is None:
+            return torch.from_numpy(np.asarray(self._sparse @ matrix.numpy()))
+        found: torch.Tensor = self._kernels.rows_times(*self._entries, matrix)
+        return found
 
 
 class Rows:
@@ -130,8 +162,13 @@ class Rows:
         return (left[[rows]] @ right[:, [columns]]).toarray()[0, 0]
 
 
-def inverted(products: Array, weight: float) -> Array:
-    """(products + weight I)^-1 by Cholesky's factors, float64; by others where those do not exist."""
+def inverted(products: Array, weight: float | Array) -> Array:
+    """(products + weight I)^-1 by Cholesky's factors, float64; by others where those do not exist.
+
+    Args:
+        products: [n, n], symmetric.
+        weight: one for all, or [n], one for each.
+    """
     matrix = np.array(products, dtype=np.float64, order="F")
     matrix[np.diag_indices_from(matrix)] += weight
     factor, failed = lapack.dpotrf(matrix, lower=1)

@@ -101,17 +101,23 @@ class Validation:
     def _found(self) -> Found | None:
         """All that RecBole's metrics are computed from; None where it is RecBole's to decide.
 
-        A model that draws its scores would draw others for other batches: it stays with RecBole.
+        A model that draws its scores would draw others for other batches: it stays with RecBole, unless its
+        family draws as RecBole does.
         """
         self._trainer.model.eval()
         at_first = _Randomness(self._trainer.device)
         self._draw()
         before = _Randomness(self._trainer.device)
         found = self._ranked()
-        self._draws = before.differs()
+        self._draws = before.differs() and not self._drawn
         if found is None or self._draws:
             at_first.put_back()
         return None if self._draws else found
+
+    @property
+    def _drawn(self) -> bool:
+        """Random numbers of the scores are RecBole's."""
+        return self._family.draws
 
     @property
     def _asked(self) -> tuple[int, bool]:
@@ -134,6 +140,8 @@ class Validation:
 
 class SampledValidation(Validation):
     """The same among sampled candidates."""
+
+    _drawn = False  # of pairs RecBole draws other numbers
 
     def _made_table(self) -> Table:
         self._candidates = Candidates(self._loader, self._trainer.device)
