@@ -35,7 +35,7 @@ def test_rows_of_items_are_recboles_rating_matrix(folder):
         _, own = made(folder)
         own.history_item_id[3, 1] = own.history_item_id[3, 0]  # a user may have met an item twice
         users = torch.tensor([7, 0, 3, 24, 7])
-        bags = Histories(own).all_of(users)
+        bags = Histories(own.history_item_id, own.history_item_value != 0, own.n_items).all_of(users)
         expected = own.get_rating_matrix(users)
         assert torch.equal(bags.dense(bags.ones()), expected)
         assert torch.allclose(bags.dense(bags.normalized()), torch.nn.functional.normalize(expected))

@@ -1,8 +1,8 @@
-"""Cases of autoencoders of users."""
+"""Cases of autoencoders of users, and of ENMF, whose samples are users too."""
 
 from __future__ import annotations
 
-from helpers.fast_cases.case import Case
+from helpers.fast_cases.case import Case, on_torch
 
 NONE = (None,)
 SMALL = {"train_batch_size": 8}
@@ -24,6 +24,9 @@ CASES: dict[str, Case] = {
             "sigmoid": {"hid_activation": "sigmoid"},
             "tanh": {"hid_activation": "tanh", "reg_weight_1": 0.003, "reg_weight_2": 0.2},
         },
+    ),
+    "ENMF": on_torch(
+        {**SMALL, "embedding_size": 16, "dropout_prob": 0.0, "negative_weight": 0.3, "reg_weight": 0.01}, None
     ),
     "RecVAE": Case(
         {**SMALL, "hidden_dimension": 24, "latent_dimension": 16, "dropout_prob": 0.0},

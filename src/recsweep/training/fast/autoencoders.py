@@ -33,7 +33,11 @@ class UserFamily(Family):
 
     def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
         super().__init__(model, kernels, seed)
-        self.histories = Histories(model)
+        self.histories = Histories(*self.had(), int(model.n_items))
+
+    def had(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """RecBole's padded rows of what users have [users, longest], and what of them is no padding."""
+        return self.model.history_item_id, self.model.history_item_value != 0
 
     def batches(self, stream: Stream, table: Table) -> Iterator[Batch]:
         counts = self.histories.counts[table.users.cpu()]

@@ -11,6 +11,7 @@ from recsweep.training.fast.bert import Bert4Rec
 from recsweep.training.fast.cdae import Cdae
 from recsweep.training.fast.closed import Ease, ItemKnn, SlimElastic
 from recsweep.training.fast.context import DeepFm, Fm
+from recsweep.training.fast.enmf import Enmf
 from recsweep.training.fast.factorized import Bpr, Fpmc
 from recsweep.training.fast.gcmc import Gcmc
 from recsweep.training.fast.graphs import LightGcn, Sgl
@@ -38,6 +39,7 @@ FAST_FAMILIES: tuple[type[Family], ...] = (
     Bert4Rec,
     *(MultiDae, MultiVae),
     Cdae,
+    Enmf,
     RecVae,
     OwnLoss,
     *(Ease, ItemKnn, SlimElastic),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 
@@ -49,14 +48,16 @@ class Histories:
     """The items of all users of a model, once each, in ascending order.
 
     Args:
-        model: one of RecBole's autoencoders, which keeps them as rows that are padded to the longest.
+        rows: [users, longest] int64: RecBole's, padded.
+        present: [users, longest] bool: what of them is no padding.
+        n_items: all items, padding included.
     """
 
-    def __init__(self, model: Any) -> None:
-        self._device, self._n_items = model.history_item_id.device, int(model.n_items)
-        users, items = entries(model.history_item_id, model.history_item_value != 0)
+    def __init__(self, rows: torch.Tensor, present: torch.Tensor, n_items: int) -> None:
+        self._device, self._n_items = rows.device, n_items
+        users, items = entries(rows, present)
         pairs = torch.unique(users * self._n_items + items)
-        self.counts = torch.bincount(pairs // self._n_items, minlength=len(model.history_item_id))
+        self.counts = torch.bincount(pairs // self._n_items, minlength=len(rows))
         """[users] int64, on the CPU: nothing has to be asked of a GPU to plan a batch."""
         self._starts = _starts(self.counts).to(self._device)
         self._items = (pairs % self._n_items).to(self._device)
