@@ -138,7 +138,7 @@ CASES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "SASRec": (transformer(), ("CE", "BPR")),
 }
 OTHER_OPERATORS = {"adam_step", "rank_targets", "dropout", "top_items"}  # the last one in test_top.py
-OTHER_OPERATORS |= {"pairs_step", "pairs_scores"}  # test_pairs.py
+OTHER_OPERATORS |= {"pairs_step", "tower_scores"}  # test_pairs.py
 OTHER_OPERATORS |= {"use_products", "used_products", "rate_products"}  # test_gemm.py
 OTHER_OPERATORS |= {"bag_sums", "bag_gradients", "reconstruct"}  # test_autoencoders.py
 OTHER_OPERATORS |= {"graph_mean", "lightgcn_step", "sgl_step", "ngcf_nodes", "ngcf_step"}  # the gate

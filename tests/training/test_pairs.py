@@ -23,11 +23,12 @@ from helpers.fast import (
     threads,
     write_interactions,
 )
-from recsweep.training.fast import pairs
+from recsweep.training.fast import groups, pairs
+from recsweep.training.fast.groups import Groups
 from recsweep.training.fast.pairs import LOGITS, TWICE, Sides, Tower
 
 USERS, ITEMS, PAIRS = 40, 700, 1100
-WIDTHS = {"no-tower": None, "one-layer": [33], "three-layers": [24, 10, 50]}
+WIDTHS = {"no-tower": None, "one-layer": [33], "three-layers": [24, 10, 50], "wide": [70, 130, 9, 20]}
 
 
 class Layers(nn.Module):
@@ -129,6 +130,58 @@ def test_scores_of_all_items_are_those_of_the_pairs(widths, workers, monkeypatch
         for kernels in (compiled_kernels(), None):
             found = pairs.all_scores(sides, users, kernels)
             assert relative_distance(found, expected) < 1e-5
+
+
+def test_scores_do_not_depend_on_groups_or_order():
+    sides = made_sides([24, 10, 50])
+    assert sides.tower is not None
+    parts = pairs._Parts.of(sides)
+    users = torch.tensor([3, 0, 11, 39, 7])
+    with torch.no_grad():
+        expected = pairs.all_scores(sides, users, compiled_kernels(), parts)
+        parts.groups = tuple(
+            Groups(torch.arange(rows) % 5, torch.randn(5, 24))  # of nothing that is alike, and far from it
+            for rows in (USERS, ITEMS)
+        )
+        found = pairs.all_scores(sides, users.flip(0), compiled_kernels(), parts).flip(0)
+    assert relative_distance(found, expected) < 1e-5
+
+
+def test_wrong_groups_raise():
+    scores, parts = torch.zeros(2, 3), [torch.zeros(2, 4), torch.zeros(3, 4), torch.zeros(1, 4)]
+    numbers = torch.zeros(2, dtype=torch.int64), torch.zeros(3, dtype=torch.int64)
+    middles = torch.zeros(1, 4), torch.zeros(1, 4)
+    compiled_kernels().tower_scores(scores, parts, *numbers, *middles)
+    for wrong in (
+        (numbers[0] + 1, numbers[1], *middles),
+        (numbers[0] - 1, numbers[1], *middles),
+        (numbers[1], numbers[1], *middles),
+        (*numbers, torch.zeros(1, 5), middles[1]),
+        (numbers[0].int(), numbers[1], *middles),
+    ):
+        with pytest.raises(RuntimeError):
+            compiled_kernels().tower_scores(scores, parts, *wrong)
+
+
+def test_groups_are_of_rows_that_are_alike():
+    torch.manual_seed(2)
+    middles = torch.randn(4, 6) * 10
+    rows = middles[torch.arange(100) % 4] + torch.randn(100, 6) * 0.01
+    found = Groups.of(rows)
+    assert len(found.middles) == 100 // 24
+    assert torch.equal(found.numbers, found.numbers[:4].repeat(25))
+    assert torch.equal(found.numbers, Groups.of(rows).numbers)
+    assert len(Groups.of(rows[:7]).middles) == 1
+
+
+@pytest.mark.parametrize("path", FAST_PATHS)
+def test_blocks_of_users_are_scored_each_once(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "_SCORES_AT_ONCE", 7 * 90)
+    monkeypatch.setattr(groups, "_MEMBERS", 5)
+    folder = write_interactions(tmp_path / "toy", users=24)
+    settings = settings_of(folder, "NeuMF", {"epochs": 1, "mlp_hidden_size": [8, 8], "dropout_prob": 0.0})
+    split = split_of(settings, folder)
+    assert_equal_runs(run(settings, split, path, folder), reference(settings, split, folder))
 
 
 # -- whole trials ---------------------------------------------------------------------------------

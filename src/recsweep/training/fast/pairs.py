@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -16,14 +17,15 @@ from torch import nn
 from torch.nn import functional
 
 from recsweep.training.fast.base import Family
+from recsweep.training.fast.groups import Groups
 from recsweep.training.fast.scores import Matrix, Scores
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table
 
 _VALUES_AT_ONCE = 1 << 24
 """Numbers of one layer in a validation without kernels: 64 MiB in float32."""
-_SCORES_AT_ONCE = 1 << 20
-"""Scores of a validation that are computed at once: 4 MiB in float32."""
+_SCORES_AT_ONCE = 1 << 21
+"""Scores of a validation that are computed at once: 8 MiB in float32."""
 LOGITS, TWICE = 0, 1
 """Losses, by the kernel's numbers: cross-entropy of logits, and of what is a sigmoid already."""
 
@@ -171,8 +173,10 @@ class PairFamily(Family):
         sides = self.sides(table)
         parts = _Parts.of(sides)
         step = max(1, _SCORES_AT_ONCE // len(sides.items))
-        for begin in range(0, len(table), step):
-            rows = table.rows(begin, begin + step)
+        order = torch.arange(len(table))
+        if parts is not None and self.kernels is not None and step < len(table):
+            order = parts.groups[0].numbers[table.users].argsort(stable=True)  # a group's users at once
+        for rows in order.split(step):
             users = table.users[rows.to(table.device)]
             found = all_scores(sides, users, self.kernels, parts)
             yield rows, Matrix(found.sigmoid_() if self.rates else found)
@@ -249,6 +253,11 @@ class _Parts:
         self._items = tower.items @ weight[:, width:].t()
         self._layers, self._last = tower.linears()[1:], tower.last
 
+    @cached_property
+    def groups(self) -> tuple[Groups, Groups]:
+        """Of users and of items that the first layer does nearly the same with."""
+        return Groups.of(self._users), Groups.of(self._items)
+
     @classmethod
     def of(cls, sides: Sides) -> _Parts | None:
         return None if sides.tower is None else cls(sides.tower)
@@ -258,7 +267,11 @@ class _Parts:
         if kernels is not None:
             rest = [part for layer in self._layers for part in (layer.weight, layer.bias)]
             made = [self._users[users], self._items, *rest, self._last]
-            kernels.pairs_scores(scores, [one.detach().contiguous() for one in made])
+            own, other = self.groups
+            kernels.tower_scores(
+                *(scores, [one.detach().contiguous() for one in made]),
+                *(own.numbers[users], other.numbers, own.middles, other.middles),
+            )
             return
         widest = max(self._items.shape[1], *(layer.out_features for layer in self._layers), 1)
         step = max(1, _VALUES_AT_ONCE // (len(self._items) * widest))

@@ -212,42 +212,9 @@ double pairs_step(const std::vector<Tensor>& product, const std::vector<Tensor>&
   return total / static_cast<double>(n);
 }
 
-// Adds to scores [n, n_items] what the tower says. `above`: the first layer's part of each user [n, h], its bias
-// included, and of each item [n_items, h]; then weight and bias of the other layers, then the last weights.
-void pairs_scores(const Tensor& scores, const std::vector<Tensor>& above) {
-  const int64_t n = scores.size(0), n_items = scores.size(1), first = above[0].size(1);
-  TORCH_CHECK(above[0].size(0) == n && above[1].size(0) == n_items, "scores and layers do not match");
-  std::vector<int64_t> widths{first};
-  for (size_t k = 2; k + 1 < above.size(); k += 2) widths.push_back(above[k].size(0));
-  const int64_t widest = *std::max_element(widths.begin(), widths.end()), wide = widths.back();
-  const float *user = in(above[0]), *item = in(above[1]), *last = in(above.back());
-  float* found = out(scores);
-  const int64_t tiles = (n_items + PAIRS - 1) / PAIRS, threads = threads_for(n);
-  std::vector<Buffer> works(threads, Buffer(2 * widest * PAIRS));
-  deal(n, threads, [&](int64_t u, int64_t t) {
-    for (int64_t tile = 0; tile < tiles; ++tile) {
-      const int64_t from = tile * PAIRS, m = std::min(PAIRS, n_items - from);
-      float *x = works[t].data(), *y = x + widest * PAIRS;
-      const float* __restrict mine = user + u * first;
-      for (int64_t i = 0; i < m; ++i) {
-        const float* __restrict other = item + (from + i) * first;
-        float* __restrict row = x + i * first;
-        for (int64_t j = 0; j < first; ++j) row[j] = mine[j] + other[j] > 0.f ? mine[j] + other[j] : 0.f;
-      }
-      for (size_t l = 1; l < widths.size(); ++l) {
-        multiply_nt(m, widths[l], widths[l - 1], x, widths[l - 1], in(above[2 * l]), widths[l - 1], y, widths[l]);
-        bias_and_relu(y, in(above[2 * l + 1]), m, widths[l]);
-        std::swap(x, y);
-      }
-      for (int64_t i = 0; i < m; ++i) found[u * n_items + from + i] += dot(x + i * wide, last, wide);
-    }
-  });
-}
-
 TORCH_LIBRARY_FRAGMENT(recsweep, m) {
   m.def("pairs_step(Tensor[] product, Tensor[] dproduct, Tensor[] tower, Tensor[] dtower, Tensor users, Tensor items, "
         "Tensor labels, int kind, float dropout, int seed) -> float", &pairs_step);
-  m.def("pairs_scores(Tensor(a!) scores, Tensor[] above) -> ()", &pairs_scores);
 }
 
 }  // namespace recsweep
