@@ -176,7 +176,7 @@ class PairFamily(Family):
         order = torch.arange(len(table))
         if parts is not None and self.kernels is not None and step < len(table):
             order = parts.groups[0].numbers[table.users].argsort(stable=True)  # a group's users at once
-        for rows in order.split(step):
+        for rows in torch.split(order, step):
             users = table.users[rows.to(table.device)]
             found = all_scores(sides, users, self.kernels, parts)
             yield rows, Matrix(found.sigmoid_() if self.rates else found)

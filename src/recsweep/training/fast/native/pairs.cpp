@@ -5,7 +5,7 @@
 namespace recsweep {
 namespace {
 
-constexpr int64_t PAIRS = 512;  // in a chunk: two layers of 128 and their gradients stay in a core's cache
+constexpr int64_t PAIRS = 128;  // in a chunk: three layers of 128 and their gradients stay in a core's second cache
 
 enum class PairLoss : int64_t { logits = 0, twice = 1 };  // `twice`: of the sigmoid of the sigmoid
 
@@ -40,7 +40,8 @@ struct Product {
 // tower: user [.., a] and item [.., b] embeddings, then weight and bias of each layer, then the last weights.
 struct Tower {
   std::vector<int64_t> widths;  // the input's, then each layer's
-  std::vector<const float*> weights, biases;
+  std::vector<Weight> weights;
+  std::vector<const float*> biases;
   const float *user = nullptr, *item = nullptr, *last = nullptr;
   int64_t a = 0, b = 0;
 
@@ -53,7 +54,7 @@ struct Tower {
     widths.push_back(a + b);
     for (size_t k = 2; k + 1 < v.size(); k += 2) {
       TORCH_CHECK(v[k].size(1) == widths.back() && v[k + 1].numel() == v[k].size(0), "layers do not match");
-      weights.push_back(in(v[k]));
+      weights.emplace_back(in(v[k]), v[k].size(0), v[k].size(1));
       biases.push_back(in(v[k + 1]));
       widths.push_back(v[k].size(0));
     }
@@ -64,12 +65,19 @@ struct Tower {
   int64_t width() const { return widths.empty() ? 0 : widths.front(); }
 };
 
-INLINE void bias_and_relu(float* __restrict x, const float* __restrict bias, int64_t rows, int64_t n) {
-  for (int64_t i = 0; i < rows; ++i)
+// relu(x + bias), and what the next layer drops of it.
+INLINE void bias_and_relu(float* __restrict x, const float* __restrict bias, int64_t rows, int64_t n,
+                          const Dropout& drop, uint32_t element) {
+  const Dropout own = drop;
+  for (int64_t i = 0; i < rows; ++i, element += static_cast<uint32_t>(n)) {
+    float* __restrict row = x + i * n;
     for (int64_t j = 0; j < n; ++j) {
-      const float value = x[i * n + j] + bias[j];
-      x[i * n + j] = value > 0.f ? value : 0.f;
+      const float value = row[j] + bias[j];
+      row[j] = value > 0.f ? value : 0.f;
     }
+    if (own.on)
+      for (int64_t j = 0; j < n; ++j) row[j] *= own(element + static_cast<uint32_t>(j));
+  }
 }
 
 // What a chunk of pairs holds of each layer: the values, dropped, and the gradients of two layers in turns.
@@ -109,12 +117,13 @@ struct Step {
       std::memcpy(x + i * tower.width(), tower.user + users[from + i] * tower.a, tower.a * sizeof(float));
       std::memcpy(x + i * tower.width() + tower.a, tower.item + items[from + i] * tower.b, tower.b * sizeof(float));
     }
+    drop(0).apply(x, m * tower.width(), static_cast<uint32_t>(from * tower.width()));
     for (size_t l = 0; l < tower.layers(); ++l) {
       const int64_t k = tower.widths[l], n = tower.widths[l + 1];
-      float *below = work.values[l].data(), *above = work.values[l + 1].data();
-      drop(l).apply(below, m * k, static_cast<uint32_t>(from * k));
-      multiply_nt(m, n, k, below, k, tower.weights[l], k, above, n);
-      bias_and_relu(above, tower.biases[l], m, n);
+      float* above = work.values[l + 1].data();
+      tower.weights[l].apply(m, work.values[l].data(), k, above, n);
+      const Dropout dropped = l + 1 < tower.layers() ? drop(l + 1) : Dropout(0.0, 0, 0);
+      bias_and_relu(above, tower.biases[l], m, n, dropped, static_cast<uint32_t>(from * n));
     }
     const int64_t n = tower.widths.back();
     for (int64_t i = 0; i < m; ++i) work.logits[i] += dot(work.values.back().data() + i * n, tower.last, n);
@@ -138,7 +147,7 @@ struct Step {
       multiply_tn(n, k, m, above, n, value, k, out(gradients[2 + 2 * l]), k, true);
       add_rows(above, m, n, out(gradients[3 + 2 * l]));
       float* below = l ? work.slopes[(layers - l) % 2].data() : dx;
-      multiply(m, k, n, above, n, tower.weights[l], k, below, k);
+      tower.weights[l].apply_backward(m, above, n, below, k);
       if (l == 0) {
         drop(0).apply(below, m * k, static_cast<uint32_t>(from * k));
         return;
