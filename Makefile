@@ -149,7 +149,7 @@ endif
 endif
 
 .PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers setup-models bench-models test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune baseline evidence worker slurm-workers plots report compare ensemble recommend dashboard serve summarize evaluate doctor data dry-run
-.PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-panel bench-overhead
+.PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-gpu bench-panel bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-estimate bench-recommend bench-scaling bench-scale bench-listing bench-import bench-report bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
 help: ## this help
@@ -402,6 +402,9 @@ bench-models: setup-models ## each of RecBole's 94 models, one trial: run, or re
 
 bench-equality: setup ## the fast paths against RecBole on all of ml-100k: losses, metrics, dropout
 	@python benchmarks/equality.py --write
+
+bench-gpu: setup ## a GPU in 12 minutes: equality, speed, precision, sharing, the first trial (DEVICE=cpu: small, without one)
+	@python benchmarks/gpu.py --device $(or $(DEVICE),cuda) $(if $(filter cpu,$(DEVICE)),--small) --write
 
 bench-panel: setup ## 25 general models against RecBole's own run, same split (makes .venv-recbole)
 	@python -W ignore benchmarks/panel.py --keep .venv-recbole/panel --write

@@ -164,11 +164,13 @@ class Run:
     """The optimizer's state by the name of the parameter."""
 
 
-def run(settings: Mapping[str, Any], split: Split, path: str, folder: Path) -> Run:
+def run(
+    settings: Mapping[str, Any], split: Split, path: str, folder: Path, device: torch.device = CPU
+) -> Run:
     """Train on RecBole's own code or a fast path; the global state is left as it was."""
     chosen = contextlib.nullcontext() if path == RECBOLE else taking(path)
     with recbole.clean_globals(), chosen:
-        config = TypedConfig(settings, CPU, folder / "scratch")
+        config = TypedConfig(settings, device, folder / "scratch")
         train, valid, _ = make_loaders(config, split)
         make = recbole.make_model if path == RECBOLE else partial(fast.make_model, wanted=True)
         model = make(config, train)
@@ -189,6 +191,8 @@ def run(settings: Mapping[str, Any], split: Split, path: str, folder: Path) -> R
 
 
 def _dense(matrix: Any) -> torch.Tensor:
+    if isinstance(matrix, torch.Tensor):
+        matrix = matrix.cpu()
     return torch.from_numpy(np.asarray(matrix.todense() if sp.issparse(matrix) else matrix).copy())
 
 
@@ -219,7 +223,7 @@ def _watch_recbole(model: Any, loader: Any, seen: list[dict[str, torch.Tensor]])
 
     def watched(batch: Any, **how: Any) -> torch.Tensor:
         columns = {name: batch.interaction.get(column) for name, column in names.items()}
-        seen.append({name: values.clone() for name, values in columns.items() if values is not None})
+        seen.append({name: values.cpu().clone() for name, values in columns.items() if values is not None})
         loss: torch.Tensor = original(batch, **how)
         return loss
 

@@ -13,14 +13,16 @@ import torch
 
 from helpers.thread_workers import ThreadWorkers
 from recsweep.common.owner import this_process
-from recsweep.running import child, gpu_memory, worker
+from recsweep.running import child, gpu_memory, throughput, worker
 from recsweep.running.events import Broken, Started
 from recsweep.running.gpus import CONTEXT_BYTES, Gpus, Memory, Seat, fitting
 from recsweep.running.progress import Display
 from recsweep.running.supervisor import Supervisor
+from recsweep.running.throughput import Throughput
 from recsweep.running.worker import Worker
-from recsweep.study import Reason, Store
+from recsweep.study import SHARING_ATTRIBUTE, Reason, Store
 from recsweep.training import training
+from recsweep.training.run import EpochEnd
 
 GIB = 2**30
 
@@ -70,18 +72,78 @@ def test_until_the_first_trial_is_measured_one_worker_a_gpu_runs():
     assert seats(gpus) == [Seat("cuda:0", measure=True), Seat("cuda:1", measure=True)]
 
 
-def test_a_measured_gpu_takes_what_fits():
-    gpus = Gpus(2, "auto", 8)
-    assert gpus.measured("cuda:0", Memory(20 * GIB, 80 * GIB, 80 * GIB)) == 3
-    running = (Seat("cuda:1", measure=True),)
-    assert seats(gpus, taken=running) == [Seat("cuda:0", shared=True)] * 3
+def train(gpus: Gpus, rate: float, count: int, device: str = "cuda:0"):
+    """Epochs of `count` workers, which train `rate` batches a second in all, until something is decided."""
+    for second in range(1, 100):
+        for number in range(1, count + 1):
+            pace = gpus.heard(device, number, int(rate / count), float(second))
+            if pace is not None:
+                return pace
+    return None
+
+
+TRIED = Seat("cuda:0", shared=True, brief=True)
+
+
+def test_a_measured_gpu_takes_one_more_while_that_pays_a_tenth():
+    gpus = Gpus(1, "auto", 8)
+    assert gpus.measured("cuda:0", Memory(10 * GIB, 80 * GIB, 80 * GIB)) == 6
+    for count, rate in ((1, 120), (2, 180), (3, 240)):
+        assert seats(gpus) == [TRIED] * count, "whoever trains while it is tried leaves after a trial"
+        assert not train(gpus, rate, count).settled
+    pace = train(gpus, 260, 4)  # 1.08 times 240
+    assert pace.settled
+    assert pace.rates == {1: 120.0, 2: 180.0, 3: 240.0, 4: 260.0}
+    assert seats(gpus) == [Seat("cuda:0", shared=True)] * 3
+    assert train(gpus, 1000, 3) is None
+
+
+def test_where_a_second_trial_does_not_pay_each_trains_alone():
+    gpus = Gpus(1, "auto", 8)
+    gpus.measured("cuda:0", Memory(GIB, 80 * GIB, 80 * GIB))
+    train(gpus, 100, 1)
+    assert train(gpus, 108, 2).at_once == 1
+    assert seats(gpus) == [Seat("cuda:0")]
+    assert seats(gpus, taken=(TRIED, TRIED)) == [], "those that tried it train to their trials' ends"
+
+
+def test_memory_bounds_what_is_tried():
+    gpus = Gpus(1, "auto", 8)
+    gpus.measured("cuda:0", Memory(20 * GIB, 80 * GIB, 80 * GIB))
+    for count in (1, 2, 3):
+        pace = train(gpus, 100 * count, count)
+    assert (pace.at_once, pace.settled) == (3, True)
+    assert seats(gpus) == [Seat("cuda:0", shared=True)] * 3
+
+
+def test_the_first_trial_says_its_rate_before_its_memory():
+    gpus = Gpus(1, "auto", 8)
+    assert train(gpus, 100, 1).at_once == 2
+    assert seats(gpus, taken=(Seat("cuda:0", measure=True),)) == [], "nobody before memory is known"
+    gpus.measured("cuda:0", Memory(GIB, 80 * GIB, 80 * GIB))
+    assert seats(gpus) == [TRIED] * 2
+
+
+def test_a_worker_that_comes_begins_the_count_anew():
+    pace = Throughput(4, at_once=2, rates={1: 10.0})
+    for second in range(20):
+        assert not pace.heard(1, 10, float(second)), "alone it says nothing of two"
+    assert not pace.heard(2, 10, 20.0)
+    assert not pace.heard(1, 10, 20.5)
+    assert not pace.heard(3, 10, 21.0), "another in the place of one of them"
+    assert not pace.heard(1, 10, 21.5)
+    decided = [pace.heard(number, 10, 22.0 + second) for second in range(4) for number in (1, 3)]
+    assert any(decided)
+    assert pace.rates[2] == pytest.approx(20.0, rel=0.3)
 
 
 def test_workers_are_spread_evenly_and_never_more_than_the_config_says():
+    gpus = Gpus(3, 7, 7)
+    assert devices(seats(gpus)) == [0, 1, 2, 0, 1, 2, 0]
     gpus = Gpus(3, "auto", 7)
     for device in gpus.devices:
         assert gpus.measured(device, Memory(GIB, 80 * GIB, 80 * GIB)) == 7
-    assert devices(seats(gpus)) == [0, 1, 2, 0, 1, 2, 0]
+    assert devices(seats(gpus)) == [0, 1, 2], "one each until one more has paid"
 
 
 def test_nobody_is_seated_beside_a_worker_alone_on_its_gpu():
@@ -157,8 +219,8 @@ def test_what_a_worker_holds_itself_is_free_for_trials(monkeypatch):
 class Machine:
     """GPUs that are not there: who trains on which, and what runs out of memory."""
 
-    def __init__(self, monkeypatch, gpus, peak, fails):
-        self.gpus, self.fails = gpus, fails
+    def __init__(self, monkeypatch, gpus, peak, fails, rate):
+        self.gpus, self.fails, self.rate = gpus, fails, rate
         self.memory = Memory(peak, 80 * GIB, 80 * GIB)
         self.ran: list[tuple[int, Seat, int]] = []
         """Slot, seat, and how many trials ran on the GPU while it did."""
@@ -166,6 +228,7 @@ class Machine:
         self._lock, self._on, self._here = threading.Lock(), {}, threading.local()
         for module, name, stand_in in [
             (worker, "_device", self.device),
+            (throughput, "LEAST_SECONDS", 0.1),
             (gpu_memory, "measured", lambda device: self.memory),
             (training, "train", self.train),
             (training, "save_checkpoints", lambda folder, trained: True),
@@ -186,24 +249,34 @@ class Machine:
         self._here.seat = seat
         return torch.device("cpu")
 
-    def train(self, settings, split, device, after_epoch, **named):
+    def epochs(self, device, after_epoch, watch):
+        """Long enough for the others to begin on a busy machine; batches by how many train there."""
+        for epoch in range(1, 6):
+            begun = time.monotonic()
+            time.sleep(0.06)
+            with self._lock:
+                crowd = len(self._on[device])
+            batches = round(self.rate(crowd) / crowd * (time.monotonic() - begun))
+            watch(EpochEnd(epoch, 0.1, lambda: None, {}, batches))
+            after_epoch(epoch, 0.1)
+
+    def train(self, settings, split, device, after_epoch, watch, **named):
         seat = self._here.seat
         slot = next(n for n in range(self.plan.budget) if self.plan.trial_seed(n) == settings["seed"])
         with self._lock:
             self._on.setdefault(seat.device if seat else None, []).append(slot)
-        time.sleep(0.25)  # long enough for the others to begin on a busy machine
+        self.epochs(seat.device if seat else None, after_epoch, watch)
         with self._lock:
             here = self._on[seat.device if seat else None]
             self.ran.append((slot, seat, len(here)))
             here.remove(slot)
         if self.fails(slot, seat):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        after_epoch(1, 0.1)
         return training.Trained(
             score=0.1 + slot / 100,
             metrics={"ndcg@10": 0.1},
             best_epoch=1,
-            epochs=1,
+            epochs=5,
             seconds=0.1,
             path="stand-in",
             best={},
@@ -215,8 +288,16 @@ class Machine:
 def sweep(make_plan, monkeypatch):
     """Runs a study on GPUs that are not there; gives them, the study's trials, and what was said."""
 
-    def sweep(budget=6, gpus=1, count=3, peak=20 * GIB, fails=lambda slot, seat: False, **training_config):
-        machine = Machine(monkeypatch, gpus, peak, fails)
+    def sweep(
+        budget=6,
+        gpus=1,
+        count=3,
+        peak=20 * GIB,
+        fails=lambda slot, seat: False,
+        rate=lambda crowd: 20_000 * crowd,
+        **training_config,
+    ):
+        machine = Machine(monkeypatch, gpus, peak, fails, rate)
         plan = make_plan(max_evals=budget, workers=count)
         training_keys = {k: training_config.pop(k) for k in ("device",) if k in training_config}
         config = plan.sweep.model_copy(
@@ -231,7 +312,9 @@ def sweep(make_plan, monkeypatch):
             assert supervisor.run_study(plan, 1, 1) == {"ndcg@10": 0.5}
         store = Store(plan.storage_url)
         try:
-            return machine, store.find_study(plan.name).trials(), said.getvalue()
+            study = store.find_study(plan.name)
+            machine.sharing = study.attributes.get(SHARING_ATTRIBUTE)
+            return machine, study.trials(), said.getvalue()
         finally:
             store.close()
 
@@ -239,17 +322,32 @@ def sweep(make_plan, monkeypatch):
 
 
 def test_the_first_trial_runs_alone_and_its_memory_says_who_shares(sweep):
-    machine, trials, said = sweep(budget=7, count=4)
+    machine, trials, said = sweep(budget=14, count=4)
     first, *others = machine.ran
     assert first == (0, Seat("cuda:0", measure=True), 1)
-    assert {seat for _, seat, _ in others} == {Seat("cuda:0", shared=True)}
+    assert {seat for _, seat, _ in others} <= {TRIED, Seat("cuda:0", shared=True)}
     assert max(crowd for *_, crowd in others) == 3, "three fit, although four workers may train"
-    assert sorted(slot for slot, *_ in machine.ran) == list(range(7))
+    assert sorted(slot for slot, *_ in machine.ran) == list(range(14))
     assert all(trial.state == "complete" for trial in trials)
     assert (
-        "ml-100k-small/FPMC: cuda:0 trains up to 3 at once; the first trial took 20.0 GiB, "
+        "ml-100k-small/FPMC: cuda:0 has memory for 3 trials at once; the first one took 20.0 GiB, "
         "80.0 of 80.0 are free"
     ) in said
+    assert "batches/s; 3 at once from now on, the most that memory and workers allow" in said
+
+
+def test_a_study_says_and_keeps_how_many_at_once_paid(sweep):
+    machine, trials, said = sweep(budget=16, count=4, rate=lambda crowd: 20_000 * min(crowd, 2))
+    assert max(crowd for *_, crowd in machine.ran) == 3, "the third one is tried"
+    assert all(trial.state == "complete" for trial in trials)
+    assert "3 are not 1.1 times 2: 2 at once from now on" in said
+    kept = machine.sharing["cuda:0"]
+    assert (kept["at_once"], kept["fit"]) == (2, 3)
+    assert kept["batches_per_second"] == {
+        "1": pytest.approx(20_000, rel=0.2),
+        "2": pytest.approx(40_000, rel=0.2),
+        "3": pytest.approx(40_000, rel=0.2),
+    }
 
 
 def test_a_gpu_that_one_trial_fills_is_not_shared(sweep):

@@ -9,6 +9,7 @@ import json
 
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from helpers.fast import (
     CPU,
@@ -25,6 +26,7 @@ from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
 from recsweep.training.fast import stream
 from recsweep.training.fast.gemm import LIBRARIES
+from recsweep.training.fast.packed import Lengths, Packing
 from recsweep.training.fast.stream import Batch, Stream, placed
 from recsweep.training.fast.table import Table
 
@@ -34,6 +36,7 @@ TRIALS = {
     "STAMP": {"embedding_size": 16, "loss_type": "CE"},
     "GRU4Rec": {"embedding_size": 16, "hidden_size": 16, "dropout_prob": 0.0, "loss_type": "BPR"},
     "NARM": {"embedding_size": 16, "hidden_size": 16, "dropout_probs": [0.0, 0.0], "loss_type": "CE"},
+    "BERT4Rec": {"hidden_size": 16, "hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0, "loss_type": "CE"},
     "MultiVAE": {"mlp_hidden_size": [16], "latent_dimension": 8, "dropout_prob": 0.0, "train_batch_size": 9},
     "SASRec": {"hidden_size": 16, "hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0, "loss_type": "CE"},
 }
@@ -81,6 +84,31 @@ def test_a_table_on_the_cpu_is_left_as_it_is(folder):
     train, _, _ = make_loaders(TypedConfig(settings, CPU, folder / "scratch"), split_of(settings, folder))
     batch = Batch(torch.tensor([2, 0, 1]), None)
     assert list(placed(iter([batch]), Table.of(train, CPU))) == [batch]
+
+
+def test_packed_sequences_are_those_of_torch_with_its_gradients():
+    here = torch.tensor([7, 5, 5, 2, 1])
+    packing = Packing.of(Lengths(here, here))
+    padded = torch.randn(5, 7, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    theirs = pack_padded_sequence(padded, here, batch_first=True)
+    assert torch.equal(packing.sizes, theirs.batch_sizes)
+    assert torch.equal(padded[packing.rows, packing.steps], theirs.data)
+    real = padded * (torch.arange(7) < here[:, None])[:, :, None]
+    torch.testing.assert_close(packing.sums(theirs.data), real.sum(1))
+    assert torch.equal(packing.spread(real[:, 0]), real[:, 0][packing.rows])
+    values = theirs.data.clone().requires_grad_()
+    assert torch.autograd.gradcheck(packing.sums, (values,))
+    assert torch.autograd.gradcheck(packing.spread, (real[:, 0].clone().requires_grad_(),))
+
+
+@pytest.mark.parametrize("model", ["GRU4Rec", "NARM"])
+def test_a_recurrence_copies_nothing_step_by_step(folder, model, far):
+    settings = settings_of(folder, model, {**TRIALS[model], "epochs": 1}, WIDTH)
+    split = split_of(settings, folder)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        run(settings, split, TORCH, folder)
+    packed = [one.key for one in seen.key_averages() if "pack_padded" in one.key or "pad_packed" in one.key]
+    assert packed == []
 
 
 PRODUCTS = """

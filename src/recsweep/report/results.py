@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from recsweep.common.paths import Outputs
 from recsweep.report.energy import Spent, spent, together
@@ -12,7 +13,7 @@ from recsweep.report.evidence import EvidenceResult, read_evidence
 from recsweep.search.limits import closed
 from recsweep.search.shares import used
 from recsweep.search.stopping import SHARE, Ended
-from recsweep.study import State, Store, Study, StudyRecord, Trial, best
+from recsweep.study import SHARING_ATTRIBUTE, State, Store, Study, StudyRecord, Trial, best
 from recsweep.study.earlier import in_order_of
 from recsweep.sweeps.sections import EPOCHS
 from recsweep.sweeps.space import Params
@@ -47,6 +48,8 @@ class StudyResult:
     """That its trials took, those put back too; None where nobody measured it."""
     evidence: tuple[EvidenceResult, ...] = ()
     """Of its best configurations over seeds, where they were trained again; the best first."""
+    sharing: dict[str, Any] = field(default_factory=dict)
+    """By GPU, how many trials trained there at once, and the batches a second; empty: it was not tried."""
     moved: str = ""
     """How the files of today are no longer those of the study; empty: they are, or nobody has asked."""
 
@@ -174,7 +177,8 @@ def read_result(record: StudyRecord, root: Path, store: Store) -> StudyResult:
     ended = closed(record, study)
     test = study.test_metrics(winner) if winner else None
     result = StudyResult(record, root, trials, winner, test, ended, runs=bool(study.running()))
-    return _with_every_trial(replace(result, evidence=read_evidence(record, store)), study)
+    sharing = study.attributes.get(SHARING_ATTRIBUTE) or {}
+    return _with_every_trial(replace(result, evidence=read_evidence(record, store), sharing=sharing), study)
 
 
 def _with_every_trial(result: StudyResult, study: Study) -> StudyResult:

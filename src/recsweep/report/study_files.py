@@ -98,6 +98,7 @@ def best_result(result: StudyResult) -> dict[str, Any]:
             "search": _search(record),
             "content": {"study": record.content_hash, "data": dict(record.hashes)},
             "environment": _environment(winner),
+            **({"sharing": result.sharing} if result.sharing else {}),
             **_took(winner, result),
         }
     )

@@ -51,6 +51,8 @@ class EpochDone:
     slot: int
     epoch: int
     score: float
+    batches: int = field(default=0, compare=False)
+    """That it was trained on; 0: not known."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from recsweep.running.throughput import Throughput
+
 KEPT_FREE = 0.1
 """Share of a GPU's memory that is planned for nothing: later trials may need more than the first."""
 CONTEXT_BYTES = 600 * 2**20
@@ -21,6 +23,8 @@ class Seat:
     """Others may train there meanwhile: out of memory is then no fault of the parameters."""
     measure: bool = False
     """The search ends once one trial has shown how much memory it takes."""
+    brief: bool = False
+    """The search ends with its trial: how many are to train there is not decided yet."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Gpus:
 
     Args:
         count: GPUs that the workers see.
-        per_gpu: trials at once on each; `auto` goes by memory.
+        per_gpu: trials at once on each; `auto`: one more while the GPU trains more batches a second by it,
+            as far as memory goes.
         workers: processes that train at once, on all of them together.
     """
 
@@ -58,18 +63,38 @@ class Gpus:
         # Workers are spread evenly, so with a GPU for each of them none is ever shared.
         self._most = 1 if workers <= count else workers
         self._limits: dict[str, int] = {}
+        self._paces: dict[str, Throughput] = {}
         if per_gpu != "auto" or self._most == 1:
             limit = self._most if per_gpu == "auto" else min(per_gpu, self._most)
             self._limits = dict.fromkeys(self.devices, limit)
+        else:
+            self._paces = {device: Throughput(self._most) for device in self.devices}
 
     def measured(self, device: str, memory: Memory, contexts: int = 1) -> int:
-        """Take note of a GPU's first trial; how many it takes at once from now on."""
+        """Take note of a GPU's first trial; how many fit there at once from now on."""
         self._limits[device] = min(fitting(memory, contexts), self._most)
+        if device in self._paces:
+            self._paces[device].bind(self._limits[device])
         return self._limits[device]
+
+    def heard(self, device: str, worker: int, batches: int, moment: float) -> Throughput | None:
+        """Take note of an epoch that a worker has ended there; what is known, where that decided anything."""
+        pace = self._paces.get(device)
+        return pace if pace is not None and pace.heard(worker, batches, moment) else None
 
     def out_of_memory(self, device: str) -> None:
         """Trials that shared a GPU did not fit: one fewer from now on."""
-        self._limits[device] = max(1, self._limits.get(device, 1) - 1)
+        at_once, _ = self._at_once(device)
+        self._limits[device] = max(1, (at_once or 1) - 1)
+        if device in self._paces:
+            self._paces[device].bind(self._limits[device])
+
+    def _at_once(self, device: str) -> tuple[int | None, bool]:
+        """Trials at once now, None before memory is known; and whether that is still tried."""
+        limit, pace = self._limits.get(device), self._paces.get(device)
+        if limit is None or pace is None:
+            return limit, False
+        return min(limit, pace.at_once), limit > 1 and not pace.settled
 
     def next_seat(self, taken: Sequence[Seat], waiting: int, alone: int) -> Seat | None:
         """Where one more worker may train now: on the emptiest GPU that takes one, or nowhere.
@@ -89,7 +114,10 @@ class Gpus:
         return None
 
     def _seat(self, device: str, here: Sequence[Seat], waiting: int, alone: int) -> Seat | None:
-        limit = self._limits.get(device)
+        limit, tried = self._at_once(device)
+        if tried and waiting:
+            fits = len(here) < (limit or 1) and all(seat.shared for seat in here)
+            return Seat(device, shared=True, brief=True) if fits else None
         if not here and ((waiting and limit == 1) or (alone and not waiting)):
             return Seat(device)
         if not waiting or limit == 1:

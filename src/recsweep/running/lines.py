@@ -6,6 +6,7 @@ from recsweep.common.files import counted
 from recsweep.running.events import TrialDone
 from recsweep.running.gpus import Memory
 from recsweep.running.study_run import StudyRun
+from recsweep.running.throughput import PAYS, Throughput
 from recsweep.running.watch import changed_text, duration
 from recsweep.study import EVIDENCE
 
@@ -60,6 +61,18 @@ def _params_of(slot: int, run: StudyRun) -> dict[str, object]:
 def measured(run: StudyRun, device: str, memory: Memory, count: int) -> str:
     """How many trials a GPU takes at once, and why."""
     return (
-        f"{run.label}: {device} trains up to {count} at once; the first trial took "
+        f"{run.label}: {device} has memory for {counted(count, 'trial')} at once; the first one took "
         f"{memory.peak / 2**30:.1f} GiB, {memory.free / 2**30:.1f} of {memory.total / 2**30:.1f} are free"
     )
+
+
+def shared(run: StudyRun, device: str, pace: Throughput) -> str:
+    """How many trials train on a GPU at once, and what was measured of it."""
+    rates = ", ".join(f"{count} at once {rate:.1f}" for count, rate in sorted(pace.rates.items()))
+    head = f"{run.label}: {device} trains {rates} batches/s"
+    if not pace.settled:
+        return f"{head}; tries {pace.at_once} at once"
+    last = max(pace.rates)
+    if pace.at_once < last:
+        return f"{head}; {last} are not {PAYS:g} times {pace.at_once}: {pace.at_once} at once from now on"
+    return f"{head}; {pace.at_once} at once from now on, the most that memory and workers allow"

@@ -95,6 +95,7 @@ class Reactions:
             case EpochDone(_, epoch, score):
                 member.heard_at = time.monotonic()
                 worker.scored(epoch, score, maximize=run.view.maximize)
+                self._seats.heard(run, member, event)
             case Left(slot):
                 member.claim, worker.since = None, None
                 worker.doing = f"trial {slot} waits for the others"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from recsweep.running.commands import Search
 from recsweep.running.crew import Crew, Member
-from recsweep.running.events import Measured
+from recsweep.running.events import EpochDone, Measured
 from recsweep.running.gpus import Gpus
-from recsweep.running.lines import measured
+from recsweep.running.lines import measured, shared
 from recsweep.running.study_run import StudyRun
+from recsweep.study import SHARING_ATTRIBUTE
 
 
 class Seats:
@@ -20,6 +21,7 @@ class Seats:
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
         self._gpus: Gpus | None = None
+        self._sharing: dict[str, dict[str, object]] = {}
 
     @property
     def given(self) -> bool:
@@ -29,6 +31,7 @@ class Seats:
     def begin(self) -> None:
         """Another study: its trials are measured anew."""
         self._gpus = None
+        self._sharing = {}
 
     def employ(self, run: StudyRun, waiting: int) -> None:
         """Set workers to search; none of them does so now."""
@@ -70,6 +73,21 @@ class Seats:
         contexts = sum(m.seat is not None and m.seat.device == event.device for m in self._crew.members)
         count = self._gpus.measured(event.device, event.memory, contexts)
         run.say(measured(run, event.device, event.memory, count))
+
+    def heard(self, run: StudyRun, member: Member, event: EpochDone) -> None:
+        """A worker has ended an epoch on its GPU, which may say how many are to share it."""
+        if self._gpus is None or member.seat is None:
+            return
+        device = member.seat.device
+        pace = self._gpus.heard(device, member.number, event.batches, member.heard_at)
+        if pace is None:
+            return
+        run.say(shared(run, device, pace))
+        if pace.settled:
+            rates = {str(count): round(rate, 1) for count, rate in pace.rates.items()}
+            found = {"at_once": pace.at_once, "fit": pace.bound, "batches_per_second": rates}
+            self._sharing[device] = found
+            run.study.set_attribute(SHARING_ATTRIBUTE, dict(self._sharing))
 
     def out_of_memory(self, member: Member) -> None:
         """Trials that shared the GPU of this worker did not fit."""

@@ -65,6 +65,7 @@ class StudySession:
             raise AssertionError(f"slot {slot} was not claimed by this session")
         trial = TrialRun(self._bench, claim, params)
         observation = trial.train()
+        self._bench.over = self._bench.over or self._bench.seat.brief
         if trial.began:
             self._ran_one, self._host.last_study = True, self._run.plan.name
             self.retired = self._host.count_trial(self._run.plan.sweep.workers.trials_per_worker)

@@ -56,6 +56,8 @@ class TrialRun:
         self._curve: dict[int, float] = {}
         self._seen: dict[str, Mapping[str, float]] = {}
         """The metrics and the loss of the last epoch, for trackers."""
+        self._batches = 0
+        """Of an epoch."""
         self._started = 0.0
         self._energy: Energy | None = None
         self._resume = bench.resume(claim, bred)
@@ -161,6 +163,7 @@ class TrialRun:
 
     def _watch(self, end: EpochEnd) -> None:
         self._resume.watch(end)
+        self._batches = end.batches
         if self._run.plan.sweep.tracking.on():  # nobody else reads it
             self._seen = {f"{SEEN}{end.epoch}": end.seen}
 
@@ -176,7 +179,7 @@ class TrialRun:
 
     def _ended(self, epoch: int, score: float) -> None:
         """An epoch is over: tell so, and see whether the trial goes on."""
-        self._bench.send(EpochDone(self._claim.slot, epoch, score))
+        self._bench.send(EpochDone(self._claim.slot, epoch, score, self._batches))
         self._heed_stop(epoch)
         self._heed_share(epoch)
         if self._bench.judge is not None:

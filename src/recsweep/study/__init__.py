@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recsweep.study.states import Reason, State
     from recsweep.study.stop_flag import FlagWatch, StopFlag, raise_flag, standing, take_back
     from recsweep.study.store import Store
-    from recsweep.study.study import DATA_ATTRIBUTE, TEST_ATTRIBUTE, Shelf, Study
+    from recsweep.study.study import DATA_ATTRIBUTE, SHARING_ATTRIBUTE, TEST_ATTRIBUTE, Shelf, Study
     from recsweep.study.trial import Claim, Trial, by_end, claim_of
 
 _FILES = {
@@ -33,7 +33,7 @@ _FILES = {
     "states": ("Reason", "State"),
     "stop_flag": ("FlagWatch", "StopFlag", "raise_flag", "standing", "take_back"),
     "store": ("Store",),
-    "study": ("DATA_ATTRIBUTE", "TEST_ATTRIBUTE", "Shelf", "Study"),
+    "study": ("DATA_ATTRIBUTE", "SHARING_ATTRIBUTE", "TEST_ATTRIBUTE", "Shelf", "Study"),
     "trial": ("Claim", "Trial", "by_end", "claim_of"),
 }
 _FILE_OF = {name: file for file, names in _FILES.items() for name in names}
@@ -45,6 +45,7 @@ __all__ = [
     "EVIDENCE",
     "HEARTBEAT_SECONDS",
     "SEARCH",
+    "SHARING_ATTRIBUTE",
     "STALE_AFTER_SECONDS",
     "TEST_ATTRIBUTE",
     "Claim",

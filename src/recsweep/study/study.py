@@ -29,8 +29,8 @@ from recsweep.study.wholeness import check_study
 from recsweep.sweeps.space import Params, Space
 
 TEST_ATTRIBUTE = "test"
-DATA_ATTRIBUTE = "data"
-"""Attribute of a study: how many users, items and samples its trials train on."""
+DATA_ATTRIBUTE, SHARING_ATTRIBUTE = "data", "sharing"
+"""Attributes: how many users, items and samples trials train on; how many trials share each GPU, and why."""
 _TOLD: dict[str, Callable[[StudyRecord, Any], StudyRecord]] = {
     DATA_ATTRIBUTE: StudyRecord.counted,
     TEST_ATTRIBUTE: StudyRecord.tested,

@@ -279,7 +279,8 @@ class WorkersConfig(Frozen):
     threads: Whole | None = Field(None, ge=1, le=4096)
     """Threads of each worker. None: the cores, divided among the workers."""
     trials_per_gpu: int | Literal["auto"] = "auto"
-    """Trials at once on each GPU. `auto`: as many as fit, by the memory of the first one."""
+    """Trials at once on each GPU. `auto`: one more while a tenth more batches a second come of it, and memory
+    bears it."""
     trials_per_worker: Most = Field(50, ge=1)
     """A worker is replaced after this many trials, so that no leak grows."""
     trial_timeout_minutes: Minutes | None = None

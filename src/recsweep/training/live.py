@@ -56,6 +56,11 @@ class Live:
         """Train to the end, from the epoch where this trial is: see `recbole_api.model.fit`."""
         return recbole.fit(self.trainer, self._train, self._valid, after_epoch)
 
+    @property
+    def batches(self) -> int:
+        """Of an epoch."""
+        return len(self._train)
+
     def limit(self, limit: Limit) -> None:
         """Let the batches of each epoch go through a function, which may leave some out."""
         self.steps.limit(limit)

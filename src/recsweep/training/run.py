@@ -24,6 +24,8 @@ class EpochEnd:
     """All that is needed to go on from here; TrialError where the model keeps what cannot be written."""
     seen: Mapping[str, float] = field(default_factory=dict)
     """All metrics of the validation, and the training `loss`."""
+    batches: int = 0
+    """That it was trained on."""
 
 
 class PartDone(Exception):
@@ -109,7 +111,7 @@ class Run:
         _require_finite(score, "validation score", self.epoch)
         self.curve[self.epoch] = score
         self._keep_if_best(score)
-        self._told(EpochEnd(self.epoch, score, self._state, self._live.seen(index)))
+        self._told(EpochEnd(self.epoch, score, self._state, self._live.seen(index), self._live.batches))
         if self.epoch == self._last:
             raise PartDone(self._state())
 

@@ -18,7 +18,7 @@ from recsweep.recbole_api.data import interaction
 from recsweep.training.fast import losses
 from recsweep.training.fast.encoders import chunk_bounds
 from recsweep.training.fast.products import ProductFamily
-from recsweep.training.fast.stream import Batch, Stream
+from recsweep.training.fast.stream import Batch, Stream, sent
 from recsweep.training.fast.table import Table, required
 from recsweep.training.fast.transformer import feed_forward, joined_layers, output
 
@@ -112,7 +112,7 @@ class Bert4Rec(ProductFamily):
         if targets == 0:
             return total / 0  # RecBole's loss too is not a number
         for rows, longest in self._parts(table, batch.rows, masked.places):
-            loss = self._loss(masked.part(rows, longest), table.device) / targets
+            loss = self._loss(table, masked.part(rows, longest)) / targets
             self.backward(loss)
             total += loss.detach()
         return total
@@ -134,12 +134,12 @@ class Bert4Rec(ProductFamily):
         for begin, end in bounds:
             yield order[begin:end], ordered[begin]
 
-    def _loss(self, part: Masked, device: torch.device) -> torch.Tensor:
+    def _loss(self, table: Table, part: Masked) -> torch.Tensor:
         """RecBole's loss, summed over the targets."""
         wanted = torch.nonzero(part.places.flatten() > 0).squeeze(1)
-        positives = part.positives.flatten()[wanted].to(device)
-        negatives = part.negatives.flatten()[wanted].to(device)
-        hidden = self._encode(part.sequences.to(device), part.places.to(device), wanted.to(device))
+        columns = (part.positives.flatten()[wanted], part.negatives.flatten()[wanted])
+        positives, negatives, *given = sent(table, *columns, part.sequences, part.places, wanted)
+        hidden = self._encode(*given)
         items, bias = self.candidates()
         if self.model.loss_type == "CE":
             # The bias is one more dimension, in which every query is 1.

@@ -34,6 +34,7 @@ class _Context(PairFamily):
     def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
         super().__init__(model, kernels, seed)
         self._made: tuple[_Side, _Side] | None = None
+        self._columns: torch.Tensor | None = None
 
     def sides(self, table: Table) -> Sides:
         if self._made is None:
@@ -95,8 +96,10 @@ class DeepFm(_Context):
         slots = [*users.slots, *items.slots]
         if slots == sorted(slots):
             return None
-        columns = torch.tensor(slots).argsort()[:, None] * width + torch.arange(width)
-        return columns.flatten().to(users.device)
+        if self._columns is None:
+            columns = torch.tensor(slots).argsort()[:, None] * width + torch.arange(width)
+            self._columns = columns.flatten().to(users.device)
+        return self._columns
 
 
 @dataclass(frozen=True)

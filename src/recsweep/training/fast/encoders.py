@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from recsweep.training.fast import losses
+from recsweep.training.fast.packed import Lengths
 from recsweep.training.fast.products import ProductFamily
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table, required
@@ -35,12 +36,12 @@ class Encoder(ProductFamily):
         return _KINDS[self.model.loss_type]
 
     @abstractmethod
-    def encode(self, sequences: torch.Tensor, lengths: torch.Tensor, users: torch.Tensor) -> torch.Tensor:
+    def encode(self, sequences: torch.Tensor, lengths: Lengths, users: torch.Tensor) -> torch.Tensor:
         """[rows, d] by torch operations.
 
         Args:
             sequences: [rows, longest], trimmed unless `fixed_width`.
-            lengths: [rows], longest first, on the CPU.
+            lengths: of the rows.
             users: [rows].
         """
 
@@ -98,10 +99,10 @@ class Encoder(ProductFamily):
 
     def _encode(self, table: Table, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Rows sorted by length, longest first; on the CPU, and where the table is."""
-        lengths = required(table.lengths)[rows]
+        lengths = Lengths(required(table.lengths)[rows], table.lengths_there[places])
         picked = required(table.sequences)[places]
         if not self.fixed_width:
-            picked = picked[:, : int(lengths[0])]
+            picked = picked[:, : lengths.longest]
         return self.encode(picked, lengths, table.users[places])
 
     def _loss(

@@ -151,7 +151,7 @@ class OwnLoss(Family):
         if self._trim:
             sequences = sequences[:, : int(lengths.max())].contiguous()
         fields = {m.USER_ID: table.users[places], m.ITEM_ID: table.items[places], m.ITEM_SEQ: sequences}
-        fields[m.ITEM_SEQ_LEN] = lengths.to(table.device, non_blocking=True)
+        fields[m.ITEM_SEQ_LEN] = table.lengths_there[places]
         if negatives is not None:
             fields[m.NEG_ITEM_ID] = negatives
         if hasattr(m, "INVERSE_ITEM_SEQ"):

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from recsweep.training.fast.encoders import Encoder, linear_parameters
+from recsweep.training.fast.packed import Lengths
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table
 
@@ -34,12 +35,12 @@ class Stamp(Encoder):
         )
         return result
 
-    def encode(self, sequences: torch.Tensor, lengths: torch.Tensor, users: torch.Tensor) -> torch.Tensor:
+    def encode(self, sequences: torch.Tensor, lengths: Lengths, users: torch.Tensor) -> torch.Tensor:
         m = self.model
         embedded = m.item_embedding(sequences)
-        lengths = lengths.to(embedded.device, non_blocking=True)
-        last = embedded[torch.arange(len(lengths), device=embedded.device), lengths - 1]
-        mean = embedded.sum(1) / lengths[:, None].float()
+        counts = lengths.there
+        last = embedded[torch.arange(len(counts), device=embedded.device), counts - 1]
+        mean = embedded.sum(1) / counts[:, None].float()
         # RecBole repeats both for every position before it projects them.
         aspect = (m.w2(last) + m.w3(mean) + m.b_a)[:, None]
         alpha = m.w0(torch.sigmoid(m.w1(embedded) + aspect))
@@ -71,10 +72,9 @@ class Fossil(Encoder):
         )
         return result
 
-    def encode(self, sequences: torch.Tensor, lengths: torch.Tensor, users: torch.Tensor) -> torch.Tensor:
+    def encode(self, sequences: torch.Tensor, lengths: Lengths, users: torch.Tensor) -> torch.Tensor:
         m = self.model
-        order = int(m.order_len)
-        lengths = lengths.to(sequences.device, non_blocking=True)
+        order, counts = int(m.order_len), lengths.there
         # The sum over a sequence without a copy of its embeddings; padding counts, as in RecBole.
         real = (sequences != 0).to(m.item_embedding.weight.dtype)
         padding = m.item_embedding.weight[0].detach() * (sequences.shape[1] - real.sum(1))[:, None]
@@ -82,8 +82,8 @@ class Fossil(Encoder):
             functional.embedding_bag(sequences, m.item_embedding.weight, mode="sum", per_sample_weights=real)
             + padding
         )
-        similarity = torch.pow(lengths[:, None], -m.alpha).float() * total
-        places = lengths[:, None] - order + torch.arange(order, device=sequences.device)
+        similarity = torch.pow(counts[:, None], -m.alpha).float() * total
+        places = counts[:, None] - order + torch.arange(order, device=sequences.device)
         recent = m.item_embedding(sequences.gather(1, places.clamp(min=0)))
         recent = recent * (places >= 0)[:, :, None]
         weights = (m.user_lambda(users) + m.lambda_)[:, :, None]

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from recsweep.training.fast.encoders import Encoder, linear_parameters
+from recsweep.training.fast.packed import Lengths, Packing
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table
 
@@ -31,13 +32,12 @@ class _Recurrent(Encoder):
         result: torch.Tensor = operator(self.plain, *table.picked(rows), _TOKENS)
         return result
 
-    def _run(
-        self, gru: Any, sequences: torch.Tensor, lengths: torch.Tensor
-    ) -> tuple[PackedSequence, torch.Tensor]:
-        """All outputs, packed, and the last one of each sequence, [rows, hidden]."""
-        embedded = self.model.emb_dropout(self.model.item_embedding(sequences))
-        outputs, last = gru(pack_padded_sequence(embedded, lengths, batch_first=True))
-        return outputs, last[-1]
+    def _run(self, gru: Any, sequences: torch.Tensor, packing: Packing) -> tuple[torch.Tensor, torch.Tensor]:
+        """All outputs, packed [items, hidden], and the last one of each sequence, [rows, hidden]."""
+        items = sequences[packing.rows, packing.steps]
+        embedded = self.model.emb_dropout(self.model.item_embedding(items))
+        outputs, last = gru(PackedSequence(embedded, packing.sizes))
+        return outputs.data, last[-1]
 
 
 def _layers(gru: Any) -> list[torch.nn.Parameter]:
@@ -57,8 +57,8 @@ class Gru4Rec(_Recurrent):
         self.dropouts = [float(m.emb_dropout.p)]
         return [m.item_embedding.weight, *_layers(m.gru_layers), *linear_parameters(m.dense)]
 
-    def encode(self, sequences: torch.Tensor, lengths: torch.Tensor, users: torch.Tensor) -> torch.Tensor:
-        _, last = self._run(self.model.gru_layers, sequences, lengths)
+    def encode(self, sequences: torch.Tensor, lengths: Lengths, users: torch.Tensor) -> torch.Tensor:
+        _, last = self._run(self.model.gru_layers, sequences, Packing.of(lengths))
         result: torch.Tensor = self.model.dense(last)
         return result
 
@@ -74,18 +74,11 @@ class Narm(_Recurrent):
         self.dropouts = [float(m.emb_dropout.p), float(m.ct_dropout.p)]
         return [m.item_embedding.weight, *_layers(m.gru), *linear_parameters(m.a_1, m.a_2, m.v_t, m.b)]
 
-    def encode(self, sequences: torch.Tensor, lengths: torch.Tensor, users: torch.Tensor) -> torch.Tensor:
-        m = self.model
-        packed, last = self._run(m.gru, sequences, lengths)
+    def encode(self, sequences: torch.Tensor, lengths: Lengths, users: torch.Tensor) -> torch.Tensor:
+        m, packing = self.model, Packing.of(lengths)
+        outputs, last = self._run(m.gru, sequences, packing)
         # v_t has no bias, so RecBole's mask on the gate is a mask on the weight.
-        weights = m.v_t(torch.sigmoid(m.a_1(packed.data) + m.a_2(last)[_sequence_of(packed)]))
-        weighted = PackedSequence(weights * packed.data, packed.batch_sizes)
-        local = pad_packed_sequence(weighted, batch_first=True)[0].sum(1)
+        weights = m.v_t(torch.sigmoid(m.a_1(outputs) + packing.spread(m.a_2(last))))
+        local = packing.sums(weights * outputs)
         result: torch.Tensor = m.b(m.ct_dropout(torch.cat([local, last], dim=1)))
         return result
-
-
-def _sequence_of(packed: PackedSequence) -> torch.Tensor:
-    """Which sequence each row of packed data belongs to; step t holds the first `batch_sizes[t]` ones."""
-    rows = torch.cat([torch.arange(int(size)) for size in packed.batch_sizes])
-    return rows.to(packed.data.device, non_blocking=True)

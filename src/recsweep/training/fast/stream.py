@@ -111,6 +111,15 @@ def placed(batches: Iterator[Batch], table: Table) -> Iterator[Batch]:
         begin, first = end, last
 
 
+def sent(table: Table, *columns: torch.Tensor) -> list[torch.Tensor]:
+    """Columns of whole numbers, of any shapes, where the table is: in one copy."""
+    if is_local(table):
+        return list(columns)
+    there = torch.cat([column.flatten() for column in columns]).to(table.device)
+    parts = torch.split(there, [column.numel() for column in columns])
+    return [part.view(column.shape) for part, column in zip(parts, columns, strict=True)]
+
+
 def _by_length(batch: Batch, table: Table) -> Batch:
     if table.lengths is None:
         return batch

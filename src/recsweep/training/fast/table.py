@@ -184,6 +184,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.users)
 
+    @cached_property
+    def lengths_there(self) -> torch.Tensor:
+        """`lengths` where the table is: sent once."""
+        return required(self.lengths).to(self.device)
+
     def picked(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """As kernels take sequences, which they look up by row number: a matrix, its lengths, the numbers.
 

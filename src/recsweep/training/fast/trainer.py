@@ -14,7 +14,7 @@ import torch
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.data import Limit
 from recsweep.recbole_api.settings import FAST
-from recsweep.training.fast import families, losses, native, validation
+from recsweep.training.fast import families, losses, native, precision, validation
 from recsweep.training.fast.base import Family
 from recsweep.training.fast.dropout import Masks, use_fast_dropout
 from recsweep.training.fast.optimizer import Stepper, make_stepper
@@ -161,8 +161,7 @@ def _make_family(trainer: Any) -> Family:
         use_fast_dropout(model, masks)
     family = made(model, compiled, seed)
     family.masks = masks
-    if trainer.enable_amp and trainer.enable_scaler:
-        family.scaler = torch.amp.GradScaler(trainer.device.type)
+    family.scaler = precision.scaler(trainer)
     mine, all_of_them = {id(p) for p in family.weights}, {id(p) for p in model.parameters()}
     if mine != all_of_them:
         raise AssertionError(f"the fast path of {type(model).__name__} does not know all of its parameters")
@@ -222,7 +221,7 @@ class _Epochs(Steps):
         """One pass through the data; the sum of its losses."""
         total: torch.Tensor | float = 0.0
         for batch in self._limit(self._family.batches(self._stream, self._table), number):
-            with torch.autocast(self._table.device.type, enabled=bool(self._trainer.enable_amp)):
+            with precision.autocast(self._table.device, mixed=bool(self._trainer.enable_amp)):
                 loss = self._family.step(self._table, batch)
             if self._trainer.clip_grad_norm:
                 stepper.unscale()  # RecBole clips what is still scaled

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from recsweep.training.fast.encoders import Encoder, linear_parameters
+from recsweep.training.fast.packed import Lengths
 from recsweep.training.fast.stream import Batch
 from recsweep.training.fast.table import Table
 
@@ -53,15 +54,14 @@ class SasRec(Encoder):
         )
         return result
 
-    def encode(self, sequences: torch.Tensor, lengths: torch.Tensor, users: torch.Tensor) -> torch.Tensor:
+    def encode(self, sequences: torch.Tensor, lengths: Lengths, users: torch.Tensor) -> torch.Tensor:
         m = self.model
         places = m.position_embedding.weight[: sequences.shape[1]]
         x = m.dropout(m.LayerNorm(m.item_embedding(sequences) + places))
         *first, last = m.trm_encoder.layer
         for layer in first:
             x = feed_forward(layer.feed_forward, _attend(layer.multi_head_attention, x))
-        lengths = lengths.to(x.device, non_blocking=True)
-        x = _attend_last(last.multi_head_attention, x, lengths)
+        x = _attend_last(last.multi_head_attention, x, lengths.there)
         return feed_forward(last.feed_forward, x)
 
 
