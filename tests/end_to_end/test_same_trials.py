@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,23 @@ def trials(database: Path, study: str) -> list[Any]:
         store.close()
 
 
+def tracked_slots(folder: Path) -> set[int]:
+    """The slots whose ends the job's tracker was told of."""
+    (file,) = (folder / "tracking").rglob("*.jsonl")
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    return {event["run"]["slot"] for event in events if event["kind"] == "ended"}
+
+
 def by_http(folder: Path, empty_store: Path, cache: Path) -> list[Any]:
     (folder / "cache").symlink_to(cache, target_is_directory=True)
     with running_app(folder, empty_store) as client:
-        made = client("POST", "jobs", json=JOB)
+        made = client("POST", "jobs", json={**JOB, "tracking": {"jsonl": {}}})
         assert made.status_code == 201, made.text
         job_id = made.json()["id"]
         client("POST", f"jobs/{job_id}/start")
         database = folder / "recsweep.db"
         run(Where(StoreAddress(f"sqlite:///{database}"), folder, CONFIG), job_id)
+        assert tracked_slots(folder / "jobs" / job_id) == {0, 1, 2, 3}
         told = client("GET", f"jobs/{job_id}/trials").json()["trials"]
         found = trials(database, f"job-{job_id}/ml-100k-small/FPMC/full")
         assert [(one["slot"], one["params"], one["score"]) for one in told] == [

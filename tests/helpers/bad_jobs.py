@@ -110,4 +110,9 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("sweep", {"sweep": "mine.py:sweep"}),
     ("fixed", {"fixed": {"pre_model_path": "/etc/passwd"}}),
     ("max_evals", {"max_evals": 3}),
+    ("tracking.wandb.api_key", {"tracking": {"wandb": {"api_key": "s3cret"}}}),
+    ("tracking.mlflow.uri", {"tracking": {"mlflow": {"uri": "http://elsewhere.example"}}}),
+    ("tracking.neptune", {"tracking": {"neptune": {}}}),
+    ("tracking.wandb.mode", {"tracking": {"wandb": {"mode": "s3cret"}}}),
+    ("tracking.trackers.0", {"tracking": {"trackers": ["s3cret"]}}),
 ]  # fmt: skip

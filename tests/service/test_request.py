@@ -20,7 +20,10 @@ from recsweep.service.sweep_of import plans_of, sweep_of
 from recsweep.sweeps.config import SweepConfig
 from recsweep.sweeps.fields import facts
 from recsweep.sweeps.loading import load_sweep
+from recsweep.sweeps.tracking import TrackingConfig
 
+KEY = "0123456789abcdef" * 2 + "01234567"
+"""As long as one of W&B's."""
 BOTH = {
     "learning_rate": {"type": "choice", "values": [0.001, 0.01]},
     "n_heads": {"type": "randint", "min": 1, "max": 2},
@@ -122,6 +125,36 @@ def test_a_job_is_the_study_of_a_file_like_it(tmp_path: Path):
 
 def test_a_job_has_the_trials_that_were_asked_for_alone():
     assert sweep_of(asked(), "1", config=CONFIG).config.popularity == "none"
+
+
+def test_a_job_is_tracked_as_a_file_like_it():
+    told = {"wandb": {"project": "mine"}, "mlflow": {"experiment": "a/b"}, "csv": {}}
+    request = asked(tracking=told)
+    assert request.plain()["tracking"] == told
+    tracking = sweep_of(request_of(request.plain()), "1", config=CONFIG).config.tracking
+    assert tracking == TrackingConfig.model_validate(told)
+    assert sweep_of(asked(), "1", config=CONFIG).config.tracking == TrackingConfig()
+
+
+@pytest.mark.parametrize(
+    "tracking",
+    [
+        {"wandb": {"project": KEY}},
+        {"wandb": {"api_key": KEY}},
+        {"wandb": {"mode": KEY}},
+        {"wandb": KEY},
+        {"mlflow": {"uri": f"http://me:{KEY}@host"}},
+        {"mlflow": {"experiment": f"local-{KEY}"}},
+        {"trackers": [KEY]},
+        KEY,
+    ],
+)
+def test_a_key_is_refused_and_not_told_again(tracking):
+    with pytest.raises(Refused) as refused:
+        asked(tracking=tracking)
+    for mistake in refused.value.mistakes:
+        assert mistake.field.startswith("tracking")
+        assert KEY not in f"{mistake.problem}{mistake.fix}{mistake.shown}{refused.value}"
 
 
 def test_without_a_space_a_job_is_what_the_shipped_files_say():

@@ -35,6 +35,7 @@ SWEEP: dict[str, Any] = {
     "epochs": 100,
     "seed": 7,
     "limits": {"sweep_timeout_minutes": 120, "no_improvement_after": 10},
+    "tracking": {"wandb": {"project": "three-models"}, "tensorboard": {}},
 }
 REQUESTS = {
     "one": {"summary": "One model; the learning rate is searched", "value": JOB},

@@ -15,10 +15,11 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 
 from recsweep.recbole_api import catalog
 from recsweep.running import ray_link
+from recsweep.service.job_tracking import JobTracking
 from recsweep.service.refusals import NOTHING, Mistake, Refused
 from recsweep.sweeps import engine_table
 from recsweep.sweeps.config import Name, SweepConfig
-from recsweep.sweeps.documents import explain, written
+from recsweep.sweeps.documents import explain, rule, written
 from recsweep.sweeps.engine_table import ENGINES, RAY, AlgoName, EngineName
 from recsweep.sweeps.fields import descriptions, facts, field_at
 from recsweep.sweeps.parameters import Parameter
@@ -144,6 +145,8 @@ class JobRequest(Frozen):
     seed: Whole = _of("seed")
     limits: Limits = Limits()
     """Limits that end it before its trials are spent."""
+    tracking: JobTracking = JobTracking()
+    """Where it can be watched. Addresses and keys are those of the environment in which it runs."""
 
     @field_validator("algo", mode="before")
     @classmethod
@@ -233,6 +236,11 @@ def _mistake(error: Any, data: Mapping[str, Any]) -> Mistake:
     elif missing:
         fix = f'add "{location[-1]}"'
     field = ".".join(written(location, data, missing=missing)) or "body"
+    if location[:1] == ("tracking",):  # what stands there may be a key: it is not told again
+        if error["type"] not in ("extra_forbidden", "missing"):
+            broken, fix = rule(error, data)
+            problem = f"`{field}`: {broken}" if error["type"] == "value_error" else f"`{field}` {broken}"
+        return Mistake(field, problem, fix)
     return Mistake(field, problem, fix, NOTHING if missing else error.get("input", NOTHING))
 
 

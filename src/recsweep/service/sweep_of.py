@@ -118,6 +118,7 @@ def _config_of(request: JobRequest, name: str) -> SweepConfig:
     data: dict[str, Any] = {"sweep": name, "models": request.all_models, "datasets": request.all_datasets}
     for field, path in KEYS.items():
         _put(data, path, _value(request, field))
+    data["tracking"] = request.tracking.model_dump(exclude_unset=True)
     try:
         return SweepConfig.model_validate(data)
     except ValidationError as error:
