@@ -18,6 +18,7 @@ from recsweep.report.study_files import best_result
 from recsweep.report.summary_evidence import evidence_notes
 from recsweep.report.summary_latex import summary_latex
 from recsweep.report.summary_markdown import summary_markdown
+from recsweep.report.tables import summary_csv
 from recsweep.study import Result
 from recsweep.study.tally import Tally
 
@@ -88,6 +89,24 @@ def test_every_number_is_in_the_files(result):
     plain = best_result(given)["evidence"]
     assert plain["trainings"] == {"done": 3, "failed": 0, "wanted": 3}
     assert plain["validation"]["ndcg@10"]["search"] == 0.20
+
+
+def test_the_summary_for_programs_has_it_in_columns(result):
+    other = dataclasses.replace(result, record=dataclasses.replace(result.record, model_name="Other"))
+    told, bare = csv.DictReader(io.StringIO(summary_csv([of_seeds(result), other])))
+    numbers = {name: float(text) for name, text in told.items() if name.startswith("seeds_")}
+    mean, half = 0.17, 4.302652729911275 * 0.01 / 3**0.5  # Student's t of two degrees of freedom
+    assert numbers == pytest.approx(
+        {
+            "seeds_trainings": 3,
+            **{"seeds_validation_mean": mean, "seeds_validation_sd": 0.01},
+            **{"seeds_validation_low": mean - half, "seeds_validation_high": mean + half},
+            **{"seeds_validation_optimism": 0.03, "seeds_test_mean": 0.12, "seeds_test_sd": 0.01},
+            **{"seeds_test_low": 0.12 - half, "seeds_test_high": 0.12 + half, "seeds_test_optimism": 0.07},
+        }
+    )
+    assert {bare[name] for name in numbers} == {""}
+    assert "seeds_" not in summary_csv([other])
 
 
 def test_show_tells_it(result):

@@ -12,6 +12,7 @@ from recsweep.report.evidence import PARTS, EvidenceResult, Measure, metrics_of
 from recsweep.report.results import StudyResult
 from recsweep.report.text import cell, reason
 
+SUMMARY_NUMBERS = ("mean", "sd", "low", "high", "optimism")
 _NUMBERS = ("mean", "sd", "low", "high", "n", "search", "optimism")
 
 
@@ -53,6 +54,26 @@ def evidence_csv(results: Sequence[StudyResult]) -> str:
             for measure in one.measures:
                 writer.writerow(_row(result, one, measure))
     return buffer.getvalue()
+
+
+def summary_columns(results: Sequence[StudyResult]) -> tuple[str, ...]:
+    """The columns of evidence in `summary.csv`; none where no model has any."""
+    if not any(result.best_evidence for result in results):
+        return ()
+    return ("trainings", *(f"{part}_{name}" for part in PARTS for name in SUMMARY_NUMBERS))
+
+
+def summary_cells(result: StudyResult, columns: Sequence[str]) -> list[Any]:
+    """The cells of a row below them, of the metric that the search went by; empty where there is none."""
+    one = result.best_evidence
+    if one is None:
+        return ["" for _ in columns]
+    cells: list[Any] = [len(one.done)]
+    for part in PARTS:
+        measure = one.measure(part, one.metric)
+        plain = measure.plain() if measure is not None else {}
+        cells += [cell(plain.get(name)) for name in SUMMARY_NUMBERS]
+    return cells if columns else []
 
 
 def _row(result: StudyResult, one: EvidenceResult, measure: Measure) -> list[Any]:

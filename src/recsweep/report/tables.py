@@ -14,6 +14,7 @@ from recsweep.common.escape import for_terminal, short
 from recsweep.recbole_api import catalog
 from recsweep.report import energy
 from recsweep.report.alarms import of_row
+from recsweep.report.evidence_files import summary_cells, summary_columns
 from recsweep.report.results import FINISHED, NOT_BEGUN, StudyResult
 from recsweep.report.summary_notes import data_of, filters_of
 from recsweep.report.text import cell
@@ -145,9 +146,11 @@ def summary_csv(results: list[StudyResult], alarms: Sequence[Alarm] = ()) -> str
     writer = csv.writer(buffer, lineterminator="\n")
     columns = [f"{part}_{name}" for part, names in named.items() for name in names]
     took = energy.columns([result.all_energy for result in results])
+    seeds = summary_columns(results)
     writer.writerow(
         ["dataset", "model", "state", "trials", "budget", "failed", "pruned", "metric", "validation"]
         + columns
+        + [f"seeds_{name}" for name in seeds]
         + ["best_trial", "parameters", "seed", "study_hash", "commit", "repository", "seconds"]
         + ["users", "items", "split", "filters", *took, "alarms"]
     )
@@ -159,6 +162,7 @@ def summary_csv(results: list[StudyResult], alarms: Sequence[Alarm] = ()) -> str
             + [result.winner.score if result.winner else ""]
             + [validation.get(name, "") for name in named["validation"]]
             + [test.get(name, "") for name in named["test"]]
+            + summary_cells(result, seeds)
             + _winner_cells(result)
             + [*(cell(data_of(result).get(name)) for name in ("users", "items"))]
             + [record.dataset.split.text, filters_of(record), *energy.cells(result.all_energy, took)]
