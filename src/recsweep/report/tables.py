@@ -157,9 +157,7 @@ def summary_csv(results: list[StudyResult], alarms: Sequence[Alarm] = ()) -> str
     for result, validation in zip(results, validations, strict=True):
         test, record = result.test or {}, result.record
         writer.writerow(
-            [record.dataset_name, record.model_name, result.all_state, result.all_trained, result.all_budget]
-            + [result.all_failed, result.all_pruned, record.evaluation.metric]
-            + [result.winner.score if result.winner else ""]
+            _searched_cells(result)
             + [validation.get(name, "") for name in named["validation"]]
             + [test.get(name, "") for name in named["test"]]
             + summary_cells(result, seeds)
@@ -169,6 +167,14 @@ def summary_csv(results: list[StudyResult], alarms: Sequence[Alarm] = ()) -> str
             + ["; ".join(dict.fromkeys(alarm.name for alarm in of_row(result, alarms)))]
         )
     return buffer.getvalue()
+
+
+def _searched_cells(result: StudyResult) -> list[Any]:
+    """From the data set to the score that the search went by."""
+    record, score = result.record, result.winner.score if result.winner else ""
+    names = [record.dataset_name, record.model_name, result.all_state]
+    counts = [result.all_trained, result.all_budget, result.all_failed, result.all_pruned]
+    return [*names, *counts, record.evaluation.metric, score]
 
 
 def _winner_cells(result: StudyResult) -> list[Any]:
