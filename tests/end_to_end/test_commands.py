@@ -379,4 +379,7 @@ def test_an_ensemble_is_chosen_tested_once_and_measured_again(own: Folder) -> No
     measured = own.run("evaluate", "--trained", str(file), "--metrics", "ndcg@10", "--json")
     assert measured.returncode == 0, measured.stderr
     assert json.loads(measured.stdout)[0]["ndcg@10"] == pytest.approx(content["test"]["ndcg@10"])
+    listed = own.run("recommend", "--trained", str(file), "--to", "together.csv")
+    assert listed.returncode == 0, listed.stderr
+    assert (own.path / "together.csv").read_text().startswith("user,item,rank,score\n")
     assert "ensemble" not in own.run("ls").stdout

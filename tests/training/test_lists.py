@@ -14,11 +14,14 @@ from helpers.fast import CPU, write_interactions
 from helpers.untrained import MODELS, untrained
 from recsweep.common.errors import InputError
 from recsweep.common.parquet import read_parquet
+from recsweep.training import ensemble as ensemble_file
 from recsweep.training import lists as lists_file
 from recsweep.training import training
-from recsweep.training.history import BEFORE_TEST, EVERYTHING, History, texts_of
+from recsweep.training.ensemble import Ensemble, Member
+from recsweep.training.fusion import FUSIONS
+from recsweep.training.history import BEFORE_TEST, EVERYTHING, texts_of
 from recsweep.training.list_files import write_lists
-from recsweep.training.lists import top_lists
+from recsweep.training.listing import listing
 from recsweep.training.scoring import TrainedModel, scoring
 
 
@@ -41,13 +44,11 @@ def interactions(folder) -> dict[str, list[str]]:
     return found
 
 
-def lists_of(trained: TrainedModel, path, count=7, upto=EVERYTHING, seen=False, users=None):
+def lists_of(trained: TrainedModel | Ensemble, path, count=7, upto=EVERYTHING, seen=False, users=None):
     """What is written: by user, its items and scores."""
-    with scoring(trained, CPU) as scorer:
-        history = History.of(scorer, upto)
-        data = scorer.loader._dataset
-        chosen = history.users if users is None else users
-        found = top_lists(scorer.family, history.table, chosen, None if seen else history.seen, count)
+    with listing(trained, CPU, upto) as by:
+        data = by.scorer.loader._dataset
+        found = by.lists(by.users if users is None else users, count, with_seen=seen)
         write_lists(path, found, texts_of(data, data.uid_field), texts_of(data, data.iid_field))
     if path.suffix == ".jsonl":
         lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -97,6 +98,39 @@ def test_lists_before_the_test_are_those_that_a_test_measures(name, folder, trai
     shares = [len({*found[user][0]} & items) / len(items) for user, items in right.items()]
     assert sum(shares) / len(shares) == pytest.approx(expected["recall@7"], abs=1e-6)
     assert len(valid) > 0
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("names", [("BPR", "LightGCN"), ("FPMC", "GRU4Rec")], ids=" ".join)
+def test_an_ensembles_lists_are_those_that_its_test_measures(names, fusion, trained_of, tmp_path):
+    members = [Member(name, weight, trained_of(name), {}) for weight, name in enumerate(names, 1)]
+    ensemble = Ensemble(fusion, members)
+    users = ensemble_file.tested(ensemble, CPU, ["recall"], [7])
+    sequential = "GRU4Rec" in names
+    found = lists_of(ensemble, tmp_path / "lists.csv", upto=BEFORE_TEST, seen=sequential)
+    with scoring(members[0].trained, CPU) as scorer:
+        data, test = scorer.loader._dataset, scorer.split.parts[2].inter_feat.interaction
+        user, item = (texts_of(data, field) for field in (data.uid_field, data.iid_field))
+    right: dict[str, set[str]] = {}
+    for one, its in zip(test[data.uid_field].tolist(), test[data.iid_field].tolist(), strict=True):
+        right.setdefault(user[one], set()).add(item[its])
+    expected = dict(zip(users.users.tolist(), users.metrics["recall@7"].tolist(), strict=True))
+    assert expected == pytest.approx(
+        {one: len({*found[one][0]} & items) / len(items) for one, items in right.items()}
+    )
+    alone = [lists_of(member.trained, tmp_path / "one.csv", upto=BEFORE_TEST) for member in members]
+    assert all(found != one for one in alone)
+
+
+def test_a_model_with_itself_lists_what_it_lists_alone(trained_of, tmp_path, monkeypatch):
+    trained = trained_of("LightGCN")
+    alone = lists_of(trained, tmp_path / "alone.csv")
+    monkeypatch.setattr(ensemble_file, "_CASES_AT_ONCE", 300)  # a few users at once
+    twice = Ensemble(FUSIONS[0], [Member("a", 1, trained, {}), Member("b", 2, trained, {})])
+    found = lists_of(twice, tmp_path / "twice.csv")
+    assert {user: items for user, (items, _) in found.items()} == {
+        u: items for u, (items, _) in alone.items()
+    }
 
 
 def test_all_forms_hold_the_same_and_parts_change_nothing(trained_of, tmp_path, monkeypatch):

@@ -22,9 +22,8 @@ from recsweep.sweeps.options import DEFINING, OF_A_STUDY, STORE, WHICH
 if TYPE_CHECKING:
     import torch
 
-    from recsweep.training.history import History
+    from recsweep.training.listing import Listing
     from recsweep.training.lists import Lists
-    from recsweep.training.scoring import Scorer
 
 TELL_SECONDS = 10.0
 """Between one line on how far it is and the next."""
@@ -41,7 +40,7 @@ TELL_SECONDS = 10.0
     *STORE,
 )
 def recommend(items: int, users: str | None, with_seen: bool, history: str, to: str, **options: Any) -> None:
-    """Write the best items of each user, by a study's winner or by what `recsweep train --save` left."""
+    """Write the best items of each user, by a study's winner, what `train --save` left, or an ensemble."""
     from recsweep.common.devices import resolve_device
     from recsweep.training.list_files import checked_suffix
 
@@ -50,29 +49,21 @@ def recommend(items: int, users: str | None, with_seen: bool, history: str, to: 
     device = resolve_device(options["device"] or "auto")
     with scratch_folders.used(scratch_of(options)):
         label, trained = asked_model(options, device)
-        from recsweep.training.history import History
-        from recsweep.training.scoring import scoring
+        from recsweep.training.listing import listing
 
-        with scoring(trained, device) as scorer:
-            history_of_users = History.of(scorer, history)
-            asked = _asked(scorer, history_of_users, wanted, users)
-            written, short = _write(scorer, history_of_users, asked, items, with_seen, Path(to))
+        with listing(trained, device, history) as by:
+            written, short = _write(by, _asked(by, wanted, users), items, with_seen, Path(to))
     click.echo(f"{label}: {counted(written, 'list')} of {counted(items, 'item')} in {to}")
     if short:
         say_aside(f"{counted(short, 'list')} of these are shorter: there are no more items to list")
 
 
-def _write(
-    scorer: Scorer, history_of_users: History, asked: torch.Tensor, top: int, with_seen: bool, to: Path
-) -> tuple[int, int]:
+def _write(by: Listing, asked: torch.Tensor, top: int, with_seen: bool, to: Path) -> tuple[int, int]:
     from recsweep.training.history import texts_of
     from recsweep.training.list_files import write_lists
-    from recsweep.training.lists import top_lists
 
-    data = scorer.loader._dataset
-    lists = top_lists(
-        scorer.family, history_of_users.table, asked, None if with_seen else history_of_users.seen, top
-    )
+    data = by.scorer.loader._dataset
+    lists = by.lists(asked, top, with_seen=with_seen)
     texts = (texts_of(data, column) for column in (data.uid_field, data.iid_field))
     return write_lists(to, _told(lists, len(asked), say_aside), *texts)
 
@@ -111,16 +102,15 @@ def _read_users(path: Path) -> dict[str, int]:
     return found
 
 
-def _asked(
-    scorer: Scorer, history_of_users: History, wanted: dict[str, int] | None, source: str | None
-) -> torch.Tensor:
+def _asked(by: Listing, wanted: dict[str, int] | None, source: str | None) -> torch.Tensor:
     """The users that lists are made for, by RecBole's numbers."""
     import torch
 
     if wanted is None:
-        return history_of_users.users
-    numbers = scorer.loader._dataset.field2token_id[scorer.loader.uid_field]
-    there = set(history_of_users.users.tolist())
+        return by.users
+    loader = by.scorer.loader
+    numbers = loader._dataset.field2token_id[loader.uid_field]
+    there = set(by.users.tolist())
     for name, line in wanted.items():
         if numbers.get(name, 0) == 0:
             fix = nearest(name, list(numbers)[1:]) if len(numbers) < 100_000 else "name one of the data set"

@@ -33,15 +33,15 @@ def scratch_of(options: dict[str, Any]) -> Path:
     return Outputs(outputs_of(options), sweep="").scratch
 
 
-def asked_model(options: dict[str, Any], device: torch.device) -> tuple[str, TrainedModel]:
-    """A name for people, and the model; one whose weights are gone is trained again.
+def asked_model(options: dict[str, Any], device: torch.device) -> tuple[str, TrainedModel | Ensemble]:
+    """A name for people, and the model, or an ensemble; one whose weights are gone is trained again.
 
     Raises:
         UserError: not one study was named, or it has not ended.
         InputError: there is no such model.
     """
     if options.get("trained"):
-        return _saved(options)
+        return _trained(options)
     chosen = _chosen(options)
     if len(chosen) != 1:
         raise UserError(
@@ -62,13 +62,21 @@ def asked_models(options: dict[str, Any]) -> Iterator[tuple[str, TrainedModel | 
         InputError: there is no such model.
     """
     if options.get("trained"):
-        yield _ensemble(options) if Path(options["trained"]).is_file() else _saved(options)
+        yield _trained(options)
         return
     from recsweep.running.winner import closed_winner, require_kept
 
     for plan in _chosen(options):
         with opened_run(plan) as run:
             yield plan.label, require_kept(run, closed_winner(run))
+
+
+def _trained(options: dict[str, Any]) -> tuple[str, TrainedModel | Ensemble]:
+    for name in ("dataset", "model", "phase", "study_name"):
+        if options.get(name) and source_of(name) == "commandline":
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"{flag} names a study, and --trained another model; give one of them")
+    return _ensemble(options) if Path(options["trained"]).is_file() else _saved(options)
 
 
 def _ensemble(options: dict[str, Any]) -> tuple[str, Ensemble]:
@@ -81,13 +89,7 @@ def _ensemble(options: dict[str, Any]) -> tuple[str, Ensemble]:
 def _saved(options: dict[str, Any]) -> tuple[str, TrainedModel]:
     from recsweep.training.single import saved_model
 
-    for name in ("dataset", "model", "phase", "study_name"):
-        if options.get(name) and source_of(name) == "commandline":
-            flag = f"--{name.replace('_', '-')}"
-            raise UserError(f"{flag} names a study, and --trained another model; give one of them")
     folder = Path(options["trained"])
-    if folder.is_file():
-        raise UserError(f"{folder} is an ensemble, whose lists are not made; give the folder of one member")
     return str(folder), saved_model(folder, outputs_of(options), say_aside)
 
 

@@ -214,7 +214,7 @@ COMMAND_SETTINGS = (
         "What `recsweep train --save` left there, in place of a study's winner.",
         THIS,
         shown="FOLDER",
-        more="`evaluate` takes the file of an ensemble too ([how](how-to/ensembles.md))",
+        more="The file of an ensemble will do too ([how](how-to/ensembles.md))",
         completes="folder",
     ),
     Setting(

@@ -50,13 +50,22 @@ class Cases:
         """
         rows = self._order[cases]
         some = _taken(self._table, rows)
-        found = torch.empty(len(rows), int(self.scorer.loader._dataset.item_num))
-        for part, scored in self.scorer.family.scores(some):
-            found[part] = scored.of(torch.arange(len(part), device=some.device)).float().cpu()
+        found = all_scores(self.scorer, some)
         if self._table.labels is not None:
             found[self._table.labels.hidden.at(rows.to(some.device))] = -torch.inf
-        found[:, 0] = -torch.inf
-        return found.masked_fill_(found.isnan(), -torch.inf)
+        return found
+
+
+def all_scores(scorer: Scorer, table: Table) -> torch.Tensor:
+    """The scores of all items for the rows of a table, [rows, items] on the CPU.
+
+    Minus infinity: padding, and what is no number.
+    """
+    found = torch.empty(len(table), int(scorer.loader._dataset.item_num))
+    for part, scored in scorer.family.scores(table):
+        found[part] = scored.of(torch.arange(len(part), device=table.device)).float().cpu()
+    found[:, 0] = -torch.inf
+    return found.masked_fill_(found.isnan(), -torch.inf)
 
 
 def _right(table: Table) -> Pairs:

@@ -17,7 +17,7 @@ from recsweep.statistics.users import UserScores
 from recsweep.sweeps.documents import load_document
 from recsweep.training.cases import TEST, VALID, Cases
 from recsweep.training.fusion import FUSIONS, Chosen, choose, measure, measures, standard
-from recsweep.training.scoring import TrainedModel, scoring
+from recsweep.training.scoring import Scorer, TrainedModel, scoring
 from recsweep.training.single import save_model, saved_model
 
 SCORES_AT_ONCE = 1 << 27
@@ -113,8 +113,8 @@ def tested(
     ensemble: Ensemble, device: torch.device, names: Sequence[str], cutoffs: Sequence[int]
 ) -> UserScores:
     """The metrics of an ensemble on the test data, user by user; in batches."""
-    with _opened(ensemble, device) as cases:
-        users, step = cases[0].users, _step(cases)
+    with opened_cases(ensemble, device) as cases:
+        users, step = cases[0].users, scores_at_once(cases[0].scorer)
         parts: dict[str, list[torch.Tensor]] = {}
         for some in torch.split(torch.arange(len(users)), step):
             fused = _fused(ensemble, cases, some)
@@ -132,12 +132,13 @@ def _fused(ensemble: Ensemble, cases: Sequence[Cases], some: torch.Tensor) -> to
     return torch.stack(parts).sum(0)
 
 
-def _step(cases: Sequence[Cases]) -> int:
-    return max(1, _CASES_AT_ONCE // int(cases[0].scorer.loader._dataset.item_num))
+def scores_at_once(scorer: Scorer) -> int:
+    """Cases whose scores are in memory at once."""
+    return max(1, _CASES_AT_ONCE // int(scorer.loader._dataset.item_num))
 
 
 @contextmanager
-def _opened(ensemble: Ensemble, device: torch.device) -> Iterator[list[Cases]]:
+def opened_cases(ensemble: Ensemble, device: torch.device) -> Iterator[list[Cases]]:
     """The test cases of each member, while all are in memory."""
     with ExitStack() as stack:
         cases = [

@@ -47,13 +47,14 @@ def top_lists(
         items = torch.empty(len(some), count, dtype=torch.int64)
         scores = torch.empty(len(some), count)
         for rows, scored in family.scores(asked):
-            left_out = _of(hidden, some[rows], asked.device)
+            left_out = pairs_of(hidden, some[rows], asked.device)
             best, values = scored.top(count, left_out)
             items[rows], scores[rows] = best.cpu(), values.float().cpu()
         yield Lists(some, items, scores)
 
 
-def _of(hidden: Pairs | None, users: torch.Tensor, device: torch.device) -> Pairs:
+def pairs_of(hidden: Pairs | None, users: torch.Tensor, device: torch.device) -> Pairs:
+    """The items that are hidden from some users, a row each; none where nothing is hidden."""
     if hidden is None:
         return Pairs(torch.zeros(len(users), dtype=torch.int64, device=device), users.new_empty(0).to(device))
     found = hidden.of_rows(users)
