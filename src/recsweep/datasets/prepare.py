@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -134,9 +135,11 @@ def prepare(
                 tell(remark)
         parts = own_parts.of_rows(tables, split_seed(config))
         split = build_split(config, tables, partial(own_parts.confirm, tables, parts), parts)
-        split = replace(split, facts=_facts(config, tables))
-    confirm_labels(config, split)
-    written = _write(cache, split, key)
+        confirm_labels(config, split)
+        with ThreadPoolExecutor(1) as beside:  # NumPy counts while the arrays are written
+            facts = beside.submit(_facts, config, tables)
+            written = _write(cache, split, key, facts.result)
+            split = replace(split, facts=facts.result())
     stored = _read(written, key) if written is not None else None
     return Prepared(stored or split, key, cached=False, kept=stored is not None)
 
@@ -189,8 +192,11 @@ def _read(entry: Path, key: str) -> Split | None:
         return None
 
 
-def _write(cache: Path, split: Split, key: str) -> Path | None:
+def _write(cache: Path, split: Split, key: str, facts: Callable[[], dict[str, float]]) -> Path | None:
     """Put a split into the cache; where it is then, or None where the cache is not ours to write.
+
+    Args:
+        facts: of the data, asked for last.
 
     Raises:
         OSError: it is, but there is no room, or the disk is broken.
@@ -203,20 +209,20 @@ def _write(cache: Path, split: Split, key: str) -> Path | None:
             return None
         raise
     try:
-        _fill(temporary, split, key)
+        _fill(temporary, split, key, facts)
         return next((entry for entry in _places(cache, key) if _put(temporary, entry, key)), None)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _fill(folder: Path, split: Split, key: str) -> None:
+def _fill(folder: Path, split: Split, key: str, facts: Callable[[], dict[str, float]]) -> None:
     content, tensors = dump_split(split)
     index = write_arrays(folder / _ARRAYS, tensors)
     text = json.dumps({"arrays": index, "split": content}, allow_nan=False)
     (folder / _SPLIT).write_text(text, encoding="utf-8")
     hashes = {name: file_hash(folder / name) for name in _PARTS}
     manifest = {"key": key, "format": FORMAT, "statistics": split.statistics, "hashes": hashes}
-    write_yaml(folder / _MANIFEST, {**manifest, "facts": split.facts})
+    write_yaml(folder / _MANIFEST, {**manifest, "facts": facts()})
     folder.chmod(0o777 & ~umask())  # a temporary folder is for its owner alone; an entry is for all that may
 
 
