@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional
@@ -73,6 +73,10 @@ class DeepFm(_Context):
     """DeepFM: FM, and a tower over all embeddings."""
 
     models = ("DeepFM",)
+    refused: ClassVar[Mapping[str, str]] = {
+        "AutoInt": "not proven equal: parameters differ by more than the tolerance with weight decay",
+        "DCNV2": "batch normalization over the batch: RecBole differs from itself after one rounding",
+    }
 
     def _joined(
         self,
