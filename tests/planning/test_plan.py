@@ -190,6 +190,16 @@ def test_float32_leaves_the_hash_of_old_studies(tmp_path):
     assert "precision" not in before.definition["training"]
 
 
+def test_a_faster_stream_of_negatives_is_another_study(tmp_path):
+    before = make_workspace(tmp_path / "a").plan()
+    off, on = (
+        make_workspace(tmp_path / value, sweep=SWEEP + f"training: {{fast_negatives: {value}}}\n").plan()
+        for value in ("false", "true")
+    )
+    assert off.content_hash == before.content_hash != on.content_hash
+    assert on.definition["training"]["fast_negatives"] is True
+
+
 CLIPPED = NARM + "fixed: {clip_grad_norm: {max_norm: 5}}\n"
 
 

@@ -58,6 +58,11 @@ def test_a_short_sweep_file_gets_the_documented_defaults(tmp_path):
             "4:20: `training.device` must be one of auto, cpu, cuda, mps, but got 'gpu'; did you mean `cpu`?",
         ),
         (
+            "training: {fast: false, fast_negatives: true}\n",
+            "4:11: `training`: `fast_negatives` needs `fast: true`: RecBole's code draws by its own stream; "
+            "correct the value",
+        ),
+        (
             "training: {precision: float16}\n",
             "4:23: `training.precision` must be one of float32, mixed, but got 'float16'; "
             "did you mean `float32`?",

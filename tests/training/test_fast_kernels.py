@@ -144,6 +144,7 @@ OTHER_OPERATORS |= {"bag_sums", "bag_gradients", "reconstruct"}  # test_autoenco
 OTHER_OPERATORS |= {"graph_mean", "lightgcn_step", "sgl_step", "ngcf_nodes", "ngcf_step"}  # the gate
 OTHER_OPERATORS |= {"rows_times", "slim"}  # the gate
 OTHER_OPERATORS |= {"top_scores", "hits_of_lists"}  # test_fast_validation.py
+OTHER_OPERATORS |= {"draw_unseen", "draw_others", "hash_unseen", "hash_others"}  # test_fast_stream.py
 ELSEWHERE = {
     "LightGCN",
     "NGCF",

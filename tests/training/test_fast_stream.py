@@ -12,16 +12,29 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from helpers.fast import CPU, assert_same_batches, columns_of, settings_of, split_of, write_interactions
-from recsweep.recbole_api import compat
+from helpers.fast import (
+    COMPILED,
+    CPU,
+    FAST_PATHS,
+    TORCH,
+    assert_same_batches,
+    columns_of,
+    compiled_kernels,
+    settings_of,
+    split_of,
+    taking,
+    write_interactions,
+)
+from recsweep.recbole_api import compat, seen
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import interaction, make_loaders
 from recsweep.training import training
+from recsweep.training.fast.draws import HashedDraws, RecboleDraws, Samples
 from recsweep.training.fast.stream import Stream, unsupported_negatives
 from recsweep.training.fast.table import Table
 
-MANY = hypothesis_settings(max_examples=40)
+MANY = hypothesis_settings(max_examples=20)
 NONE = {"distribution": "none", "sample_num": "none", "alpha": "none", "dynamic": False, "candidate_num": 0}
 ONE = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": False, "candidate_num": 0}
 
@@ -104,7 +117,19 @@ def interactions(draw):
     return _Data(users, items, user_num, item_num)
 
 
+@pytest.fixture(params=FAST_PATHS)
+def path(request):
+    with taking(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=[True, False], ids=["bits", "sorted"])
+def by_bits(request, monkeypatch):
+    monkeypatch.setattr(seen, "_BITS", 1 << 20 if request.param else 0)
+
+
 @pytest.mark.parametrize("sampler", ["RepeatableSampler", "Sampler", None])
+@pytest.mark.usefixtures("path", "by_bits")
 def test_every_batch_and_every_negative_is_recboles(sampler):
     @MANY
     @given(
@@ -145,6 +170,57 @@ def test_negatives_are_never_the_target_or_what_was_seen():
                 assert negative not in seen[user]
         for batch in stream_epochs(make_loader(data, "RepeatableSampler", 3, 1, True), 40, 1):
             assert not (batch["items"] == batch["negatives"]).any()
+
+
+# -- draws ----------------------------------------------------------------------------------------
+
+
+def drawn(kind: type, sampler: str, path: str, rows: torch.Tensor, times: int = 3) -> Any:
+    """Negatives of two epochs, [2, times, rows], and where NumPy's generator is then."""
+    data = _Data([1] * 6 + [2] * 3, [1, 2, 3, 4, 5, 6, 7, 8, 7], 3, 9)
+    with recbole.clean_globals():
+        samples = Samples.of(make_loader(data, sampler, 4, 1, True))
+        draws, found = kind(samples, times, compiled_kernels() if path == COMPILED else None), []
+        np.random.seed(8)
+        for _ in range(2):
+            draws.begin()
+            found.append(draws.draw(rows).reshape(times, -1))
+        return torch.stack(found), np.random.randint(2**31)
+
+
+@pytest.mark.parametrize("kind", [RecboleDraws, HashedDraws])
+@pytest.mark.parametrize("sampler", ["RepeatableSampler", "Sampler"])
+@pytest.mark.usefixtures("by_bits")
+def test_kernels_draw_what_arrays_draw(kind, sampler):
+    rows = torch.tensor([5, 0, 8, 8, 2])
+    (ours, after), (theirs, then) = (drawn(kind, sampler, path, rows) for path in FAST_PATHS)
+    assert torch.equal(ours, theirs)
+    assert after == then
+
+
+def test_kernels_refuse_rows_that_are_not_there():
+    with pytest.raises(RuntimeError, match="row 9 of 9"):
+        drawn(RecboleDraws, "Sampler", COMPILED, torch.tensor([9]))
+
+
+def test_hashed_negatives_are_of_the_sample_and_the_epoch_alone():
+    rows = torch.arange(9)
+    whole, _ = drawn(HashedDraws, "Sampler", TORCH, rows)
+    part, _ = drawn(HashedDraws, "Sampler", TORCH, rows[3:6].flip(0))
+    assert torch.equal(part, whole[:, :, 3:6].flip(2))
+    assert not torch.equal(whole[0], whole[1])
+
+
+@pytest.mark.parametrize(
+    ("sampler", "allowed"), [("Sampler", {7, 8}), ("RepeatableSampler", set(range(2, 9)))]
+)
+def test_hashed_negatives_are_uniform_over_what_is_left(sampler, allowed):
+    found, _ = drawn(HashedDraws, sampler, TORCH, torch.tensor([0]), times=20_000)
+    counts = np.bincount(found.flatten().numpy(), minlength=9)
+    assert set(np.flatnonzero(counts)) == allowed
+    wanted = found.numel() / len(allowed)
+    chi_square = sum((counts[item] - wanted) ** 2 / wanted for item in allowed)
+    assert chi_square < 22.5  # of 6 degrees of freedom at most, one in a thousand is above
 
 
 # -- on prepared data -----------------------------------------------------------------------------
@@ -238,3 +314,44 @@ def test_a_trial_with_other_negatives_is_recboles_and_says_why(folder, changes, 
     assert trained.path == f"recbole ({reason})"
     plain = training.train({**settings, "fast": False}, split, CPU)
     assert trained.metrics == plain.metrics
+
+
+# -- the faster stream of negatives ---------------------------------------------------------------
+
+
+def test_a_faster_stream_is_used_where_it_is_asked_for(folder):
+    changes = {"embedding_size": 8, "epochs": 1, "train_batch_size": 64}
+    settings = settings_of(folder, "BPR", changes)
+    asked, split = {**settings, "fast_negatives": True}, split_of(settings, folder)
+    runs = []
+    for path in FAST_PATHS:
+        with taking(path):
+            runs.append(training.train(asked, split, CPU))
+            assert runs[-1].path == f"{path} (fast_negatives)"
+            by_recboles = training.train(settings, split, CPU)
+        assert not torch.equal(weights_of(by_recboles), weights_of(runs[-1]))
+    assert torch.allclose(*map(weights_of, runs), rtol=1e-4, atol=1e-6), "both paths have the same negatives"
+
+
+def weights_of(trained: Any) -> torch.Tensor:
+    return trained.last["state_dict"]["item_embedding.weight"]
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "told"),
+    [
+        (
+            "BPR",
+            {"fast": False},
+            "recbole (fast: false; its own negatives, fast_negatives: true does not apply)",
+        ),
+        ("GRU4Rec", {"loss_type": "CE"}, "torch (no negatives, fast_negatives: true does not apply)"),
+        ("EASE", {"reg_weight": 1.0}, "torch (no negatives, fast_negatives: true does not apply)"),
+    ],
+)
+def test_a_trial_says_where_a_faster_stream_does_not_apply(folder, model, changes, told):
+    settings = settings_of(
+        folder, model, {"embedding_size": 8, "epochs": 1, "fast_negatives": True, **changes}
+    )
+    with taking(TORCH):
+        assert training.train(settings, split_of(settings, folder), CPU).path == told

@@ -141,6 +141,8 @@ def _defining(training: TrainingConfig) -> dict[str, Any]:
         left_out.add("precision")
     if not training.fast:
         left_out.add("fast")
+    if not training.fast_negatives:
+        left_out.add("fast_negatives")
     return training.model_dump(exclude=left_out)
 
 

@@ -124,7 +124,6 @@ class UsedItems:
 
     def __init__(self, parts: Sequence[Seen], n_items: int) -> None:
         self.parts, self.n_items = parts, n_items
-        self._bits: _Array | None = None
 
     def __len__(self) -> int:
         return len(self.parts[0].counts)
@@ -134,20 +133,26 @@ class UsedItems:
             return {item for part in self.parts for item in part.of_user(int(users)).tolist()}
         return [self[user] for user in users]
 
+    @cached_property
+    def bits(self) -> _Array:
+        """[users x n_items / 8] uint8, bits of pairs, the lowest first; empty where those are too many."""
+        if len(self) * self.n_items > _BITS:
+            return np.empty(0, dtype=np.uint8)
+        pairs = np.zeros(len(self) * self.n_items, dtype=bool)
+        for part in self.parts:
+            pairs[part.pairs(self.n_items)] = True
+        return np.packbits(pairs, bitorder="little")
+
     def holds(self, users: _Array, items: _Array) -> _Array:
         """[asked] bool: the user has the item in one of the parts."""
-        if len(self) * self.n_items > _BITS:
+        bits = self.bits
+        if not len(bits):
             found = self.parts[0].holds(users, items)
             for part in self.parts[1:]:
                 found |= part.holds(users, items)
             return found
-        if self._bits is None:
-            pairs = np.zeros(len(self) * self.n_items, dtype=bool)
-            for part in self.parts:
-                pairs[part.pairs(self.n_items)] = True
-            self._bits = np.packbits(pairs, bitorder="little")
         asked = users * self.n_items + items
-        return np.asarray((self._bits[asked >> 3] >> (asked & 7)) & 1, dtype=bool)
+        return np.asarray((bits[asked >> 3] >> (asked & 7)) & 1, dtype=bool)
 
     def complete(self) -> bool:
         """Some user has every item."""

@@ -16,7 +16,7 @@ BUILTIN_DATASET = "ml-100k"
 TIME_ORDER = "time_order"
 SPLIT_SEED = "split_seed"
 PROTOCOL, OWN_SPLIT, OWN_FILTERS = "protocol", "own_split", "own_filters"
-FAST = "fast"
+FAST, FAST_NEGATIVES = "fast", "fast_negatives"
 LABEL_SCALE = "label_scale"
 USER_AUC = "UserAUC"
 """Our metric under the name by which RecBole knows it; its GAUC is of rankings."""
@@ -31,11 +31,11 @@ STAGE, LAST_STAGE = "train_stage", "finetune"
 split, which is one for all trials although each trial has a seed of its own; `protocol`
 says in words how data are filtered, divided and ranked, and decides nothing; `own_split` and `own_filters`
 say how recsweep divides and filters where RecBole has no such way; `fast` chooses the code
-that trains; `data_hashes` says by what content a configuration was found, file by file; `schedule` lists
-changes, each with the epoch `from_epoch` from which on it holds; `train_on` says on which parts of the data
-a single configuration is trained: `train`, or validation data too; `pretraining` says what is other in the
-stages before the last one; `label_scale` names the column of ratings that are labels, and the ends of its
-scale. `train_stage` is RecBole's own."""
+that trains, `fast_negatives` the stream of its negatives; `data_hashes` says by what content a configuration
+was found, file by file; `schedule` lists changes, each with the epoch `from_epoch` from which on it holds;
+`train_on` says on which parts of the data a single configuration is trained: `train`, or validation data
+too; `pretraining` says what is other in the stages before the last one; `label_scale` names the column of
+ratings that are labels, and the ends of its scale. `train_stage` is RecBole's own."""
 
 
 def recorded(
@@ -229,6 +229,7 @@ def trial_settings(
         "reproducibility": True,
         "show_progress": False,
         FAST: training.fast,
+        **({FAST_NEGATIVES: True} if training.fast_negatives else {}),
         **precision_settings(training),
         **model.fixed,
         **params,

@@ -167,6 +167,14 @@ class TrainingConfig(Frozen):
     """`mixed` computes in 16 bits where torch's autocast does; weights stay in float32."""
     fast: Flag = True
     """Train by recsweep's own faster steps where they are proven equal; False: RecBole's code only."""
+    fast_negatives: Flag = False
+    """Draw negatives by a faster stream than RecBole's: by the same law, not the same ones. Needs `fast`."""
+
+    @model_validator(mode="after")
+    def _negatives_of_fast_steps(self) -> TrainingConfig:
+        if self.fast_negatives and not self.fast:
+            raise ValueError("`fast_negatives` needs `fast: true`: RecBole's code draws by its own stream")
+        return self
 
 
 _METRIC = re.compile(r"[A-Za-z]+@[1-9][0-9]{0,6}")

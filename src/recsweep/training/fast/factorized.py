@@ -8,14 +8,14 @@ import torch
 
 from recsweep.training.fast import losses
 from recsweep.training.fast.products import ProductFamily
-from recsweep.training.fast.stream import Batch
+from recsweep.training.fast.stream import Batch, needed
 from recsweep.training.fast.table import Table, required
 
 
 class _Pairwise(ProductFamily):
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
         rows, negatives = batch.there
-        better, worse = self._scores(table, rows, table.items[rows], _needed(negatives))
+        better, worse = self._scores(table, rows, table.items[rows], needed(negatives))
         loss = losses.bpr(better, worse) / len(rows)
         self.backward(loss)
         return loss.detach()
@@ -43,7 +43,7 @@ class Fpmc(_Pairwise):
         rows = batch.rows
         last = self._last(table, rows)
         loss: float = self.kernels.fpmc_step(  # type: ignore[union-attr]
-            self.plain, self.gradients, table.users[rows], last, table.items[rows], _needed(batch.negatives)
+            self.plain, self.gradients, table.users[rows], last, table.items[rows], needed(batch.negatives)
         )
         return loss
 
@@ -78,10 +78,8 @@ class Bpr(_Pairwise):
         return [self.model.user_embedding.weight, self.model.item_embedding.weight]
 
     def native_step(self, table: Table, batch: Batch) -> float:
-        rows = batch.rows
-        loss: float = self.kernels.bpr_step(  # type: ignore[union-attr]
-            self.plain, self.gradients, table.users[rows], table.items[rows], _needed(batch.negatives)
-        )
+        samples = (table.users, table.items, batch.rows, needed(batch.negatives))
+        loss: float = self.kernels.bpr_step(self.plain, self.gradients, *samples)  # type: ignore[union-attr]
         return loss
 
     def _scores(
@@ -96,9 +94,3 @@ class Bpr(_Pairwise):
 
     def candidates(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         return self.plain[1], None
-
-
-def _needed(negatives: torch.Tensor | None) -> torch.Tensor:
-    if negatives is None:
-        raise ValueError("BPR needs negatives; set train_neg_sample_args")
-    return negatives

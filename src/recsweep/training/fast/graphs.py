@@ -11,7 +11,7 @@ from torch.nn import functional
 from recsweep.training.fast import losses
 from recsweep.training.fast.graph import Graph, Interactions
 from recsweep.training.fast.products import ProductFamily
-from recsweep.training.fast.stream import Batch
+from recsweep.training.fast.stream import Batch, needed
 from recsweep.training.fast.table import Table
 
 Asked = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -204,9 +204,7 @@ def samples(table: Table, batch: Batch) -> Asked:
         ValueError: the batch has no negatives.
     """
     rows, negatives = batch.there
-    if negatives is None:
-        raise ValueError("pairs need negatives; set train_neg_sample_args")
-    return table.users[rows], table.items[rows], negatives
+    return table.users[rows], table.items[rows], needed(negatives)
 
 
 def pair_scores(user: torch.Tensor, item: torch.Tensor, asked: Asked) -> tuple[torch.Tensor, torch.Tensor]:

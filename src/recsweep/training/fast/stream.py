@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
-from recsweep.recbole_api.seen import Seen, UsedItems
+from recsweep.training.fast import native
+from recsweep.training.fast.draws import Draws, HashedDraws, RecboleDraws, Samples
 from recsweep.training.fast.table import Table, gives_users
 
 PAIRWISE = "PAIRWISE"
@@ -46,15 +46,15 @@ class Stream:
     Args:
         loader: RecBole's `TrainDataLoader` of this trial, or the `UserDataLoader` of models whose samples are
             users; its generator is used up as RecBole would.
+        hashed: negatives come from the faster stream, and are not those of RecBole.
     """
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, hashed: bool = False) -> None:
         self.loader = loader
         self._generator: torch.Generator = loader.generator
         self._shuffle = bool(loader.shuffle)
         self._size, self._step = int(loader.sample_size), int(loader.step)
-        self._negatives = _negatives(loader)
-        self._times = 1 if self._negatives is None else int(loader.neg_sample_args["sample_num"])
+        self._negatives = _draws(loader, hashed)
 
     def epoch(self) -> Iterator[Batch]:
         """One pass over the samples."""
@@ -62,9 +62,11 @@ class Stream:
         # permutation, and one more permutation when the first is used up.
         torch.empty((), dtype=torch.int64).random_(generator=self._generator)
         order = self._permutation() if self._shuffle else torch.arange(self._size)
+        if self._negatives is not None:
+            self._negatives.begin()
         for begin in range(0, self._size, self._step):
             rows = order[begin : begin + self._step].long()
-            yield Batch(rows, self._drawn(rows.numpy()))
+            yield Batch(rows, None if self._negatives is None else self._negatives.draw(rows))
         del order
         if self._shuffle:
             self._permutation()
@@ -72,15 +74,21 @@ class Stream:
     def __len__(self) -> int:
         return -(-self._size // self._step)
 
-    def _drawn(self, rows: np.ndarray[Any, Any]) -> torch.Tensor | None:
-        if self._negatives is None:
-            return None
-        return self._negatives.draw(rows if self._times == 1 else np.tile(rows, self._times))
-
     def _permutation(self) -> torch.Tensor:
         """[rows] int32, half the memory, where they are enough; the numbers are the same."""
         kind = torch.int32 if self._size < 2**31 else torch.int64
         return torch.randperm(self._size, generator=self._generator, dtype=kind)
+
+
+def needed(negatives: torch.Tensor | None) -> torch.Tensor:
+    """The negatives of a batch.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if negatives is None:
+        raise ValueError("pairs need negatives; set train_neg_sample_args")
+    return negatives
 
 
 def is_local(table: Table) -> bool:
@@ -135,11 +143,9 @@ def unsupported_negatives(loader: Any, pointwise: bool = False, several: bool = 
         pointwise: the family takes negatives that are samples of their own, any number of them.
         several: it takes several negatives a sample.
     """
-    if gives_users(loader):
+    if not draws_negatives(loader):
         return None
     wanted = loader.neg_sample_args
-    if "none" in (wanted["distribution"], wanted.get("sample_num")):
-        return None
     if wanted.get("dynamic"):
         return "dynamic negative sampling"
     if wanted["distribution"] != "uniform":
@@ -151,47 +157,17 @@ def unsupported_negatives(loader: Any, pointwise: bool = False, several: bool = 
     return None
 
 
-def _negatives(loader: Any) -> _OtherThanTarget | _NotSeen | None:
+def _draws(loader: Any, hashed: bool) -> Draws | None:
+    """The draws for a loader's samples; None where these have no negatives."""
+    if not draws_negatives(loader):
+        return None
+    kind = HashedDraws if hashed else RecboleDraws
+    return kind(Samples.of(loader), int(loader.neg_sample_args["sample_num"]), native.kernels())
+
+
+def draws_negatives(loader: Any) -> bool:
+    """The samples of a training loader have negatives."""
     if gives_users(loader):
-        return None
+        return False
     wanted = loader.neg_sample_args
-    if "none" in (wanted["distribution"], wanted.get("sample_num")):
-        return None
-    fields = loader._dataset.inter_feat.interaction
-    items = fields[loader.config["ITEM_ID_FIELD"]].numpy()
-    if type(loader._sampler).__name__ == "RepeatableSampler":
-        return _OtherThanTarget(items, loader._sampler.item_num)
-    users = fields[loader.config["USER_ID_FIELD"]].numpy()
-    return _NotSeen(users, UsedItems([Seen.of_part(loader._dataset)], int(loader._sampler.item_num)))
-
-
-class _OtherThanTarget:
-    """RecBole's `RepeatableSampler`: any item but the target, again until none is left."""
-
-    def __init__(self, targets: np.ndarray[Any, Any], item_num: int) -> None:
-        self._targets, self._item_num = targets, item_num
-
-    def draw(self, rows: np.ndarray[Any, Any]) -> torch.Tensor:
-        targets = self._targets[rows]
-        values = np.random.randint(1, self._item_num, len(rows))
-        wrong = np.flatnonzero(values == targets)
-        while len(wrong):
-            values[wrong] = np.random.randint(1, self._item_num, len(wrong))
-            wrong = wrong[values[wrong] == targets[wrong]]
-        return torch.from_numpy(values)
-
-
-class _NotSeen:
-    """RecBole's `Sampler`: any item that the user has no interaction with in the training part."""
-
-    def __init__(self, users: np.ndarray[Any, Any], seen: UsedItems) -> None:
-        self._users, self._seen, self._item_num = users, seen, seen.n_items
-
-    def draw(self, rows: np.ndarray[Any, Any]) -> torch.Tensor:
-        users = self._users[rows]
-        values = np.random.randint(1, self._item_num, len(rows))
-        wrong = np.flatnonzero(self._seen.holds(users, values))
-        while len(wrong):
-            values[wrong] = np.random.randint(1, self._item_num, len(wrong))
-            wrong = wrong[self._seen.holds(users[wrong], values[wrong])]
-        return torch.from_numpy(values)
+    return "none" not in (wanted["distribution"], wanted.get("sample_num"))

@@ -13,13 +13,13 @@ import torch
 
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.data import Limit
-from recsweep.recbole_api.settings import FAST
+from recsweep.recbole_api.settings import FAST, FAST_NEGATIVES
 from recsweep.training.fast import families, losses, native, precision, validation
 from recsweep.training.fast.base import Family
 from recsweep.training.fast.dropout import Masks, use_fast_dropout
 from recsweep.training.fast.optimizer import Stepper, make_stepper
 from recsweep.training.fast.recbole_scores import RecboleScores
-from recsweep.training.fast.stream import Stream, unsupported_negatives
+from recsweep.training.fast.stream import Stream, draws_negatives, unsupported_negatives
 from recsweep.training.fast.table import Table
 
 
@@ -30,7 +30,7 @@ class Path:
     name: str
     """`compiled`, `torch`, or `recbole`."""
     reason: str | None = None
-    """Why it is RecBole's own code."""
+    """Why it is RecBole's own code, or what is other than in RecBole's."""
 
     def __str__(self) -> str:
         return self.name if self.reason is None else f"{self.name} ({self.reason})"
@@ -38,6 +38,9 @@ class Path:
 
 class Steps:
     """The steps of a trial; RecBole's own need nothing, and leave everything as it should be."""
+
+    draws = False
+    """True where they draw negatives."""
 
     def limit(self, limit: Limit) -> None:
         """Let the batches of each epoch go through a function; RecBole's own come from a loader."""
@@ -65,6 +68,19 @@ def install(trainer: Any, train_data: Any, valid_data: Any, *, wanted: bool) -> 
     Returns:
         The path taken, and its steps, which are closed after the training.
     """
+    path, steps = _installed(trainer, train_data, valid_data, wanted)
+    if not trainer.config[FAST_NEGATIVES]:
+        return path, steps
+    if path.name == "recbole":
+        told = f"{path.reason}; its own negatives, fast_negatives: true does not apply"
+    elif steps.draws:
+        told = "fast_negatives"
+    else:
+        told = "no negatives, fast_negatives: true does not apply"
+    return Path(path.name, told), steps
+
+
+def _installed(trainer: Any, train_data: Any, valid_data: Any, wanted: bool) -> tuple[Path, Steps]:
     if not wanted:
         return Path("recbole", "fast: false"), Steps()
     reason = unsupported(trainer, train_data)
@@ -190,7 +206,8 @@ class _Epochs(Steps):
     def __init__(self, trainer: Any, family: Family, train_data: Any) -> None:
         self._trainer, self._family = trainer, family
         self._table = Table.of(train_data, trainer.device)
-        self._stream = Stream(train_data)
+        self._stream = Stream(train_data, hashed=bool(trainer.config[FAST_NEGATIVES]))
+        self.draws = draws_negatives(train_data)
         self._passes = family.passes(trainer)
         # by optimizer, of which several passes may have the same
         self._steppers = {id(one.optimizer): make_stepper(one.optimizer, family) for one in self._passes}

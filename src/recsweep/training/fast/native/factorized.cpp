@@ -11,6 +11,34 @@ float bpr_loss(float x, float& slope) {
   return -std::log(1e-10f + s);
 }
 
+// Samples whose losses are computed together: so many factors, each above 1e-10, have a product in float64.
+constexpr int64_t TOGETHER = 16;
+
+// The sum of the losses, of one logarithm: what the compiler cannot vectorize. Slopes by sample.
+double bpr_losses(int64_t n, const float* __restrict margin, float* __restrict slope) {
+  float chance[TOGETHER];
+  for (int64_t i = 0; i < n; ++i) {
+    const float s = sigmoid_(margin[i]);
+    chance[i] = 1e-10f + s;
+    slope[i] = -s * (1.f - s) / chance[i];
+  }
+  double all = 1.0;
+  for (int64_t i = 0; i < n; ++i) all *= chance[i];
+  return -std::log(all);
+}
+
+// e (a - b)
+float difference(const float* __restrict e, const float* __restrict a, const float* __restrict b, int64_t d) {
+  float sum = 0.f;
+  for (int64_t j = 0; j < d; ++j) sum += e[j] * (a[j] - b[j]);
+  return sum;
+}
+
+// y += s (a - b)
+void add_difference(int64_t d, float s, const float* __restrict a, const float* __restrict b, float* __restrict y) {
+  for (int64_t j = 0; j < d; ++j) y[j] += s * (a[j] - b[j]);
+}
+
 }  // namespace
 
 // weights: user-item, item-user, last-item, item-last embeddings of FPMC. `last`: the item clicked last.
@@ -45,26 +73,47 @@ double fpmc_step(const std::vector<Tensor>& weights, const std::vector<Tensor>& 
   return total * share;
 }
 
-// weights: user and item embeddings of BPR.
+// weights: user and item embeddings of BPR. users, items: of all samples, of which `rows` are the batch.
 double bpr_step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gradients, const Tensor& users,
-                const Tensor& positive, const Tensor& negative) {
-  const int64_t n = users.numel(), d = weights[0].size(1);
-  const int64_t *u = ids(users, n), *p = ids(positive, n), *q = ids(negative, n);
+                const Tensor& items, const Tensor& rows, const Tensor& negative) {
+  const int64_t n = rows.numel(), d = weights[0].size(1), samples = users.numel();
+  const int64_t *user_of = ids(users, samples), *item_of = ids(items, samples), *row = ids(rows, n);
+  const int64_t* worse_of = ids(negative, n);
   const float *user = in(weights[0]), *item = in(weights[1]);
   float *duser = out(gradients[0]), *ditem = out(gradients[1]);
   const float share = 1.f / static_cast<float>(n);
   double total = 0.0;
-  for (int64_t i = 0; i < n; ++i) {
-    const float *__restrict e = user + u[i] * d, *__restrict a = item + p[i] * d, *__restrict b = item + q[i] * d;
-    float slope;
-    total += bpr_loss(dot(e, a, d) - dot(e, b, d), slope);
-    slope *= share;
-    float *de = duser + u[i] * d, *da = ditem + p[i] * d, *db = ditem + q[i] * d;
-    for (int64_t j = 0; j < d; ++j) de[j] += slope * (a[j] - b[j]);
-    for (int64_t j = 0; j < d; ++j) da[j] += slope * e[j];
-    for (int64_t j = 0; j < d; ++j) db[j] -= slope * e[j];
+  int64_t u[TOGETHER], p[TOGETHER], q[TOGETHER];
+  float margin[TOGETHER], slope[TOGETHER];
+  for (int64_t from = 0; from < n; from += TOGETHER) {
+    const int64_t m = std::min(TOGETHER, n - from);
+    for (int64_t i = 0; i < m; ++i) {
+      const int64_t own = row[from + i];
+      TORCH_CHECK(own >= 0 && own < samples, "row ", own, " of ", samples);
+      u[i] = user_of[own] * d, p[i] = item_of[own] * d, q[i] = worse_of[from + i] * d;
+      margin[i] = difference(user + u[i], item + p[i], item + q[i], d);
+    }
+    total += bpr_losses(m, margin, slope);
+    for (int64_t i = 0; i < m; ++i) {
+      const float by = slope[i] * share;
+      add_difference(d, by, item + p[i], item + q[i], duser + u[i]);
+      axpy(d, by, user + u[i], ditem + p[i]);
+      axpy(d, -by, user + u[i], ditem + q[i]);
+    }
   }
   return total * share;
+}
+
+// Through pointers that are known to lie apart: captured in a thread's work, the compiler would not vectorize it.
+static void adam(int64_t n, float rate, float root, float keep1, float keep2, float old2, float small, float shrink,
+          float* __restrict w, float* __restrict g, float* __restrict m, float* __restrict v) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float slope = g[i] + shrink * w[i];
+    m[i] += keep1 * (slope - m[i]);
+    v[i] = old2 * v[i] + keep2 * slope * slope;
+    w[i] -= rate * m[i] / (std::sqrt(v[i]) * root + small);
+    g[i] = 0.f;
+  }
 }
 
 // One step of torch.optim.Adam (L2 weight decay, no AMSGrad) on every weight; gradients end as zeros.
@@ -79,15 +128,8 @@ void adam_step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gr
     float* weight = out(weights[k]);
     float *gradient = out(gradients[k]), *mean = out(first[k]), *square = out(second[k]);
     at::parallel_for(0, weights[k].numel(), 1 << 15, [&](int64_t begin, int64_t end) {
-      float *__restrict w = weight + begin, *__restrict g = gradient + begin;
-      float *__restrict m = mean + begin, *__restrict v = square + begin;
-      for (int64_t i = 0; i < end - begin; ++i) {
-        const float slope = g[i] + shrink * w[i];
-        m[i] += keep1 * (slope - m[i]);
-        v[i] = old2 * v[i] + keep2 * slope * slope;
-        w[i] -= rate * m[i] / (std::sqrt(v[i]) * root + small);
-        g[i] = 0.f;
-      }
+      adam(end - begin, rate, root, keep1, keep2, old2, small, shrink, weight + begin, gradient + begin, mean + begin,
+           square + begin);
     });
   }
 }
@@ -95,8 +137,8 @@ void adam_step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gr
 TORCH_LIBRARY_FRAGMENT(recsweep, m) {
   m.def("fpmc_step(Tensor[] weights, Tensor[] gradients, Tensor users, Tensor last, Tensor positive, "
         "Tensor negative) -> float", &fpmc_step);
-  m.def("bpr_step(Tensor[] weights, Tensor[] gradients, Tensor users, Tensor positive, Tensor negative) -> float",
-        &bpr_step);
+  m.def("bpr_step(Tensor[] weights, Tensor[] gradients, Tensor users, Tensor items, Tensor rows, Tensor negative) "
+        "-> float", &bpr_step);
   m.def("adam_step(Tensor[] weights, Tensor[] gradients, Tensor[] first, Tensor[] second, float lr, float beta1, "
         "float beta2, float eps, float decay, int step) -> ()", &adam_step);
 }
