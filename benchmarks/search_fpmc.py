@@ -141,6 +141,9 @@ class Replay:
     def running(self) -> list[Params]:
         return []
 
+    def take(self, slot: int, params: Params) -> bool:
+        return all(one.params != params for one in self.found)
+
     def run(self, slot: int, params: Params) -> Observation:
         self.found.append(Observation(slot, params, self.scores[canonical_json(params)]))
         return self.found[-1]

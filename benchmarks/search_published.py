@@ -119,6 +119,9 @@ class Replay:
     def running(self) -> list[Params]:
         return []
 
+    def take(self, slot: int, params: Params) -> bool:
+        return all(one.params != params for one in self.found)
+
     def run(self, slot: int, params: Params) -> Observation:
         score = self.recorded.scores.get(canonical_json(params))
         self.found.append(Observation(slot, params, score))

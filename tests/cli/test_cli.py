@@ -20,7 +20,7 @@ import yaml
 from click.testing import CliRunner
 
 from helpers.phased import fill, workspace
-from helpers.workspace import Workspace, make_workspace
+from helpers.workspace import NARM, Workspace, make_workspace
 from recsweep.api import sweep_run
 from recsweep.cli import cli, main, tuning
 from recsweep.common.errors import RecsweepError, StoreUnavailable, StudyPaused, UserError, disk_trouble
@@ -209,6 +209,18 @@ def test_more_adds_to_what_is_there_and_not_to_max_evals(make, call):
     fill_in(space.plan(), *[0.1] * 5)
     said = call("tune", "--dry-run", "--more", "2", "--max-evals", "3")
     assert said.lines[0] == "toy/NARM: 2 of 7 trials to run"
+
+
+def test_more_is_refused_where_every_configuration_is_there(make, refused):
+    space = make("max_evals: 30, noise: false")
+    space.model.write_text(NARM)
+    plan = space.plan()
+    assert (plan.budget, plan.how) == (2, "hyperopt/bayes, all 2 configurations")
+    fill_in(plan, 0.1, 0.2)
+    assert refused("tune", "--more", "4") == (
+        "toy/NARM: --more 4 adds nothing, as all 2 configurations of its space are there; widen the space, "
+        "or set search.noise: true to train some on other seeds"
+    )
 
 
 def test_more_is_refused_while_trials_are_to_run(make, refused):

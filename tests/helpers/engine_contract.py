@@ -148,6 +148,10 @@ class FakeSession:
     def running(self) -> list[Params]:
         return self._others
 
+    def take(self, slot: int, params: Params) -> bool:
+        tried = [observation.params for observation in self.history()] + self._others
+        return canonical_json(params) not in map(canonical_json, tried)
+
     def run(self, slot: int, params: Params) -> Observation:
         if slot == self._kill_in:
             raise Interrupted
@@ -404,6 +408,23 @@ class EngineContract:
         search = Search(CONDITIONAL_GRID, {"negatives": 2, "loss": "BPR"}, True, algo, 4)
         session, _ = self.searched(search, lambda slot, params: len(params), CONDITIONAL_GRID_SIZE)
         assert len({canonical_json(params) for params in session.params}) == CONDITIONAL_GRID_SIZE
+
+    def test_a_branch_with_an_end_is_not_tried_again(self, algo):
+        space = _SPACE.validate_python(
+            {
+                "loss": {"type": "choice", "values": ["CE", "BPR"]},
+                "rate": {"type": "uniform", "min": 0.0, "max": 1.0, "when": {"loss": "CE"}},
+            }
+        )
+        search = Search(space, {"loss": "BPR"}, True, algo, 4)
+        session, _ = self.searched(search, lambda slot, params: float(params["loss"] == "BPR"), 7)
+        assert [params["loss"] for params in session.params] == ["BPR", *["CE"] * 6]
+
+    def test_noise_trains_again_what_is_proposed_again(self):
+        search = dataclasses.replace(grid("random"), noise=True)
+        session, _ = self.searched(search, constant, 2 * int(grid_size(GRID)))
+        first = session.params[: int(grid_size(GRID))]
+        assert len({canonical_json(params) for params in first}) < len(first)
 
     def test_what_is_known_to_be_good_comes_first_and_in_order(self, algo):
         other, third = {**MIXED_DEFAULTS, "width": 64}, {**MIXED_DEFAULTS, "loss": "CE", "layers": 3}

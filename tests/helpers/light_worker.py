@@ -89,6 +89,10 @@ class LightSession:
     def running(self) -> list[Params]:
         return []
 
+    def take(self, slot: int, params: Params) -> bool:
+        assert self._claim is not None
+        return self._study.points.take(self._claim, params, SPACE) is None
+
     def run(self, slot: int, params: Params) -> Observation:
         claim = self._claim
         assert claim is not None

@@ -144,6 +144,17 @@ def run_slot(study, budget, score):
     return claim
 
 
+def test_a_point_is_that_of_one_slot(study):
+    study.ensure_slots(3)
+    first, second = claimed(study), claimed(study)
+    assert study.points.take(first, PARAMS, SPACE) is None
+    assert study.points.take(second, PARAMS, SPACE) == 0, "who asks second is told whose it is"
+    assert study.points.take(second, {**PARAMS, "n_layers": 3}, SPACE) is None
+    assert study.points.take(first, PARAMS, SPACE) is None, "its own slot may ask again"
+    study.finish(first, 0.1, Result({"ndcg@10": 0.1}))
+    assert study.points.take(claimed(study), PARAMS, SPACE) == 0, "and so it stays when it ended"
+
+
 def test_the_store_says_in_which_order_trials_ended(study, store):
     first, second, third = (study.ensure_slots(3) and claimed(study) for _ in range(3))
     study.put_back(second, "its process is gone")

@@ -15,10 +15,11 @@ def unequal_budgets(searches: Sequence[Searched]) -> Iterator[Alarm]:
     """The models of a sweep have not the same budget; the number is the most over the least.
 
     Of searches that are all over, what they trained; else what they are to train. A model without parameters
-    has nothing to be tried.
+    has nothing to be tried, and one all of whose configurations are tried nothing more.
     """
     over = all(search.finished for search in searches)
     tuned = [search for search in searches if search.record.model.space or search.record.variants]
+    tuned = [search for search in tuned if not search.record.tries_all]
     if any(search.all_shares is not None for search in tuned):
         yield from _unused(tuned)
         return

@@ -86,6 +86,10 @@ class EvidencePlan(StudyPlan):
         return len(self.points)
 
     @property
+    def repeats(self) -> bool:
+        return True
+
+    @property
     def known_good(self) -> tuple[Params, ...]:
         return tuple(point.configuration.params for point in self.points)
 

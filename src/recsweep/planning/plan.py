@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsweep.common.address import StoreAddress
 from recsweep.common.errors import InputError
+from recsweep.common.files import counted
 from recsweep.common.paths import Outputs
 from recsweep.datasets.files import DataFiles, find_files
 from recsweep.planning.checks import check_grid, check_sweep, single_models
@@ -138,7 +139,7 @@ class StudyPlan(Description):
             return 1
         if self.search.can(Can.GRID):
             return int(spaces.grid_size(self.space))
-        return slots_of(self.search, self.chain, self.phase) + self.inherits
+        return int(min(slots_of(self.search, self.chain, self.phase) + self.inherits, self.most))
 
     @property
     def share(self) -> float | None:
@@ -149,7 +150,8 @@ class StudyPlan(Description):
     def how(self) -> str:
         """How its trials come about, in words: `hyperopt/bayes`."""
         shared = "" if self.share is None else f", {share_text(self.share, self.search.budget)} in all"
-        return f"{self.search.engine}/{self.search.algo}{shared}"
+        every = f", all {counted(self.budget, 'configuration')}" if self.tries_all else ""
+        return f"{self.search.engine}/{self.search.algo}{shared}{every}"
 
     @property
     def resources(self) -> ResourcesConfig:

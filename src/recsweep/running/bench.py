@@ -123,9 +123,13 @@ class Bench:
         """
         if claim.attempt == 0:
             return proposed
-        earlier = [one for one in self.run.study.trials() if one.slot == claim.slot and one.params]
+        others = (one for one in self.run.study.trials() if one.id != claim.trial_id)
+        earlier = [one for one in others if one.slot == claim.slot and one.params]
         last = max(earlier, key=lambda one: one.attempt, default=None)
         if last is None or last.params == proposed or not self.resume(claim).is_there():
+            return proposed
+        elsewhere = self.run.study.points.slot_of(last.params, but=claim.slot)
+        if elsewhere is not None and not self.run.plan.repeats:  # trained there meanwhile
             return proposed
         self.run.say(f"{self.run.label} trial {claim.slot}: keeps the parameters that it was begun with")
         return last.params

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recsweep.common.owner import Owner
-from recsweep.running.history import observations, running_beside, search_of
+from recsweep.running.history import observations, running_beside, search_of, take
 from recsweep.running.study_run import StudyRun
 from recsweep.search.engines.base import Observation
 from recsweep.search.engines.ray_ import propose
@@ -41,3 +41,6 @@ class Proposals:
 
     def running(self) -> list[Params]:
         return running_beside(self.run, self._claim)
+
+    def take(self, slot: int, params: Params) -> bool:
+        return take(self.run, self.search, self._claim, params)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recsweep.running.bench import Bench
 from recsweep.running.events import Claimed
-from recsweep.running.history import observations, running_beside, search_of
+from recsweep.running.history import observations, running_beside, search_of, take
 from recsweep.running.trial_run import TrialRun
 from recsweep.search.engines.base import Observation
 from recsweep.study import Claim
@@ -58,6 +58,9 @@ class StudySession:
 
     def running(self) -> list[Params]:
         return running_beside(self._run, self._claim)
+
+    def take(self, slot: int, params: Params) -> bool:
+        return take(self._run, self.search, self._claim, params)
 
     def run(self, slot: int, params: Params) -> Observation:
         claim = self._claim

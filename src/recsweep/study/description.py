@@ -6,6 +6,7 @@ Both hold the same parts; what follows from them alone stands here, once.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,7 @@ from recsweep.sweeps.config import (
 )
 from recsweep.sweeps.protocol_words import protocol_text
 from recsweep.sweeps.rules import Rule
+from recsweep.sweeps.scheduler_table import POPULATION
 from recsweep.sweeps.sections import TRIALS
 
 _SEED_SPACE = 2**31 - 1
@@ -112,6 +114,23 @@ class Description:
         @property
         def definition(self) -> Mapping[str, Any]:
             """All that decides what the trials come to; not how many there are, nor where they run."""
+
+    # -- its trials ------------------------------------------------------------------------------
+
+    @property
+    def repeats(self) -> bool:
+        """True where two trials may begin alike; those of `pbt` change while they train."""
+        return self.search.noise or self.search.scheduler == POPULATION
+
+    @cached_property
+    def most(self) -> float:
+        """Trials that are worth their time: where none repeats, as many as there are configurations."""
+        return math.inf if self.repeats else spaces.grid_size(self.space)
+
+    @property
+    def tries_all(self) -> bool:
+        """True where the budget is all configurations, fewer than were asked for."""
+        return self.most <= self.budget < self.search.max_evals
 
     # -- names -----------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from recsweep.study.distributions import in_optunas_terms
 from recsweep.study.finished import Finished
 from recsweep.study.orphans import STALE_AFTER_SECONDS, Orphans
 from recsweep.study.outcomes import latest
+from recsweep.study.points import Points
 from recsweep.study.record import StudyRecord
 from recsweep.study.records import Step
 from recsweep.study.slots import Slot, is_duplicate, missing_slots, next_slot
@@ -65,6 +66,7 @@ class Study:
         self.store = store
         self._finished = Finished(backend, patience, study_id)
         self._orphans = Orphans(name, patience)
+        self.points = Points(backend, patience, study_id, lambda: (*self.results(), *self.running()))
 
     def hurry(self) -> None:
         """Wait no more for a store that is away."""

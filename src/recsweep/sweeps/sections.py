@@ -50,6 +50,9 @@ class SearchConfig(Frozen):
     startup_trials: Most = Field(8, ge=1)
     """Random trials before a model of the outcomes proposes. HyperOpt's own default of 20 would
     make a study of 20 trials a random search."""
+    noise: Flag = False
+    """A configuration may be trained again, on another seed. Without it no study trains one twice, and where
+    a space has fewer than `max_evals`, the study has as many trials."""
     allow_large_grid: Flag = False
     """Confirms an exhaustive search of more than 1,000 combinations."""
     scheduler: SchedulerName = NO_SCHEDULER

@@ -41,6 +41,8 @@ class Search:
     """The first trials, where more than the defaults are known: slot 0, 1, … take them in order."""
     directions: tuple[bool, ...] = ()
     """True where each objective is maximized, where there are several."""
+    noise: bool = False
+    """True where a point that is proposed again is trained again, on the seed of its slot."""
 
     def fixed(self, slot: int) -> Params | None:
         """The parameters of a slot that no engine decides on: the defaults, then what is known to be good."""
@@ -73,6 +75,14 @@ class Known(Protocol):
         """Parameters of the trials that other workers train now: near them nothing new is to be learnt."""
         ...
 
+    def take(self, slot: int, params: Params) -> bool:
+        """Make a point that of the slot, in one step with the question for others.
+
+        Returns:
+            False where another slot has it: the study knows, or will know, what it comes to, and says so.
+        """
+        ...
+
 
 class Session(Known, Protocol):
     """One worker's view of a study: the engine drives, the session answers."""
@@ -97,7 +107,8 @@ class Engine(ABC):
     The contract: the first proposal of a study (slot 0) is the defaults; the slots after it take
     what is known to be good (`Search.fixed`). A proposal depends on nothing but the search, the
     history, what other workers run, and the slot's seed; so the search of one worker that was killed
-    and taken up again goes on as if nothing had been. Every claimed slot is run. Values have the types
+    and taken up again goes on as if nothing had been. Every claimed slot is run, and
+    no point twice while another is left, unless the search is of noise. Values have the types
     of the space (48, not 48.0), and only parameters that exist have one. An engine is used by one
     thread.
     """

@@ -21,6 +21,8 @@ MOST_REJECTED = 20
 SEEDS = 2**31 - 1
 """Seeds lie below this."""
 _STRIDE = 1_000_003
+MOST_SCATTERED = 1_000
+"""Random points among which a new one is looked for, where a branch of a space has an end and is used up."""
 
 Draw = Callable[[int], Params]
 """A proposal by a seed."""
@@ -44,6 +46,10 @@ class Basis:
         """The points that other workers train, likewise."""
         return self.study.running()
 
+    def take(self, params: Params) -> bool:
+        """Make a point the slot's; False where another trial has it."""
+        return self.study.take(self.slot, params)
+
 
 def propose(study: Known, slot: int, sampler: Callable[[Basis], Draw]) -> Params:
     """Parameters for a slot: what the search starts with, a point of the grid, or a draw of the sampler."""
@@ -55,7 +61,7 @@ def propose(study: Known, slot: int, sampler: Callable[[Basis], Draw]) -> Params
         return fixed
     basis = Basis(slot, study.proposal_seed(slot), study)
     draw = sampler(basis)
-    return untried(search.space, basis, lambda seed: allowed(search, draw, seed))
+    return untried(search, basis, lambda seed: allowed(search, draw, seed))
 
 
 def allowed(search: Search, draw: Draw, seed: int) -> Params:
@@ -89,27 +95,33 @@ def starting_points(search: Search) -> list[Params]:
     return points
 
 
-def untried(space: Space, basis: Basis, draw: Draw) -> Params:
-    """A draw that nobody has tried or runs now; where there is none left to try, any.
+def untried(search: Search, basis: Basis, draw: Draw) -> Params:
+    """A draw that no other trial of the study has; where there is none left, or repeats are wanted, any.
 
-    A point with a continuous parameter counts as new. Where all draws were tried points, one of those
-    that are left is taken at random.
+    What is drawn again is answered by the result that the store has of it, and costs no slot. A point with a
+    continuous parameter counts as new. Where all draws were tried points, one of those that are left is taken
+    at random.
     """
-    params = draw(basis.seed)
-    if _is_new(space, params):
-        return params
-    tried = [observation.params for observation in basis.history] + basis.running
-    if not _among(space, params, tried) or _all_among(space, tried):
-        return params
-    for redraw in range(1, MAX_REDRAWS + 1):
-        params = draw((basis.seed + redraw) % SEEDS)
-        if not _among(space, params, tried):
+    first = draw(basis.seed)
+    if search.noise or _is_new(search.space, first) or basis.take(first):
+        return first
+    tried = [params for observation in basis.history if (params := observation.params)] + basis.running
+    texts = set(map(canonical_json, tried + starting_points(search)))
+    if len(texts) >= spaces.grid_size(search.space):
+        return first
+    for params in _others(search, basis, draw):
+        if _is_new(search.space, params) or (canonical_json(params) not in texts and basis.take(params)):
             return params
-    if spaces.continuous(space):
-        return params
-    texts = set(map(canonical_json, tried))
-    left = (point for point in _shuffled(space, basis.seed) if canonical_json(point) not in texts)
-    return next(point for point in left if spaces.is_allowed(space, point))
+    return first
+
+
+def _others(search: Search, basis: Basis, draw: Draw) -> Iterator[Params]:
+    """A few more draws, and then what is left: in random order, or random points where there is no end."""
+    for redraw in range(1, MAX_REDRAWS + 1):
+        yield draw((basis.seed + redraw) % SEEDS)
+    space = search.space
+    left = _scattered(space, basis.seed) if spaces.continuous(space) else _shuffled(space, basis.seed)
+    yield from (point for point in left if spaces.is_allowed(space, point))
 
 
 def _is_new(space: Space, params: Params) -> bool:
@@ -117,16 +129,11 @@ def _is_new(space: Space, params: Params) -> bool:
     return any(math.isinf(space[name].size) for name in params)
 
 
-def _among(space: Space, params: Params, tried: list[Params]) -> bool:
-    if _is_new(space, params):
-        return False
-    # Plain equality is fast, but does not tell True from 1.
-    return any(other == params and canonical_json(other) == canonical_json(params) for other in tried)
-
-
-def _all_among(space: Space, tried: list[Params]) -> bool:
-    size = spaces.grid_size(space)
-    return len(tried) >= size and len(set(map(canonical_json, tried))) >= size
+def _scattered(space: Space, seed: int) -> Iterator[Params]:
+    """Random points of a space with conditions, some of whose branches are continuous."""
+    generator = random.Random(seed)
+    for _ in range(MOST_SCATTERED):
+        yield spaces.from_unit(space, {name: generator.random() for name in space})
 
 
 def _shuffled(space: Space, seed: int) -> Iterator[Params]:
