@@ -6,13 +6,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+import yaml
+from pydantic import TypeAdapter
 
 from helpers.found import result_of, trial, workspace
 from recsweep.alarms.agreement import disagreeing
 from recsweep.alarms.budgets import unequal_budgets
 from recsweep.alarms.convergence import found_late
 from recsweep.alarms.data import leaking, repeating, sampled
-from recsweep.alarms.edges import at_edges
+from recsweep.alarms.edges import at_edges, can_be_widened, edge_of
 from recsweep.alarms.epochs import best_at_once, stopped_by_epochs
 from recsweep.alarms.popularity import no_better_than_popular
 from recsweep.alarms.power import too_small
@@ -22,6 +24,7 @@ from recsweep.report.results import StudyResult
 from recsweep.report.summary import write_summary
 from recsweep.statistics.users import UserScores
 from recsweep.study import Result
+from recsweep.sweeps.config import ModelConfig
 
 INSIDE = {"learning_rate": 0.001, "n_layers": 2, "hidden_size": 64, "loss_type": "BPR"}
 
@@ -79,6 +82,24 @@ def test_popular_items_may_win_on_test_alone(plan):
 
 
 # -- of a search ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "parameter", "value", "widened"),
+    [
+        ("ItemKNN", "shrink: {type: choice, values: [0.0, 0.5, 1.0]}", 0.0, False),
+        ("ItemKNN", "shrink: {type: choice, values: [0.0, 0.5, 1.0]}", 1.0, True),
+        ("ItemKNN", "k: {type: randint, min: 1, max: 9}", 1, False),
+        ("ItemKNN", "k: {type: randint, min: 2, max: 9}", 2, True),
+        ("NARM", "learning_rate: {type: loguniform, min: 1.0e-4, max: 1.0e-2}", 1e-4, True),
+    ],
+)
+def test_no_bound_is_proposed_that_the_model_does_not_take(model, parameter, value, widened):
+    name, _, given = parameter.partition(": ")
+    space = TypeAdapter(ModelConfig).validate_python({"model": model, "space": {name: yaml.safe_load(given)}})
+    bounds = edge_of(space.space[name], value)
+    assert bounds is not None
+    assert can_be_widened(model, name, *bounds, value) is widened
 
 
 def test_a_value_at_the_edge_of_its_range_is_named(plan):

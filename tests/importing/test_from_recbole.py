@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from helpers.imports import write_files
+from recsweep.common.errors import InputError
 from recsweep.common.files import write_yaml
 from recsweep.importing.from_recbole import from_recbole
 from recsweep.planning.plan import plan_sweep
@@ -67,6 +70,48 @@ def test_all_that_is_not_the_same_is_said(tmp_path):
         "n_layers: randint 1,4",
     ):
         assert word in said
+
+
+def made_of(tmp_path, config: str):
+    files = {"c.yaml": config, "h.test": "learning_rate choice [0.01]\n"}
+    return from_recbole(*write_files(tmp_path, files), "ours", "BPR", "ml-100k")
+
+
+def test_bounds_candidates_and_split_files_are_taken_over(tmp_path):
+    config = (
+        'item_inter_num_interval: "[5,100)"\nbenchmark_filename: [part1, part2, part3]\n'
+        "eval_args: {mode: {valid: pop100, test: full}}\nrm_dup_inter: false\n"
+    )
+    made = made_of(tmp_path, config)
+    assert made.files["datasets/ours.yaml"] == {
+        "path": "builtin",
+        "min_item_interactions": 5,
+        "max_item_interactions": 99,
+        "split": {"type": "files", "files": ["part1", "part2", "part3"]},
+        "candidates": "pop100",
+    }
+    said = "\n".join(made.changes)
+    for words in ("rm_dup_inter", "benchmark_filename", "mode pop100", "the test has pop100 too"):
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("eval_args: {group_by: item}\n", "1:23: `eval_args.group_by` must be one of RecBole's groups"),
+        ("eval_args: {mode: unni100}\n", "1:19: `eval_args.mode` must be one of RecBole's modes"),
+        ("benchmark_filename: [a, b]\n", "1:21: `benchmark_filename` must name three files"),
+    ],
+)
+def test_what_recbole_has_not_is_refused_with_its_place(tmp_path, config, message):
+    with pytest.raises(InputError) as caught:
+        made_of(tmp_path, config)
+    assert message in str(caught.value)
+
+
+def test_groups_of_a_split_are_taken_over(tmp_path):
+    made = made_of(tmp_path, "eval_args: {group_by: null, split: {RS: [8, 1, 1]}}\n")
+    assert made.files["datasets/ours.yaml"]["split"]["group_by"] == "none"
 
 
 def test_lists_in_quotes_are_lists(tmp_path):

@@ -7,8 +7,10 @@ from typing import Any
 
 from recsweep.alarms.alarm import Alarm, Searched, about
 from recsweep.common.escape import short
+from recsweep.recbole_api import heeds
 from recsweep.study import StudyRecord
 from recsweep.sweeps.config import WHOLE, WITH_MODEL
+from recsweep.sweeps.own_names import is_own
 from recsweep.sweeps.space import Choice, Parameter, QUniform, RandInt
 
 NAME = "edge"
@@ -19,15 +21,27 @@ NEAR_EDGE = 0.02
 
 
 def at_edges(search: Searched) -> Iterator[Alarm]:
-    """The parameters of a winner at the edge of what was searched; the number is the value."""
+    """The parameters of a winner at an edge beyond which there are values; the number is the value."""
     for name, value in search.parameters.items():
         parameter = search.record.model.space.get(name)
         bounds = edge_of(parameter, value) if parameter and name in searched(search.record) else None
-        if bounds is None:
+        if bounds is None or not can_be_widened(search.record.model.model, name, *bounds, value):
             continue
         low, high = bounds
         text = f"{name} {short(value)} is at the edge of its range, {short(low)} to {short(high)}"
         yield Alarm(NAME, about(search), float(value), text, SOURCE, ANSWER)
+
+
+def can_be_widened(model: str, name: str, low: Any, high: Any, value: Any) -> bool:
+    """True where a value beyond the edge is one that the model takes: no width is 0, no share above 1."""
+    bound = low if value - low <= high - value else high
+    if bound == low == 0:  # what is counted or measured begins there
+        return False
+    if isinstance(bound, int):
+        beyond: Any = bound - 1 if bound == low else bound + 1
+    else:
+        beyond = bound - 0.01 * abs(bound) if bound == low else bound + 0.01 * abs(bound)
+    return is_own(model) or heeds.mistake(model, name, beyond) is None
 
 
 def searched(record: StudyRecord) -> set[str]:

@@ -40,8 +40,8 @@ _ELSEWHERE = {
     "reproducibility": "every trial is reproducible",
     "valid_metric_bigger": "it follows from the metric",
     "field_separator": "atomic files have tabs",
-    "benchmark_filename": "files that are split are named in the data set file",
 }
+_MODE = re.compile(r"full|labeled|(uni|pop)[1-9]\d*")
 _INTERVAL = re.compile(r"\s*([\[(])\s*([\d.]+|-?inf)\s*,\s*([\d.]+|inf)\s*([\])])\s*")
 
 
@@ -126,19 +126,55 @@ def _dataset(document: Document, given: dict[str, Any], name: str, changes: list
         content["path"] = str((Path(folder or "dataset") / name).absolute())
     for theirs, ours in _DATA.items():
         value = given.pop(theirs, None)
-        if value is not None and value is not False:
+        if value is False:
+            changes.append(f"{theirs} is left out: it is off here too")
+        elif value is not None:
             content[ours] = value
     for kind in ("user", "item"):
         low, high = _interval(document, f"{kind}_inter_num_interval", given)
         if low:
             content[f"min_{kind}_interactions"] = low
-        if high is not None and kind == "item":
-            key = "item_inter_num_interval"
-            raise document.error((key,), "an upper bound of items has no place here", "take it out of both")
         if high is not None:
-            content["max_user_interactions"] = high
-    content["split"] = _split(document, given, changes)
-    return content
+            content[f"max_{kind}_interactions"] = high
+    args = given.pop("eval_args", None) or {}
+    if not isinstance(args, dict):
+        raise document.error(
+            ("eval_args",), f"must hold keys and values, but is {args!r}", "write them below it"
+        )
+    split = _split(document, args, changes)
+    content["split"] = _files(document, given.pop("benchmark_filename", None), split, changes)
+    return content | _candidates(document, args.get("mode", "full"), changes)
+
+
+def _files(document: Document, names: Any, split: dict[str, Any], changes: list[str]) -> dict[str, Any]:
+    """The split of RecBole's `benchmark_filename`, which comes before any other; else the given one."""
+    if not names:
+        return split
+    if not isinstance(names, list) or len(names) != 3 or not all(isinstance(name, str) for name in names):
+        problem = f"`benchmark_filename` must name three files, but is {names!r}"
+        raise document.error(("benchmark_filename",), problem, "write `[train, valid, test]`")
+    changes.append(f"benchmark_filename {names}: the files are the split, and eval_args.split is left out")
+    return {"type": "files", "files": names}
+
+
+def _candidates(document: Document, mode: Any, changes: list[str]) -> dict[str, str]:
+    """The items that a test item is ranked among, by RecBole's `mode`."""
+    modes = mode if isinstance(mode, dict) else {"valid": mode, "test": mode}
+    if not set(modes) <= {"valid", "test"} or not all(
+        isinstance(one, str) and _MODE.fullmatch(one) for one in modes.values()
+    ):
+        problem = f"`eval_args.mode` must be one of RecBole's modes, but is {mode!r}"
+        raise document.error(("eval_args", "mode"), problem, "write `full`, `uni100`, `pop100` or `labeled`")
+    chosen = str(modes.get("valid", "full"))
+    if modes.get("test", chosen) != chosen:
+        changes.append(f"eval_args.mode: the test has {chosen} too, as validation, not {modes['test']}")
+    if chosen == "labeled":
+        changes.append("eval_args.mode labeled is left out: it follows from the metric")
+        return {}
+    if chosen == "full":
+        return {}
+    changes.append(f"eval_args.mode {chosen}: taken over; sampled metrics order models otherwise than `full`")
+    return {"candidates": chosen}
 
 
 def _interval(document: Document, key: str, given: dict[str, Any]) -> tuple[int, int | None]:
@@ -157,28 +193,27 @@ def _interval(document: Document, key: str, given: dict[str, Any]) -> tuple[int,
     return least, most
 
 
-def _split(document: Document, given: dict[str, Any], changes: list[str]) -> dict[str, Any]:
+def _split(document: Document, args: dict[str, Any], changes: list[str]) -> dict[str, Any]:
     """The split in our words; RecBole's own default where nothing is said."""
-    args = given.pop("eval_args", None) or {}
-    if not isinstance(args, dict):
-        raise document.error(
-            ("eval_args",), f"must hold keys and values, but is {args!r}", "write them below it"
-        )
+    unread = args.keys() - {"split", "order", "group_by", "mode"}
+    changes += [f"eval_args.{key} is left out: RecBole does not read it" for key in sorted(map(str, unread))]
     how = args.get("split") or {"RS": [0.8, 0.1, 0.1]}
     order = {"TO": "time", "RO": "random"}.get(str(args.get("order", "RO")))
     if order is None or not isinstance(how, dict) or not set(how) <= {"RS", "LS"}:
         raise document.error(
             ("eval_args",), "the split is none of RecBole's RS and LS, by TO or RO", "correct it"
         )
-    mode = args.get("mode", "full")
-    if mode != "full":
-        changes.append(f"eval_args.mode {mode}: every item is ranked here (`full`), as sampled ones mislead")
+    group = str(args.get("group_by", "user")).lower()
+    if group not in ("user", "none"):
+        problem = f"`eval_args.group_by` must be one of RecBole's groups, but is {args['group_by']!r}"
+        raise document.error(("eval_args", "group_by"), problem, "write `user` or `none`")
     if "LS" in how:
         if how["LS"] != "valid_and_test":
             location = ("eval_args", "split", "LS")
             raise document.error(location, f"`{how['LS']}` leaves no validation", "write `valid_and_test`")
+        if group == "none":
+            changes.append("eval_args.group_by none is left out: one interaction of each user is left out")
         return {"type": "leave_one_out", "order": order}
-    group = "user" if args.get("group_by", "user") == "user" else "none"
     ratio = _ratio(document, how["RS"], changes)
     return {"type": "ratio", "ratio": ratio, "order": order, "group_by": group}
 
