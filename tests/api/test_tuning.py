@@ -13,7 +13,7 @@ CONFIG = recsweep.SweepConfig(
     sweep="mine",
     models=["NARM"],
     datasets=["toy"],
-    search=recsweep.SearchConfig(max_evals=2),
+    search=recsweep.SearchConfig(max_evals=2, noise=True),
     training=recsweep.TrainingConfig(epochs=1, train_batch_size=16),
     evaluation=recsweep.EvaluationConfig(metric="NDCG@10", metrics=["NDCG"], topk=[10]),
 )

@@ -53,6 +53,13 @@ def test_a_mistake_is_told_at_its_field(field, change):
     assert str(CONFIG.parent) not in str(refused.value)
 
 
+@pytest.mark.parametrize("model", ["Pop", "Random"])
+@pytest.mark.parametrize("space", [None, {}])
+def test_a_model_without_parameters_is_a_job_of_one_trial(model, space):
+    (plan,) = planned(model=model, search_space=space)
+    assert (plan.budget, dict(plan.space)) == (1, {})
+
+
 def test_all_mistakes_of_a_body_are_told():
     with pytest.raises(Refused) as refused:
         asked(num_samples=0, seed=-1, colour="red")
@@ -119,7 +126,7 @@ def test_a_job_is_the_study_of_a_file_like_it(tmp_path: Path):
     assert by_job.content_hash == by_file.content_hash
     assert [by_job.trial_seed(n) for n in range(3)] == [by_file.trial_seed(n) for n in range(3)]
     assert [by_job.proposal_seed(n) for n in range(3)] == [by_file.proposal_seed(n) for n in range(3)]
-    assert by_job.budget == by_file.budget == 5
+    assert by_job.budget == by_file.budget == 4, "as many as there are configurations"
     assert by_job.name == "job-1/ml-100k/SASRec/full"
 
 

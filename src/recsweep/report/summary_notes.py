@@ -74,8 +74,10 @@ def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
     tuned = [result for result in results if result.record.model.space or result.record.variants]
     shares = {result.all_shares for result in tuned}
     whole = [result for result in tuned if result.record.tries_all]
-    limited = [result for result in tuned if not result.record.tries_all]
-    counts = {result.all_trained if finished else result.all_budget for result in limited}
+    limited = [result for result in tuned if result not in whole]
+    counts = {result.all_trained if finished else result.all_budget for result in tuned}
+    if len(counts) > 1:  # some had nothing more to be tried
+        counts = {result.all_trained if finished else result.all_budget for result in limited}
     searched = {result.record.model_name for result in tuned}
     fixed = dict.fromkeys(one.record.model_name for one in results if one.record.model_name not in searched)
     who = f"Every model {'with parameters ' if fixed else ''}{'had' if finished else 'has'}"
@@ -84,7 +86,7 @@ def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
         budget = share_text(share, results[0].record.search.budget)
         yield f"{who} the same budget: {budget}{alone}."
     elif len(counts) == 1:
-        alone += f" ({', '.join(map(name_of, whole))}: all configurations)" if whole else ""
+        alone += f" ({', '.join(map(name_of, whole))}: all configurations)" if whole and limited else ""
         yield f"{who} the same budget: {counted(counts.pop(), 'trial')}{alone}."
     elif whole and not limited:
         yield f"All configurations of each model {'were' if finished else 'are'} tried{alone}."

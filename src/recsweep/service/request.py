@@ -97,7 +97,7 @@ class Limits(Frozen):
     trial_timeout_minutes: Minutes | None = _of("limits.trial_timeout_minutes")
 
 
-_Space = Annotated[dict[Text, Parameter], Field(min_length=1, max_length=MOST_PARAMETERS)]
+_Space = Annotated[dict[Text, Parameter], Field(max_length=MOST_PARAMETERS)]
 _Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MOST_NAMES)]
 
 
@@ -115,8 +115,8 @@ class JobRequest(Frozen):
     models: _Names | None = None
     """Several of them, in place of `model`."""
     search_space: _Space | None = None
-    """The parameters that are searched, of each model; others stay at the model's defaults. None: the model's
-    own space."""
+    """The parameters that are searched, of each model; others stay at the model's defaults. `{}`: none, one
+    trial. None: the model's own space."""
     search_spaces: Annotated[dict[Name, _Space], Field(max_length=MOST_NAMES)] | None = None
     """The same for each model of several, by its name; others have `search_space`, or their own."""
     defaults: Annotated[dict[Text, Value], Field(max_length=MOST_PARAMETERS)] = Field({})

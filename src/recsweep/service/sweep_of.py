@@ -159,14 +159,17 @@ def _with_spaces(sweep: Sweep, request: JobRequest) -> Sweep:
     models, documents = dict(sweep.models), dict(sweep.model_documents)
     for name in request.all_models:
         asked = request.space_of(name)
-        own = {key: value for key, value in request.defaults.items() if key in (asked or models[name].space)}
+        space = models[name].space if asked is None else asked
+        own = {key: value for key, value in request.defaults.items() if key in space}
         if asked is None and not own:
             continue
         field = request.space_field(name)
         if name in sweep.variants:
             problem = f"{name} is several models, whose spaces are those of their files"
-            raise refused(field if asked else "defaults", problem, "leave it out, or name one of the models")
-        models[name] = _searching(models[name], asked or models[name].space, own)
+            raise refused(
+                "defaults" if asked is None else field, problem, "leave it out, or name one of the models"
+            )
+        models[name] = _searching(models[name], space, own)
         documents[name] = _Asked(documents[name].path, {}, None, _places(field, own))
     _check_defaults(request, models)
     return replace(sweep, models=models, model_documents=documents)
