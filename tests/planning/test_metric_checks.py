@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 def load(root, metric, model="FM", dataset=LIKED, **overrides):
     workspace = make_rich(root, model, dataset=dataset)
-    text = workspace.sweep.read_text()
+    text = workspace.sweep.read_text().replace("search: {noise: true}\n", "")
     workspace.sweep.write_text(f"{text}search: {{engine: optuna}}\nevaluation: {{{metric}}}\n")
     return workspace.load(**overrides)
 
