@@ -152,8 +152,7 @@ class Study:
 
     def all_failed(self) -> bool:
         """True where there are results and none of them is a success."""
-        results = self.results()
-        return bool(results) and all(trial.state == State.FAILED for trial in results)
+        return bool(results := self.results()) and all(trial.state == State.FAILED for trial in results)
 
     def test_metrics(self, winner: Trial) -> dict[str, float] | None:
         """The metrics of the winner on the test split, or None if it has not been evaluated."""
@@ -229,8 +228,9 @@ class Study:
     ) -> bool:
         """Record what is about to be trained; False if the trial was closed meanwhile."""
         setup = {"params": params, "seed": seed, "environment": environment}
-        change = Change(attributes={"setup": to_plain(setup)}, params=in_optunas_terms(space, params))
-        return self._apply(claim.trial_id, change)
+        return self._apply(
+            claim.trial_id, Change({"setup": to_plain(setup)}, in_optunas_terms(space, params))
+        )
 
     def report(self, claim: Claim, epoch: int, score: float) -> bool:
         """Record a validation score; False if the trial was closed meanwhile."""
