@@ -227,10 +227,8 @@ class Study:
         self, claim: Claim, params: Params, space: Space, seed: int, environment: Mapping[str, Any]
     ) -> bool:
         """Record what is about to be trained; False if the trial was closed meanwhile."""
-        setup = {"params": params, "seed": seed, "environment": environment}
-        return self._apply(
-            claim.trial_id, Change({"setup": to_plain(setup)}, in_optunas_terms(space, params))
-        )
+        setup = to_plain({"params": params, "seed": seed, "environment": environment})
+        return self._apply(claim.trial_id, Change({"setup": setup}, in_optunas_terms(space, params)))
 
     def report(self, claim: Claim, epoch: int, score: float) -> bool:
         """Record a validation score; False if the trial was closed meanwhile."""
