@@ -142,7 +142,7 @@ OTHER_OPERATORS |= {"pairs_step", "tower_scores"}  # test_pairs.py
 OTHER_OPERATORS |= {"use_products", "used_products", "rate_products"}  # test_gemm.py
 OTHER_OPERATORS |= {"bag_sums", "bag_gradients", "reconstruct"}  # test_autoencoders.py
 OTHER_OPERATORS |= {"graph_mean", "lightgcn_step", "sgl_step", "ngcf_nodes", "ngcf_step"}  # the gate
-OTHER_OPERATORS |= {"rows_times", "slim"}  # the gate
+OTHER_OPERATORS |= {"rows_times", "slim", "simplex_step"}  # the gate
 OTHER_OPERATORS |= {"top_scores", "hits_of_lists"}  # test_fast_validation.py
 OTHER_OPERATORS |= {"draw_unseen", "draw_others", "hash_unseen", "hash_others"}  # test_fast_stream.py
 ELSEWHERE = {
@@ -153,6 +153,7 @@ ELSEWHERE = {
     "MultiVAE",
     "CDAE",
     "RecVAE",
+    "SimpleX",
 }  # their steps are other than these
 WITH_KERNELS = sorted(
     name

@@ -22,6 +22,27 @@ CASES: dict[str, Case] = {
         (None,),
         {**SIZES, "whole-sums": {"alpha": 0.0}, "not-regularized": {"reg_weights": [0.0, 0.0]}},
     ),
+    "SimpleX": Case(
+        {
+            **{
+                "embedding_size": 16,
+                "dropout_prob": 0.0,
+                "history_len": 8,
+                "reg_weight": 0.01,
+                "margin": 0.2,
+            },
+            "train_neg_sample_args": {**NEGATIVES, "sample_num": 5},
+        },
+        (None,),
+        {
+            **SIZES,
+            "one-negative": {"train_neg_sample_args": NEGATIVES},
+            "squared": {"require_pow": True},
+            "not-regularized": {"reg_weight": 0.0, "gamma": 0.8},
+            "user-attention": {"aggregator": "user_attention"},
+            "self-attention": {"aggregator": "self_attention"},
+        },
+    ),
     "NeuMF": Case(
         {
             **{"mf_embedding_size": 16, "mlp_embedding_size": 24, "mlp_hidden_size": [32, 16]},

@@ -24,12 +24,14 @@ from recsweep.training.fast.pooling import Fossil, Stamp
 from recsweep.training.fast.profiles import Dmf, Fism
 from recsweep.training.fast.recurrent import Gru4Rec, Narm
 from recsweep.training.fast.recvae import RecVae
+from recsweep.training.fast.simplex import SimpleX
 from recsweep.training.fast.transformer import SasRec
 
 FAST_FAMILIES: tuple[type[Family], ...] = (
     *(Fpmc, Bpr),
     NeuMf,
     *(Dmf, Fism),
+    SimpleX,
     *(Fm, DeepFm),
     *(LightGcn, Sgl),
     *(Ngcf, Gcmc),
