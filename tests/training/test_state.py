@@ -39,6 +39,7 @@ SMALL = {
     "NeuMF": {"mf_embedding_size": 8, "mlp_embedding_size": 8, "mlp_hidden_size": [8]},
     "DMF": {"user_hidden_size_list": [8], "item_hidden_size_list": [8]},
     "FISM": {"embedding_size": 8},
+    "SimpleX": {"embedding_size": 8},
     "FM": {"embedding_size": 8},
     "DeepFM": {"embedding_size": 8, "mlp_hidden_size": [8]},
     "CDAE": {"embedding_size": 8},
