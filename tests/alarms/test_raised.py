@@ -199,6 +199,30 @@ def test_a_test_set_that_cannot_show_the_lead_is_told(plan):
     assert list(too_small([models[0], open_again(models[1])], lambda one: own[one.record.model_name])) == []
 
 
+def test_scores_of_users_of_another_winner_or_test_raise_nothing(plan):
+    random = np.random.default_rng(2)
+    base = random.random(100)
+    values = {"A": base + random.normal(0.01, 0.2, 100), "B": base}
+    models = [
+        search(plan, (0.1, 0.4 - 0.1 * (name == "B")), float(one.mean()), name)
+        for name, one in values.items()
+    ]
+
+    def told(result, slot=1, more=0.0):
+        users, name = np.array([f"{u}" for u in range(100)]), result.record.model_name
+        scores = UserScores(users, {"ndcg@10": values[name] + more}, {"trial": slot})
+        scores.write(result.outputs.users(*result.record.folder_names))
+        return [alarm.name for alarm in raised(models)]
+
+    assert told(models[1]) == [], "the other one has no scores"
+    assert told(models[0]) == ["power"]
+    assert told(models[0], slot=0) == [], "of trial 0, and the winner is trial 1"
+    assert told(models[0], more=0.1) == [], "the store has another mean"
+    assert told(models[0]) == ["power"]
+    models[0].outputs.users(*models[0].record.folder_names).write_bytes(b"torn")
+    assert raised(models) == []
+
+
 # -- of the data ----------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from recsweep.recbole_api import catalog, negatives
 from recsweep.recbole_api.needs import LABEL, VECTORS, needs
 from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
 from recsweep.sweeps.moments import in_unit
+from recsweep.sweeps.own_names import in_short
 from recsweep.sweeps.protocol import in_numbers
 
 BUILTIN_DATASET = "ml-100k"
@@ -49,6 +50,17 @@ def recorded(
     """
     listed = [{FROM_EPOCH: first, **changed} for first, changed in changes]
     return {**settings, **({SCHEDULE: listed} if listed else {}), DATA_HASHES: dict(hashes)}
+
+
+def placed(settings: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with code and data where those of another trial have them: the same may lie elsewhere.
+
+    The hash of the code stands among the settings; that the data are the same, whoever compares has to know.
+    """
+    moved = {name: like[name] for name in ("data_path",) if name in settings and name in like}
+    if in_short(str(settings.get("model"))) == in_short(str(like.get("model"))):
+        moved["model"] = like["model"]
+    return {**settings, **moved}
 
 
 def data_settings(dataset: DatasetConfig, folder: Path | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from recsweep.alarms.raised import alarms_of_sweep
 from recsweep.common.errors import InputError
 from recsweep.planning.baseline import POP
 from recsweep.report.results import StudyResult
+from recsweep.report.user_scores import NoScores, scores_of
 from recsweep.statistics.users import UserScores
 
 PAGE = "docs/explanation/alarms.md"
@@ -37,15 +38,14 @@ def _datasets(results: Sequence[StudyResult]) -> Callable[[StudyResult], int]:
 
 
 def _users_of(result: StudyResult) -> UserScores | None:
-    """The scores of each user of a winner; None where they are not there, or are those of another one."""
-    path = result.outputs.users(*result.record.folder_names)
+    """The scores of each user of a winner; None where they are not there, or are those of another test."""
     metric = result.record.metric.lower()
-    try:
-        found = UserScores.read(path) if path.is_file() else None
-    except InputError:
-        return None
     told = (result.test or {}).get(metric)
-    if found is None or told is None or abs(found.means().get(metric, told + 1) - told) > _SAME:
+    try:
+        found = scores_of(result.record, result.winner, [result.root])
+    except (NoScores, InputError):
+        return None
+    if told is None or abs(found.means().get(metric, told + 1) - told) > _SAME:
         return None
     return found
 

@@ -17,6 +17,7 @@ from typing import Any
 from recsweep.checkpoints.keeper import Candidate, Keeper, Tell
 from recsweep.common.errors import TrialError, disk_trouble
 from recsweep.common.files import content_hash, to_plain
+from recsweep.recbole_api.settings import placed
 from recsweep.running.commands import Bred
 from recsweep.study import Claim
 from recsweep.sweeps.config import CheckpointsConfig
@@ -118,7 +119,8 @@ class Resume:
         if state.of != self._of(state.epoch):
             return "it is of another study" if self._bred is None else "it is of another training"
         wanted = to_plain(settings_at(settings, schedule, state.epoch))
-        return "" if state.settings == wanted else "it was trained with other parameters"
+        same = placed(state.settings, wanted) == wanted
+        return "" if same else "it was trained with other parameters"
 
     def watch(self, end: EpochEnd) -> None:
         """An epoch is over: its state can be asked for until the next one begins."""

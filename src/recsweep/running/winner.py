@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from recsweep.checkpoints.keeper import WEIGHTS
+from recsweep.checkpoints.units import Unit
 from recsweep.common.errors import RecsweepError, UserError
 from recsweep.common.files import to_plain
 from recsweep.datasets.prepare import prepare
 from recsweep.planning.lineage import training_of
 from recsweep.planning.plan import StudyPlan
+from recsweep.recbole_api.settings import placed
 from recsweep.running.keeping import keeper_of
 from recsweep.running.study_run import StudyRun
 from recsweep.study import Trial
@@ -91,10 +95,18 @@ def _restore(plan: StudyPlan, trial: Trial, settings: dict[str, Any]) -> dict[st
         *sorted(outputs.checkpoints(dataset, model, phase).glob(f"@*/trial-{slot}")),
     ):
         state = training.load_checkpoint(folder)
-        # A folder of that name may hold the weights of another study's trial.
-        if state is not None and _deciding(state.get("config") or {}) == _deciding(to_plain(settings)):
+        if state is not None and _are_of(plan, folder, state.get("config") or {}, to_plain(settings)):
             return state
     return None
+
+
+def _are_of(plan: StudyPlan, folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> bool:
+    """True for weights of the trial: a folder of that name may hold those of another study's."""
+    if config.get("data_path") != settings.get("data_path"):  # the same data, where the study is the same
+        manifest = Unit(folder, WEIGHTS).manifest()
+        if manifest is None or manifest.definition != plan.content_hash:
+            return False
+    return _deciding(placed(config, settings)) == _deciding(settings)
 
 
 def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:

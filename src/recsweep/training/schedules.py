@@ -20,7 +20,7 @@ from recsweep.common.files import to_plain
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, data_key
-from recsweep.recbole_api.settings import SPLIT_SEED, TIME_ORDER, TRAIN_ON
+from recsweep.recbole_api.settings import SPLIT_SEED, TIME_ORDER, TRAIN_ON, placed
 from recsweep.training import live
 from recsweep.training.state import TrialState
 
@@ -104,10 +104,10 @@ def check(found: Sequence[Part], split: Split, resume: TrialState | None = None)
 
 
 def _check_change(number: int, before: Mapping[str, Any], after: Mapping[str, Any], split: Split) -> None:
+    if number < 0:
+        before = placed(before, after)
     was, will_be = to_plain(dict(before)), to_plain(dict(after))
     changed = [name for name in {**was, **will_be} if was.get(name) != will_be.get(name)]
-    if number < 0 and "data_path" in changed:
-        changed.remove("data_path")  # the same data may lie elsewhere
     if not changed:
         return
     for name in changed:
