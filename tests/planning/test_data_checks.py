@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from recsweep.recbole_api.needs import needs
 from recsweep.training import training
 from recsweep.training.single import train_file
 
+CONFIG = Path(__file__).parents[2] / "config"
 PLAIN = "path: toy\n"
 NOT_HERE = {"NCL", "LightGBM", "XGBoost"}
 GRAPH = "item: [item_id, class]\n  kg: [head_id, relation_id, tail_id]\n  link: [item_id, entity_id]"
@@ -113,6 +115,14 @@ def test_more_than_there_is_to_cluster_or_rank_is_refused(tmp_path, model, setti
     with pytest.raises(InputError, match=f"{does}; set `{setting}` in `fixed` to 20 or less"):
         check_data(sweep)
     check_data(make_rich(tmp_path / "fits", model, f"{setting}: 20").load())
+
+
+def test_more_clusters_of_a_shipped_file_than_users_are_refused(tmp_path):
+    workspace = make_rich(tmp_path, "NCL")
+    workspace.model.write_text((CONFIG / "models" / "NCL.yaml").read_text())
+    said = "NCL makes 1000 clusters of them; set `num_clusters` in `space` and in `defaults` to 20 or less"
+    with pytest.raises(InputError, match=said):
+        check_data(workspace.load())
 
 
 # -- labels -----------------------------------------------------------------------------------------

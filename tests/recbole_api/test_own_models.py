@@ -10,7 +10,8 @@ import pytest
 from helpers.workspace import make_workspace
 from recsweep.common.errors import InputError, TrialError
 from recsweep.planning.plan import StudyPlan, plan_sweep
-from recsweep.recbole_api import catalog, own_models, own_source
+from recsweep.planning.remarks import remarks
+from recsweep.recbole_api import catalog, own_models, own_source, source, words
 from recsweep.recbole_api.model_facts import facts
 from recsweep.sweeps.loading import load_sweep
 
@@ -50,7 +51,8 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def _forget() -> None:
-    for one in (own_source.file_of, own_source.files, own_source.code_hash, own_source.tree):
+    caches = (own_source.file_of, own_source.files, own_source.code_hash, own_source.tree, own_source._base)
+    for one in (*caches, source.published_defaults, source.parsed, source.classes_in, catalog.reads):
         one.cache_clear()
 
 
@@ -138,6 +140,34 @@ def test_a_package_is_reached_by_its_module(sweep: Path, monkeypatch: pytest.Mon
     monkeypatch.syspath_prepend(str(package.parent))
     assert own_models.mistake("mypackage.models:MyRec") is None
     assert {"depth", "embedding_size"} <= catalog.parameters("mypackage.models:MyRec")
+
+
+def test_what_a_package_ships_for_its_model_is_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package = tmp_path / "recbole_made"
+    shipped = package / "properties" / "model" / "MyRec.yaml"
+    shipped.parent.mkdir(parents=True)
+    (package / "parts.py").write_text(PARTS)
+    (package / "models.py").write_text(CODE.replace("from my_parts", "from recbole_made.parts"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    model, hashes = "recbole_made.models:MyRec", set()
+    for text in ("", "depth: 3\nembedding_size: 16\nreg: 1e-4\n", "depth: [\n"):
+        shipped.write_text(text)
+        _forget()
+        hashes.add(own_source.code_hash(model))
+        if "[" not in text:
+            assert own_models.mistake(model) is None
+            assert words.shipped(model, "depth") == (3 if text else None)
+            assert words.shipped(model, "reg") == (1e-4 if text else None)
+    assert len(hashes) == 3
+    assert "MyRec.yaml holds no settings" in str(own_models.mistake(model))
+
+
+def test_a_setting_that_nothing_gives_a_value_is_said(sweep: Path):
+    (said,) = remarks(load_sweep(sweep, {"models": "Mine"}))
+    assert said.startswith("my_rec.py:MyRec: its code reads `embedding_size`, which nothing gives a value")
+    model = sweep.parent / "models" / "Mine.yaml"
+    model.write_text(FILE + "fixed: {embedding_size: 8}\n")
+    assert remarks(load_sweep(sweep, {"models": "Mine"})) == []
 
 
 def test_one_derived_from_recboles_has_its_defaults_and_parameters(tmp_path: Path):

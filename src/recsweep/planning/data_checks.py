@@ -215,10 +215,12 @@ def _check_size(
         return
     part = next((part for part in ("fixed", "space") if setting in getattr(model, part)), None)
     shipped = ", as RecBole ships it," if part is None else ""
+    with_default = " and in `defaults`" if part == "space" else ""
     raise document.error(
         (part, setting) if part is not None else ("model",),
         f"{name} has {most} {whose}, but {model.model}{shipped} {does.format(asked)}",
-        f"set `{setting}` in `{part or 'fixed'}` to {most} or less, such as {max(1, most // 10)}",
+        f"set `{setting}` in `{part or 'fixed'}`{with_default} to {most} or less, "
+        f"such as {max(1, most // 10)}",
     )
 
 

@@ -7,14 +7,33 @@ from collections.abc import Iterator
 
 from recsweep.planning.checks import single_models
 from recsweep.planning.heads import misfits
+from recsweep.recbole_api import catalog
+from recsweep.sweeps.config import ModelConfig
 from recsweep.sweeps.loading import Sweep
+from recsweep.sweeps.own_names import in_short, is_own
 
 _THREADS = "OMP_NUM_THREADS"
 
 
 def remarks(sweep: Sweep) -> list[str]:
     """A line for each."""
-    return [*_threads(sweep), *(line for _, model in single_models(sweep) for line in misfits(model))]
+    models = [model for _, model in single_models(sweep)]
+    return [
+        *_threads(sweep),
+        *(line for model in models for line in (*misfits(model), *_without_value(model))),
+    ]
+
+
+def _without_value(model: ModelConfig) -> Iterator[str]:
+    """Settings that a model of one's own reads, and nobody gives: RecBole has None for them."""
+    if is_own(model.model):
+        given = {*model.fixed, *model.space, *catalog.published_defaults(model.model)}
+        if lacking := sorted(catalog.parameters(model.model) - given):
+            names = " and ".join(f"`{name}`" for name in lacking)
+            yield (
+                f"{in_short(model.model)}: its code reads {names}, which nothing gives a value: it gets "
+                "None; put it into `fixed` or `space` of its model file, where it needs one"
+            )
 
 
 def _threads(sweep: Sweep) -> Iterator[str]:

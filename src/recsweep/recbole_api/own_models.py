@@ -11,9 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import yaml
+
 from recsweep.common.errors import TrialError
 from recsweep.recbole_api import packages, safety, source
-from recsweep.recbole_api.own_source import code_hash, file_of, files, foreign
+from recsweep.recbole_api.own_source import code_hash, file_of, files, foreign, properties
 from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.own_names import split
 
@@ -49,6 +51,15 @@ def mistake(model: str) -> tuple[str, str] | None:
             f"{path}:{line}: {name} is no recommender of RecBole's",
             "derive it from GeneralRecommender, SequentialRecommender, or one of RecBole's models",
         )
+    return _mistaken_properties(model)
+
+
+def _mistaken_properties(model: str) -> tuple[str, str] | None:
+    """The fault of the settings that a package ships for its model."""
+    try:
+        source.published_defaults(model)
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        return f"{properties(model)} holds no settings: {str(error).splitlines()[0]}", "correct that file"
     return None
 
 

@@ -45,11 +45,18 @@ def files(model: str) -> tuple[Path, ...]:
 def code_hash(model: str) -> str:
     """SHA-256 of a model's code: of all its files, and of their names below its folder or package."""
     digest = hashlib.sha256()
-    base = _base(model)
-    for path in sorted(files(model)):
+    base, shipped = _base(model), properties(model)
+    for path in sorted([*files(model), *([shipped] if shipped else [])]):
         name = path.relative_to(base).as_posix() if path.is_relative_to(base) else path.name
         digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def properties(model: str) -> Path | None:
+    """The file of settings that a package ships for its model, where RecBole's family has them."""
+    where, name = split(model)
+    path = _base(model) / where.split(".")[0] / "properties" / "model" / f"{name}.yaml"
+    return path if not where.endswith(".py") and path.is_file() else None
 
 
 @cache

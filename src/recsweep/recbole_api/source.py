@@ -103,16 +103,19 @@ def family_of_own(model: str) -> str | None:
 def published_defaults(model: str) -> dict[str, object]:
     """The model's settings as RecBole ships them (`properties/model/<model>.yaml`).
 
-    A model of one's own that is derived from RecBole's models has theirs.
+    A model of one's own that is derived from RecBole's models has theirs, under what its package ships.
     """
     if is_own(model):
         theirs = [node.name for node in lineage(model)[1:] if node.name in models()]
-        return {key: value for name in theirs[::-1] for key, value in published_defaults(name).items()}
+        own = own_source.properties(model)
+        parts = [*(published_defaults(name) for name in theirs[::-1]), _settings_in(own) if own else {}]
+        return {key: value for part in parts for key, value in part.items()}
     path = properties(model)
-    if not path.is_file():
-        return {}
-    data = yaml.load(path.read_text(encoding="utf-8"), Loader=FloatLoader)  # noqa: S506
-    return dict(data or {})
+    return _settings_in(path) if path.is_file() else {}
+
+
+def _settings_in(path: Path) -> dict[str, object]:
+    return dict(yaml.load(path.read_text(encoding="utf-8"), Loader=FloatLoader) or {})  # noqa: S506
 
 
 def properties(model: str) -> Path:
