@@ -52,7 +52,7 @@ def test_users_and_items_give_the_same_inverse(centred):
     values = torch.randn(50, 7, generator=torch.Generator().manual_seed(1))
     moved = dense - means if centred else dense
     inverse = np.linalg.inv(moved.T @ moved + np.diag(penalties))
-    for made in (admm._ByItems, admm._ByUsers):
+    for made in (admm._InverseByItems, admm._InverseByUsers):
         one = made(model, penalties, None)
         np.testing.assert_allclose(one.times(values).numpy(), 6.0 * inverse @ values.numpy(), atol=2e-5)
         np.testing.assert_allclose(one.columns(torch.tensor([3, 8])).numpy(), inverse[:, [3, 8]], atol=1e-6)
@@ -82,7 +82,7 @@ def test_lost_directions_are_left_to_the_randomized_svd():
     assert nceplrec._by_products(one, 3, 1, None) is None
 
 
-def made_by(folder, params, monkeypatch):
+def made_by(folder, params):
     settings = settings_of(folder, "NCEPLRec", {"rank": 8, **params})
     with recbole.clean_globals():
         config = TypedConfig(settings, CPU, folder / "scratch")
@@ -98,11 +98,11 @@ def test_trials_with_another_regulariser_share_the_directions(folder, monkeypatc
     monkeypatch.setattr(
         nceplrec, "_directions", lambda *given: (seen.append(given[1:3]), directions(*given))[1]
     )
-    one, other = (made_by(folder, {"reg_weight": weight}, monkeypatch) for weight in (1.0, 50.0))
+    one, other = (made_by(folder, {"reg_weight": weight}) for weight in (1.0, 50.0))
     assert len(seen) == 1
     assert torch.equal(one.user_embeddings, other.user_embeddings)
     assert not torch.allclose(one.item_embeddings, other.item_embeddings)
-    made_by(folder, {"rank": 5}, monkeypatch)
+    made_by(folder, {"rank": 5})
     assert [rank for rank, _ in seen] == [8, 5]
 
 

@@ -30,7 +30,7 @@ class AdmmSlim(ByItems):
     """
 
     models = ("ADMMSLIM",)
-    draws = True
+    draws_scores = True
 
     @classmethod
     def blank(cls, model: Any, config: Any, data: Any) -> bool:
@@ -52,13 +52,15 @@ class AdmmSlim(ByItems):
     def work(self) -> None:
         m = self.model
         penalties = _penalties(m)
-        made = _ByUsers if m.n_users < m.n_items else _ByItems
+        made = _InverseByUsers if m.n_users < m.n_items else _InverseByItems
         inverse = made(m, penalties, self.kernels)
         parts = torch.split(torch.arange(m.n_items), _COLUMNS)
         found = [self._weights(inverse, part, torch.from_numpy(penalties[part]).float()) for part in parts]
         m.item_similarity = torch.cat(found, dim=1).numpy()
 
-    def _weights(self, inverse: _ByUsers | _ByItems, part: torch.Tensor, penalties: torch.Tensor) -> Any:
+    def _weights(
+        self, inverse: _InverseByUsers | _InverseByItems, part: torch.Tensor, penalties: torch.Tensor
+    ) -> torch.Tensor:
         """Columns of C, [n_items, some]: B = I - P (D + diag γ) + P V, where V = ρC - Γ = 2ρ (C - A/2)."""
         m, own = self.model, (part, torch.arange(len(part)))
         columns = inverse.columns(part)
@@ -74,6 +76,7 @@ class AdmmSlim(ByItems):
         return self._beyond(kept)
 
     def _beyond(self, kept: torch.Tensor) -> torch.Tensor:
+        """C of A: what of it lies beyond the threshold."""
         threshold = self.model.lambda1 / self.model.rho
         if self.model.positive_only:
             return torch.sub(kept, threshold).relu_()
@@ -96,7 +99,7 @@ def _penalties(model: Any) -> Array:
     return found
 
 
-class _ByItems:
+class _InverseByItems:
     """2ρ times P = (X'X + D)^-1, as a matrix; X is centred if the model wants it."""
 
     def __init__(self, model: Any, penalties: Array, kernels: Any | None) -> None:
@@ -104,19 +107,19 @@ class _ByItems:
         if model.center_columns:
             means = model.item_means.astype(np.float64)
             products -= model.n_users * np.outer(means, means)
-        self._matrix = torch.from_numpy(inverted(products, penalties).astype(np.float32))
+        self._inverse = torch.from_numpy(inverted(products, penalties).astype(np.float32))
         self._twice = 2.0 * model.rho
 
     def columns(self, part: torch.Tensor) -> torch.Tensor:
         """Some columns of P itself."""
-        return self._matrix[:, part]
+        return self._inverse[:, part]
 
     def times(self, dense: torch.Tensor) -> torch.Tensor:
         """2ρ P times a matrix."""
-        return (self._matrix @ dense).mul_(self._twice)
+        return (self._inverse @ dense).mul_(self._twice)
 
 
-class _ByUsers:
+class _InverseByUsers:
     """The same from the users' side: P = D^-1 - S'KS, where S = X D^-1 and K = (XD^-1X' + I)^-1.
 
     S is sparse and K small, where there are fewer users than items.

@@ -90,7 +90,7 @@ class Family(ABC):
     several times as many. Without negatives the labels stand in the data: `table.answers`."""
     several_negatives: ClassVar[bool] = False
     """A sample may have several negatives."""
-    draws: ClassVar[bool] = False
+    draws_scores: ClassVar[bool] = False
     """A part of the scores is drawn; `scores` draws it as RecBole's validation does, whatever its batches."""
 
     computes: ClassVar[bool] = False

@@ -37,7 +37,7 @@ class Samples:
     wrong: Callable[[_Array, _Array], _Array]
     """[some] bool, of owners and items [some]."""
     columns: tuple[torch.Tensor, ...] = ()
-    """The same as tensors, as the kernels take it."""
+    """Tensors by which the kernels say the same themselves."""
 
     @classmethod
     def of(cls, loader: Any) -> Samples:

@@ -11,7 +11,7 @@ import torch
 from recsweep.training.fast import losses
 from recsweep.training.fast.packed import Lengths
 from recsweep.training.fast.products import ProductFamily
-from recsweep.training.fast.stream import Batch
+from recsweep.training.fast.stream import Batch, needed
 from recsweep.training.fast.table import Table, required
 
 CROSS_ENTROPY, BPR = 1, 2
@@ -111,10 +111,9 @@ class Encoder(ProductFamily):
         items, _ = self.candidates()
         if self.kind == CROSS_ENTROPY:
             return losses.cross_entropy(hidden, items, targets)
-        if negatives is None:
-            raise ValueError("BPR needs negatives; set train_neg_sample_args")
         embedding = self.model.item_embedding
-        better, worse = (hidden * embedding(targets)).sum(1), (hidden * embedding(negatives)).sum(1)
+        better = (hidden * embedding(targets)).sum(1)
+        worse = (hidden * embedding(needed(negatives))).sum(1)
         return losses.bpr(better, worse)
 
     def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:

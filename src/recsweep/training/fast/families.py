@@ -1,6 +1,6 @@
 """The table of families: which RecBole models have a fast path, and why the others have none.
 
-The trainer, the tests and the table in docs/architecture.md read it. A new family is added here.
+The trainer, the tests and the table in docs/explanation/fast-paths.md follow it. A new family is added here.
 """
 
 from __future__ import annotations

@@ -50,7 +50,12 @@ class Counts:
         return _LAST[-1]
 
     def kept(self, key: Hashable, make: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
-        """Arrays that follow from the interactions and a key; the last ones are kept, unless large."""
+        """Arrays that follow from the interactions and a key; the last ones are kept, unless large.
+
+        Args:
+            key: which family's arrays they are, and all else that decides on them.
+            make: makes them where they are not kept.
+        """
         if (found := self._made.pop(key, None)) is None:
             found = make()
         self._made[key] = found

@@ -23,6 +23,8 @@ _LEAST = 1e-7
 """A squared singular value below this part of the largest is nothing but rounding here."""
 _FULL = 16
 """Inner products are worked out where they are at most so many times as many as interactions."""
+_FEW, _MANY_ROUNDS, _ROUNDS = 0.1, 7, 4
+"""Rounds of scikit-learn's `n_iter="auto"`: more where the rank is a small part of the smaller side."""
 
 
 class NcePlRec(Computed):
@@ -51,8 +53,8 @@ class NcePlRec(Computed):
 
     def work(self) -> None:
         m = self.model
-        key = (m.beta, m.rank, m.seed)
-        users, products, toward = m.shared.kept(key, lambda: self._projected(*key))
+        of_trial = (m.beta, m.rank, m.seed)
+        users, products, toward = m.shared.kept((NcePlRec, *of_trial), lambda: self._projected(*of_trial))
         weights = inverted(products, m.reg_weight) @ toward
         m.user_embeddings = torch.from_numpy(users).to(m.device)
         m.item_embeddings = torch.from_numpy(weights).to(m.device)
@@ -98,7 +100,7 @@ def _by_products(weighted: Any, rank: int, seed: int, kernels: Any | None) -> An
     multiply, turned = _squared(side, kernels), Times(side.T.tocsr(), kernels)
     drawn = np.random.RandomState(seed).normal(size=(side.shape[0], rank + _MORE))
     basis = torch.from_numpy(drawn)
-    for _ in range(7 if rank < 0.1 * min(side.shape) else 4):
+    for _ in range(_MANY_ROUNDS if rank < _FEW * min(side.shape) else _ROUNDS):
         basis = multiply(basis)
         factor, failed = torch.linalg.cholesky_ex(basis.T @ basis)
         if failed:

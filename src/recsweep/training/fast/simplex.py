@@ -9,11 +9,8 @@ import torch
 from torch.nn import functional
 
 from recsweep.training.fast.products import ProductFamily
-from recsweep.training.fast.stream import Batch, Stream, is_local, placed
+from recsweep.training.fast.stream import Batch, Stream, is_local, needed, placed
 from recsweep.training.fast.table import Table
-
-Once = tuple[torch.Tensor, torch.Tensor]
-"""Users, and which of these each sample has."""
 
 
 class SimpleX(ProductFamily):
@@ -40,7 +37,7 @@ class SimpleX(ProductFamily):
         own, history = m.user_emb(users), m.item_emb(m.history_item_id[users])
         query = m.dropout(m.get_UI_aggregation(own, history, m.history_item_len[users])[which])
         met = m.item_emb(table.items[rows])
-        others = m.item_emb(_needed(negatives).view(-1, len(rows)).t())
+        others = m.item_emb(needed(negatives).view(-1, len(rows)).t())
         near, far = m.get_cos(query, met[:, None]), m.get_cos(query, others)
         worse = functional.relu(far - m.margin).mean(1, keepdim=True) * m.negative_weight
         loss = (functional.relu(1 - near) + worse).mean()
@@ -61,7 +58,7 @@ class SimpleX(ProductFamily):
             return float(self.torch_step(table, batch))
         users, which = batch.extra or _once(table.users[batch.rows])
         found: float = self.kernels.simplex_step(  # type: ignore[union-attr]
-            *(self.plain, self.gradients, users, which, table.items[batch.rows], _needed(batch.negatives)),
+            *(self.plain, self.gradients, users, which, table.items[batch.rows], needed(batch.negatives)),
             *(m.history_item_id, m.history_item_len, m.gamma, m.margin, m.negative_weight, m.reg_weight),
             *(bool(m.require_pow), m.dropout.p, self.step_seed()),
         )
@@ -77,7 +74,8 @@ class SimpleX(ProductFamily):
         return functional.normalize(self.model.item_emb.weight.detach(), dim=1), None
 
 
-def _once(users: torch.Tensor) -> Once:
+def _once(users: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Users [samples] once each, and which of these each sample has."""
     distinct, which = torch.unique(users, return_inverse=True)
     return distinct, which
 
@@ -85,9 +83,3 @@ def _once(users: torch.Tensor) -> Once:
 def _sizes(sums: torch.Tensor, power: bool) -> torch.Tensor:
     """RecBole's `EmbLoss` of sums of squares: half of them, or their roots."""
     return sums.sum() / 2 if power else sums.sqrt().sum()
-
-
-def _needed(negatives: torch.Tensor | None) -> torch.Tensor:
-    if negatives is None:
-        raise ValueError("SimpleX needs negatives; set train_neg_sample_args")
-    return negatives

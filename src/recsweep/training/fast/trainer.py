@@ -30,7 +30,7 @@ class Path:
     name: str
     """`compiled`, `torch`, or `recbole`."""
     reason: str | None = None
-    """Why it is RecBole's own code, or what is other than in RecBole's."""
+    """Why it is RecBole's own code, or what a setting changed, or could not."""
 
     def __str__(self) -> str:
         return self.name if self.reason is None else f"{self.name} ({self.reason})"
@@ -39,8 +39,8 @@ class Path:
 class Steps:
     """The steps of a trial; RecBole's own need nothing, and leave everything as it should be."""
 
-    draws = False
-    """True where they draw negatives."""
+    draws_negatives = False
+    """They draw them here, not RecBole's loader."""
 
     def limit(self, limit: Limit) -> None:
         """Let the batches of each epoch go through a function; RecBole's own come from a loader."""
@@ -73,7 +73,7 @@ def install(trainer: Any, train_data: Any, valid_data: Any, *, wanted: bool) -> 
         return path, steps
     if path.name == "recbole":
         told = f"{path.reason}; its own negatives, fast_negatives: true does not apply"
-    elif steps.draws:
+    elif steps.draws_negatives:
         told = "fast_negatives"
     else:
         told = "no negatives, fast_negatives: true does not apply"
@@ -207,7 +207,7 @@ class _Epochs(Steps):
         self._trainer, self._family = trainer, family
         self._table = Table.of(train_data, trainer.device)
         self._stream = Stream(train_data, hashed=bool(trainer.config[FAST_NEGATIVES]))
-        self.draws = draws_negatives(train_data)
+        self.draws_negatives = draws_negatives(train_data)
         self._passes = family.passes(trainer)
         # by optimizer, of which several passes may have the same
         self._steppers = {id(one.optimizer): make_stepper(one.optimizer, family) for one in self._passes}

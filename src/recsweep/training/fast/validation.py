@@ -109,15 +109,15 @@ class Validation:
         self._draw()
         before = _Randomness(self._trainer.device)
         found = self._ranked()
-        self._draws = before.differs() and not self._drawn
+        self._draws = before.differs() and not self._draws_alike
         if found is None or self._draws:
             at_first.put_back()
         return None if self._draws else found
 
     @property
-    def _drawn(self) -> bool:
-        """Random numbers of the scores are RecBole's."""
-        return self._family.draws
+    def _draws_alike(self) -> bool:
+        """The random numbers of the scores are those that RecBole would draw."""
+        return self._family.draws_scores
 
     @property
     def _asked(self) -> tuple[int, bool]:
@@ -141,7 +141,7 @@ class Validation:
 class SampledValidation(Validation):
     """The same among sampled candidates."""
 
-    _drawn = False  # of pairs RecBole draws other numbers
+    _draws_alike = False  # of pairs RecBole draws other numbers
 
     def _made_table(self) -> Table:
         self._candidates = Candidates(self._loader, self._trainer.device)
