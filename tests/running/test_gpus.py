@@ -379,6 +379,9 @@ def test_out_of_memory_while_sharing_is_tried_again_alone_and_no_result(sweep):
     assert again.seed == failed.seed
     assert "trial 2: out of memory" in said
     assert "run again with a GPU to itself" in said
+    assert "at once from now on, the most that memory and workers allow" in said
+    kept = machine.sharing["cuda:0"]
+    assert kept["at_once"] == kept["fit"] < 3, "what is kept is how many train there since"
 
 
 def test_out_of_memory_alone_is_a_result(sweep):

@@ -82,12 +82,14 @@ class Gpus:
         pace = self._paces.get(device)
         return pace if pace is not None and pace.heard(worker, batches, moment) else None
 
-    def out_of_memory(self, device: str) -> None:
-        """Trials that shared a GPU did not fit: one fewer from now on."""
+    def out_of_memory(self, device: str) -> Throughput | None:
+        """Trials that shared a GPU did not fit: one fewer from now on; what is known, where that is tried."""
         at_once, _ = self._at_once(device)
         self._limits[device] = max(1, (at_once or 1) - 1)
-        if device in self._paces:
-            self._paces[device].bind(self._limits[device])
+        pace = self._paces.get(device)
+        if pace is not None:
+            pace.bind(self._limits[device])
+        return pace
 
     def _at_once(self, device: str) -> tuple[int | None, bool]:
         """Trials at once now, None before memory is known; and whether that is still tried."""

@@ -73,6 +73,6 @@ def shared(run: StudyRun, device: str, pace: Throughput) -> str:
     if not pace.settled:
         return f"{head}; tries {pace.at_once} at once"
     last = max(pace.rates)
-    if pace.at_once < last:
+    if pace.at_once < last <= pace.bound:
         return f"{head}; {last} are not {PAYS:g} times {pace.at_once}: {pace.at_once} at once from now on"
     return f"{head}; {pace.at_once} at once from now on, the most that memory and workers allow"

@@ -104,7 +104,7 @@ class Reactions:
                 self.trial_done(run, event)
             case PutBack(slot, reason):
                 member.claim, worker.since = None, None
-                self._seats.out_of_memory(member)
+                self._seats.out_of_memory(run, member)
                 run.say(f"{run.label} trial {slot}: {reason}; run again with a GPU to itself")
             case Interrupted(slot, reason):
                 member.claim, worker.since = None, None

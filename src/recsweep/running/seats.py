@@ -8,6 +8,7 @@ from recsweep.running.events import EpochDone, Measured
 from recsweep.running.gpus import Gpus
 from recsweep.running.lines import measured, shared
 from recsweep.running.study_run import StudyRun
+from recsweep.running.throughput import Throughput
 from recsweep.study import SHARING_ATTRIBUTE
 
 
@@ -80,16 +81,22 @@ class Seats:
             return
         device = member.seat.device
         pace = self._gpus.heard(device, member.number, event.batches, member.heard_at)
-        if pace is None:
+        if pace is not None:
+            self._tell(run, device, pace)
+
+    def out_of_memory(self, run: StudyRun, member: Member) -> None:
+        """Trials that shared the GPU of this worker did not fit."""
+        if self._gpus is None or member.seat is None:
             return
+        pace = self._gpus.out_of_memory(member.seat.device)
+        if pace is not None and pace.rates:
+            self._tell(run, member.seat.device, pace)
+
+    def _tell(self, run: StudyRun, device: str, pace: Throughput) -> None:
+        """Say how many share a GPU, and keep it with the study where it stays at that."""
         run.say(shared(run, device, pace))
         if pace.settled:
             rates = {str(count): round(rate, 1) for count, rate in pace.rates.items()}
             found = {"at_once": pace.at_once, "fit": pace.bound, "batches_per_second": rates}
             self._sharing[device] = found
             run.study.set_attribute(SHARING_ATTRIBUTE, dict(self._sharing))
-
-    def out_of_memory(self, member: Member) -> None:
-        """Trials that shared the GPU of this worker did not fit."""
-        if self._gpus is not None and member.seat is not None:
-            self._gpus.out_of_memory(member.seat.device)

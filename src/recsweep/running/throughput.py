@@ -72,7 +72,9 @@ class Throughput:
             self._counts.clear()
         if len(self._heard) < self.at_once:
             return False
-        count = self._counts.setdefault(worker, _Count(moment, moment, -batches, -1))
+        if (count := self._counts.get(worker)) is None:
+            self._counts[worker] = _Count(moment, moment)  # this epoch began before the count
+            return False
         count.last, count.batches, count.epochs = moment, count.batches + batches, count.epochs + 1
         if len(self._counts) < self.at_once or not all(one.enough for one in self._counts.values()):
             return False
