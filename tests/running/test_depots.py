@@ -102,7 +102,7 @@ def test_the_next_run_moves_what_a_place_away_kept(plan, store, depot, tmp_path,
         away(patched)
         keep_apart_there(run)
     (line,) = told
-    assert line.endswith("are not moved (ConnectionError: nobody answers); remove them there by hand")
+    assert line.endswith("are not moved (ConnectionError: nobody answers); the next run tries again")
     keep_apart_there(run)
     assert all("/@" in name for name in Bucket(depot).names(""))
 

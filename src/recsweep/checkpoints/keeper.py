@@ -16,7 +16,7 @@ from pathlib import Path
 from recsweep.checkpoints.background import Background, reason_of, within
 from recsweep.checkpoints.manifest import Identity, Manifest, facts_of
 from recsweep.checkpoints.mirror import Mirror
-from recsweep.checkpoints.units import Unit, clear, units
+from recsweep.checkpoints.units import STATES, Unit, clear, units
 
 ASK_SECONDS = 60.0
 """How long a trial waits for a place that is away, where a checkpoint of its slot may be there."""
@@ -67,7 +67,7 @@ class Keeper:
 
     def slot(self, slot: int) -> Path:
         """The folder of the states of a slot's trial."""
-        return self.folder / "resume" / f"slot-{slot}"
+        return self.folder / STATES / f"slot-{slot}"
 
     def weights(self, slot: int) -> Unit:
         """The weights of a trial."""
@@ -234,7 +234,7 @@ class Keeper:
 
     def all_units(self) -> list[Unit]:
         """Every checkpoint that is here."""
-        folders = [*self.folder.glob("trial-*"), *(self.folder / "resume").glob("slot-*")]
+        folders = [*self.folder.glob("trial-*"), *(self.folder / STATES).glob("slot-*")]
         return [unit for one in sorted(folders) for unit in units(one)]
 
     def trouble(self) -> str:

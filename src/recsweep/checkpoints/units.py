@@ -10,6 +10,8 @@ from recsweep.checkpoints.manifest import MOST_BYTES, Manifest
 from recsweep.common.files import write_text
 
 MANIFEST, SENT = ".json", ".sent"
+STATES = "resume"
+"""The folder of a study's states of trials in training; their weights lie beside it."""
 
 
 @dataclass(frozen=True)

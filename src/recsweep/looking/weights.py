@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from recsweep.checkpoints.units import clear
+from recsweep.checkpoints.units import STATES, clear
 from recsweep.study.record import StudyRecord
 
 
@@ -25,7 +25,7 @@ def take_along(old: StudyRecord, new: StudyRecord, roots: Iterable[Path]) -> Non
     for source, target in zip(_folders(old, every), _folders(new, every), strict=True):
         if source == target:
             continue
-        for folder in (*sorted(source.glob("trial-*")), *source.glob("resume")):
+        for folder in (*sorted(source.glob("trial-*")), *source.glob(STATES)):
             target.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(OSError):  # weights are trained again where they are missed
                 folder.rename(target / folder.name)
@@ -34,10 +34,10 @@ def take_along(old: StudyRecord, new: StudyRecord, roots: Iterable[Path]) -> Non
 def forget_states(record: StudyRecord, roots: Iterable[Path]) -> None:
     """Remove the states of a study's trials in training: nobody goes on from them any more."""
     for folder in _folders(record, roots):
-        for slot in (folder / "resume").glob("slot-*"):
+        for slot in (folder / STATES).glob("slot-*"):
             clear(slot)
         with contextlib.suppress(OSError):
-            (folder / "resume").rmdir()
+            (folder / STATES).rmdir()
 
 
 def _folders(record: StudyRecord, roots: Iterable[Path]) -> list[Path]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from recsweep.checkpoints.background import within
 from recsweep.checkpoints.bucket import Bucket
 from recsweep.checkpoints.mirror import Mirror, prefix_of
+from recsweep.checkpoints.units import STATES
 from recsweep.common.place import sent_to
 from recsweep.running.study_run import StudyRun
 from recsweep.study import Store, StudyRecord
@@ -23,6 +24,7 @@ DEPOTS, APART = "depots", "depots_apart"
 ASK_SECONDS = 10.0
 """How long a place is waited for that does not answer; what is there is given as much for each file."""
 Tell = Callable[[str], None]
+_BY_HAND, _NEXT_RUN = "remove them there by hand", "the next run tries again"
 
 
 @dataclass(frozen=True)
@@ -40,22 +42,25 @@ class Sent:
     def remove(self, tell: Tell) -> None:
         """Remove all of it."""
         for mirror in self._mirrors():
-            _done(mirror, lambda mirror: mirror.remove(mirror.names()), "removed", tell)
+            _done(mirror, lambda there: there.remove(there.names()), "removed", tell)
 
-    def move(self, new: str, tell: Tell, *, weights_only: bool = False) -> bool:
+    def move(self, new: str, tell: Tell, *, weights_only: bool = False, then: str = _BY_HAND) -> bool:
         """Let it be under another prefix; True where all of it is.
 
         Args:
             weights_only: states of trials in training, from which nobody goes on any more, are removed.
+            then: what is said of a place that does not answer: what becomes of its files.
         """
 
-        def step(mirror: Mirror) -> None:
+        def step(there: Mirror) -> None:
             if weights_only:
-                mirror.remove(mirror.names("resume"))
-            mirror.move(new)
+                there.remove(there.names(STATES))
+            there.move(new)
 
-        moved = [_done(mirror, step, "moved", tell) for mirror in self._mirrors() if new != self.prefix]
-        return all(moved)
+        if new == self.prefix:
+            return True
+        moved = [_done(mirror, step, "moved", tell, then) for mirror in self._mirrors()]
+        return all(moved)  # each place is asked, also where another one did not answer
 
     def _mirrors(self) -> Iterator[Mirror]:
         return (Mirror(Bucket(depot), Path(), self.prefix) for depot in self.depots)
@@ -111,7 +116,7 @@ def keep_apart_there(run: StudyRun) -> None:
             continue
         same = record.content_hash == run.plan.content_hash and _begun(run)
         sent = Sent(tuple(study.attributes[DEPOTS]), prefix_in_depot(record))
-        if same or sent.move(_apart(record), _of(run), weights_only=True):
+        if same or sent.move(_apart(record), _of(run), weights_only=True, then=_NEXT_RUN):
             study.set_attribute(APART, True)
 
 
@@ -129,13 +134,15 @@ def _folder_of(record: StudyRecord, name: str) -> Path:
     return outputs.checkpoints(*record.folder_names).relative_to(outputs.all_checkpoints)
 
 
-def _done(mirror: Mirror, step: Callable[[Mirror], None], done: str, tell: Tell) -> bool:
+def _done(
+    mirror: Mirror, step: Callable[[Mirror], None], done: str, tell: Tell, then: str = _BY_HAND
+) -> bool:
     """Do something at a place that may not answer; True where it was done."""
     try:
         there = within(ASK_SECONDS, mirror.names)
         if there:
             within(ASK_SECONDS * len(there), lambda: step(mirror))
     except OSError as error:
-        tell(f"its checkpoints at {mirror.depot} are not {done} ({error}); remove them there by hand")
+        tell(f"its checkpoints at {mirror.depot} are not {done} ({error}); {then}")
         return False
     return True

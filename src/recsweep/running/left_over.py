@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recsweep.checkpoints.background import reason_of
 from recsweep.checkpoints.keeper import Keeper
-from recsweep.checkpoints.units import clear, units
+from recsweep.checkpoints.units import STATES, clear, units
 from recsweep.common.files import counted
 from recsweep.running.keeping import keep_the_best, keeper_of
 from recsweep.running.study_run import StudyRun
@@ -32,7 +32,7 @@ def settle(run: StudyRun, seconds: float = SEND_SECONDS, *, worked: bool = True)
     for folder in _folders(keeper):
         if _slot(folder.name) in filled:
             clear(folder)
-    _remove_old(keeper.folder / "resume", filled)
+    _remove_old(keeper.folder / STATES, filled)
     if keeper.mirror is None or not (worked or keeper.unsent()):
         return True
     keep_the_best(run, keeper)
@@ -69,20 +69,20 @@ def _send_states(keeper: Keeper, filled: Iterable[int], busy: set[int], keep: in
     waiting = [folder for folder in _folders(keeper) if _slot(folder.name) not in busy]
     for folder in waiting:
         keeper.prune(folder, keep)
-    gone = {f"resume/slot-{slot}" for slot in filled}
+    gone = {f"{STATES}/slot-{slot}" for slot in filled}
 
     def step() -> None:
         for folder in waiting:
             for unit in units(folder):
                 mirror.send(unit)
             mirror.prune(folder, keep)
-        mirror.remove(name for name in mirror.names("resume") if name.rpartition("/")[0] in gone)
+        mirror.remove(name for name in mirror.names(STATES) if name.rpartition("/")[0] in gone)
 
     keeper.hands.sender.do("states", step)
 
 
 def _folders(keeper: Keeper) -> list[Path]:
-    return sorted((keeper.folder / "resume").glob("slot-*"))
+    return sorted((keeper.folder / STATES).glob("slot-*"))
 
 
 def _slot(name: str) -> int:
