@@ -12,7 +12,7 @@ from recsweep.report.evidence import PARTS, EvidenceResult, Measure, metrics_of
 from recsweep.report.results import StudyResult
 from recsweep.report.text import cell, reason
 
-SUMMARY_NUMBERS = ("mean", "sd", "low", "high", "optimism")
+_SUMMARY_NUMBERS = ("mean", "sd", "low", "high", "optimism")
 _NUMBERS = ("mean", "sd", "low", "high", "n", "search", "optimism")
 
 
@@ -60,7 +60,7 @@ def summary_columns(results: Sequence[StudyResult]) -> tuple[str, ...]:
     """The columns of evidence in `summary.csv`; none where no model has any."""
     if not any(result.best_evidence for result in results):
         return ()
-    return ("trainings", *(f"{part}_{name}" for part in PARTS for name in SUMMARY_NUMBERS))
+    return ("trainings", *(f"{part}_{name}" for part in PARTS for name in _SUMMARY_NUMBERS))
 
 
 def summary_cells(result: StudyResult, columns: Sequence[str]) -> list[Any]:
@@ -72,8 +72,8 @@ def summary_cells(result: StudyResult, columns: Sequence[str]) -> list[Any]:
     for part in PARTS:
         measure = one.measure(part, one.metric)
         plain = measure.plain() if measure is not None else {}
-        cells += [cell(plain.get(name)) for name in SUMMARY_NUMBERS]
-    return cells if columns else []
+        cells += [cell(plain.get(name)) for name in _SUMMARY_NUMBERS]
+    return cells
 
 
 def _row(result: StudyResult, one: EvidenceResult, measure: Measure) -> list[Any]:

@@ -74,10 +74,10 @@ def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
     tuned = [result for result in results if result.record.model.space or result.record.variants]
     shares = {result.all_shares for result in tuned}
     whole = [result for result in tuned if result.record.tries_all]
-    limited = [result for result in tuned if result not in whole]
-    counts = {result.all_trained if finished else result.all_budget for result in tuned}
+    limited = [result for result in tuned if not result.record.tries_all]
+    counts = _counts(tuned, finished)
     if len(counts) > 1:  # some had nothing more to be tried
-        counts = {result.all_trained if finished else result.all_budget for result in limited}
+        counts = _counts(limited, finished)
     searched = {result.record.model_name for result in tuned}
     fixed = dict.fromkeys(one.record.model_name for one in results if one.record.model_name not in searched)
     who = f"Every model {'with parameters ' if fixed else ''}{'had' if finished else 'has'}"
@@ -97,6 +97,11 @@ def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
         yield f"Not finished: {', '.join(spent)}."
     if waiting:
         yield f"Not begun: {', '.join(map(name_of, waiting))}."
+
+
+def _counts(results: Sequence[StudyResult], finished: bool) -> set[int]:
+    """The different budgets: what was trained where all are over, else what is to be trained."""
+    return {result.all_trained if finished else result.all_budget for result in results}
 
 
 def uses(results: Sequence[StudyResult]) -> Iterator[str]:
