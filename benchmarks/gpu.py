@@ -19,6 +19,7 @@ RecBole's wheel ships; small: made-up users. The exit code is 1 where a model is
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -29,7 +30,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
@@ -149,14 +149,17 @@ def run_step(name: str, options: Options, seconds: float) -> Done:
             text=True,
             start_new_session=True,
         )
-        timer = threading.Timer(seconds, lambda: os.killpg(process.pid, signal.SIGKILL))
+        timer = threading.Timer(seconds, _end, [process])
         timer.start()
-        for line in process.stdout or ():
-            if line.startswith('{"cells"'):
-                found = json.loads(line)
-                done.rows.append(Row(tuple(found["cells"]), found["bad"]))
-        code = process.wait()
-        timer.cancel()
+        try:
+            for line in process.stdout or ():
+                if line.startswith('{"cells"'):
+                    found = json.loads(line)
+                    done.rows.append(Row(tuple(found["cells"]), found["bad"]))
+            code = process.wait()
+        finally:
+            timer.cancel()
+            _end(process)
         done.seconds = time.monotonic() - begun
         if code:
             log.seek(0)
@@ -164,6 +167,12 @@ def run_step(name: str, options: Options, seconds: float) -> Done:
             over = code == -signal.SIGKILL and done.seconds >= seconds
             done.failed = f"its {seconds:.0f} s were over" if over else failure(f"exit code {code}: {last}")
     return done
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Kill a step with all that it has started: Ctrl-C does not reach a group of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _machine(device: torch.device, options: Options) -> str:
@@ -198,5 +207,4 @@ def _arguments() -> tuple[Options, list[str], bool]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
     sys.exit(main())

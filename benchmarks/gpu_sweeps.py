@@ -22,7 +22,8 @@ STARTED = ["GRU4Rec", "SASRec", "FPMC"]
 _ENDED = re.compile(r"/(\w+) trial (\d+) \(\d+/\d+\)")
 _BEGUN = re.compile(r"study \d+/\d+ [^/]+/(\w+): ")
 _READY = re.compile(r": worker \d+ on .*, data ")
-_SAID = re.compile(r"(?:cuda:\d+|cpu)\S* (?:trains|took) .*")
+_SAID = re.compile(r"cuda:\d+ (?:trains|has memory) .*")
+"""On how many share a GPU."""
 
 
 @dataclass
@@ -68,9 +69,8 @@ def sharing(options: Options) -> Iterator[Row]:
                 continue
             alone = alone or hourly
             said = " / ".join(found[0] for _, line in ran.lines if (found := _SAID.search(line)))
-            yield Row(
-                (model, str(count), f"{ran.seconds:.1f}", f"{hourly:.0f}", f"{hourly / alone:.2f}", said)
-            )
+            figures = (f"{ran.seconds:.1f}", f"{hourly:.0f}", f"{hourly / alone:.2f}")
+            yield Row((model, str(count), *figures, said))
 
 
 def start(options: Options) -> Iterator[Row]:
@@ -84,10 +84,6 @@ def start(options: Options) -> Iterator[Row]:
             seconds = ran.first(_ENDED, model) - begun
             kind = "warm" if number else "cold"
             yield Row((f"{model}, {kind}", f"{seconds:.2f}", f"{training:.2f}", f"{seconds - training:.2f}"))
-
-
-def _figures(ran: Ran, hourly: float, alone: float) -> tuple[str, str, str]:
-    return f"{ran.seconds:.1f}", f"{hourly:.0f}", f"{hourly / alone:.2f}"
 
 
 def _sweep(
