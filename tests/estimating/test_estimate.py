@@ -96,6 +96,14 @@ def test_a_study_takes_its_trials_by_its_workers_beside_start_and_test(make_plan
     assert (found.memory, halved.memory) == (2**30, 2**31)
 
 
+def test_workers_that_come_from_another_study_are_not_started_again(make_plan):
+    plan = make_plan(max_evals=10, epochs=5)
+    cold, warm = (estimate(plan, 10, measured(), NOTHING, warm=one) for one in (False, True))
+    assert cold.total.expected - warm.total.expected == pytest.approx(3 - 0.3)
+    assert warm.trial == cold.trial
+    assert estimate(plan, 10, measured(ready=0.1), NOTHING, warm=True).fixed == pytest.approx(0.1 + 1)
+
+
 def test_a_budget_in_seconds_is_what_it_says(make_plan):
     plan = make_plan(max_evals=50, epochs=5, budget="seconds", share=60)
     assert estimate(plan, 50, measured(), NOTHING).total.expected == pytest.approx(60 + 4)

@@ -48,11 +48,14 @@ def estimated(
     with ExitStack() as stack:
         measure = _Measure(stack, minutes * 60, tell, sum(map(bool, missing.values())))
         found: list[StudyEstimate] = []
+        before = ""
         for plan in plans:
             if missing[plan.name] == 0:
                 found.append(nothing_to_run(plan))
-            else:
-                found.append(estimate(plan, missing[plan.name], measure.of(plan), _history(plan)))
+                continue
+            warm, before = plan.dataset_name == before, plan.dataset_name
+            trials, probes = missing[plan.name], measure.of(plan)
+            found.append(estimate(plan, trials, probes, _history(plan), warm=warm))
         return found
 
 

@@ -15,6 +15,8 @@ from recsweep.sweeps.sections import EPOCHS, TRIALS
 
 _BESIDE_SECONDS = 0.1
 """A trial's time beside its training: claim, proposal, store, weights."""
+_NEXT_SECONDS = 0.3
+"""From one study to the next, by workers that hold its data already."""
 _TESTS = 2.0
 """The test of a winner, in validations: its metrics in full, user by user."""
 _MEASURED, _MOST_UNSURE = 0.15, 0.6
@@ -63,13 +65,16 @@ def nothing_to_run(plan: StudyPlan) -> StudyEstimate:
     return StudyEstimate(plan, 0, Epochs(none, "complete"), none, 0.0, none, 0)
 
 
-def estimate(plan: StudyPlan, trials: int, probes: Probes, history: History) -> StudyEstimate:
+def estimate(
+    plan: StudyPlan, trials: int, probes: Probes, history: History, *, warm: bool = False
+) -> StudyEstimate:
     """The time and memory of what is left of a study.
 
     Args:
         trials: that are still to run.
         probes: what was measured of its configurations.
         history: what the store knows of earlier trials.
+        warm: workers come to it from another study on the same data; each was measured in a new process.
     """
     good, workers = probes.good, plan.sweep.workers.count
     epochs = expected_epochs(plan.training, good, history)
@@ -83,7 +88,8 @@ def estimate(plan: StudyPlan, trials: int, probes: Probes, history: History) -> 
         trial = _HISTORY.times(sum(history.seconds) / len(history.seconds))
     trial = trial + Span.sure(_BESIDE_SECONDS)
     first = good[0]
-    fixed = probes.ready_seconds + (first.setup_seconds + _TESTS * first.validation_seconds) * plan.is_last
+    ready = min(_NEXT_SECONDS, probes.ready_seconds) if warm else probes.ready_seconds
+    fixed = ready + (first.setup_seconds + _TESTS * first.validation_seconds) * plan.is_last
     together = min(workers, max(1, trials))
     total = _by_budget(plan, trials, trial, epochs).times(1 / together) + Span.sure(fixed)
     memory = probes.memory * together
