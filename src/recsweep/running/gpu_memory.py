@@ -1,12 +1,30 @@
-"""A trial's share of a GPU's memory, as torch counts it in the process that trains."""
+"""A GPU where trials train: woken before it is needed; what they take of its memory, as torch counts."""
 
 from __future__ import annotations
 
 import gc
+import threading
+from contextlib import suppress
 
 import torch
 
 from recsweep.running.gpus import Memory
+
+_AWAKE: set[torch.device] = set()
+
+
+def wake(device: torch.device) -> None:
+    """Let CUDA make its context and load its libraries while this process reads its data; once a process."""
+    if device.type == "cuda" and device not in _AWAKE:
+        _AWAKE.add(device)
+        threading.Thread(target=_touch, args=(device,), daemon=True).start()
+
+
+def _touch(device: torch.device) -> None:
+    with suppress(RuntimeError):  # a GPU that does not work is told of by the trial that needs it
+        some = torch.ones(8, 8, device=device)
+        torch.mm(some, some)
+        torch.cuda.synchronize(device)
 
 
 def release(device: torch.device) -> None:

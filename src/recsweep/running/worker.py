@@ -107,6 +107,7 @@ class Worker:
     def _bench_for(self, plan: StudyPlan, seat: Seat | None) -> Bench:
         """Where the trials of a study are trained; the store is told of its data."""
         device = _device(plan, seat)
+        gpu_memory.wake(device)
         prepared = self.prepared(plan, device)
         run = self.run(plan)
         if DATA_ATTRIBUTE not in run.study.attributes:
