@@ -110,5 +110,6 @@ def _are_of(plan: StudyPlan, folder: Path, config: dict[str, Any], settings: dic
 
 
 def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that weights depend on."""
-    return {name: value for name, value in settings.items() if name != "eval_batch_size"}
+    """The settings that weights depend on; `protocol` of a best_config.yaml is words for people."""
+    left_out = ("eval_batch_size", "protocol")
+    return {name: value for name, value in settings.items() if name not in left_out}
