@@ -196,7 +196,7 @@ def test_on_a_cpu_there_is_nothing_to_measure_or_to_give_back():
     assert gpu_memory.measured(cpu) is None
 
 
-def test_a_gpu_is_woken_once_a_process_and_its_trouble_is_no_end(monkeypatch):
+def test_a_gpu_is_woken_once_and_its_trouble_ends_nothing(monkeypatch):
     touched, woken = [], threading.Event()
 
     def ones(*shape, device):
