@@ -76,7 +76,7 @@ def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
     whole = [result for result in tuned if result.record.tries_all]
     limited = [result for result in tuned if not result.record.tries_all]
     counts = _counts(tuned, finished)
-    if len(counts) > 1:  # some had nothing more to be tried
+    if uneven := len(counts) > 1:  # some had nothing more to be tried
         counts = _counts(limited, finished)
     searched = {result.record.model_name for result in tuned}
     fixed = dict.fromkeys(one.record.model_name for one in results if one.record.model_name not in searched)
@@ -86,7 +86,7 @@ def budgets(results: Sequence[StudyResult]) -> Iterator[str]:
         budget = share_text(share, results[0].record.search.budget)
         yield f"{who} the same budget: {budget}{alone}."
     elif len(counts) == 1:
-        alone += f" ({', '.join(map(name_of, whole))}: all configurations)" if whole and limited else ""
+        alone += f" ({', '.join(map(name_of, whole))}: all configurations)" if whole and uneven else ""
         yield f"{who} the same budget: {counted(counts.pop(), 'trial')}{alone}."
     elif whole and not limited:
         yield f"All configurations of each model {'were' if finished else 'are'} tried{alone}."
