@@ -59,6 +59,16 @@ class Bench:
             launch = self._own_launch({"operation": "prepare", **self._split(plan)}, folder / "prepare")
             return run_together([launch])[0]
 
+    def pairs(self, case: Case) -> dict[str, list[tuple[int, int]]]:
+        """User and item of each row of a split, by its part."""
+        with tempfile.TemporaryDirectory(prefix="recsweep-speed-") as temporary:
+            folder = Path(temporary)
+            plan = make_plan(case, self.data, folder / "config")
+            launch = self._own_launch({"operation": "pairs", **self._split(plan)}, folder / "pairs")
+            found = run_together([launch])[0]
+            parts = ("train", "validation", "test")
+            return {name: list(zip(*found[name], strict=True)) for name in parts}
+
     def matrix_rate(self) -> float:
         """Float32 operations a second of all the threads together, measured on one."""
         with tempfile.TemporaryDirectory(prefix="recsweep-speed-") as temporary:

@@ -2,11 +2,12 @@
 
     python speed_recsweep.py TASK.json
 
-A task `rate` multiplies matrices on one thread. A task `prepare` makes the split, or finds it in the
-cache, and counts what the FLOPs need. A task `train` imports what a worker imports, reads the split
-from the cache and calls `training.train`. With a stride above 1 only every so-many-th sample is
-trained on and every so-many-th user is validated on: an epoch that is shorter by that much. The whole
-training data is kept in memory all the same, so that peak memory is that of whole epochs.
+A task `rate` multiplies matrices on one thread. A task
+`prepare` makes the split, or finds it in the cache, and counts what the FLOPs need. A task `train`
+imports what a worker imports, reads the split from the cache and calls `training.train`. With a stride
+above 1 only every so-many-th sample is trained on and every so-many-th user is validated on: an epoch
+that is shorter by that much. The whole training data is kept in memory all the same, so that peak memory
+is that of whole epochs.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def main() -> None:
     channel.ready()
     if task["operation"] == "rate":
         channel.result(rate=matrix_rate())
+    elif task["operation"] == "pairs":
+        channel.result(**pairs_of(load_split(task).split))
     else:
         channel.result(**statistics_of(load_split(task).split))
 
@@ -58,6 +61,15 @@ def statistics_of(split: Any) -> dict[str, Any]:
 
     train, valid, _ = split.parts
     return {"items": int(split.whole.item_num), "train": lengths(train), "valid": lengths(valid)}
+
+
+def pairs_of(split: Any) -> dict[str, list[list[int]]]:
+    """Users and items of each part of a split, by their numbers."""
+    parts = {}
+    for name, part in zip(("train", "validation", "test"), split.parts, strict=True):
+        columns = part.inter_feat.interaction
+        parts[name] = [columns[key].tolist() for key in (part.uid_field, part.iid_field)]
+    return parts
 
 
 def train(task: dict[str, Any], channel: Channel) -> None:

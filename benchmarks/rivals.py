@@ -1,0 +1,159 @@
+"""recsweep beside WarpRec, for models that both have.
+
+Same data (ml-100k, one random split 8:1:1), same sizes, rates and batches where both know them. WarpRec's
+models are implementations of its own, so scores stand beside times. The arms take turns, two threads each:
+
+    recsweep   one process, training and a validation after each epoch, as its worker does both
+    WarpRec    `warprec.run -p train` with one configuration, in `.venv-warprec`, on a Ray head that is
+               started here; seconds an epoch from two runs of different length, with their validations
+
+    python benchmarks/rivals.py --write
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import warprec_arm
+from results import command, own_lines, write_section
+from speed_arms import Bench
+from speed_cases import BUILTIN, Case
+
+ROOT = Path(__file__).resolve().parents[1]
+THREADS = 2
+BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A model that WarpRec has too."""
+
+    params: dict[str, Any]
+    """WarpRec's, the values of RecBole's defaults."""
+    epochs: tuple[int, int] = (2, 8)
+    """Of WarpRec's shorter and longer run; (0, 0): it has no epochs."""
+
+
+GRADIENTS = {"learning_rate": 0.001, "batch_size": BATCH}
+RIVALS = {
+    "BPR": Rival({"embedding_size": 64, "reg_weight": 0.0, **GRADIENTS}),
+    "LightGCN": Rival({"embedding_size": 64, "n_layers": 2, "reg_weight": 1e-5, **GRADIENTS}),
+    "MultiVAE": Rival(
+        {
+            **{"intermediate_dim": 600, "latent_dim": 128, "corruption": 0.5, "weight_decay": 0.0},
+            **{"anneal_cap": 0.2, "anneal_step": 200_000, **GRADIENTS},
+        }
+    ),
+    "EASE": Rival({"l2": 250.0}, (0, 0)),
+    "ItemKNN": Rival({"k": 100, "similarity": "cosine"}, (0, 0)),
+}
+
+
+@dataclass
+class Found:
+    """Seconds an epoch, or of a fit, and NDCG@10, of each repeat."""
+
+    ours: list[float] = field(default_factory=list)
+    theirs: list[float] = field(default_factory=list)
+    our_score: float = 0.0
+    their_score: float = 0.0
+
+
+def main() -> int:
+    arguments = _arguments()
+    python, remark = warprec_arm.interpreter()
+    bench = Bench(python, ROOT, arguments.work / "cache", 1, THREADS)
+    found = {model: Found() for model in arguments.models}
+    with tempfile.TemporaryDirectory(prefix="rivals-", dir="/tmp") as temporary:
+        folder = Path(temporary)
+        cases = {model: _case(model) for model in arguments.models}
+        for case in cases.values():
+            bench.statistics(case)
+        warprec_arm.write_split(folder / "split", bench.pairs(next(iter(cases.values()))))
+        with warprec_arm.head(python, folder / "ray"):
+            for repeat in range(arguments.repeats):
+                for model, case in cases.items():
+                    _ours(bench, case, repeat, found[model])
+                    _theirs(python, model, folder, repeat, found[model])
+                    print(f"{model} {repeat + 1}: {found[model]}", file=sys.stderr, flush=True)
+    lines = list(table(found))
+    print("\n".join(lines))
+    if arguments.write:
+        write_section("rivals", document(lines, arguments.repeats, remark))
+    return 0
+
+
+def _case(model: str) -> Case:
+    epochs = max(RIVALS[model].epochs[1], 1)
+    return Case(BUILTIN, model, 1, 1, None, epochs, 1, (1, 1, 1), kind="general", draws=True)
+
+
+def _ours(bench: Bench, case: Case, repeat: int, found: Found) -> None:
+    figures = bench.run("C", case, repeat)
+    found.ours.append(figures.epoch)
+    found.our_score = figures.scores[-1]
+
+
+def _theirs(python: Path, model: str, folder: Path, repeat: int, found: Found) -> None:
+    rival, runs = RIVALS[model], []
+    for epochs in sorted(set(rival.epochs)):
+        params = {**rival.params, **({"epochs": epochs} if epochs else {})}
+        own = folder / f"{model}-{repeat}-{epochs}"
+        runs.append(warprec_arm.run(python, model, params, folder / "split", own, THREADS))
+    short, long = rival.epochs
+    seconds = (runs[-1].seconds - runs[0].seconds) / (long - short) if long else runs[0].seconds
+    found.theirs.append(seconds)
+    found.their_score = runs[-1].score
+
+
+def table(found: dict[str, Found]) -> Iterator[str]:
+    """Markdown: seconds of both, their ratio, scores of both."""
+    yield "| model | recsweep, s | WarpRec, s | times as fast | NDCG@10: recsweep | WarpRec |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for model, one in found.items():
+        ours, theirs = statistics.median(one.ours), statistics.median(one.theirs)
+        what = "an epoch with validation" if RIVALS[model].epochs[1] else "a trial"
+        yield (
+            f"| {model}, {what} | {ours:.3g} | {theirs:.3g} | **{theirs / ours:.1f}** "
+            f"| {one.our_score:.4f} | {one.their_score:.4f} |"
+        )
+
+
+def document(lines: list[str], repeats: int, remark: str) -> str:
+    """The section of RESULTS.md."""
+    return "\n".join(
+        [
+            "## Beside WarpRec",
+            "",
+            f"Written by `{command()}` on {datetime.now():%Y-%m-%d}.",
+            "What is compared, and how, stands at the top of [rivals.py](rivals.py).",
+            "",
+            f"- ml-100k, random 8:1:1; medians of {repeats} repeats, in turns; {THREADS} threads each.",
+            f"- WarpRec 2.2.8{f', {remark}' if remark else ''}; Ray's start is not in its times.",
+            *own_lines(),
+            "",
+            *lines,
+            "",
+        ]
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="recsweep beside WarpRec.")
+    parser.add_argument("--models", nargs="+", choices=list(RIVALS), default=list(RIVALS))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--work", type=Path, default=ROOT / "outputs" / "bench-speed")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

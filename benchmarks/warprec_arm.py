@@ -1,0 +1,140 @@
+"""WarpRec as its command line runs it: its environment, its Ray head, one trial (see rivals.py)."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+ENVIRONMENT = HERE.parent / ".venv-warprec"
+REQUIREMENTS = HERE / "requirements-warprec.txt"
+PYTHONS = ("python3.13", "python3.12", "python3.14")
+OLDER = "on Python 3.11, which it does not support: one f-string with a backslash in it was written otherwise"
+"""What is said of it where no newer Python is there."""
+_BACKSLASH = ("default separator {'\\t'}.", "default separator TAB.")
+"""The only syntax of WarpRec 2.2.8 that Python 3.11 does not read, and what is put there."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run of its train pipeline."""
+
+    seconds: float
+    """Of the search: Ray's trial, from its start to its end, training and validations."""
+    score: float
+    """NDCG@10 on the test part of what it trained."""
+
+
+def interpreter() -> tuple[Path, str]:
+    """WarpRec's Python, made now unless it is there, and what is to be said of it."""
+    python, stamp = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "requirements.sha256"
+    base = next((found for name in PYTHONS if (found := shutil.which(name))), sys.executable)
+    older = base == sys.executable and sys.version_info < (3, 12)
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    if not (python.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted):
+        print(f"making {ENVIRONMENT.name} (once; some minutes)", file=sys.stderr, flush=True)
+        subprocess.run([base, "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)
+        install = [str(python), "-m", "pip", "install", "-qq", "-r", str(REQUIREMENTS)]
+        subprocess.run(
+            [*install, *(["--ignore-requires-python", "--only-binary", ":all:"] if older else [])], check=True
+        )
+        if older:
+            _rewrite(python)
+        stamp.write_text(wanted, encoding="utf-8")
+    return python, OLDER if older else ""
+
+
+def _rewrite(python: Path) -> None:
+    file = next(ENVIRONMENT.glob("lib/python*/site-packages/warprec/utils/config/common.py"))
+    file.write_text(file.read_text(encoding="utf-8").replace(*_BACKSLASH), encoding="utf-8")
+    subprocess.run([str(python), "-m", "compileall", "-q", str(file.parents[2])], check=True)
+
+
+@contextmanager
+def head(python: Path, folder: Path) -> Iterator[None]:
+    """A Ray head of this machine alone, told of more processors than there are: trials would wait."""
+    ray = [str(python.with_name("ray"))]
+    environment = {**os.environ, "RAY_TMPDIR": str(folder)}
+    options = ["--head", "--num-cpus", "4", "--node-ip-address", "127.0.0.1", "--port", "6399"]
+    subprocess.run(
+        [*ray, "start", *options, "--include-dashboard=false", "--disable-usage-stats"],
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        subprocess.run(
+            [*ray, "stop", "--force"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+
+def write_split(folder: Path, parts: dict[str, list[tuple[int, int]]]) -> None:
+    """The files of a split that is made already: train, validation, test."""
+    columns = ["user_id", "item_id", "rating", "timestamp"]
+    for name, pairs in parts.items():
+        path = folder / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, delimiter="\t", lineterminator="\n")
+            rows.writerow(columns)
+            rows.writerows((user, item, 1.0, number) for number, (user, item) in enumerate(pairs))
+
+
+def run(python: Path, model: str, params: dict[str, Any], split: Path, folder: Path, threads: int) -> Ran:
+    """`python -m warprec.run -p train` with one configuration."""
+    folder.mkdir(parents=True)
+    optimization = {"cpu_per_trial": threads, "max_concurrent_trials": 1}
+    config = {
+        "reader": {
+            **{"loading_strategy": "split", "data_type": "transaction", "reading_method": "local"},
+            **{"rating_type": "implicit", "split": {"local_path": str(split), "sep": "\t"}},
+        },
+        "writer": {
+            **{"dataset_name": "ml-100k", "writing_method": "local"},
+            "local_experiment_path": str(folder / "experiments"),
+        },
+        "general": {"device": "cpu", "ray_verbose": 0, "ray_address": "127.0.0.1:6399"},
+        "models": {model: {**params, "optimization": optimization}},
+        "evaluation": {"top_k": [10], "metrics": ["nDCG"], "validation_metric": "nDCG@10"},
+    }
+    (folder / "config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    own = {**os.environ, "RAY_ADDRESS": "127.0.0.1:6399", "OMP_NUM_THREADS": str(threads)}
+    begun = time.monotonic()
+    done = subprocess.run(
+        [str(python), "-m", "warprec.run", "-c", "config.yml", "-p", "train"],
+        **{"cwd": folder, "env": own, "capture_output": True, "text": True, "check": False},
+    )
+    if done.returncode:
+        raise RuntimeError(f"WarpRec's {model} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+    return _read(folder, time.monotonic() - begun)
+
+
+def _read(folder: Path, wall: float) -> Ran:
+    """What its reports say."""
+    seconds, score = wall, float("nan")
+    for path in sorted((folder / "experiments").rglob("*")):
+        if path.is_file() and path.suffix in (".tsv", ".csv"):
+            text = path.read_text(encoding="utf-8")
+            rows = list(csv.DictReader(text.splitlines(), delimiter="\t" if "\t" in text else ","))
+            for name, value in (rows[0] if rows else {}).items():
+                if re.search("exploration time", name, re.IGNORECASE):
+                    seconds = float(value)
+                if re.fullmatch("ndcg.*10?", name, re.IGNORECASE):
+                    score = float(value)
+    return Ran(seconds, score)
