@@ -149,7 +149,7 @@ endif
 endif
 
 .PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers setup-models bench-models test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune baseline evidence worker slurm-workers plots report compare ensemble recommend dashboard serve summarize evaluate doctor data dry-run
-.PHONY: test test-long attack attack-service lint format docs bench bench-tuner bench-equality bench-gpu bench-panel bench-overhead
+.PHONY: test test-long attack attack-service lint format docs bench bench-rivals bench-tuner bench-equality bench-gpu bench-panel bench-overhead
 .PHONY: bench-schedulers bench-ray-overhead bench-estimate bench-recommend bench-scaling bench-scale bench-listing bench-import bench-report bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
 help: ## this help
@@ -386,10 +386,14 @@ format: setup ## put the code into its form
 	@ruff format --quiet .
 	@snakefmt Snakefile
 
-bench: setup ## speed of training, recsweep against RecBole: sequential and general models, whole studies (makes .venv-recbole)
+bench: setup ## speed of training against RecBole and WarpRec, and whole studies (makes .venv-recbole, .venv-warprec)
 	@python benchmarks/speed.py --write
 	@python benchmarks/speed.py --kind general --write
 	@python benchmarks/studies.py --write
+	@python benchmarks/rivals.py --write
+
+bench-rivals: setup ## seconds an epoch beside WarpRec, seven models that both have (makes .venv-warprec)
+	@python benchmarks/rivals.py --write
 
 bench-tuner: setup ## recsweep and RecBole's own tuner side by side (makes .venv-recbole)
 	@python benchmarks/side_by_side.py

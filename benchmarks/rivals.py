@@ -1,11 +1,12 @@
 """recsweep beside WarpRec, for models that both have.
 
-Same data (ml-100k, one random split 8:1:1), same sizes, rates and batches where both know them. WarpRec's
-models are implementations of its own, so scores stand beside times. The arms take turns, two threads each:
+Same data (ml-100k; one random split 8:1:1, sequential models leave-one-out), same sizes, rates and batches
+where both know them. WarpRec's models are implementations of its own, so validation scores stand beside
+times. The arms take turns, two threads each:
 
     recsweep   one process, training and a validation after each epoch, as its worker does both
     WarpRec    `warprec.run -p train` with one configuration, in `.venv-warprec`, on a Ray head that is
-               started here; seconds an epoch from two runs of different length, with their validations
+               started here; times from the table that Ray Tune keeps of its trial
 
     python benchmarks/rivals.py --write
 """
@@ -38,11 +39,15 @@ class Rival:
 
     params: dict[str, Any]
     """WarpRec's, the values of RecBole's defaults."""
-    epochs: tuple[int, int] = (2, 8)
-    """Of WarpRec's shorter and longer run; (0, 0): it has no epochs."""
+    epochs: int = 6
+    """Of each arm; 0: it has none."""
+    kind: str = "general"
+    parameter: tuple[str, Any] = ("learning_rate", 0.001)
+    """What recsweep is told; the rest are its defaults."""
 
 
 GRADIENTS = {"learning_rate": 0.001, "batch_size": BATCH}
+SEQUENCES = {"neg_samples": 0, "max_seq_len": 50, "reg_weight": 0.0, "weight_decay": 0.0, **GRADIENTS}
 RIVALS = {
     "BPR": Rival({"embedding_size": 64, "reg_weight": 0.0, **GRADIENTS}),
     "LightGCN": Rival({"embedding_size": 64, "n_layers": 2, "reg_weight": 1e-5, **GRADIENTS}),
@@ -52,17 +57,32 @@ RIVALS = {
             **{"anneal_cap": 0.2, "anneal_step": 200_000, **GRADIENTS},
         }
     ),
-    "EASE": Rival({"l2": 250.0}, (0, 0)),
-    "ItemKNN": Rival({"k": 100, "similarity": "cosine"}, (0, 0)),
+    "EASE": Rival({"l2": 250.0}, 0, parameter=("reg_weight", 250.0)),
+    "ItemKNN": Rival({"k": 100, "similarity": "cosine"}, 0, parameter=("k", 100)),
+    "GRU4Rec": Rival(
+        {"embedding_size": 64, "hidden_size": 128, "num_layers": 1, "dropout_prob": 0.3, **SEQUENCES},
+        1,
+        "sequential",
+    ),
+    "SASRec": Rival(
+        {
+            **{"embedding_size": 64, "n_layers": 2, "n_heads": 2, "inner_size": 256},
+            **{"dropout_prob": 0.5, "attn_dropout_prob": 0.5, **SEQUENCES},
+        },
+        1,
+        "sequential",
+    ),
 }
 
 
 @dataclass
 class Found:
-    """Seconds an epoch, or of a fit, and NDCG@10, of each repeat."""
+    """Of each repeat: seconds an epoch, or of a fit with its validation, and seconds to the first batch."""
 
     ours: list[float] = field(default_factory=list)
     theirs: list[float] = field(default_factory=list)
+    our_start: list[float] = field(default_factory=list)
+    their_start: list[float] = field(default_factory=list)
     our_score: float = 0.0
     their_score: float = 0.0
 
@@ -72,12 +92,13 @@ def main() -> int:
     python, remark = warprec_arm.interpreter()
     bench = Bench(python, ROOT, arguments.work / "cache", 1, THREADS)
     found = {model: Found() for model in arguments.models}
+    cases = {model: _case(model) for model in arguments.models}
     with tempfile.TemporaryDirectory(prefix="rivals-", dir="/tmp") as temporary:
         folder = Path(temporary)
-        cases = {model: _case(model) for model in arguments.models}
         for case in cases.values():
             bench.statistics(case)
-        warprec_arm.write_split(folder / "split", bench.pairs(next(iter(cases.values()))))
+            if not (folder / case.kind).exists():
+                warprec_arm.write_split(folder / case.kind, bench.pairs(case))
         with warprec_arm.head(python, folder / "ray"):
             for repeat in range(arguments.repeats):
                 for model, case in cases.items():
@@ -92,37 +113,43 @@ def main() -> int:
 
 
 def _case(model: str) -> Case:
-    epochs = max(RIVALS[model].epochs[1], 1)
-    return Case(BUILTIN, model, 1, 1, None, epochs, 1, (1, 1, 1), kind="general", draws=True)
+    rival = RIVALS[model]
+    return Case(
+        **{"dataset": BUILTIN, "model": model, "must": 1, "aim": 1, "batches": None, "stride": 1},
+        **{"epochs": max(rival.epochs, 1), "seconds": (1, 1, 1), "kind": rival.kind, "draws": True},
+        parameter=rival.parameter,
+    )
 
 
 def _ours(bench: Bench, case: Case, repeat: int, found: Found) -> None:
     figures = bench.run("C", case, repeat)
     found.ours.append(figures.epoch)
+    found.our_start.append(figures.start)
     found.our_score = figures.scores[-1]
 
 
 def _theirs(python: Path, model: str, folder: Path, repeat: int, found: Found) -> None:
-    rival, runs = RIVALS[model], []
-    for epochs in sorted(set(rival.epochs)):
-        params = {**rival.params, **({"epochs": epochs} if epochs else {})}
-        own = folder / f"{model}-{repeat}-{epochs}"
-        runs.append(warprec_arm.run(python, model, params, folder / "split", own, THREADS))
-    short, long = rival.epochs
-    seconds = (runs[-1].seconds - runs[0].seconds) / (long - short) if long else runs[0].seconds
-    found.theirs.append(seconds)
-    found.their_score = runs[-1].score
+    rival = RIVALS[model]
+    params = {**rival.params, **({"epochs": rival.epochs} if rival.epochs else {})}
+    ran = warprec_arm.run(python, model, params, folder / rival.kind, folder / f"{model}-{repeat}", THREADS)
+    found.theirs.append(ran.epoch)
+    found.their_start.append(ran.setup)
+    found.their_score = ran.score
 
 
 def table(found: dict[str, Found]) -> Iterator[str]:
-    """Markdown: seconds of both, their ratio, scores of both."""
-    yield "| model | recsweep, s | WarpRec, s | times as fast | NDCG@10: recsweep | WarpRec |"
-    yield "|---|---:|---:|---:|---:|---:|"
+    """Markdown: seconds of both, their ratio, starts, scores of both."""
+    yield (
+        "| model | recsweep, s | WarpRec, s | times as fast | to the first batch, s: recsweep | WarpRec "
+        "| validation NDCG@10: recsweep | WarpRec |"
+    )
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
     for model, one in found.items():
         ours, theirs = statistics.median(one.ours), statistics.median(one.theirs)
-        what = "an epoch with validation" if RIVALS[model].epochs[1] else "a trial"
+        what = "an epoch with validation" if RIVALS[model].epochs else "fit and validation"
         yield (
             f"| {model}, {what} | {ours:.3g} | {theirs:.3g} | **{theirs / ours:.1f}** "
+            f"| {statistics.median(one.our_start):.1f} | {statistics.median(one.their_start):.1f} "
             f"| {one.our_score:.4f} | {one.their_score:.4f} |"
         )
 
@@ -136,8 +163,8 @@ def document(lines: list[str], repeats: int, remark: str) -> str:
             f"Written by `{command()}` on {datetime.now():%Y-%m-%d}.",
             "What is compared, and how, stands at the top of [rivals.py](rivals.py).",
             "",
-            f"- ml-100k, random 8:1:1; medians of {repeats} repeats, in turns; {THREADS} threads each.",
-            f"- WarpRec 2.2.8{f', {remark}' if remark else ''}; Ray's start is not in its times.",
+            f"- ml-100k; medians of {repeats} repeats, in turns; {THREADS} threads each.",
+            f"- WarpRec 2.2.8{f', {remark}' if remark else ''}; Ray's head is started beforehand.",
             *own_lines(),
             "",
             *lines,

@@ -49,6 +49,8 @@ class Case:
     """sequential: leave-one-out, a loss; general: a random split, whole epochs of every arm."""
     draws: bool = False
     """Dropout or the model itself draws numbers that are others in the arms: scores are not compared."""
+    parameter: tuple[str, Any] = ("learning_rate", LEARNING_RATE)
+    """What its model file names: a parameter of the model, and its only value."""
 
     @property
     def label(self) -> str:
@@ -142,8 +144,8 @@ def make_plan(case: Case, data: Path, folder: Path) -> StudyPlan:
     model = {
         "model": case.model,
         "fixed": {"loss_type": case.loss} if case.kind == "sequential" else {},
-        "defaults": {"learning_rate": LEARNING_RATE},
-        "space": {"learning_rate": {"type": "choice", "values": [LEARNING_RATE]}},
+        "defaults": dict([case.parameter]),
+        "space": {case.parameter[0]: {"type": "choice", "values": [case.parameter[1]]}},
     }
     sweep = {
         "sweep": "speed",

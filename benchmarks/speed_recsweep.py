@@ -2,8 +2,8 @@
 
     python speed_recsweep.py TASK.json
 
-A task `rate` multiplies matrices on one thread. A task
-`prepare` makes the split, or finds it in the cache, and counts what the FLOPs need. A task `train`
+A task `rate` multiplies matrices on one thread. A task `prepare` makes the split, or finds it in the
+cache, and counts what the FLOPs need. A task `pairs` tells users and items of its parts. A task `train`
 imports what a worker imports, reads the split from the cache and calls `training.train`. With a stride
 above 1 only every so-many-th sample is trained on and every so-many-th user is validated on: an epoch
 that is shorter by that much. The whole training data is kept in memory all the same, so that peak memory
@@ -64,11 +64,16 @@ def statistics_of(split: Any) -> dict[str, Any]:
 
 
 def pairs_of(split: Any) -> dict[str, list[list[int]]]:
-    """Users and items of each part of a split, by their numbers."""
+    """Users and items of each part of a split, by their numbers; of sequences the first item too."""
     parts = {}
     for name, part in zip(("train", "validation", "test"), split.parts, strict=True):
         columns = part.inter_feat.interaction
-        parts[name] = [columns[key].tolist() for key in (part.uid_field, part.iid_field)]
+        users, items = (columns[key].tolist() for key in (part.uid_field, part.iid_field))
+        histories = columns.get(f"{part.iid_field}_list")
+        if name == "train" and histories is not None:  # a user's first row has a history of one item
+            firsts = dict(zip(reversed(users), (int(row[0]) for row in reversed(histories)), strict=True))
+            users, items = [*firsts, *users], [*firsts.values(), *items]
+        parts[name] = [users, items]
     return parts
 
 

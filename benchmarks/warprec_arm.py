@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import re
 import shutil
+import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,12 +29,14 @@ _BACKSLASH = ("default separator {'\\t'}.", "default separator TAB.")
 
 @dataclass(frozen=True)
 class Ran:
-    """One run of its train pipeline."""
+    """One trial, as Ray Tune recorded it."""
 
-    seconds: float
-    """Of the search: Ray's trial, from its start to its end, training and validations."""
+    epoch: float
+    """Seconds of training and validation: the median of its epochs but the first, if there are more."""
+    setup: float
+    """Seconds from the start of the trial to its first batch: imports, data, the model."""
     score: float
-    """NDCG@10 on the test part of what it trained."""
+    """NDCG@10 of the last validation."""
 
 
 def interpreter() -> tuple[Path, str]:
@@ -115,26 +116,19 @@ def run(python: Path, model: str, params: dict[str, Any], split: Path, folder: P
     }
     (folder / "config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     own = {**os.environ, "RAY_ADDRESS": "127.0.0.1:6399", "OMP_NUM_THREADS": str(threads)}
-    begun = time.monotonic()
     done = subprocess.run(
         [str(python), "-m", "warprec.run", "-c", "config.yml", "-p", "train"],
         **{"cwd": folder, "env": own, "capture_output": True, "text": True, "check": False},
     )
     if done.returncode:
         raise RuntimeError(f"WarpRec's {model} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
-    return _read(folder, time.monotonic() - begun)
+    return _read(folder)
 
 
-def _read(folder: Path, wall: float) -> Ran:
-    """What its reports say."""
-    seconds, score = wall, float("nan")
-    for path in sorted((folder / "experiments").rglob("*")):
-        if path.is_file() and path.suffix in (".tsv", ".csv"):
-            text = path.read_text(encoding="utf-8")
-            rows = list(csv.DictReader(text.splitlines(), delimiter="\t" if "\t" in text else ","))
-            for name, value in (rows[0] if rows else {}).items():
-                if re.search("exploration time", name, re.IGNORECASE):
-                    seconds = float(value)
-                if re.fullmatch("ndcg.*10?", name, re.IGNORECASE):
-                    score = float(value)
-    return Ran(seconds, score)
+def _read(folder: Path) -> Ran:
+    """The epochs of the only trial, from the table that Ray Tune keeps of it."""
+    (path,) = folder.glob("experiments/*/ray_results/*/*/progress.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    epochs = [float(row["epoch_train_s"]) + float(row["epoch_validation_s"]) for row in rows]
+    return Ran(statistics.median(epochs[1:] or epochs), float(rows[0]["setup_s"]), float(rows[-1]["nDCG@10"]))
