@@ -9,21 +9,26 @@ times. The arms take turns, two threads each:
                started here; times from the table that Ray Tune keeps of its trial
 
     python benchmarks/rivals.py --write
+
+What each model came to is kept (`--keep`), and a run that was ended goes on with `--resume`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import warprec_arm
+from recsweep.common.files import write_json
 from results import command, own_lines, write_section
 from speed_arms import Bench
 from speed_cases import BUILTIN, Case
@@ -91,7 +96,7 @@ def main() -> int:
     arguments = _arguments()
     python, remark = warprec_arm.interpreter()
     bench = Bench(python, ROOT, arguments.work / "cache", 1, THREADS)
-    found = {model: Found() for model in arguments.models}
+    found = {**{model: Found() for model in arguments.models}, **_kept(arguments)}
     cases = {model: _case(model) for model in arguments.models}
     with tempfile.TemporaryDirectory(prefix="rivals-", dir="/tmp") as temporary:
         folder = Path(temporary)
@@ -100,16 +105,26 @@ def main() -> int:
             if not (folder / case.kind).exists():
                 warprec_arm.write_split(folder / case.kind, bench.pairs(case))
         with warprec_arm.head(python, folder / "ray"):
-            for repeat in range(arguments.repeats):
-                for model, case in cases.items():
-                    _ours(bench, case, repeat, found[model])
-                    _theirs(python, model, folder, repeat, found[model])
-                    print(f"{model} {repeat + 1}: {found[model]}", file=sys.stderr, flush=True)
+            for repeat, (model, case) in itertools.product(range(arguments.repeats), cases.items()):
+                if repeat < len(found[model].theirs):
+                    continue
+                _ours(bench, case, repeat, found[model])
+                _theirs(python, model, folder, repeat, found[model])
+                print(f"{model} {repeat + 1}: {found[model]}", file=sys.stderr, flush=True)
+                write_json(arguments.keep, {name: asdict(one) for name, one in found.items() if one.theirs})
     lines = list(table(found))
     print("\n".join(lines))
     if arguments.write:
         write_section("rivals", document(lines, arguments.repeats, remark))
     return 0
+
+
+def _kept(arguments: argparse.Namespace) -> dict[str, Found]:
+    """The chosen models that an earlier run has done."""
+    if not (arguments.resume and arguments.keep.is_file()):
+        return {}
+    kept = json.loads(arguments.keep.read_text(encoding="utf-8"))
+    return {model: Found(**kept[model]) for model in arguments.models if model in kept}
 
 
 def _case(model: str) -> Case:
@@ -179,6 +194,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--work", type=Path, default=ROOT / "outputs" / "bench-speed")
+    parser.add_argument("--keep", type=Path, default=ROOT / "outputs" / "bench-rivals.json")
+    parser.add_argument("--resume", action="store_true", help="go on with what was kept")
     return parser.parse_args()
 
 
