@@ -133,7 +133,8 @@ def test_three_studies_of_two_workers_lose_nothing(slurm, sweep):
 
 
 def test_a_job_that_runs_out_of_time_goes_on_in_the_next(slurm, sweep):
-    recsweep(slurm, sweep, "slurm", "--tasks", "1", "--models", "one", "--max-evals", "1")
+    longer = ("--epochs", "2500", "--patience", "2500")  # than the two minutes that a limit may be away
+    recsweep(slurm, sweep, "slurm", "--tasks", "1", "--models", "one", "--max-evals", "1", *longer)
     slurm.wait("a trial", lambda: "one" in running_for(sweep, 20), 300)
     job, passed = next(
         (job, passed) for job, state, passed in slurm.jobs("%i", "%T", "%M") if state == "RUNNING"
