@@ -32,7 +32,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import os
 import shlex
@@ -49,6 +48,7 @@ from typing import Any
 
 import yaml
 
+from environments import python_of
 from recsweep.common.files import write_yaml
 from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api.settings import TIME_ORDER
@@ -244,10 +244,10 @@ def run_timed(command: list[str], folder: Path, environment: dict[str, str]) -> 
 
 def recbole_python() -> Path:
     """The interpreter of RecBole's environment, which is made now unless it is there."""
-    python, stamp = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "requirements.sha256"
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    if python.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
-        return python
+    return python_of(ENVIRONMENT, REQUIREMENTS, _make_environment)
+
+
+def _make_environment(python: Path) -> None:
     if sys.version_info[:2] > NEWEST_PYTHON:
         raise SystemExit(
             f"RecBole's tuner needs ray 2.6.3, and that Python 3.11 or older, but got "
@@ -260,8 +260,6 @@ def recbole_python() -> Path:
     )
     for what in ([torch], ["-r", str(REQUIREMENTS)]):
         subprocess.run([str(python), "-m", "pip", "install", "-qq", *what], check=True)
-    stamp.write_text(wanted, encoding="utf-8")
-    return python
 
 
 def table(found: dict[str, tuple[Arm, Arm]]) -> Iterator[str]:

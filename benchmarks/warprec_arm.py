@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import shutil
 import statistics
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from environments import python_of
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = HERE.parent / ".venv-warprec"
@@ -41,11 +42,10 @@ class Ran:
 
 def interpreter() -> tuple[Path, str]:
     """WarpRec's Python, made now unless it is there, and what is to be said of it."""
-    python, stamp = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "requirements.sha256"
     base = next((found for name in PYTHONS if (found := shutil.which(name))), sys.executable)
     older = base == sys.executable and sys.version_info < (3, 12)
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    if not (python.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted):
+
+    def make(python: Path) -> None:
         print(f"making {ENVIRONMENT.name} (once; some minutes)", file=sys.stderr, flush=True)
         subprocess.run([base, "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)
         install = [str(python), "-m", "pip", "install", "-qq", "-r", str(REQUIREMENTS)]
@@ -54,8 +54,8 @@ def interpreter() -> tuple[Path, str]:
         )
         if older:
             _rewrite(python)
-        stamp.write_text(wanted, encoding="utf-8")
-    return python, OLDER if older else ""
+
+    return python_of(ENVIRONMENT, REQUIREMENTS, make), OLDER if older else ""
 
 
 def _rewrite(python: Path) -> None:
