@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,9 @@ def model(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     if request.param == "package":
         monkeypatch.syspath_prepend(str(tmp_path / "site"))
         yield package(tmp_path / "site")
+        # a package of the next test has its name, and Python would find this one's folder for it
+        for name in [one for one in sys.modules if one.split(".")[0] == "recbole_made"]:
+            del sys.modules[name]
     else:
         yield "my_rec.py:MyRec"
 
