@@ -386,14 +386,17 @@ format: setup ## put the code into its form
 	@ruff format --quiet .
 	@snakefmt Snakefile
 
-bench: setup ## speed of training against RecBole and WarpRec, and whole studies (makes .venv-recbole, .venv-warprec)
+bench: setup ## speed beside RecBole, WarpRec, implicit, LensKit; studies (makes .venv-recbole, -warprec, -libraries)
 	@python benchmarks/speed.py --write
 	@python benchmarks/speed.py --kind general --write
+	@python benchmarks/speed.py --kind large --write
 	@python benchmarks/studies.py --write
 	@python benchmarks/rivals.py --write
+	@python benchmarks/libraries.py --write
 
-bench-rivals: setup ## seconds an epoch beside WarpRec, seven models that both have (makes .venv-warprec)
+bench-rivals: setup ## beside WarpRec, implicit and LensKit: seconds, scores (makes .venv-warprec, .venv-libraries)
 	@python benchmarks/rivals.py --write
+	@python benchmarks/libraries.py --write
 
 bench-tuner: setup ## recsweep and RecBole's own tuner side by side (makes .venv-recbole)
 	@python benchmarks/side_by_side.py
@@ -425,8 +428,9 @@ bench-service-pages: setup ## the service's pages over 10,000 jobs and 1,000,000
 bench-import: setup ## 1, 5 and 20 million ratings imported, checked, filtered and split: seconds and memory
 	@python benchmarks/import_data.py --write
 
-bench-scale: setup ## 0.1 to 20 million interactions: split, start of a trial, validation; memory of 1 and 4 workers
+bench-scale: setup ## 0.1 to 20 million interactions: split, start, validation, memory; a validation beside its product
 	@python benchmarks/scale.py --write
+	@python benchmarks/validation.py --write
 
 bench-listing: setup ## recsweep ls over 10,000 studies, on each kind of store
 	@python benchmarks/listing.py --write

@@ -104,7 +104,7 @@ def measured(asked: argparse.Namespace) -> Found:
 
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "lists.parquet"
-        family = Factors(_model(users, items), native.kernels(), 1)
+        family = Factors(factors(users, items), native.kernels(), 1)
         began = time.perf_counter()
         written, _ = write_lists(file, in_turns(), *names)
         whole = time.perf_counter() - began - away
@@ -121,7 +121,7 @@ def product(users: torch.Tensor, items: torch.Tensor, size: int) -> float:
     return time.perf_counter() - began
 
 
-def _model(users: torch.Tensor, items: torch.Tensor) -> Any:
+def factors(users: torch.Tensor, items: torch.Tensor) -> Any:
     tables = {"user_embedding": users, "item_embedding": items}
     weights = {name: torch.nn.Parameter(values, requires_grad=False) for name, values in tables.items()}
     return SimpleNamespace(**{name: SimpleNamespace(weight=weight) for name, weight in weights.items()})

@@ -19,12 +19,16 @@ is given. Where two processes train at once they start training together, and an
 of what each takes. Where A and C train whole epochs of a model without dropout, their validation
 scores must agree; the exit code is 1 if not.
 
-General models (`--kind general`) train whole epochs in all arms, with RecBole's defaults on a random split of
-8:1:1, every item ranked; scores are compared where nothing is drawn that the arms draw differently (dropout).
+General models (`--kind general`) train whole epochs in all arms, with RecBole's defaults on a random
+split of 8:1:1, every item ranked; scores are compared where nothing is drawn that the arms draw
+differently (dropout). Three of them train on a million made interactions too (`--kind large`,
+speed_made.py); there RecBole's LightGCN is timed in part, but for one whole epoch, whose score is
+compared.
 
     python benchmarks/speed.py --quick --models FPMC    # to see that it works
     python benchmarks/speed.py --write                  # the sequential models, into RESULTS.md
     python benchmarks/speed.py --kind general --write   # the general ones
+    python benchmarks/speed.py --kind large --write     # on a million interactions
     python benchmarks/speed.py --write --resume         # goes on after a run that was ended
 
 A run that was ended goes on with `--resume`: every turn is kept in `outputs/bench-speed/turns.json`.
@@ -44,7 +48,7 @@ from recsweep.common.provenance import versions
 from results import RESULTS, write_section
 from side_by_side import recbole_python
 from speed_arms import Bench
-from speed_cases import ARMS, CASES, GENERAL, GEOMETRIC_MEANS, OUTSIDE, Case, find_cases
+from speed_cases import ARMS, CASES, GENERAL, GEOMETRIC_MEANS, LARGE, OUTSIDE, Case, find_cases
 from speed_figures import Figures, disagreements
 from speed_report import PICTURES, SECTIONS, Outcome, document, draw, tables
 from speed_turns import Turns, Watch
@@ -159,7 +163,7 @@ def tell(text: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="How fast recsweep trains, against RecBole.")
-    everything = (*CASES, *GENERAL)
+    everything = (*CASES, *GENERAL, *LARGE)
     models, datasets = (sorted({getattr(case, name) for case in everything}) for name in ("model", "dataset"))
     parser.add_argument("--kind", choices=list(GEOMETRIC_MEANS), default="sequential", help="of the models")
     parser.add_argument("--models", nargs="+", choices=models, help="default: all")

@@ -19,6 +19,7 @@ from recsweep.recbole_api.settings import TIME_ORDER
 from recsweep.running.templates import worker_environment
 from speed_cases import LEAST_BATCHES, LONGEST_SECONDS, SEED, Case, make_plan
 from speed_figures import Figures
+from speed_made import MADE, made
 from speed_process import Launch, run_together
 
 HERE = Path(__file__).resolve().parent
@@ -32,7 +33,9 @@ class Bench:
     python: Path
     """RecBole's interpreter."""
     data: Path
+    """Folders of data sets."""
     cache: Path
+    """Of splits; made data sets stand beside it."""
     workers: int
     threads: int
 
@@ -45,7 +48,7 @@ class Bench:
         """One turn of one arm, in fresh processes and an empty folder."""
         with tempfile.TemporaryDirectory(prefix="recsweep-speed-") as temporary:
             folder = Path(temporary)
-            plan = make_plan(case, self.data, folder / "config")
+            plan = self._plan(case, folder / "config")
             if arm == "C":
                 return self._recsweep(case, plan, folder)
             whole = case.checked if arm == "A" and repeat == 1 else 0
@@ -55,7 +58,7 @@ class Bench:
         """Lengths of a data set, whose split is in the cache from then on."""
         with tempfile.TemporaryDirectory(prefix="recsweep-speed-") as temporary:
             folder = Path(temporary)
-            plan = make_plan(case, self.data, folder / "config")
+            plan = self._plan(case, folder / "config")
             launch = self._own_launch({"operation": "prepare", **self._split(plan)}, folder / "prepare")
             return run_together([launch])[0]
 
@@ -63,11 +66,14 @@ class Bench:
         """User and item of each row of a split, by its part."""
         with tempfile.TemporaryDirectory(prefix="recsweep-speed-") as temporary:
             folder = Path(temporary)
-            plan = make_plan(case, self.data, folder / "config")
+            plan = self._plan(case, folder / "config")
             launch = self._own_launch({"operation": "pairs", **self._split(plan)}, folder / "pairs")
             found = run_together([launch])[0]
             parts = ("train", "validation", "test")
             return {name: list(zip(*found[name], strict=True)) for name in parts}
+
+    def _plan(self, case: Case, folder: Path) -> StudyPlan:
+        return make_plan(case, made(self.cache.parent).parent if case.dataset == MADE else self.data, folder)
 
     def matrix_rate(self) -> float:
         """Float32 operations a second of all the threads together, measured on one."""
@@ -125,7 +131,7 @@ class Bench:
         environment = _recbole_environment(one_thread=arm == "B")
         launches = [Launch(command, environment, folder / f"process-{n}") for n in range(count)]
         raws = run_together(launches)
-        if case.kind == "general":
+        if case.batches is None and case.kind != "sequential":
             return figures.together([figures.from_whole(raw) for raw in raws])
         return figures.together([figures.from_batches(raw, case.warm_up) for raw in raws])
 

@@ -10,6 +10,7 @@ from recsweep.common.files import write_yaml
 from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.recbole_api.settings import TIME_ORDER
 from recsweep.sweeps.loading import load_sweep
+from speed_made import MADE
 
 SEED = 2020
 LEARNING_RATE = 0.001
@@ -46,7 +47,7 @@ class Case:
     warm_up: int = 2
     """Batches before the ones that count: the first few get memory that no process has touched yet."""
     kind: str = "sequential"
-    """sequential: leave-one-out, a loss; general: a random split, whole epochs of every arm."""
+    """sequential: leave-one-out, a loss; general, large: a random split."""
     draws: bool = False
     """Dropout or the model itself draws numbers that are others in the arms: scores are not compared."""
     parameter: tuple[str, Any] = ("learning_rate", LEARNING_RATE)
@@ -109,7 +110,20 @@ GENERAL = (
     _general("DeepFM", 4, 8, (25, 30, 8), draws=True),
 )
 """RecBole's defaults on a random split, 8:1:1 of each user's ratings."""
-GEOMETRIC_MEANS = {"sequential": (5.5, 10.0), "general": (6.0, 12.0)}
+LARGE = tuple(
+    replace(_general(*given, draws=draws), dataset=MADE, kind="large", **parts)
+    for given, draws, parts in (
+        (("BPR", 6, 12, (70, 80, 15), 2), False, {}),
+        (
+            ("LightGCN", 6, 12, (300, 90, 60), 2),
+            False,
+            {"batches": 8, "warm_up": 3, "checked": 1, "valid_batches": 1000},
+        ),
+        (("MultiVAE", 6, 12, (50, 60, 15), 3), True, {}),
+    )
+)
+"""The same on a million interactions; LightGCN is timed in part, and its first repeat is a whole epoch."""
+GEOMETRIC_MEANS = {"sequential": (5.5, 10.0), "general": (6.0, 12.0), "large": (6.0, 12.0)}
 MEMORY_CASE = "ml-100k/SASRec"
 MEMORY = (0.5, 0.25)
 """Of RecBole's peak memory, a process of recsweep may hold at most this much, and aims to."""
@@ -120,20 +134,22 @@ COLD_START = (6.0, 4.0)
 def find_cases(kind: str, models: list[str] | None, datasets: list[str] | None) -> list[Case]:
     return [
         case
-        for case in (*CASES, *GENERAL)
+        for case in (*CASES, *GENERAL, *LARGE)
         if case.kind == kind
         and (not models or case.model in models)
         and (not datasets or case.dataset in datasets)
     ]
 
 
+_RANDOM = {"split": {"type": "ratio", "ratio": [0.8, 0.1, 0.1], "order": "random", "group_by": "user"}}
 _SPLITS: dict[str, dict[str, Any]] = {
     "sequential": {
         "max_sequence_length": 50,
         "split": {"type": "leave_one_out"},
         TIME_ORDER: "recbole",  # both round times alike, so both have the same sequences
     },
-    "general": {"split": {"type": "ratio", "ratio": [0.8, 0.1, 0.1], "order": "random", "group_by": "user"}},
+    "general": _RANDOM,
+    "large": _RANDOM,
 }
 
 

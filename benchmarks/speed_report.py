@@ -18,9 +18,21 @@ from speed_cases import ARMS, COLD_START, GEOMETRIC_MEANS, MEMORY, MEMORY_CASE, 
 from speed_figures import EPOCHS_A_TRIAL, Figures, geometric_mean, middle, ratio
 
 HERE = Path(__file__).resolve().parent
-PICTURES = {"sequential": HERE / "speed.svg", "general": HERE / "speed-general.svg"}
-TITLES = {"sequential": "Speed of training", "general": "Speed of training: general models"}
-SECTIONS = {"sequential": "speed", "general": "speed of general models"}
+PICTURES = {
+    "sequential": HERE / "speed.svg",
+    "general": HERE / "speed-general.svg",
+    "large": HERE / "speed-large.svg",
+}
+TITLES = {
+    "sequential": "Speed of training",
+    "general": "Speed of training: general models",
+    "large": "Speed of training: general models on a million interactions",
+}
+SECTIONS = {
+    "sequential": "speed",
+    "general": "speed of general models",
+    "large": "speed on a million interactions",
+}
 NAMES = {"A": "A RecBole", "B": "B RecBole, processes", "C": "C recsweep"}
 
 
