@@ -119,7 +119,7 @@ LARGE = tuple(
             False,
             {"batches": 8, "warm_up": 3, "checked": 1, "valid_batches": 1000},
         ),
-        (("MultiVAE", 6, 12, (50, 60, 15), 3), True, {}),
+        (("MultiVAE", 6, 12, (50, 60, 15), 2), True, {}),
     )
 )
 """The same on a million interactions; LightGCN is timed in part, and its first repeat is a whole epoch."""
