@@ -72,10 +72,11 @@ BESIDE = {
 
 @dataclass(frozen=True)
 class Turn:
-    """Seconds of a fit, or an epoch, with its validation; and NDCG@10 of the last validation."""
+    """Seconds of a fit, or an epoch, with its validation; of it lists; and NDCG@10 of the last validation."""
 
     seconds: float
     score: float
+    lists: float | None = None
 
 
 def main() -> int:
@@ -138,7 +139,8 @@ def _turn(python: Path, model: str, what: str, pairs: dict[str, list[tuple[int, 
         words = [str(python), str(HERE / "libraries_process.py"), str(folder / "task.json")]
         threads = {**worker_environment(THREADS), "LK_NUM_THREADS": str(THREADS)}
         raw = run_together([Launch(words, {**os.environ, **threads}, folder)])[0]
-    return Turn(raw["fit"] / epochs + raw["lists"], ndcg(raw["found"], list(wanted.values())))
+    score = ndcg(raw["found"], list(wanted.values()))
+    return Turn(raw["fit"] / epochs + raw["lists"], score, raw["lists"])
 
 
 def ndcg(lists: list[list[int]], wanted: list[set[int]]) -> float:
@@ -152,15 +154,17 @@ def ndcg(lists: list[list[int]], wanted: list[set[int]]) -> float:
 
 def table(found: dict[tuple[str, str], list[Turn]]) -> Iterator[str]:
     """Markdown: a line for each model of each library."""
-    yield "| model | of | s | recsweep is as fast, times | validation NDCG@10 |"
-    yield "|---|---|---:|---:|---:|"
+    yield "| model | of | s | of it lists, s | recsweep is as fast, times | validation NDCG@10 |"
+    yield "|---|---|---:|---:|---:|---:|"
     for (model, whose), turns in found.items():
         own = found[model, "recsweep"]
         ratio = statistics.median(one.seconds / ours.seconds for one, ours in zip(turns, own, strict=True))
         what = "an epoch with validation" if BESIDE[model].epochs > 1 else "fit and validation"
         seconds = statistics.median(turn.seconds for turn in turns)
         times = "" if whose == "recsweep" else f"**{ratio:.1f}**"
-        yield f"| {model}, {what} | {whose} | {seconds:.3g} | {times} | {turns[-1].score:.4f} |"
+        lists = [turn.lists for turn in turns if turn.lists is not None]
+        of_it = f"{statistics.median(lists):.3g}" if lists else ""
+        yield f"| {model}, {what} | {whose} | {seconds:.3g} | {of_it} | {times} | {turns[-1].score:.4f} |"
 
 
 def document(lines: list[str], repeats: int) -> str:

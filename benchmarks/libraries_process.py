@@ -75,7 +75,8 @@ def _lenskit(make: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]]
         pipeline = topn_pipeline(make(task), n=task["length"])
 
         def lists(asked: list[int], length: int) -> list[list[int]]:
-            found = {key.user_id: one.ids().tolist() for key, one in recommend(pipeline, asked, length)}
+            lists = recommend(pipeline, asked, length, n_jobs=1)  # starting processes would take longer
+            found = {key.user_id: one.ids().tolist() for key, one in lists}
             return [found[user] for user in asked]
 
         def fit() -> Lists:
