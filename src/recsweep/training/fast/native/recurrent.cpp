@@ -36,7 +36,7 @@ struct Layer {
   const Weight *wx, *wn, *wh;  // of the input: reset and update [2h, in], new [h, in]; of the state: [3h, h]
   int64_t in, h;
   // By row: reset, update, the hidden part of new before the reset gate, new: [tokens, 4h].
-  Buffer gates, output, hidden, carry;
+  Buffer gates, output, hidden, carry, previous;
 
   void forward(const Packed& p, const float* x) {
     const int64_t w = 4 * h;
@@ -79,13 +79,24 @@ struct Layer {
         step_backward(g + i * w, t ? before + i * h : nullptr, dout + (p.start[t] + i) * h, carry.data() + i * h);
       if (!t) break;
       wh->apply_backward(n, g, w, carry.data(), h, true);
-      multiply_tn(3 * h, h, n, g, w, before, h, dwh, h, true);
     }
+    add_hidden_gradient(p, dwh);
     multiply_tn(2 * h, in, p.tokens, gates.data(), w, x, in, dwi, in, true);
     multiply_tn(h, in, p.tokens, gates.data() + 3 * h, w, x, in, dwi + 2 * h * in, in, true);
     if (!dx) return;
     wx->apply_backward(p.tokens, gates.data(), w, dx, in);
     wn->apply_backward(p.tokens, gates.data() + 3 * h, w, dx, in, true);
+  }
+
+  // One sum over all steps but the first, which has no state before: a sum a step would read and write the whole
+  // gradient for as few rows as a chunk has sequences.
+  void add_hidden_gradient(const Packed& p, float* dwh) {
+    const int64_t first = p.active[0], rows = p.tokens - first;
+    previous.resize(rows * h);
+    for (int64_t t = 1; t < p.steps; ++t)
+      std::memcpy(previous.data() + (p.start[t] - first) * h, output.data() + p.start[t - 1] * h,
+                  p.active[t] * h * sizeof(float));
+    multiply_tn(3 * h, h, rows, gates.data() + first * 4 * h, 4 * h, previous.data(), h, dwh, h, true);
   }
 
   // Gradients of reset, update, hidden part and new before their functions; carry: what flows to h before.
@@ -127,7 +138,7 @@ class Recurrence {
       : items_(in(weights[0])), d_(weights[0].size(1)), p_(p) {
     for (size_t l = 0; l < layers.size(); ++l) {
       const Tensor &wi = weights[1 + 2 * l], &wh = weights[2 + 2 * l];
-      layers_.push_back(Layer{&layers[l].wx, &layers[l].wn, &layers[l].wh, wi.size(1), wh.size(1), {}, {}, {}, {}});
+      layers_.push_back(Layer{&layers[l].wx, &layers[l].wn, &layers[l].wh, wi.size(1), wh.size(1), {}, {}, {}, {}, {}});
     }
   }
   int64_t hidden() const { return layers_[0].h; }

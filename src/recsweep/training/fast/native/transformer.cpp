@@ -28,6 +28,7 @@ struct LayerTensors {
         b2(out(t[13])), norm2(out(t[14])), shift2(out(t[15])) {}
 };
 constexpr int64_t HEAD_TENSORS = 4, LAYER_TENSORS = 16;
+constexpr int64_t BLOCK = INNER / TILE_ROWS * TILE_ROWS;  // rows: whole blocks of sums, one panel of a gradient's
 
 struct Tensors {
   float *items, *positions, *norm, *shift;
@@ -181,18 +182,31 @@ class Encoder {
       joined.others.apply(T, s.x.data(), d, s.kv.data(), 2 * d, true);
       attend(chunk, l);
     }
-    s.y.resize(Q * d), s.hat1.resize(Q * d), s.rstd1.resize(Q);
-    residual(Q, d, s.context.data(), d, joined.output, w.bo, xq, dropout(8 * l + 2, true), s.y.data());
-    normalize_rows(s.y.data(), Q, d, w.norm1, w.shift1, s_.eps, s.hat1.data(), s.rstd1.data());
-    feed_forward(l, Q);
+    s.y.resize(Q * d), s.hat1.resize(Q * d), s.rstd1.resize(Q), s.slope.resize(Q * s_.inner);
+    s.active.resize(Q * s_.inner), s.hat2.resize(Q * d), s.rstd2.resize(Q), output(l).resize(Q * d);
+    in_blocks(Q, [&](int64_t from, int64_t to) {
+      residual(from, to, s.context.data(), d, joined.output, w.bo, xq, dropout(8 * l + 2, true), s.y.data());
+      normalize_rows(s.y.data() + from * d, to - from, d, w.norm1, w.shift1, s_.eps, s.hat1.data() + from * d,
+                     s.rstd1.data() + from);
+      feed_forward(l, from, to);
+    });
   }
 
-  // y = dropout(a W^T + b) + x
-  void residual(int64_t rows, int64_t d, const float* a, int64_t k, const Weight& weight, const float* bias,
+  // What goes row by row, by as many rows as stay in the second cache from one step to the next.
+  template <typename Work>
+  static void in_blocks(int64_t rows, const Work& work) {
+    for (int64_t from = 0; from < rows; from += BLOCK) work(from, std::min(rows, from + BLOCK));
+  }
+
+  Buffer& output(int64_t l) { return last(l) ? output_ : saved_[l + 1].x; }
+
+  // Rows of y = dropout(a W^T + b) + x
+  void residual(int64_t begin, int64_t end, const float* a, int64_t k, const Weight& weight, const float* bias,
                 const float* x, const Dropout& drop, float* y) {
-    weight.apply(rows, a, k, y, d);
+    const int64_t d = s_.d;
+    weight.apply(end - begin, a + begin * k, k, y + begin * d, d);
     const Dropout own = drop;
-    for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t i = begin; i < end; ++i) {
       float* __restrict to = y + i * d;
       const float* __restrict from = x + i * d;
       if (own.on)
@@ -202,13 +216,15 @@ class Encoder {
     }
   }
 
-  // The gradient that goes back through a dropout into branch_, and its sums over the rows.
-  void into_branch(const float* __restrict dy, int64_t rows, int64_t d, const Dropout& drop, float* __restrict sums) {
-    branch_.resize(rows * d);
+  // The gradient of a block of rows that goes back through a dropout into branch_, and its sums over them.
+  void into_branch(const float* __restrict dy, int64_t begin, int64_t end, const Dropout& drop,
+                   float* __restrict sums) {
+    const int64_t d = s_.d;
+    branch_.resize(BLOCK * d);
     const Dropout own = drop;
-    for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t i = begin; i < end; ++i) {
       const float* __restrict from = dy + i * d;
-      float* __restrict to = branch_.data() + i * d;
+      float* __restrict to = branch_.data() + (i - begin) * d;
       if (own.on)
         for (int64_t j = 0; j < d; ++j) to[j] = from[j] * own(static_cast<uint32_t>(i * d + j));
       else
@@ -217,16 +233,16 @@ class Encoder {
     }
   }
 
-  void feed_forward(int64_t l, int64_t Q) {
+  void feed_forward(int64_t l, int64_t from, int64_t to) {
     const int64_t d = s_.d, inner = s_.inner;
     const LayerTensors& w = w_.layers[l];
     Saved& s = saved_[l];
-    Buffer& next = last(l) ? output_ : saved_[l + 1].x;
-    s.slope.resize(Q * inner), s.active.resize(Q * inner), s.hat2.resize(Q * d), s.rstd2.resize(Q), next.resize(Q * d);
-    joined_[l].first.apply(Q, s.y.data(), d, s.slope.data(), inner);
-    for (int64_t i = 0; i < Q; ++i) activate(s.slope.data() + i * inner, w.b1, s.active.data() + i * inner, inner);
-    residual(Q, d, s.active.data(), inner, joined_[l].second, w.b2, s.y.data(), dropout(8 * l + 3, true), next.data());
-    normalize_rows(next.data(), Q, d, w.norm2, w.shift2, s_.eps, s.hat2.data(), s.rstd2.data());
+    float* next = output(l).data();
+    joined_[l].first.apply(to - from, s.y.data() + from * d, d, s.slope.data() + from * inner, inner);
+    for (int64_t i = from; i < to; ++i) activate(s.slope.data() + i * inner, w.b1, s.active.data() + i * inner, inner);
+    residual(from, to, s.active.data(), inner, joined_[l].second, w.b2, s.y.data(), dropout(8 * l + 3, true), next);
+    normalize_rows(next + from * d, to - from, d, w.norm2, w.shift2, s_.eps, s.hat2.data() + from * d,
+                   s.rstd2.data() + from);
   }
 
   // f(x + bias) into `active`; f'(x + bias) takes the place of x.
@@ -513,12 +529,17 @@ class Encoder {
     const int64_t d = s_.d, T = chunk.tokens, Q = last(l) ? chunk.queries() : T;
     const LayerTensors& w = w_.layers[l];
     Saved& s = saved_[l];
-    feed_forward_backward(l, Q, dy, g);  // dy: now the gradient of the first half's output
-    normalize_rows_backward(dy, Q, d, w.norm1, s.hat1.data(), s.rstd1.data(), g.norm1, g.shift1);
-    into_branch(dy, Q, d, dropout(8 * l + 2, true), g.bo);
-    multiply_tn(d, d, Q, branch_.data(), d, s.context.data(), d, g.wo, d, true);
     dcontext_.resize(Q * d), dq_.resize(Q * d);
-    joined_[l].output.apply_backward(Q, branch_.data(), d, dcontext_.data(), d);
+    in_blocks(Q, [&](int64_t from, int64_t to) {
+      const int64_t rows = to - from;
+      float* own = dy + from * d;
+      feed_forward_backward(l, from, to, dy, g);  // dy: now the gradient of the first half's output
+      normalize_rows_backward(own, rows, d, w.norm1, s.hat1.data() + from * d, s.rstd1.data() + from, g.norm1,
+                              g.shift1);
+      into_branch(dy, from, to, dropout(8 * l + 2, true), g.bo);
+      multiply_tn(d, d, rows, branch_.data(), d, s.context.data() + from * d, d, g.wo, d, true);
+      joined_[l].output.apply_backward(rows, branch_.data(), d, dcontext_.data() + from * d, d);
+    });
     if (last(l)) {
       attend_last_backward(chunk, l, dcontext_.data());
     } else {
@@ -534,39 +555,47 @@ class Encoder {
     Joined& dj = djoined_[l];
     Saved& s = saved_[l];
     const float* xq = last(l) ? s.xq.data() : s.x.data();
-    add_rows(dq_.data(), Q, d, dj.bias.data());
-    multiply_tn(d, d, Q, dq_.data(), d, xq, d, dj.weight.data(), d, true);
-    joined.query.apply_backward(Q, dq_.data(), d, dy, d, true);
+    in_blocks(Q, [&](int64_t from, int64_t to) {
+      const int64_t rows = to - from;
+      const float *dq = dq_.data() + from * d, *x = xq + from * d;
+      add_rows(dq, rows, d, dj.bias.data());
+      multiply_tn(d, d, rows, dq, d, x, d, dj.weight.data(), d, true);
+      joined.query.apply_backward(rows, dq, d, dy + from * d, d, true);
+      if (last(l)) return;
+      const float* dkv = dkv_.data() + from * 2 * d;
+      add_rows(dkv, rows, 2 * d, dj.bias.data() + d);
+      multiply_tn(2 * d, d, rows, dkv, 2 * d, x, d, dj.weight.data() + d * d, d, true);
+      joined.others.apply_backward(rows, dkv, 2 * d, dy + from * d, d, true);
+    });
     if (last(l)) {
       for (int64_t i = 0; i < Q; ++i) axpy(d, 1.f, dy + i * d, next_.data() + chunk.query[i] * d);
       dx_.swap(next_);
       return;
     }
-    add_rows(dkv_.data(), T, 2 * d, dj.bias.data() + d);
-    multiply_tn(2 * d, d, T, dkv_.data(), 2 * d, s.x.data(), d, dj.weight.data() + d * d, d, true);
-    joined.others.apply_backward(T, dkv_.data(), 2 * d, dy, d, true);
     if (dy != dx_.data()) dx_.assign(dy, dy + T * d);
   }
 
-  void feed_forward_backward(int64_t l, int64_t Q, float* dy, const LayerTensors& g) {
-    const int64_t d = s_.d, inner = s_.inner;
+  // Of a block of rows of dy.
+  void feed_forward_backward(int64_t l, int64_t from, int64_t to, float* dy, const LayerTensors& g) {
+    const int64_t d = s_.d, inner = s_.inner, rows = to - from;
     const LayerTensors& w = w_.layers[l];
     Saved& s = saved_[l];
-    normalize_rows_backward(dy, Q, d, w.norm2, s.hat2.data(), s.rstd2.data(), g.norm2, g.shift2);
-    into_branch(dy, Q, d, dropout(8 * l + 3, true), g.b2);
-    multiply_tn(d, inner, Q, branch_.data(), d, s.active.data(), inner, g.w2, inner, true);
-    dactive_.resize(Q * inner);
-    joined_[l].second.apply_backward(Q, branch_.data(), d, dactive_.data(), inner);
+    float* own = dy + from * d;
+    normalize_rows_backward(own, rows, d, w.norm2, s.hat2.data() + from * d, s.rstd2.data() + from, g.norm2, g.shift2);
+    into_branch(dy, from, to, dropout(8 * l + 3, true), g.b2);
+    multiply_tn(d, inner, rows, branch_.data(), d, s.active.data() + from * inner, inner, g.w2, inner, true);
+    dactive_.resize(BLOCK * inner);
+    joined_[l].second.apply_backward(rows, branch_.data(), d, dactive_.data(), inner);
     float* __restrict da = dactive_.data();
-    const float* __restrict slope = s.slope.data();
+    const float* __restrict slope = s.slope.data() + from * inner;
     float* __restrict db1 = g.b1;
-    for (int64_t i = 0; i < Q; ++i)
+    for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < inner; ++j) {
         da[i * inner + j] *= slope[i * inner + j];
         db1[j] += da[i * inner + j];
       }
-    multiply_tn(inner, d, Q, da, inner, s.y.data(), d, g.w1, d, true);
-    joined_[l].first.apply_backward(Q, da, inner, dy, d, true);
+    multiply_tn(inner, d, rows, da, inner, s.y.data() + from * d, d, g.w1, d, true);
+    joined_[l].first.apply_backward(rows, da, inner, own, d, true);
   }
 
   const Shape& s_;
