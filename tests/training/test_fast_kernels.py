@@ -729,6 +729,22 @@ def test_the_other_operators_raise_too(kernels):
             kernels.rank_targets(*wrong)
 
 
+@pytest.mark.parametrize("column", range(6))
+@pytest.mark.parametrize("wrong", [-1, 9])
+def test_simplex_refuses_what_is_not_there(kernels, column, wrong):
+    weights = [torch.randn(9, 4), torch.randn(9, 4), torch.randn(4, 4)]
+    gradients = [torch.zeros_like(weight) for weight in weights]
+    columns = [torch.tensor(numbers) for numbers in ([2, 8], [1, 0], [1, 8], [3, 4])]
+    columns += [torch.ones(9, 2, dtype=torch.int64), torch.full((9,), 2)]
+    numbers = (0.5, 0.4, 10.0, 0.1, False, 0.0, 1)
+    assert math.isfinite(kernels.simplex_step(weights, gradients, *columns, *numbers))
+    columns[column] = (
+        columns[column].clone().index_fill_(0, torch.tensor([columns[column].shape[0] - 1]), wrong)
+    )
+    with pytest.raises(RuntimeError, match=f"{wrong} (of|items in)"):
+        kernels.simplex_step(weights, gradients, *columns, *numbers)
+
+
 @example(shape=(0,))
 @example(shape=(0, 4))
 @example(shape=(3, 1, 2))

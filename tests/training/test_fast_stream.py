@@ -203,6 +203,24 @@ def test_kernels_refuse_rows_that_are_not_there():
         drawn(RecboleDraws, "Sampler", COMPILED, torch.tensor([9]))
 
 
+@pytest.mark.parametrize("user", [-1, 2])
+@pytest.mark.parametrize("bits", [torch.zeros(3, dtype=torch.uint8), torch.zeros(0, dtype=torch.uint8)])
+def test_kernels_refuse_users_that_are_not_there(user, bits):
+    users, ends, items = torch.tensor([0, user]), torch.tensor([0, 1, 2]), torch.tensor([4, 5])
+    with pytest.raises(RuntimeError, match=f"user {user} of 2"):
+        compiled_kernels().hash_unseen(1, 1, users, bits, ends, items, 9)
+    with pytest.raises(RuntimeError, match=f"user {user} of 2"):
+        compiled_kernels().draw_unseen(0, 0, torch.tensor([1]), 1, users, bits, ends, items, 9)
+
+
+@pytest.mark.parametrize(("size", "last"), [(2, 2), (3, 3)])
+def test_kernels_refuse_tables_of_another_size(size, last):
+    users, items, ends = torch.tensor([0, 1]), torch.tensor([4, 5]), torch.tensor([0, 1, last])
+    bits = torch.zeros(size, dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match=r"bytes for 2 users|end with the last item"):
+        compiled_kernels().hash_unseen(1, 1, users, bits, ends, items, 9)
+
+
 def test_hashed_negatives_are_of_the_sample_and_the_epoch_alone():
     rows = torch.arange(9)
     whole, _ = drawn(HashedDraws, "Sampler", TORCH, rows)

@@ -237,30 +237,22 @@ inline void fill_rows(const float* __restrict bias, int64_t rows, int64_t n, flo
 
 // ----------------------------------------------------------------------------------------- dropout
 
-// One stream of dropout masks. The mask is a function of key and element, so that the backward pass
-// draws it again and nothing is stored: a 32-bit integer hash (two multiply-xorshift rounds, "lowbias32")
-// with one key before each round.
-struct Dropout {
-  uint32_t first = 0, second = 0, threshold = 0;
-  float scale = 1.f;
-  bool on = false;
+// Random words of the elements of a stream: a 32-bit integer hash (two multiply-xorshift rounds, "lowbias32", Wellons
+// 2018) with one key before each round. A word is a function of seed, stream and element, so that any order and number
+// of threads see the same, and nothing needs to be stored.
+struct Hash {
+  uint32_t first = 0, second = 0;
 
-  Dropout() = default;
-  Dropout(double p, uint64_t seed, uint64_t stream) {
-    on = p > 0.0;
-    if (!on) return;
+  Hash() = default;
+  Hash(uint64_t seed, uint64_t stream) {
     uint64_t z = seed + (stream + 1) * 0x9E3779B97F4A7C15ull;  // splitmix64
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
     z ^= z >> 31;
     first = static_cast<uint32_t>(z);
     second = static_cast<uint32_t>(z >> 32);
-    threshold = static_cast<uint32_t>(std::min(p * 4294967296.0, 4294967295.0));
-    scale = p < 1.0 ? static_cast<float>(1.0 / (1.0 - p)) : 0.f;
   }
-
-  // 1 / (1 - p) where the element is kept, else 0.
-  INLINE float operator()(uint32_t element) const {
+  INLINE uint32_t operator()(uint32_t element) const {
     uint32_t x = element * 0x9E3779B9u + first;
     x ^= x >> 16;
     x *= 0x7feb352du;
@@ -268,8 +260,25 @@ struct Dropout {
     x ^= x >> 15;
     x *= 0x846ca68bu;
     x ^= x >> 16;
-    return x >= threshold ? scale : 0.f;
+    return x;
   }
+};
+
+// One stream of dropout masks. The backward pass draws them again.
+struct Dropout {
+  Hash hash;
+  uint32_t threshold = 0;
+  float scale = 1.f;
+  bool on = false;
+
+  Dropout() = default;
+  Dropout(double p, uint64_t seed, uint64_t stream) : hash(seed, stream), on(p > 0.0) {
+    threshold = static_cast<uint32_t>(std::min(p * 4294967296.0, 4294967295.0));
+    scale = p < 1.0 ? static_cast<float>(1.0 / (1.0 - p)) : 0.f;
+  }
+
+  // 1 / (1 - p) where the element is kept, else 0.
+  INLINE float operator()(uint32_t element) const { return hash(element) >= threshold ? scale : 0.f; }
 
   void apply(float* __restrict x, int64_t n, uint32_t from = 0) const {
     if (!on) return;

@@ -10,7 +10,9 @@ constexpr int64_t SAMPLES_AT_ONCE = 1 << 13;  // a thread's share of the tests: 
 struct Seen {
   const uint8_t* bits;
   const int64_t *ends, *items;
-  int64_t n_items, pairs;
+  int64_t n_items, pairs, users;
+
+  void check(int64_t user) const { TORCH_CHECK(user >= 0 && user < users, "user ", user, " of ", users); }
 
   bool operator()(int64_t user, int64_t item) const {
     if (pairs > 0) {
@@ -29,6 +31,7 @@ struct Seen {
 };
 
 struct Same {
+  void check(int64_t) const {}  // targets are compared, nothing is looked up by them
   bool operator()(int64_t target, int64_t item) const { return target == item; }
 };
 
@@ -38,8 +41,11 @@ const int64_t* numbers(const Tensor& t) {
 }
 
 Seen seen(const Tensor& bits, const Tensor& ends, const Tensor& items, int64_t n_items) {
-  TORCH_CHECK(bits.is_contiguous() && bits.scalar_type() == at::kByte);
-  return {bits.data_ptr<uint8_t>(), numbers(ends), numbers(items), n_items, bits.numel()};
+  TORCH_CHECK(bits.is_contiguous() && bits.scalar_type() == at::kByte, "bytes without gaps are wanted");
+  const int64_t *end = numbers(ends), users = ends.numel() - 1, pairs = bits.numel();
+  TORCH_CHECK(users >= 0 && end[users] == items.numel(), "the last user's items end with the last item");
+  TORCH_CHECK(pairs == 0 || 8 * pairs >= users * n_items, pairs, " bytes for ", users, " users, ", n_items, " items");
+  return {bits.data_ptr<uint8_t>(), end, numbers(items), n_items, pairs, users};
 }
 
 // NumPy's bit generator, by the two addresses that its `ctypes` interface gives.
@@ -76,6 +82,7 @@ Tensor drawn(const Numpy& numpy, const Tensor& rows, int64_t times, const Tensor
   std::vector<int64_t> again, of(n * times);
   for (int64_t i = 0; i < n; ++i) {
     TORCH_CHECK(row[i] >= 0 && row[i] < samples, "row ", row[i], " of ", samples);
+    wrong.check(owner[row[i]]);
     for (int64_t k = 0; k < times; ++k) of[k * n + i] = owner[row[i]];
   }
   numpy.draw(n * times, n_items, [&](int64_t i, int64_t item) { value[i] = item; });
@@ -89,28 +96,16 @@ Tensor drawn(const Numpy& numpy, const Tensor& rows, int64_t times, const Tensor
 }
 
 // Our stream: the number of a sample and the try say what is drawn, so that any order and threads give the same.
-// A try's numbers are Dropout's hash with a key of its own; their upper bits are the item (Lemire 2019, without
+// A try's numbers are those of Dropout with a key of its own; their upper bits are the item (Lemire 2019, without
 // his correction: an item is as likely as another to n_items / 2^32).
-struct Hash {
-  uint32_t first, second, range;
+struct Try {
+  Hash hash;
+  uint32_t range;
 
-  Hash(int64_t key, uint64_t attempt, int64_t n_items) : range(static_cast<uint32_t>(n_items - 1)) {
-    uint64_t z = static_cast<uint64_t>(key) + (attempt + 1) * 0x9E3779B97F4A7C15ull;  // splitmix64
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-    z ^= z >> 31;
-    first = static_cast<uint32_t>(z);
-    second = static_cast<uint32_t>(z >> 32);
-  }
+  Try(int64_t key, uint64_t attempt, int64_t n_items)
+      : hash(static_cast<uint64_t>(key), attempt), range(static_cast<uint32_t>(n_items - 1)) {}
   INLINE int32_t operator()(uint32_t sample) const {
-    uint32_t x = sample * 0x9E3779B9u + first;
-    x ^= x >> 16;
-    x *= 0x7feb352du;
-    x += second;
-    x ^= x >> 15;
-    x *= 0x846ca68bu;
-    x ^= x >> 16;
-    return 1 + static_cast<int32_t>((static_cast<uint64_t>(x) * range) >> 32);
+    return 1 + static_cast<int32_t>((static_cast<uint64_t>(hash(sample)) * range) >> 32);
   }
 };
 
@@ -119,19 +114,20 @@ Tensor hashed(int64_t key, int64_t times, const Tensor& owners, int64_t n_items,
   const int64_t *owner = numbers(owners), n = owners.numel();
   TORCH_CHECK(n_items >= 2 && n_items < (int64_t{1} << 31), n_items, " items");
   TORCH_CHECK(n * times < (int64_t{1} << 32), n * times, " negatives an epoch");
+  for (int64_t i = 0; i < n; ++i) wrong.check(owner[i]);
   Tensor found = at::empty({times, n}, owners.options().dtype(at::kInt));
   int32_t* value = found.data_ptr<int32_t>();
   at::parallel_for(0, n * times, SAMPLES_AT_ONCE, [&](int64_t begin, int64_t end) {
     std::vector<int64_t> again;
     for (int64_t from = begin; from < end; from += SAMPLES_AT_ONCE) {
       const int64_t to = std::min(end, from + SAMPLES_AT_ONCE);
-      const Hash first(key, 0, n_items);
+      const Try first(key, 0, n_items);
       for (int64_t i = from; i < to; ++i) value[i] = first(static_cast<uint32_t>(i));
       again.clear();
       for (int64_t i = from; i < to; ++i)
         if (wrong(owner[i % n], value[i])) again.push_back(i);
       for (uint64_t attempt = 1; !again.empty(); ++attempt) {
-        const Hash next(key, attempt, n_items);
+        const Try next(key, attempt, n_items);
         std::erase_if(again, [&](int64_t i) {
           value[i] = next(static_cast<uint32_t>(i));
           return !wrong(owner[i % n], value[i]);

@@ -22,6 +22,43 @@ struct Squares {
   double of[4] = {0, 0, 0, 0};
 };
 
+// Squares [n_items] of the items' vectors and one over their lengths; RecBole's lengths are at least 1e-12.
+struct Sizes {
+  const Samples& all;
+  Buffer squares, inverse;
+
+  explicit Sizes(const Samples& all_) : all(all_), squares(all.n_items, -1.f), inverse(all.n_items) {}
+  // An item that a batch has: only those are looked at.
+  void need(int64_t item) {
+    TORCH_CHECK(item >= 0 && item < all.n_items, "item ", item, " of ", all.n_items);
+    if (squares[item] >= 0.f) return;
+    squares[item] = dot(all.item + item * all.d, all.item + item * all.d, all.d);
+    inverse[item] = 1.f / std::max(std::sqrt(squares[item]), 1e-12f);
+  }
+};
+
+// Every index of a batch is looked at before anything is looked up by it.
+Sizes sizes_of(const Samples& all, int64_t n_users, bool of_histories) {
+  Sizes found(all);
+  for (int64_t i = 0; i < all.samples; ++i) {
+    const int64_t which = all.which[i];
+    TORCH_CHECK(which >= 0 && which < all.distinct, "user ", which, " of ", all.distinct, " in a batch");
+    found.need(all.positive[i]);
+  }
+  for (int64_t i = 0; i < all.samples * all.several; ++i) found.need(all.negative[i]);
+  for (int64_t i = 0; i < all.distinct; ++i) {
+    const int64_t user = all.users[i];
+    TORCH_CHECK(user >= 0 && user < n_users, "user ", user, " of ", n_users);
+    TORCH_CHECK(all.length(i) >= 0 && all.length(i) <= all.width, all.length(i), " items in ", all.width, " places");
+    for (int64_t c = 0; c < all.length(i); ++c) {
+      const int64_t item = all.history(i)[c];
+      TORCH_CHECK(item >= 0 && item < all.n_items, "item ", item, " of ", all.n_items);
+      if (of_histories) found.need(item);
+    }
+  }
+  return found;
+}
+
 // means [distinct, d] of histories, as RecBole divides them.
 void add_histories(const Samples& all, float* means) {
   for (int64_t i = 0; i < all.distinct; ++i) {
@@ -141,21 +178,20 @@ double simplex_step(const std::vector<Tensor>& weights, const std::vector<Tensor
                     out(gradients[2]), ids(users, distinct), ids(which, n), ids(positive, n),
                     ids(negative, n * several), ids(histories, histories.numel()), ids(lengths, lengths.numel()),
                     distinct, n, several, weights[1].size(0), histories.size(1), d};
+  const int64_t n_users = weights[0].size(0);
+  TORCH_CHECK(histories.size(0) == n_users && lengths.numel() == n_users && negative.numel() == n * several,
+              "users, histories and samples do not match");
   const Dropout drop(dropout, seed, 0);
   const float keep = static_cast<float>(gamma);
-  Buffer sizes(all.n_items), inverse(all.n_items), means(distinct * d), mapped(distinct * d), slopes(distinct * d);
-  Buffer own(d), unit(d), down(d);
+  const Sizes sizes = sizes_of(all, n_users, decay != 0.0);
+  Buffer means(distinct * d), mapped(distinct * d), slopes(distinct * d), own(d), unit(d), down(d);
   std::vector<int64_t> counts(distinct, 0);
   for (int64_t i = 0; i < n; ++i) ++counts[all.which[i]];
-  for (int64_t i = 0; i < all.n_items; ++i) {
-    sizes[i] = dot(all.item + i * d, all.item + i * d, d);
-    inverse[i] = 1.f / std::max(std::sqrt(sizes[i]), 1e-12f);
-  }
   add_histories(all, means.data());
   multiply_nt(distinct, d, d, means.data(), d, all.map, d, mapped.data(), d);
   std::fill(slopes.begin(), slopes.end(), 0.f);
   float shares[4] = {0, 0, 0, 0};
-  double total = regularize(all, sizes.data(), counts, decay, power, shares);
+  double total = regularize(all, sizes.squares.data(), counts, decay, power, shares);
   const Terms terms{static_cast<float>(margin), static_cast<float>(heavy), shares[1], shares[3]};
   for (int64_t i = 0; i < n; ++i) {
     const int64_t u = all.which[i];
@@ -163,7 +199,7 @@ double simplex_step(const std::vector<Tensor>& weights, const std::vector<Tensor
     const uint32_t from = static_cast<uint32_t>(i * d);
     for (int64_t j = 0; j < d; ++j) own[j] = keep * mine[j] + (1.f - keep) * mapped[u * d + j];
     drop.apply(own.data(), d, from);
-    total += contrast(all, i, inverse.data(), terms, own.data(), unit.data(), down.data());
+    total += contrast(all, i, sizes.inverse.data(), terms, own.data(), unit.data(), down.data());
     drop.apply(own.data(), d, from);
     axpy(d, 1.f, own.data(), slopes.data() + u * d);
   }

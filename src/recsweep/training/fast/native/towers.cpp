@@ -179,6 +179,7 @@ struct Work {
   // Which units are on in the middle of two groups, and how a flip below reaches the layers above.
   void fix(const float* user, const float* item) {
     for (int64_t j = 0; j < net.first; ++j) x[j] = user[j] + item[j];
+    for (int64_t j = net.first; j < net.wides[0]; ++j) x[j] = 0.f;  // padding is off, here as in a pair
     for (size_t l = 0; l + 1 < net.depth(); ++l) {
       for (int64_t j = 0; j < net.wides[l]; ++j) on[l][j] = x[j] > 0.f ? -1 : 0;
       Buffer above(net.wides[l + 1], 0.f);
@@ -269,9 +270,7 @@ void tower_scores(const Tensor& scores, const std::vector<Tensor>& above, const 
   const float *user_middle = in(user_middles), *item_middle = in(item_middles);
   float* found = out(scores);
   const int64_t pairs = users.number() * items.number(), threads = threads_for(pairs);
-  std::vector<Work> works;
-  works.reserve(threads);  // they hold pointers into themselves
-  for (int64_t t = 0; t < threads; ++t) works.emplace_back(net);
+  std::vector<Work> works(threads, Work(net));
   deal(pairs, threads, [&](int64_t pair, int64_t t) {
     const int64_t g = pair / items.number(), h = pair % items.number();
     if (users.ends[g] == users.ends[g + 1] || items.ends[h] == items.ends[h + 1]) return;
