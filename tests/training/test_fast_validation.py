@@ -27,6 +27,7 @@ from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import make_loaders
 from recsweep.training.fast import sampled, scores, validation
 from recsweep.training.fast import trainer as fast
+from recsweep.training.fast.families import refused, scored
 from recsweep.training.fast.table import Pairs
 
 SHARES = {"split": {"RS": [0.6, 0.2, 0.2]}, "group_by": "user", "order": "RO"}
@@ -39,12 +40,24 @@ SMALL: dict[str, dict[str, Any]] = {
     "SpectralCF": {"embedding_size": 16, "n_layers": 2},
     "NeuMF": {"mf_embedding_size": 8, "mlp_embedding_size": 8, "mlp_hidden_size": [16, 8]},
     "MultiVAE": {"mlp_hidden_size": [32], "latent_dimension": 16},
+    "MacridVAE": {"embedding_size": 16, "encoder_hidden_size": [24], "kfac": 3},
     "ItemKNN": {"k": 20},
     "EASE": {},
     "Pop": {},
     "DMF": {"user_embedding_size": 8, "item_embedding_size": 8},
     "HGN": {"embedding_size": 16},
 }
+FEATURES = {"load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}}
+ATTENTION = {"embedding_size": 6, "attention_size": 8, "n_layers": 1, "mlp_hidden_size": [10]}
+CROSSED = {"embedding_size": 6, "cross_layer_num": 2, "mlp_hidden_size": [24, 10]}
+SCORED: list[tuple[str, dict[str, Any]]] = [
+    ("AutoInt", {**ATTENTION, "has_residual": False}),
+    ("AutoInt", {**ATTENTION, **FEATURES, "n_layers": 3, "has_residual": True}),
+    ("DCNV2", CROSSED),
+    ("DCNV2", {**CROSSED, **FEATURES}),
+    ("DCNV2", {**CROSSED, **FEATURES, "structure": "parallel"}),
+]
+"""Models that RecBole trains and a family scores."""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +119,25 @@ def test_a_validation_has_recboles_hits_at_recboles_places(folder, model):
 
 @pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize("path", FAST_PATHS)
+@pytest.mark.parametrize(("model", "changes"), SCORED)
+def test_scores_alone_are_recboles_where_it_trains(folder, model, changes, path):
+    with taking(path):
+        both = Both(folder, settings_for(folder, model, epochs=1, **changes))
+    assert (both.path.name, both.path.reason) == ("recbole", refused()[model])
+    assert type(both.trainer.evaluate.__self__._family) is scored()[model]
+    recbole.fit(both.trainer, both.train, both.valid, lambda epoch, score: None)
+    with torch.no_grad():  # rates of several digits, not all near a half
+        for weight in both.model.parameters():
+            weight += 0.2 * torch.randn(weight.shape)
+    both.compare()
+
+
+def test_every_model_that_is_scored_alone_is_tried():
+    assert {model for model, _ in SCORED} == set(scored())
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("path", FAST_PATHS)
 @pytest.mark.parametrize("model", ["BPR", "LightGCN"])
 def test_ties_are_decided_as_recbole_decides_them(folder, model, path, monkeypatch):
     with taking(path):
@@ -140,7 +172,7 @@ def test_metrics_of_lists_are_computed_from_recboles_lists(folder, model, path):
 
 @pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize(("mode", "path"), [("uni20", COMPILED), ("pop5", TORCH)])
-@pytest.mark.parametrize("model", ["BPR", "MultiVAE", "SpectralCF", "Random"])
+@pytest.mark.parametrize("model", ["BPR", "MultiVAE", "MacridVAE", "SpectralCF", "Random"])
 def test_sampled_candidates_are_recboles_and_so_are_their_hits(folder, model, mode, path, monkeypatch):
     monkeypatch.setattr(sampled, "PAIRS_AT_ONCE", 700)
     monkeypatch.setattr(scores, "SCORES_AT_ONCE", 900)

@@ -43,6 +43,7 @@ SMALL = {
     "FM": {"embedding_size": 8},
     "DeepFM": {"embedding_size": 8, "mlp_hidden_size": [8]},
     "CDAE": {"embedding_size": 8},
+    "MacridVAE": {"embedding_size": 8, "encoder_hidden_size": [8], "kfac": 2},
     "RecVAE": {"hidden_dimension": 8, "latent_dimension": 8},
 }
 """Those with compiled kernels."""

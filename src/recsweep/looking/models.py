@@ -87,8 +87,6 @@ def _fast(model: str) -> str:
     if family is None:  # `validation.install` says when
         transforms = catalog.published_defaults(model).get("transform") is not None
         return NONE if transforms or not facts(model).ranks else VALIDATION
-    if not family.trains:
-        return VALIDATION
     return COMPILED if family.has_kernels else TORCH
 
 

@@ -28,6 +28,19 @@ CASES: dict[str, Case] = {
     "ENMF": on_torch(
         {**SMALL, "embedding_size": 16, "dropout_prob": 0.0, "negative_weight": 0.3, "reg_weight": 0.01}, None
     ),
+    "MacridVAE": Case(
+        {
+            **SMALL,
+            **{"embedding_size": 16, "encoder_hidden_size": [24], "kfac": 3, "dropout_prob": 0.0},
+            "total_anneal_steps": 10,
+        },
+        NONE,
+        {
+            "no-layer": {"encoder_hidden_size": [], "total_anneal_steps": 0},
+            "without-noise": {"encoder_hidden_size": [40, 10], "nogb": True, "reg_weights": [0.01, 0.02]},
+            "twenty-facets": {"kfac": 20, "std": 0.3, "eval_batch_size": 300, "epochs": 2},
+        },
+    ),
     "RecVAE": Case(
         {**SMALL, "hidden_dimension": 24, "latent_dimension": 16, "dropout_prob": 0.0},
         NONE,

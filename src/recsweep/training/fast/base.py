@@ -48,7 +48,8 @@ class Family(ABC):
       where there is a scaler, and returns the loss as RecBole's `calculate_loss` has it for that batch: a
       mean over the samples, unscaled. A Python float, or a tensor without dimensions and without a graph;
       a GPU is never waited for.
-    - With a family that only scores (`trains = False`) RecBole trains, and validation is fast.
+    - With a family that only scores (`trains = False`) RecBole trains, and validation is fast; `untrained`
+      says why.
 
     **Validation.** `scores(table)` gives the scores of all items for every row, in parts of any size and
     order, each row once: row numbers [rows] int64 on the CPU with `Scores` [rows, n_items] on the trial's
@@ -81,6 +82,8 @@ class Family(ABC):
     """There are compiled steps; without them it is torch's everywhere."""
     trains: ClassVar[bool] = True
     """There are steps; without them RecBole trains."""
+    untrained: ClassVar[str] = "its family has no steps"
+    """Why RecBole trains, where there are no steps."""
     by_recbole: ClassVar[bool] = False
     """Its scores are what RecBole's own functions say, which may score other candidates for less."""
     trainers: ClassVar[tuple[str, ...]] = ("Trainer",)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from recsweep.training.fast.pairs import PairFamily, Sides, Tower
 from recsweep.training.fast.table import Features, Table
 
 
-class _Context(PairFamily):
+class ContextFamily(PairFamily):
+    """Models that read the features of users and items."""
+
     @classmethod
     def refuses(cls, model: Any) -> str | None:
         numbers = [*model.float_field_names, *model.float_seq_field_names]
@@ -55,6 +58,27 @@ class _Context(PairFamily):
         (users, of_users), (items, of_items) = _paired(users, of_users), _paired(items, of_items)
         return Sides(users, items, bias, of_users, of_items)
 
+    def _tower(
+        self, users: torch.Tensor, items: torch.Tensor, layers: nn.Module, last: torch.Tensor
+    ) -> Tower:
+        """Dense layers over embeddings [.., features, d] of both sides."""
+        return Tower(users.flatten(1), items.flatten(1), layers, last, self._order(users.shape[2]))
+
+    def _slots(self) -> list[int]:
+        """The place of each feature in RecBole's order, lists first; users' features come first here."""
+        users, items = self._made  # type: ignore[misc]
+        return [*users.slots, *items.slots]
+
+    def _order(self, width: int) -> torch.Tensor | None:
+        """RecBole puts the embeddings into the order of columns: lists first, users and items mixed."""
+        slots = self._slots()
+        if slots == sorted(slots):
+            return None
+        if self._columns is None:
+            columns = torch.tensor(slots).argsort()[:, None] * width + torch.arange(width)
+            self._columns = columns.flatten().to(self._made[0].device)  # type: ignore[index]
+        return self._columns
+
     def _both(self, table: Table) -> tuple[_Side, _Side]:
         if table.features is None:
             raise ValueError("the table has no features of users and items")
@@ -63,20 +87,16 @@ class _Context(PairFamily):
         return users, _Side.of(self.model, found.items, table.device)
 
 
-class Fm(_Context):
+class Fm(ContextFamily):
     """FM: a bias, a weight of each feature, a product of each two."""
 
     models = ("FM",)
 
 
-class DeepFm(_Context):
+class DeepFm(ContextFamily):
     """DeepFM: FM, and a tower over all embeddings."""
 
     models = ("DeepFM",)
-    refused: ClassVar[Mapping[str, str]] = {
-        "AutoInt": "not proven equal: parameters differ by more than the tolerance with weight decay",
-        "DCNV2": "batch normalization over the batch: RecBole differs from itself after one rounding",
-    }
 
     def _joined(
         self,
@@ -88,22 +108,8 @@ class DeepFm(_Context):
     ) -> Sides:
         m = self.model
         plain = super()._joined(users, items, of_users, of_items, bias + m.deep_predict_layer.bias)
-        tower = Tower(
-            *(users.flatten(1), items.flatten(1), m.mlp_layers, m.deep_predict_layer.weight),
-            self._order(users.shape[2]),
-        )
+        tower = self._tower(users, items, m.mlp_layers, m.deep_predict_layer.weight)
         return Sides(plain.users, plain.items, plain.bias, plain.of_users, plain.of_items, tower)
-
-    def _order(self, width: int) -> torch.Tensor | None:
-        """RecBole puts the embeddings into the order of columns: lists first, users and items mixed."""
-        users, items = self._made  # type: ignore[misc]
-        slots = [*users.slots, *items.slots]
-        if slots == sorted(slots):
-            return None
-        if self._columns is None:
-            columns = torch.tensor(slots).argsort()[:, None] * width + torch.arange(width)
-            self._columns = columns.flatten().to(users.device)
-        return self._columns
 
 
 @dataclass(frozen=True)

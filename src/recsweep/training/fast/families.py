@@ -11,10 +11,12 @@ from recsweep.training.fast.bert import Bert4Rec
 from recsweep.training.fast.cdae import Cdae
 from recsweep.training.fast.closed import Ease, ItemKnn, SlimElastic
 from recsweep.training.fast.context import DeepFm, Fm
+from recsweep.training.fast.crossings import AutoInt, DcnV2
 from recsweep.training.fast.enmf import Enmf
 from recsweep.training.fast.factorized import Bpr, Fpmc
 from recsweep.training.fast.gcmc import Gcmc
 from recsweep.training.fast.graphs import LightGcn, Sgl
+from recsweep.training.fast.macrid import Macrid
 from recsweep.training.fast.multinomial import MultiDae, MultiVae
 from recsweep.training.fast.nceplrec import NcePlRec
 from recsweep.training.fast.ngcf import Ngcf
@@ -33,6 +35,7 @@ FAST_FAMILIES: tuple[type[Family], ...] = (
     *(Dmf, Fism),
     SimpleX,
     *(Fm, DeepFm),
+    *(AutoInt, DcnV2),
     *(LightGcn, Sgl),
     *(Ngcf, Gcmc),
     *(Stamp, Fossil),
@@ -43,6 +46,7 @@ FAST_FAMILIES: tuple[type[Family], ...] = (
     Cdae,
     Enmf,
     RecVae,
+    Macrid,
     OwnLoss,
     *(Ease, ItemKnn, SlimElastic),
     *(AdmmSlim, NcePlRec),
@@ -50,10 +54,16 @@ FAST_FAMILIES: tuple[type[Family], ...] = (
 
 
 def served() -> dict[str, type[Family]]:
-    """The family of each model that has one, by the model's name."""
-    return {name: family for family in FAST_FAMILIES for name in family.models}
+    """The family of each model that one trains, by the model's name."""
+    return {name: family for family in FAST_FAMILIES if family.trains for name in family.models}
+
+
+def scored() -> dict[str, type[Family]]:
+    """The family of each model that RecBole trains and the family scores, by the model's name."""
+    return {name: family for family in FAST_FAMILIES if not family.trains for name in family.models}
 
 
 def refused() -> dict[str, str]:
-    """Models that were looked at and stay with RecBole's code, and why."""
-    return {name: why for family in FAST_FAMILIES for name, why in family.refused.items()}
+    """Models that were looked at and are trained by RecBole's code, and why."""
+    found = {name: why for family in FAST_FAMILIES for name, why in family.refused.items()}
+    return {**found, **{name: family.untrained for name, family in scored().items()}}

@@ -130,6 +130,9 @@ class PairFamily(Family):
         """A part of each batch's loss that depends on the parameters alone, without dimensions."""
         return None
 
+    def add_beyond(self, scores: torch.Tensor, users: torch.Tensor) -> None:
+        """Add a part of the scores [users, n_items] that no sum or product of two sides stands for."""
+
     def labels(self, table: Table, rows: torch.Tensor, negatives: torch.Tensor | None) -> torch.Tensor:
         """[pairs] float32, where the table is: rows, then negatives."""
         if negatives is None:
@@ -179,6 +182,7 @@ class PairFamily(Family):
         for rows in torch.split(order, step):
             users = table.users[rows.to(table.device)]
             found = all_scores(sides, users, self.kernels, parts)
+            self.add_beyond(found, users)
             yield rows, Matrix(found.sigmoid_() if self.rates else found)
 
 

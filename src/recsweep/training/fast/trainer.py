@@ -84,16 +84,14 @@ def _installed(trainer: Any, train_data: Any, valid_data: Any, wanted: bool) -> 
     if not wanted:
         return Path("recbole", "fast: false"), Steps()
     reason = unsupported(trainer, train_data)
-    family = None if reason is not None else _make_family(trainer)
+    family = _make_family(trainer) if reason is None else _scoring(trainer, train_data)
     validation.install(trainer, family, valid_data)
-    if family is None:
+    if family is None or not family.trains:
         return Path("recbole", reason), Steps()
     if family.computes:
         steps = _Once(family, train_data)
         trainer._train_epoch = steps.train
         return Path(family.path), steps
-    if not family.trains:
-        return Path("recbole", f"{type(trainer.model).__name__} has no fast steps"), Steps()
     epochs = _Epochs(trainer, family, train_data)
     trainer._train_epoch = epochs.train
     return Path(family.path), epochs
@@ -163,13 +161,28 @@ def scoring_family(trainer: Any, train_data: Any, loader: Any) -> Family:
         train_data: its training loader.
         loader: of the part of the split that is like what is scored.
     """
-    wanted = trainer.config[FAST] is not False and unsupported(trainer, train_data) is None
-    return _make_family(trainer) if wanted else RecboleScores(trainer, loader)
+    if trainer.config[FAST] is False:
+        return RecboleScores(trainer, loader)
+    if unsupported(trainer, train_data) is None:
+        return _make_family(trainer)
+    return _scoring(trainer, train_data) or RecboleScores(trainer, loader)
+
+
+def _scoring(trainer: Any, train_data: Any) -> Family | None:
+    """The family that scores a model that RecBole trains, or None."""
+    model, config = trainer.model, trainer.config
+    made = families.scored().get(type(model).__name__)
+    if made is None or not type(model).__module__.startswith("recbole.model."):
+        return None
+    if config["transform"] is not None or not config["single_spec"]:
+        return None
+    refused = made.refuses(model) or made.refuses_data(model, train_data)
+    return None if refused else _make_family(trainer)
 
 
 def _make_family(trainer: Any) -> Family:
     model, seed = trainer.model, int(trainer.config["seed"])
-    made = families.served()[type(model).__name__]
+    made = {**families.served(), **families.scored()}[type(model).__name__]
     on_cpu = trainer.device.type == "cpu"
     compiled = native.kernels() if on_cpu and made.has_kernels and not trainer.enable_amp else None
     masks = Masks(seed, native.kernels()) if on_cpu and compiled is None and made.trains else None
