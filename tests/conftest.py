@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,9 @@ _KEPT = ("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_VECTORS")
 # Small models on busy machines: threads that wait for each other cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as workers have it: no spinning for a core that is taken
+# Some 150 processes are started: where nothing keeps bytecode, each of them would compile recsweep again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # What the shell that started the tests gives to recsweep is not for them.
 for name in [name for name in os.environ if name.startswith("RECSWEEP_") and name not in _KEPT]:
     del os.environ[name]

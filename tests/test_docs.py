@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import typing
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +33,16 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config" / "README.md"
 COMMANDS = ROOT / "docs" / "commands.md"
 MADE = {"outputs", "build", "dist"}
-PAGES = [
-    path
-    for path in sorted(ROOT.rglob("*.md"))
-    if not any(part.startswith(".") or part in MADE for part in path.relative_to(ROOT).parts)
-]
+
+
+def pages() -> Iterator[Path]:
+    """Every page of the checkout, without looking into environments and what was made."""
+    for folder, inside, files in os.walk(ROOT):
+        inside[:] = [name for name in inside if not name.startswith(".") and name not in MADE]
+        yield from (Path(folder) / name for name in files if name.endswith(".md"))
+
+
+PAGES = sorted(pages())
 # What the loader fills in from the name of the file.
 FROM_FILE_NAME = {(DatasetConfig, "name"), (ModelConfig, "model")}
 
@@ -44,6 +51,7 @@ def text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+@cache
 def sections(path: Path) -> dict[str, str]:
     """The parts of a page by their headings of the second level."""
     _, *parts = re.split(r"^## ", text(path), flags=re.MULTILINE)
@@ -55,6 +63,7 @@ def slug(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
+@cache
 def rows(page: str) -> dict[str, list[str]]:
     """Cells of each table row by its first one."""
     lines = (re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("|"))
@@ -90,27 +99,24 @@ def literals(annotation: Any) -> set[str]:
     return set().union(*(literals(part) for part in typing.get_args(annotation)))
 
 
-KEYS = [
-    pytest.param(section, *found, id=f"{model.__name__}.{found[0]}")
-    for section, model in [
+@pytest.mark.parametrize(
+    ("section", "whole"),
+    [
         ("The sweep file", SweepConfig),
         ("A data set file", DatasetConfig),
         ("A model file", ModelConfig),
         ("Several models as one study", VariantsConfig),
-    ]
-    for found in fields(model)
-]
-
-
-@pytest.mark.parametrize(("section", "key", "field", "model", "name"), KEYS)
-def test_every_config_key_is_explained_with_its_default(section, key, field, model, name):
+    ],
+)
+def test_every_config_key_is_explained_with_its_default(section, whole):
     table = rows(sections(CONFIG)[section])
-    assert key in table, f"config/README.md, `{section}`: no row for `{key}`"
-    default, _, advice = table[key]
-    assert default == default_text(field, model, name)
-    assert advice
-    missing = {value for value in literals(field.annotation) if f"`{value}`" not in advice}
-    assert not missing, f"config/README.md does not explain {missing} of `{key}`"
+    for key, field, model, name in fields(whole):
+        assert key in table, f"config/README.md, `{section}`: no row for `{key}`"
+        default, _, advice = table[key]
+        assert default == default_text(field, model, name), key
+        assert advice, key
+        missing = {value for value in literals(field.annotation) if f"`{value}`" not in advice}
+        assert not missing, f"config/README.md does not explain {missing} of `{key}`"
 
 
 def test_no_config_key_is_explained_that_does_not_exist():
@@ -266,12 +272,14 @@ def shown_default(option: click.Option) -> str:
     return default_text(*field_of(option.name)) if option.name in OVERRIDES else "-"
 
 
-@pytest.mark.parametrize("option", OVERRIDES)
-def test_every_value_of_an_option_with_few_is_named(option):
-    annotation = field_of(option)[0].annotation
-    if typing.get_origin(annotation) is typing.Literal:
-        _, values, _ = option_rows(sections(COMMANDS)["Options of a sweep"])[f"--{option.replace('_', '-')}"]
-        assert {value for value in literals(annotation) if f"`{value}`" not in values} == set()
+def test_every_value_of_an_option_with_few_is_named():
+    told = option_rows(sections(COMMANDS)["Options of a sweep"])
+    for option in OVERRIDES:
+        annotation = field_of(option)[0].annotation
+        if typing.get_origin(annotation) is typing.Literal:
+            _, values, _ = told[f"--{option.replace('_', '-')}"]
+            missing = {value for value in literals(annotation) if f"`{value}`" not in values}
+            assert not missing, f"docs/commands.md does not name {missing} of {option}"
 
 
 def test_defaults_on_the_page_of_commands_are_those_of_the_models():
@@ -310,14 +318,10 @@ def makefile(pattern: str) -> list[str]:
     return re.findall(pattern, joined, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("target", makefile(r"^([a-z-]+):[^#\n]*## "))
-def test_every_make_target_is_explained(target):
-    assert f"make {target}" in rows(sections(COMMANDS)["Make targets"])
-
-
-@pytest.mark.parametrize("variable", makefile(r"^#v ([A-Z_]+)"))
-def test_every_make_variable_is_explained(variable):
-    assert f"`{variable}`" in sections(CONFIG)["Overrides"]
+def test_every_make_target_and_variable_is_explained():
+    told, overrides = rows(sections(COMMANDS)["Make targets"]), sections(CONFIG)["Overrides"]
+    assert [name for name in makefile(r"^([a-z-]+):[^#\n]*## ") if f"make {name}" not in told] == []
+    assert [name for name in makefile(r"^#v ([A-Z_]+)") if f"`{name}`" not in overrides] == []
 
 
 def test_the_readme_has_every_variable_of_make_and_every_command():
@@ -368,19 +372,26 @@ def links(path: Path) -> Iterator[str]:
             yield target
 
 
+@cache
 def anchors(path: Path) -> set[str]:
     prose = re.sub(r"^```.*?^```", "", text(path), flags=re.DOTALL | re.MULTILINE)
     return {slug(heading) for heading in re.findall(r"^#+ (.+)$", prose, flags=re.MULTILINE)}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
-def test_every_relative_link_leads_somewhere(page):
+def lost(page: Path) -> Iterator[str]:
+    """The links of a page that lead nowhere."""
     for target in links(page):
         name, _, anchor = target.partition("#")
         found = (page.parent / name).resolve() if name else page
-        assert found.exists(), f"{page.relative_to(ROOT)}: {target} is not there"
-        if anchor:
-            assert anchor in anchors(found), f"{page.relative_to(ROOT)}: no heading for {target}"
+        if not found.exists():
+            yield f"{page.relative_to(ROOT)}: {target} is not there"
+        elif anchor and anchor not in anchors(found):
+            yield f"{page.relative_to(ROOT)}: no heading for {target}"
+
+
+def test_every_relative_link_leads_somewhere():
+    assert len(PAGES) > 50
+    assert [one for page in PAGES for one in lost(page)] == []
 
 
 def test_the_tree_of_the_architecture_page_is_the_source():
@@ -408,12 +419,13 @@ def shown_commands() -> Iterator[tuple[str, str]]:
                     yield path.name, found[1].split("  #")[0].split(" > ")[0]
 
 
-@pytest.mark.parametrize(("page", "command"), sorted(set(shown_commands())))
-def test_a_command_that_a_page_shows_is_one(page, command):
-    program, name, *given = shlex.split(command)
-    if program == "recsweep":
-        assert cli.commands[name].make_context(name, given, resilient_parsing=False)
-    else:
-        assert name in makefile(r"^([a-z-]+):[^#\n]*## ")
-        variables = {word.partition("=")[0] for word in given}
-        assert variables <= set(makefile(r"^#v ([A-Z_]+)"))
+@pytest.mark.parametrize("page", sorted({page for page, _ in shown_commands()}))
+def test_a_command_that_a_page_shows_is_one(page):
+    targets, variables = makefile(r"^([a-z-]+):[^#\n]*## "), set(makefile(r"^#v ([A-Z_]+)"))
+    for command in sorted({command for of, command in shown_commands() if of == page}):
+        program, name, *given = shlex.split(command)
+        if program == "recsweep":
+            assert cli.commands[name].make_context(name, given, resilient_parsing=False), command
+        else:
+            assert name in targets, command
+            assert {word.partition("=")[0] for word in given} <= variables, command

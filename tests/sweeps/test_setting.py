@@ -13,12 +13,12 @@ MODELS = (SweepConfig, DatasetConfig, ModelConfig, VariantsConfig)
 KEYS = [(model, key) for model in MODELS for key in keys(model)]
 
 
-@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
-def test_a_setting_has_help_a_heading_and_an_existing_key(setting):
-    assert setting.help.endswith(".")
-    assert setting.heading in HEADINGS
-    if setting.key:
-        assert setting.facts == facts(SweepConfig, setting.path)
+def test_a_setting_has_help_a_heading_and_an_existing_key():
+    for name, setting in SETTINGS.items():
+        assert setting.help.endswith("."), name
+        assert setting.heading in HEADINGS, name
+        if setting.key:
+            assert setting.facts == facts(SweepConfig, setting.path), name
 
 
 def test_no_key_flag_or_variable_belongs_to_two_settings():
@@ -29,10 +29,10 @@ def test_no_key_flag_or_variable_belongs_to_two_settings():
         assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize(("model", "key"), KEYS, ids=[f"{model.__name__}.{key}" for model, key in KEYS])
-def test_every_key_of_a_file_says_what_it_is_for(model, key):
-    _, owner = field_at(model, key.split("."))
-    assert descriptions(owner)[key.rpartition(".")[2]]
+def test_every_key_of_a_file_says_what_it_is_for():
+    for model, key in KEYS:
+        _, owner = field_at(model, key.split("."))
+        assert descriptions(owner)[key.rpartition(".")[2]], f"{model.__name__}.{key}"
 
 
 @pytest.mark.parametrize(
