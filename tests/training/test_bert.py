@@ -39,9 +39,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "many-masks": {"mask_ratio": 0.6},
     "only-random-masks": {"ft_ratio": 0.0},
     "only-last-masks": {"ft_ratio": 1.0},
-    "rare-validation": {"eval_step": 2},
+    "rare-validation": {"eval_step": 2, "epochs": 2},
     "small-eval-batches": {"eval_batch_size": 25},
-    "weight-decay": {"weight_decay": 0.01},
+    "weight-decay": {"weight_decay": 0.01, "epochs": 2},
     "negatives-too": {"loss_type": "BPR", "train_neg_sample_args": {}},
 }
 
@@ -68,7 +68,7 @@ def both(folder, **changes: Any):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_with_other_settings_too(folder, name):
-    found, expected = both(folder, **VARIANTS[name])
+    found, expected = both(folder, **{"epochs": 1, **VARIANTS[name]})
     assert (found.path, expected.path) == (TORCH, "recbole (fast: false)")
     assert_equal_runs(found, expected, undetermined=UNDETERMINED)
 

@@ -57,6 +57,11 @@ EVERYWHERE: dict[str, dict[str, Any]] = {
     "small-batches": {"train_batch_size": 30, "epochs": 1},
     "every-second-validation": {"eval_step": 2, "epochs": 4},
 }
+TOGETHER = (
+    *(("weight-decay", "not-shuffled"), ("clipped", "large-batches"), ("sgd",), ("rmsprop",)),
+    *(("adamw", "small-batches"), ("adagrad", "every-second-validation")),
+)
+"""What is tried at once: what an optimizer does, and what is done with batches and validations."""
 
 
 @pytest.fixture(scope="module")
@@ -108,23 +113,56 @@ def losses_and_paths(models: Any = tuple(FAMILY_OF_MODEL)) -> list[Any]:
     ]
 
 
+ON_BOTH = [model for model in sorted(set(FAMILY_OF_MODEL) & set(CASES)) if COMPILED in CASES[model].paths]
+
+
+def tried(model: str, number: int, name: str, changes: dict[str, Any], *paths: str) -> list[Any]:
+    """A change of a model's settings, with its losses in turns."""
+    loss = CASES[model].losses[number % len(CASES[model].losses)]
+    settings = {"epochs": 2, **changes, **with_loss(loss)}
+    labels = ["-".join(filter(None, (model, loss, name, path))) for path in paths]
+    return [pytest.param(model, settings, path, id=label) for path, label in zip(paths, labels, strict=True)]
+
+
 def variants() -> list[Any]:
-    """Of models with kernels: what concerns each of them and what is its own, with its losses in turns.
+    """Of models with kernels: what is their own, and what concerns each of them, with paths in turns.
 
     What concerns all of them is tried over two epochs; the model's size or shape shows in the steps of one.
     """
     found = []
-    for model in sorted(set(FAMILY_OF_MODEL) & set(CASES)):
+    for order, model in enumerate(ON_BOTH):
         case = CASES[model]
-        own = {name: {"epochs": 1, **changes} for name, changes in case.variants.items()}
-        common = {name: changes for name, changes in EVERYWHERE.items() if name not in case.without}
-        several = {**(common if case.learns else {}), **own} if COMPILED in case.paths else {}
-        for number, (name, changes) in enumerate(several.items()):
-            loss = case.losses[number % len(case.losses)]
-            for path in case.paths:
-                label = "-".join(filter(None, (model, loss, name, path)))
-                found.append(pytest.param(model, {"epochs": 2, **changes, **with_loss(loss)}, path, id=label))
+        for number, (name, changes) in enumerate(case.variants.items()):
+            found += tried(model, number, name, {"epochs": 1, **changes}, *case.paths)
+        for number, names in enumerate(TOGETHER if case.learns else ()):
+            allowed = [name for name in names if name not in case.without]
+            changes = {key: value for name in allowed for key, value in EVERYWHERE[name].items()}
+            path = case.paths[(order + number // 2) % len(case.paths)]
+            found += tried(model, number, "-".join(allowed), changes, path) if allowed else []
     return found
+
+
+def every_setting() -> list[Any]:
+    """The same, what concerns each of them one by one and on all paths."""
+    return [
+        one
+        for model in ON_BOTH
+        if CASES[model].learns
+        for number, (name, changes) in enumerate(EVERYWHERE.items())
+        if name not in CASES[model].without
+        for one in tried(model, number, name, changes, *CASES[model].paths)
+    ]
+
+
+def widths() -> list[Any]:
+    """Of models with kernels, on all paths, with losses in turns."""
+    return [
+        pytest.param(model, loss, width, path, id="-".join(filter(None, (model, loss, str(width), path))))
+        for order, model in enumerate(sorted(WITH_KERNELS))
+        for number, width in enumerate((1, 7, 33))
+        for loss in [CASES[model].losses[(order + number) % len(CASES[model].losses)]]
+        for path in CASES[model].paths
+    ]
 
 
 LEARNT = [model for model in FAMILY_OF_MODEL if CASES.get(model, UNKNOWN).learns]
@@ -145,6 +183,12 @@ def test_with_other_settings_too(folder, model, changes, path):
     check(folder, model, path, changes)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(("model", "changes", "path"), every_setting())
+def test_with_every_setting_alone(folder, model, changes, path):
+    check(folder, model, path, changes)
+
+
 @pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths(LEARNT))
 def test_a_last_batch_of_one_sample(folder, model, loss, path):
     settings = settings_of(folder, model, {**case_of(model).params, **with_loss(loss)}, WIDTH)
@@ -161,8 +205,7 @@ def test_a_last_batch_of_one_sample(folder, model, loss, path):
     check(folder, model, path, changes)
 
 
-@pytest.mark.parametrize("width", [1, 7, 33])
-@pytest.mark.parametrize(("model", "loss", "path"), losses_and_paths(WITH_KERNELS))
+@pytest.mark.parametrize(("model", "loss", "width", "path"), widths())
 def test_shorter_and_longer_sequences(folder, model, loss, width, path):
     changes = {"order_len": min(3, width)} if model == "FOSSIL" else {}
     # Attention to a single key is 1 whatever the query and the key.
@@ -255,6 +298,7 @@ def moved_run(folder, model: str, move: Any, monkeypatch) -> tuple[Run, Run]:
     return run(settings, split, RECBOLE, folder), expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", sorted(set(LEARNT) & set(CASES)))
 def test_recbole_agrees_with_itself_within_the_tolerances(folder, model, monkeypatch):
     """From a start moved by one rounding: a case that fails here can prove nothing about a fast path."""

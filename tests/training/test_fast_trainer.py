@@ -379,9 +379,11 @@ def test_ranks_are_used_for_the_validation_loader_alone(folder, path, monkeypatc
 # -- mixed precision ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kernels", [True, False])
+MIXED = [("FPMC", "BPR"), *((name, kind) for name in DROPPED for kind in ("CE", "BPR"))]
+
+
 @pytest.mark.parametrize(
-    ("model", "loss"), [("FPMC", "BPR"), *((name, kind) for name in DROPPED for kind in ("CE", "BPR"))]
+    ("model", "loss", "kernels"), [(*one, number % 2 == 0) for number, one in enumerate(MIXED)]
 )
 def test_mixed_precision_runs_on_the_cpu(folder, model, loss, kernels):
     params = {**(DROPPED.get(model) or PLAIN[model]), "loss_type": loss, "epochs": 1}
