@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from helpers.browser import launched
 from helpers.contrast import contrast
@@ -55,14 +55,40 @@ class Seen:
         return self.page.locator(selector).all_text_contents()
 
 
-@pytest.fixture
-def seen(browser: Browser) -> Iterator[Seen]:
+See = Callable[..., Seen]
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(offline=True)
-    seen = Seen(context.new_page())
-    yield seen
+    yield context
     context.close()
-    assert seen.complaints == []
-    assert [url for url in seen.asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.fixture(scope="module")
+def opened() -> dict[tuple[Path, int], Seen]:
+    """The pages that were opened, each once in a width: to draw one takes seconds."""
+    return {}
+
+
+@pytest.fixture
+def see(context: BrowserContext, opened: dict[tuple[Path, int], Seen]) -> Iterator[See]:
+    """Opens a page, or goes on with it, as large and as light as a new one."""
+
+    def find(path: Path, width: int = 1280) -> Seen:
+        if found := opened.get((path, width)):
+            found.page.set_viewport_size({"width": width, "height": 900})
+            found.page.emulate_media(color_scheme="light")
+            return found
+        opened[path, width] = new = Seen(context.new_page())
+        new.page.set_viewport_size({"width": width, "height": 900})
+        new.open(path)
+        return new
+
+    yield find
+    for seen in opened.values():
+        assert seen.complaints == []
+        assert [url for url in seen.asked if not url.startswith(("file:", "data:"))] == []
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +96,9 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> StudyPlan:
     """A study with one objective whose pictures are drawn."""
     plan = workspace(tmp_path_factory.mktemp("single")).plan()
     fill_store(plan, some_trials())
-    drawn([plan], [plan])
+    with pytest.MonkeyPatch.context() as patch:  # the thumbnails are looked at, and the pages
+        patch.setattr("recsweep.report.plots.write_picture", lambda chart, title, path: path.touch())
+        drawn([plan], [plan])
     return plan
 
 
@@ -81,10 +109,16 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> StudyPlan:
     values = ((0.1, 5.0), (0.12, 20.0), (0.2, 9.0))
     complete = [trial(slot, own[0], values=own) for slot, own in enumerate(values)]
     fill_store(plan, [*complete, trial(3, None, "failed")])
-    with pytest.MonkeyPatch.context() as patch:  # its thumbnails are not looked at
-        patch.setattr("recsweep.report.plots.write_picture", lambda chart, title, path: path.touch())
+    with pytest.MonkeyPatch.context() as patch:
+        without_pngs(patch)
         drawn([plan], [plan])
     return plan
+
+
+def without_pngs(patch: pytest.MonkeyPatch) -> None:
+    """Pictures are pages alone: their PNGs take longest, and nobody looks at them."""
+    for name in ("write_picture", "write_thumbnail"):
+        patch.setattr(f"recsweep.report.plots.{name}", lambda *given: given[-1].touch())
 
 
 @pytest.fixture(scope="module")
@@ -105,17 +139,23 @@ def page_of(plan: StudyPlan, name: str) -> Path:
     return plan.outputs.plots(*plan.folder_names) / f"{name}.html"
 
 
-def marks_and_legend(seen: Seen, plan: StudyPlan, name: str) -> tuple[int, list[str]]:
+def picture(see: See, plan: StudyPlan, name: str, width: int = 1280) -> Seen:
+    """The page of a picture, drawn."""
+    seen = see(page_of(plan, name), width)
+    seen.page.locator("#chart[data-drawn=yes] .main-svg").first.wait_for()
+    return seen
+
+
+def marks_and_legend(seen: Seen) -> tuple[int, list[str]]:
     """How many marks, lines and bars a page drew, and what its legend says."""
-    page = seen.open(page_of(plan, name))
-    page.locator("#chart[data-drawn=yes] .main-svg").first.wait_for()
-    drawn = page.locator(", ".join(f".cartesianlayer {mark}" for mark in MARKS)).count()
+    drawn = seen.page.locator(", ".join(f".cartesianlayer {mark}" for mark in MARKS)).count()
     return drawn, seen.texts("#chart .legendtext")
 
 
 @pytest.mark.parametrize("name", [name for name in PICTURES if name != "pareto"])
-def test_every_page_draws_its_picture(seen: Seen, plan: StudyPlan, name: str) -> None:
-    drawn, legend = marks_and_legend(seen, plan, name)
+def test_every_page_draws_its_picture(see: See, plan: StudyPlan, name: str) -> None:
+    seen = picture(see, plan, name)
+    drawn, legend = marks_and_legend(seen)
     trials = some_trials()
     expected = {
         "history": (len(trials) + 1, ["complete", "pruned", "best so far", "failed"]),
@@ -136,16 +176,17 @@ def test_every_page_draws_its_picture(seen: Seen, plan: StudyPlan, name: str) ->
     assert box["height"] >= 250
 
 
-def test_a_page_of_several_objectives_shows_the_front(seen: Seen, several: StudyPlan) -> None:
-    drawn, legend = marks_and_legend(seen, several, "pareto")
+def test_a_page_of_several_objectives_shows_the_front(see: See, several: StudyPlan) -> None:
+    seen = picture(see, several, "pareto")
+    drawn, legend = marks_and_legend(seen)
     assert drawn == 4, "three trials and the line through the front"
     assert legend == ["bettered by another", "front"]
     titles = seen.texts("#chart .xtitle, #chart .ytitle")
     assert titles == ["training_seconds (less is better)", "NDCG@10 (more is better)"]
 
 
-def test_what_is_pointed_at_is_told_and_its_tags_stay_text(seen: Seen, plan: StudyPlan) -> None:
-    marks_and_legend(seen, plan, "history")
+def test_what_is_pointed_at_is_told_and_its_tags_stay_text(see: See, plan: StudyPlan) -> None:
+    seen = picture(see, plan, "history")
     seen.page.locator("#chart .scatterlayer .trace").last.locator("path.point").hover(force=True)
     hover = seen.page.locator("#chart .hoverlayer text")
     hover.first.wait_for()
@@ -155,19 +196,19 @@ def test_what_is_pointed_at_is_told_and_its_tags_stay_text(seen: Seen, plan: Stu
     assert seen.page.locator("#chart img").count() == 0
 
 
-def test_a_page_follows_the_colours_of_the_browser(seen: Seen, plan: StudyPlan) -> None:
+def test_a_page_follows_the_colours_of_the_browser(see: See, plan: StudyPlan) -> None:
     def colour() -> str:
         return str(seen.page.evaluate("chart._fullLayout.font.color"))
 
-    marks_and_legend(seen, plan, "curves")
+    seen = picture(see, plan, "curves")
     light = colour()
     seen.page.emulate_media(color_scheme="dark")
     seen.page.wait_for_function(f"chart._fullLayout.font.color !== '{light}'")
     assert (light, colour()) == ("#1d2126", "#e6e8eb")
 
 
-def test_the_gallery_shows_pictures_that_load_and_leads_to_their_pages(seen: Seen, plan: StudyPlan) -> None:
-    page = seen.open(plan.outputs.all_plots / "index.html")
+def test_the_gallery_shows_pictures_that_load_and_leads_to_their_pages(see: See, plan: StudyPlan) -> None:
+    page = see(plan.outputs.all_plots / "index.html").page
     images = page.locator("img")
     assert images.count() == len(PICTURES) - 1
     for image in images.all():
@@ -181,11 +222,12 @@ def test_the_gallery_shows_pictures_that_load_and_leads_to_their_pages(seen: See
     assert page.title() == "Sweep toy-sweep"
 
 
-def test_a_page_without_a_picture_says_why(seen: Seen, tmp_path: Path) -> None:
+def test_a_page_without_a_picture_says_why(see: See, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_pngs(monkeypatch)
     plan = workspace(tmp_path).plan()
     fill_store(plan, [trial(0, 0.1)])
     drawn([plan], [plan])
-    seen.open(page_of(plan, "importance"))
+    seen = see(page_of(plan, "importance"))
     assert seen.texts(".none") == ["Importance needs two complete trials or more; there is one so far."]
 
 
@@ -197,8 +239,8 @@ def drawn_charts(seen: Seen) -> Locator:
     return charts
 
 
-def test_the_page_of_a_sweep_fits_a_screen_and_a_telephone(seen: Seen, sweep_page: Path) -> None:
-    seen.open(sweep_page)
+def test_the_page_of_a_sweep_fits_a_screen_and_a_telephone(see: See, sweep_page: Path) -> None:
+    seen = see(sweep_page)
     for width in (1280, 400):
         seen.page.set_viewport_size({"width": width, "height": 900})
         charts = drawn_charts(seen)
@@ -216,8 +258,8 @@ def test_the_page_of_a_sweep_fits_a_screen_and_a_telephone(seen: Seen, sweep_pag
         assert seen.page.get_by_role("region", name=label).locator("tbody tr").count() == 2
 
 
-def test_the_page_of_a_sweep_is_used_with_the_keyboard(seen: Seen, sweep_page: Path) -> None:
-    seen.open(sweep_page)
+def test_the_page_of_a_sweep_is_used_with_the_keyboard(see: See, sweep_page: Path) -> None:
+    seen = see(sweep_page)
     lines = drawn_charts(seen).first.locator(".js-line")
     assert lines.count() == 2
     numbers = seen.page.locator("figure details").first
@@ -234,8 +276,8 @@ def test_the_page_of_a_sweep_is_used_with_the_keyboard(seen: Seen, sweep_page: P
         assert button.get_attribute("aria-pressed") == pressed
 
 
-def test_words_can_be_read_by_day_and_by_night(seen: Seen, sweep_page: Path) -> None:
-    seen.open(sweep_page)
+def test_words_can_be_read_by_day_and_by_night(see: See, sweep_page: Path) -> None:
+    seen = see(sweep_page)
     drawn_charts(seen)
     found = {}
     for scheme in SCHEMES:
@@ -255,9 +297,8 @@ def test_words_can_be_read_by_day_and_by_night(seen: Seen, sweep_page: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["slices", "parallel"])
-def test_pictures_with_many_panels_and_words_fit_a_telephone(seen: Seen, plan: StudyPlan, name: str) -> None:
-    seen.page.set_viewport_size({"width": 400, "height": 900})
-    marks_and_legend(seen, plan, name)
+def test_pictures_with_many_panels_and_words_fit_a_telephone(see: See, plan: StudyPlan, name: str) -> None:
+    seen = picture(see, plan, name, width=400)
     seen.page.locator("summary").click()
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 400
     if name == "slices":

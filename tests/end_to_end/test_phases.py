@@ -178,6 +178,7 @@ def test_a_limit_ends_a_study_and_is_said_in_the_result(folder: Folder) -> None:
     assert "nothing to train" in again.stderr
 
 
+@pytest.mark.long
 def test_a_pruned_trial_is_a_result_with_its_reason(folder: Folder) -> None:
     folder.edit("smoke.yaml", pruning__warmup_epochs=1, pruning__min_trials=2, training__stopping_step=20)
     done = folder.run("tune", *tune_options(8, epochs=8), "--pruner", "median")

@@ -41,7 +41,7 @@ def test_the_pipeline_runs_resumes_and_never_trains_a_finished_trial_again(
     outputs = tmp_path / "out puts"  # a blank must not matter
     settings = ("TUNABLE_MODELS=FPMC", "COOLDOWN=0", "EPOCHS=1", f"OUTPUTS={outputs}")
 
-    first = make("tune-smoke", *settings, "MAX_EVALS=1")
+    first = make("tune-smoke", *settings, "MAX_EVALS=1", *forked)
     assert first.returncode == 0, first.stderr
     assert "1 study, 1 trial to run with hyperopt/bayes, at most 1 epoch each" in first.stdout
     assert counted(outputs) == [0]

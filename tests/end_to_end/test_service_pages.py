@@ -41,16 +41,24 @@ def context_of(browser: Browser, app: Client, url: str, token: str) -> BrowserCo
     return context
 
 
-@pytest.fixture
-def page(browser: Browser, app: Client, url: str) -> Iterator[Page]:
-    """A page whose requests stay with the server, and that complains of nothing."""
+@pytest.fixture(scope="module")
+def session(browser: Browser, app: Client, url: str) -> Iterator[BrowserContext]:
+    """A browser in which a page stays open, so that the process of the pages is one."""
     context = context_of(browser, app, url, WRITE)
-    page, asked, complaints = context.new_page(), list[str](), list[str]()
+    context.new_page().goto("/login")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(session: BrowserContext, url: str) -> Iterator[Page]:
+    """A page whose requests stay with the server, and that complains of nothing."""
+    page, asked, complaints = session.new_page(), list[str](), list[str]()
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: complaints.append(said.text) if "Security" in said.text else None)
     yield page
-    context.close()
+    page.close()
     assert complaints == []
     assert [one for one in asked if not one.startswith(url)] == []
 

@@ -28,7 +28,7 @@ def folder(folder: Folder) -> Folder:
 
 
 def test_a_dead_worker_is_replaced_and_its_trial_runs_again(folder: Folder) -> None:
-    process = folder.start("tune", *tune_options(2, epochs=4))
+    process = folder.start("tune", *tune_options(2, epochs=3))
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
     os.kill(worker_pids(process.pid)[0], signal.SIGKILL)
@@ -43,9 +43,10 @@ def test_a_dead_worker_is_replaced_and_its_trial_runs_again(folder: Folder) -> N
     assert sorted(t.slot for t in trials if t.counted) == [0, 1]
 
 
+@pytest.mark.long
 def test_a_trial_that_kills_its_worker_counts_as_crashed(folder: Folder) -> None:
     folder.edit("smoke.yaml", workers__crash_retries=0)
-    process = folder.start("tune", *tune_options(2, epochs=4))
+    process = folder.start("tune", *tune_options(2, epochs=3))
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
     os.kill(worker_pids(process.pid)[0], signal.SIGSEGV)
@@ -94,17 +95,17 @@ def test_ctrl_c_puts_the_trial_back_and_says_how_to_go_on(folder: Folder) -> Non
     assert not any(t.state == "running" for t in trials)
 
 
-def test_a_trial_that_hangs_is_ended_and_the_next_ones_run(folder: Folder) -> None:
+def test_a_trial_that_hangs_is_ended_and_the_next_one_runs(folder: Folder) -> None:
     folder.edit("smoke.yaml", workers__trial_timeout_minutes=0.25)
-    process = folder.start("tune", *tune_options(3, epochs=4))
+    process = folder.start("tune", *tune_options(2, epochs=3))
     read_until(process, "worker 1 on cpu")
     wait_for(lambda: _has_running_epoch(folder), 60, "an epoch")
     os.kill(worker_pids(process.pid)[0], signal.SIGSTOP)
     said = process.communicate(timeout=240)[0]
     assert process.returncode == 0, said
-    hung, *others = sorted(folder.trials(STUDY), key=lambda trial: trial.slot)
+    hung, other = sorted(folder.trials(STUDY), key=lambda trial: trial.slot)
     assert hung.failure == Failure(Reason.TIMEOUT, "took longer than trial_timeout_minutes=0.25")
-    assert [(trial.slot, trial.state) for trial in others] == [(1, "complete"), (2, "complete")]
+    assert (other.slot, other.state) == (1, "complete")
 
 
 def test_a_run_that_is_stopped_from_elsewhere_puts_its_trial_back(folder: Folder) -> None:

@@ -51,7 +51,7 @@ _SNAKEMAKE = (
     "jinja2",
 )
 """What Snakemake needs before it reads a Snakefile."""
-HEAVY = ("train", "prepare", "doctor")
+HEAVY = ("train", "prepare", "doctor", "recommend")
 """Commands that import torch themselves."""
 POSSIBLE = sys.platform == "linux"
 _SET_NAME = 15
