@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recsweep.common.files import canonical_json
 from recsweep.planning.plan import StudyPlan
 from recsweep.running.study_run import StudyRun
 from recsweep.search.engines.base import Observation, Search
@@ -38,7 +39,8 @@ def take(run: StudyRun, search: Search, claim: Claim | None, params: Params) -> 
     """Make a point that of a claimed trial; False, and a line says so, where another one has it."""
     if claim is None:
         raise AssertionError("a point is taken for a slot that was claimed")
-    fixed = next((slot for slot, one in enumerate(starting_points(search)) if one == params), None)
+    wanted = canonical_json(params)  # plain equality does not tell True from 1
+    fixed = next((n for n, one in enumerate(starting_points(search)) if canonical_json(one) == wanted), None)
     if fixed is None and (other := run.study.points.take(claim, params, run.plan.space)) is None:
         return True
     run.say(_repeated(run, claim, params, fixed if fixed is not None else other))
