@@ -7,6 +7,7 @@ import io
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from recsweep.running import child, gpu_memory, throughput, worker
 from recsweep.running.events import Broken, Started
 from recsweep.running.gpus import CONTEXT_BYTES, Gpus, Memory, Seat, fitting
 from recsweep.running.progress import Display
+from recsweep.running.seats import Seats
 from recsweep.running.supervisor import Supervisor
 from recsweep.running.throughput import Throughput
 from recsweep.running.worker import Worker
@@ -166,11 +168,23 @@ def test_a_number_holds_from_the_first_trial_on():
 
 def test_out_of_memory_takes_one_seat_away():
     gpus = Gpus(1, 3, 4)
-    gpus.out_of_memory("cuda:0")
+    gpus.out_of_memory("cuda:0", 1, ())
     assert seats(gpus) == [Seat("cuda:0", shared=True)] * 2
     for _ in range(5):
-        gpus.out_of_memory("cuda:0")
+        gpus.out_of_memory("cuda:0", 1, ())
     assert seats(gpus) == [Seat("cuda:0")]
+
+
+def test_two_that_run_out_of_memory_at_once_count_as_one():
+    gpus = Gpus(1, 4, 4)
+    gpus.out_of_memory("cuda:0", 1, (2, 3, 4))
+    gpus.out_of_memory("cuda:0", 2, (3, 4))
+    assert seats(gpus) == [Seat("cuda:0", shared=True)] * 3
+    gpus.heard("cuda:0", 3, 10, 1.0)
+    gpus.out_of_memory("cuda:0", 4, (3,))
+    assert seats(gpus) == [Seat("cuda:0", shared=True)] * 3, "it was one of the four"
+    gpus.out_of_memory("cuda:0", 3, ())
+    assert seats(gpus) == [Seat("cuda:0", shared=True)] * 2, "it has trained among three, and failed there"
 
 
 def test_only_slots_for_a_whole_gpu_wait_for_an_empty_one():
@@ -398,6 +412,23 @@ def test_out_of_memory_while_sharing_is_tried_again_alone_and_no_result(sweep):
     assert "at once from now on, the most that memory and workers allow" in said
     kept = machine.sharing["cuda:0"]
     assert kept["at_once"] == kept["fit"] < 3, "what is kept is how many train there since"
+
+
+def test_those_that_train_beside_a_failure_are_told_by_their_claims():
+    taken = []
+    members = [
+        SimpleNamespace(number=number, seat=Seat(device, shared=True), claim=claim)
+        for number, device, claim in [
+            (1, "cuda:0", None),
+            (2, "cuda:0", "trial 4"),
+            (3, "cuda:1", "trial 5"),
+            (4, "cuda:0", None),
+        ]
+    ]
+    seated = Seats(SimpleNamespace(members=members))
+    seated._gpus = SimpleNamespace(out_of_memory=lambda *told: taken.append(told))
+    seated.out_of_memory(None, members[0])
+    assert taken == [("cuda:0", 1, [2])]
 
 
 def test_out_of_memory_alone_is_a_result(sweep):

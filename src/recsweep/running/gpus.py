@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,6 +63,8 @@ class Gpus:
         # Workers are spread evenly, so with a GPU for each of them none is ever shared.
         self._most = 1 if workers <= count else workers
         self._limits: dict[str, int] = {}
+        self._beside: dict[str, set[int]] = {}
+        """Workers that trained beside a trial that did not fit, and have ended no epoch since."""
         self._paces: dict[str, Throughput] = {}
         if per_gpu != "auto" or self._most == 1:
             limit = self._most if per_gpu == "auto" else min(per_gpu, self._most)
@@ -79,11 +81,25 @@ class Gpus:
 
     def heard(self, device: str, worker: int, batches: int, moment: float) -> Throughput | None:
         """Take note of an epoch that a worker has ended there; what is known, where that decided anything."""
+        self._beside.get(device, set()).discard(worker)
         pace = self._paces.get(device)
         return pace if pace is not None and pace.heard(worker, batches, moment) else None
 
-    def out_of_memory(self, device: str) -> Throughput | None:
-        """Trials that shared a GPU did not fit: one fewer from now on; what is known, where that is tried."""
+    def out_of_memory(self, device: str, worker: int, beside: Collection[int]) -> Throughput | None:
+        """Trials that shared a GPU did not fit: one fewer from now on; what is known, where that is tried.
+
+        Several that fail at once say the same thing, that so many do not fit: the first of them is counted.
+        Whoever has ended an epoch since, among the fewer, and fails then, is the first of another failure.
+
+        Args:
+            worker: number of the one whose trial failed.
+            beside: numbers of the others that train there now.
+        """
+        failed = self._beside.setdefault(device, set())
+        if worker in failed:
+            failed.discard(worker)
+            return None
+        self._beside[device] = set(beside)
         at_once, _ = self._at_once(device)
         self._limits[device] = max(1, (at_once or 1) - 1)
         pace = self._paces.get(device)

@@ -85,12 +85,15 @@ class Seats:
             self._tell(run, device, pace)
 
     def out_of_memory(self, run: StudyRun, member: Member) -> None:
-        """Trials that shared the GPU of this worker did not fit."""
+        """Trials that shared the GPU of this worker did not fit; its own is put back."""
         if self._gpus is None or member.seat is None:
             return
-        pace = self._gpus.out_of_memory(member.seat.device)
+        device = member.seat.device
+        there = [m for m in self._crew.members if m.claim is not None and m.seat and m.seat.device == device]
+        beside = [other.number for other in there if other is not member]
+        pace = self._gpus.out_of_memory(device, member.number, beside)
         if pace is not None and pace.rates:
-            self._tell(run, member.seat.device, pace)
+            self._tell(run, device, pace)
 
     def _tell(self, run: StudyRun, device: str, pace: Throughput) -> None:
         """Say how many share a GPU, and keep it with the study where it stays at that."""
