@@ -119,12 +119,13 @@ def _target(one: _Asked, more: int, run: str) -> int:
             f"{label}: --more {more} adds to a complete study, but of {one.slots} trials some are to run; "
             f"run `recsweep tune` with --max-evals {one.slots - one.begun.inherits} first"
         )
-    if one.slots >= one.begun.most:
+    if one.slots >= one.begun.most_trials:
+        there = counted(int(one.begun.most_trials), "configuration")
         raise UserError(
-            f"{label}: --more {more} adds nothing, as all {counted(int(one.begun.most), 'configuration')} of "
-            "its space are there; widen the space, or set search.noise: true to train some on other seeds"
+            f"{label}: --more {more} adds nothing, as all {there} of its space are there; "
+            "widen the space, or set search.noise: true to train some on other seeds"
         )
-    return int(min(one.slots + more, one.begun.most))
+    return int(min(one.slots + more, one.begun.most_trials))
 
 
 def _record(plan: StudyPlan, raised: dict[str, Any]) -> None:

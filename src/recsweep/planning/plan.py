@@ -139,7 +139,7 @@ class StudyPlan(Description):
             return 1
         if self.search.can(Can.GRID):
             return int(spaces.grid_size(self.space))
-        return int(min(slots_of(self.search, self.chain, self.phase) + self.inherits, self.most))
+        return int(min(slots_of(self.search, self.chain, self.phase) + self.inherits, self.most_trials))
 
     @property
     def share(self) -> float | None:

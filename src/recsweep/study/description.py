@@ -123,14 +123,14 @@ class Description:
         return self.search.noise or self.search.scheduler == POPULATION
 
     @cached_property
-    def most(self) -> float:
+    def most_trials(self) -> float:
         """Trials that are worth their time: where none repeats, as many as there are configurations."""
         return math.inf if self.repeats else spaces.grid_size(self.space)
 
     @property
     def tries_all(self) -> bool:
         """True where the budget is all configurations, fewer than were asked for."""
-        return self.most <= self.budget < self.search.max_evals
+        return self.most_trials <= self.budget < self.search.max_evals
 
     # -- names -----------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from recsweep.training.fast.closed import MOST, ByItems
+from recsweep.training.fast.closed import MOST_SOLVED, ByItems
 from recsweep.training.fast.grams import Array, Times, inverted, times
 
 _COLUMNS = 128
@@ -47,7 +47,7 @@ class AdmmSlim(ByItems):
 
     @classmethod
     def refuses(cls, model: Any) -> str | None:
-        return f"more than {MOST:,} items" if model.n_items > MOST else None
+        return f"more than {MOST_SOLVED:,} items" if model.n_items > MOST_SOLVED else None
 
     def work(self) -> None:
         m = self.model

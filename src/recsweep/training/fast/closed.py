@@ -17,7 +17,7 @@ from recsweep.recbole_api.compat import recbole
 from recsweep.training.fast.computed import KEPT_BYTES, Computed
 from recsweep.training.fast.grams import Array, Counts, Rows, by_rows, inverted, stacked, times
 
-MOST = 16_384
+MOST_SOLVED = 16_384
 """Items, or users, whose inner products are kept in one matrix: 1 GiB."""
 _AT_ONCE = 256
 """Items whose neighbours are sought at once."""
@@ -106,7 +106,7 @@ class SlimElastic(ByItems):
 
     @classmethod
     def refuses(cls, model: Any) -> str | None:
-        return f"more than {MOST:,} items" if model.n_items > MOST else None
+        return f"more than {MOST_SOLVED:,} items" if model.n_items > MOST_SOLVED else None
 
     def work(self) -> None:
         m = self.model
@@ -172,8 +172,8 @@ class ItemKnn(Computed):
 
     @classmethod
     def refuses(cls, model: Any) -> str | None:
-        many = max(model.n_items, model.n_users) > MOST
-        return f"more than {MOST:,} users or items" if many else None
+        many = max(model.n_items, model.n_users) > MOST_SOLVED
+        return f"more than {MOST_SOLVED:,} users or items" if many else None
 
     @property
     def computed(self) -> bool:
