@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+import optuna
 import pytest
 
 from recsweep.cli import main
@@ -19,7 +20,7 @@ from recsweep.common.owner import this_process
 from recsweep.planning.evidence import Configuration, evidence_plan
 from recsweep.search.evidence import open_evidence
 from recsweep.study import Result, Store
-from recsweep.study.transfer import merge
+from recsweep.study.transfer import merge, rename
 
 STORES = Path(__file__).parents[1] / "stores"
 NAMES = [
@@ -169,6 +170,57 @@ def test_a_renamed_study_keeps_everything(call, url):
     assert call("mv", "mine/first", "../mine").code == 2
 
 
+def dies_at(count: int):
+    """`rename` as it is, but that it is killed when it is called for the `count`th time."""
+    calls = []
+
+    def dying(*given):
+        calls.append(given)
+        if len(calls) == count:
+            raise KeyboardInterrupt
+        return rename(*given)
+
+    return dying
+
+
+@pytest.mark.parametrize("after", [0, 1, 99])
+def test_a_rename_that_was_killed_is_ended_by_the_same_command(call, url, tmp_path, after):
+    folder = tmp_path / "empty/outputs/checkpoints/plain/toy/NARM"
+    for slot in (1, 2):
+        (folder / f"trial-{slot}").mkdir(parents=True)
+    before = json.loads(call("show", "plain/toy/NARM", "--json").out)
+    if "journal" in url:  # trials are copied one by one there, and then the study is deleted
+        dying = patch.object(Store, "delete", side_effect=KeyboardInterrupt)
+        if after < 99:
+            dying = patch.object(optuna.storages.JournalStorage, "create_new_trial", dies_after(after))
+    elif after:
+        dying = patch.object(Store, "rename", side_effect=KeyboardInterrupt)
+    else:
+        dying = patch.object(Path, "rename", side_effect=KeyboardInterrupt)
+    with dying:
+        assert call("mv", "plain/toy/NARM/full", "mine").code == 130
+    assert call("mv", "plain/toy/NARM/full", "mine").out == "plain/toy/NARM/full is mine now\n"
+    after_all = json.loads(call("show", "mine", "--json").out)
+    assert after_all["trials_found"] == before["trials_found"]
+    assert (after_all["best"], after_all["test"]) == (before["best"], before["test"])
+    assert "plain/toy/NARM/full" not in names_in(url)
+    found = sorted((tmp_path / "empty/outputs/checkpoints").rglob("trial-*"))
+    assert [path.parent.name for path in found] == ["study-mine", "study-mine"]
+
+
+def dies_after(count: int):
+    """`create_new_trial` of a journal, killed after so many."""
+    made, make = [], optuna.storages.JournalStorage.create_new_trial
+
+    def dying(*given):
+        if len(made) == count:
+            raise KeyboardInterrupt
+        made.append(given)
+        return make(*given)
+
+    return dying
+
+
 def test_the_evidence_of_a_search_goes_where_it_goes(make_plan, tmp_path, monkeypatch, capsys):
     search = make_plan(storage=f"sqlite:///{tmp_path / 'evidence.db'}")
     url = str(search.storage_url)
@@ -177,17 +229,17 @@ def test_the_evidence_of_a_search_goes_where_it_goes(make_plan, tmp_path, monkey
     evidence = open_evidence(evidence_plan(search, [Configuration(0, search.defaults)]), store)
     store.close()
 
-    def run(*words: str) -> list[str]:
+    def run(*words: str, code: int = 0) -> list[str]:
         monkeypatch.setattr(sys, "argv", ["recsweep", *words, "--storage", url])
         with pytest.raises(SystemExit) as ended:
             main()
-        assert not ended.value.code
+        assert (ended.value.code or 0) == code
         return capsys.readouterr().out.splitlines()
 
-    assert run("mv", search.name, "first") == [
-        f"{search.name} is first now",
-        f"{evidence.name} is first/evidence now",
-    ]
+    with patch("recsweep.study.transfer.rename", dies_at(2)):
+        assert run("mv", search.name, "first", code=130) == [f"{evidence.name} is first/evidence now"]
+    assert names_in(url) == [search.name], "so that the same can be asked for again"
+    assert run("mv", search.name, "first") == [f"{search.name} is first now"]
     assert run("rm", "first", "--dry-run") == ["first: 0 trials", "first/evidence: 0 trials"]
     run("rm", "first", "--yes")
     assert names_in(url) == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,13 +72,12 @@ def rm(names: tuple[str, ...], yes: bool, dry_run: bool, **options: Any) -> None
 def mv(name: str, new: str, **options: Any) -> None:
     """Give a study another name in the store, as `--study-name` does; its sweep then begins anew.
 
-    The evidence of a search goes with it, and checkpoints where they were sent.
+    The evidence of a search goes with it, and checkpoints where they were sent. Where it was ended in its
+    middle, the same command ends it.
     """
-    from recsweep.looking.weights import take_along
-    from recsweep.running.depots import prefix_in_depot, sent_of
     from recsweep.search.evidence import evidence_of
     from recsweep.study import EVIDENCE
-    from recsweep.study.transfer import rename
+    from recsweep.study.transfer import check_free
 
     for part in new.split("/"):
         try:
@@ -85,18 +86,30 @@ def mv(name: str, new: str, **options: Any) -> None:
             raise InputError("NAME", str(error), "choose another name") from None
     with opened(options) as store:
         (record,) = chosen_of(store, [name])
+        # The search comes last: as long as it has its old name, the same command ends what a kill left.
         moves = [(record, new)]
         if (evidence := evidence_of(record, store)) is not None:
-            moves.append((evidence, f"{new}/{EVIDENCE}"))
-        if taken := {name for _, name in moves} & set(store.names()):
-            raise UserError(f"the store has a study {min(taken)} already; give another name")
-        for one, name in moves:
-            sent = sent_of(one, store)
-            rename(store, one, name)
-            click.echo(f"{one.study} is {name} now")
-            if (renamed := store.find_record(name)) is not None:
-                take_along(one, renamed, output_folders(options))
-                sent.move(prefix_in_depot(renamed), click.echo)
+            moves.insert(0, (evidence, f"{new}/{EVIDENCE}"))
+        for one, wanted in moves:
+            check_free(store, one, wanted)
+        for one, wanted in moves:
+            _move(store, one, wanted, output_folders(options))
+
+
+def _move(store: Store, record: StudyRecord, name: str, roots: Sequence[Path]) -> None:
+    """Give a study another name, once its checkpoints are where they are looked for under that."""
+    from recsweep.looking.weights import take_along
+    from recsweep.running.depots import prefix_in_depot, sent_of
+    from recsweep.study.transfer import rename
+
+    renamed = replace(record, study=name)
+
+    def first() -> None:
+        take_along(record, renamed, roots)
+        sent_of(record, store).move(prefix_in_depot(renamed), click.echo)
+
+    rename(store, record, name, first)
+    click.echo(f"{record.study} is {name} now")
 
 
 @command(

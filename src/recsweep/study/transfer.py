@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -112,7 +112,7 @@ def _bring(source: Store, target: Store, record: StudyRecord, new: str | None) -
         if whole:
             _count_ends(theirs, own)
         outcome, ids = _add_trials(source, target, theirs, own, whole=whole)
-    if outcome.added:
+    if outcome.added or new is not None:
         _describe(theirs, own, replace(record, study=own.name), ids)
     return outcome
 
@@ -239,19 +239,42 @@ def remove(store: Store, record: StudyRecord) -> None:
     store.delete(study)
 
 
-def rename(store: Store, record: StudyRecord, name: str) -> None:
+def rename(store: Store, record: StudyRecord, name: str, before: Callable[[], None] = lambda: None) -> None:
     """Give a study another name in the store.
+
+    Args:
+        before: what is done first, once it is certain that it can be renamed. A kill after it leaves the old
+            name, under which the same can be asked for again.
 
     Raises:
         UserError: there is a study of that name, or a trial of this one runs.
     """
-    if name in store.names():
-        raise UserError(f"the store has a study {name} already; give another name")
+    check_free(store, record, name)
     study = store.study_of(record)
     _require_rest(study, "renamed")
-    if not store.rename(study, name):
+    before()
+    if name in store.names() or not store.rename(study, name):
         _bring(store, store, record, name)
         store.delete(study)
+
+
+def check_free(store: Store, record: StudyRecord, name: str) -> None:
+    """See that a study can have a name: nobody has it, or a copy that a kill left unfinished.
+
+    Raises:
+        UserError: it is another study's.
+    """
+    if name not in store.names():
+        return
+    study, kept = store.find_study(name), store.find_record(name)
+    alike = kept is not None and stored_form(kept.definition) == stored_form(record.definition)
+    if (
+        study is None
+        or name == record.study
+        or not (alike or (kept is None and not study.trials()))
+        or not _is_a_copy(study, store.study_of(record))
+    ):
+        raise UserError(f"the store has a study {name} already; give another name")
 
 
 def _require_rest(study: Study, done: str) -> None:
