@@ -66,6 +66,21 @@ def test_bad_jobs_are_told_by_field(client: Client):
     assert client("GET", "jobs").json()["jobs"] == []
 
 
+@pytest.mark.parametrize("model", ["path/to/file.py:MyRec", "my_package.models:MyRec", "../MyRec.yaml"])
+def test_a_model_by_its_code_is_refused_and_the_reason_said(client: Client, model: str):
+    for body, field in (({"model": model}, "model"), ({"model": None, "models": [model]}, "models.0")):
+        answer = client("POST", "jobs", json=job(**body))
+        refused(answer, field)
+        told = answer.json()
+        assert (
+            "a job names a model file of the server, and no path and no code, which it would run"
+            in told["detail"]
+        )
+        assert model in told["detail"]
+        assert told["fix"].startswith("use a name that /api/tuning/models lists")
+    assert client("GET", "jobs").json()["jobs"] == []
+
+
 def test_bad_bodies_are_told(client: Client):
     for field, raw in RAW:
         refused(client("POST", "jobs", content=raw), field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from recsweep.service.request import KEYS, JobRequest, default_engine, request_o
 from recsweep.service.rows import Rows
 from recsweep.service.sweep_of import plans_of, sweep_of
 from recsweep.sweeps.config import SweepConfig
-from recsweep.sweeps.fields import facts
+from recsweep.sweeps.fields import facts, field_at
 from recsweep.sweeps.loading import load_sweep
 from recsweep.sweeps.tracking import TrackingConfig
 
@@ -128,6 +129,47 @@ def test_a_job_is_the_study_of_a_file_like_it(tmp_path: Path):
     assert [by_job.proposal_seed(n) for n in range(3)] == [by_file.proposal_seed(n) for n in range(3)]
     assert by_job.budget == by_file.budget == 4, "as many as there are configurations"
     assert by_job.name == "job-1/ml-100k/SASRec/full"
+    text = (tmp_path / "mine.yaml").read_text().replace("max_evals: 5", "max_evals: 5, noise: true")
+    (tmp_path / "mine.yaml").write_text(text)
+    (by_file,) = plan_sweep(load_sweep(tmp_path / "mine.yaml"))
+    (by_job,) = planned(search_space=BOTH, engine="optuna", algo="random", epochs=7, seed=3, noise=True)
+    assert by_job.content_hash == by_file.content_hash
+    assert by_job.budget == by_file.budget == 5, "some are trained again"
+
+
+def test_what_a_job_leaves_out_of_a_file_is_explained():
+    page = (CONFIG.parent / "docs" / "how-to" / "service.md").read_text()
+    said, (_, left) = (
+        page.partition("## Errors")[0],
+        page.partition("## Errors")[0].split("no matter of a job"),
+    )
+    for section in ("search", "pruning", "training", "evaluation", "workers"):
+        for key in field_at(SweepConfig, (section,))[0].annotation.model_fields:
+            if (section, key) not in KEYS.values():
+                assert section == "workers" or f"`{key}`" in left or f"`{section}.{key}`" in left, key
+    assert [field for field in KEYS if f"`{field.split('.')[-1]}`" not in said] == []
+
+
+def test_the_constraints_of_a_model_hold_for_jobs_too(tmp_path: Path):
+    shutil.copytree(CONFIG / "datasets", tmp_path / "datasets")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "SASRec.yaml").write_text(
+        "defaults: {hidden_size: 64, n_heads: 2, learning_rate: 0.001}\nspace:\n"
+        "  hidden_size: {type: choice, values: [64, 66]}\n  n_heads: {type: choice, values: [2, 4]}\n"
+        "  learning_rate: {type: choice, values: [0.001, 0.01]}\nrequire: hidden_size % n_heads == 0\n"
+    )
+
+    def plan(**changes: Any):
+        request = asked(**changes)
+        return plans_of(sweep_of(request, "1", config=tmp_path), request)[0]
+
+    heads = {"n_heads": {"type": "choice", "values": [2, 3, 4]}}
+    assert plan(search_space=heads).budget == 2, "three heads do not divide 64"
+    assert plan(search_space=None, defaults={"n_heads": 4}, num_samples=9).budget == 6
+    assert plan(search_space={"learning_rate": BOTH["learning_rate"]}).model.require == ()
+    with pytest.raises(Refused, match="does not hold at the defaults") as refused:
+        plan(search_space={"n_heads": {"type": "choice", "values": [2, 3]}}, defaults={"n_heads": 3})
+    assert refused.value.mistakes[0].field == "defaults"
 
 
 def test_a_job_has_the_trials_that_were_asked_for_alone():
@@ -179,6 +221,7 @@ def test_without_a_space_a_job_is_what_the_shipped_files_say():
         (None, {"engine": "hyperopt"}, "hyperopt"),
         (None, {"algo": "gp"}, "optuna"),  # which Ray Tune has not
         (None, {"objectives": ["NDCG@10", "training_seconds"]}, "optuna"),
+        (None, {"budget": "epochs", "share": 40}, "optuna"),
         ("Ray 1.0 is installed", {}, "optuna"),
         ("Ray is not installed", {}, "optuna"),
     ],

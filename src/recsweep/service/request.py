@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from recsweep.common.names import checked_name
 from recsweep.recbole_api import catalog
 from recsweep.running import ray_link
 from recsweep.service.job_tracking import JobTracking
@@ -25,8 +26,8 @@ from recsweep.sweeps.fields import descriptions, facts, field_at
 from recsweep.sweeps.parameters import Parameter
 from recsweep.sweeps.pruner_table import PrunerName
 from recsweep.sweeps.scheduler_table import SchedulerName
-from recsweep.sweeps.sections import Frozen, Minutes, Most, Phase
-from recsweep.sweeps.values import Flag, Text, Value, Whole
+from recsweep.sweeps.sections import TRIALS, Frozen, Minutes, Most, Phase
+from recsweep.sweeps.values import Flag, Real, Text, Value, Whole
 
 KEYS: dict[str, tuple[str, ...]] = {
     field: tuple(key.split("."))
@@ -34,14 +35,25 @@ KEYS: dict[str, tuple[str, ...]] = {
         "engine": "search.engine",
         "algo": "search.algo",
         "num_samples": "search.max_evals",
+        "budget": "search.budget",
+        "share": "search.share",
         "startup_trials": "search.startup_trials",
+        "noise": "search.noise",
         "scheduler": "search.scheduler",
+        "perturbation_interval": "search.perturbation_interval",
+        "quantile_fraction": "search.quantile_fraction",
+        "resample_probability": "search.resample_probability",
         "phases": "search.phases",
+        "phase_shares": "search.phase_shares",
         "transfer": "search.transfer",
         "allow_large_grid": "search.allow_large_grid",
         "pruner": "pruning.pruner",
+        "pruner_warmup_epochs": "pruning.warmup_epochs",
+        "pruner_min_trials": "pruning.min_trials",
+        "pruner_patience": "pruning.patience",
         "epochs": "training.epochs",
         "patience": "training.stopping_step",
+        "eval_step": "training.eval_step",
         "batch_size": "training.train_batch_size",
         "metric_name": "evaluation.metric",
         "metrics": "evaluation.metrics",
@@ -60,6 +72,7 @@ OTHERWISE = "optuna"
 """The engine where Ray Tune is not installed, or cannot do what is asked."""
 MOST_NAMES, MOST_PARAMETERS = 50, 100
 _TITLE = re.compile(r"[\w .,:+()=@#-]{1,100}")
+_CODE = re.compile(r"[:/\\]|\.py$")
 _ALIKE = {
     **dict.fromkeys(("max_evals", "n_trials"), "num_samples"),
     **dict.fromkeys(("workers", "n_jobs"), "max_concurrent_trials"),
@@ -76,6 +89,19 @@ def _title(text: str) -> str:
             + (repr(text) if len(text) <= 100 else f"{text[:20]!r}… of {len(text)} characters")
         )
     return text
+
+
+class _CodeError(ValueError):
+    """A model that is given by its code, as a model file of the server may give it."""
+
+    fix = "use a name that /api/tuning/models lists; who runs the service can add a model file of that code"
+
+
+def _no_code(name: str) -> str:
+    if _CODE.search(name):
+        rule = "a job names a model file of the server, and no path and no code, which it would run"
+        raise _CodeError(f"{rule}, but got {name!r}")
+    return name
 
 
 def _of(field: str) -> Any:
@@ -98,7 +124,9 @@ class Limits(Frozen):
 
 
 _Space = Annotated[dict[Text, Parameter], Field(max_length=MOST_PARAMETERS)]
+_ModelName = Annotated[Text, AfterValidator(_no_code), AfterValidator(checked_name)]
 _Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MOST_NAMES)]
+_ModelNames = Annotated[tuple[_ModelName, ...], Field(min_length=1, max_length=MOST_NAMES)]
 
 
 class JobRequest(Frozen):
@@ -110,9 +138,9 @@ class JobRequest(Frozen):
     """The data set; one of those that `/api/tuning/datasets` lists."""
     datasets: _Names | None = None
     """Several of them, in place of `dataset`."""
-    model: Name | None = None
+    model: _ModelName | None = None
     """The model; one of those that `/api/tuning/models` lists."""
-    models: _Names | None = None
+    models: _ModelNames | None = None
     """Several of them, in place of `model`."""
     search_space: _Space | None = None
     """The parameters that are searched, of each model; others stay at the model's defaults. `{}`: none, one
@@ -128,19 +156,30 @@ class JobRequest(Frozen):
     topk: Annotated[tuple[Most, ...], Field(max_length=MOST_NAMES)] = _of("topk")
     objectives: Annotated[tuple[Text, ...], Field(max_length=MOST_NAMES)] = _of("objectives")
     num_samples: Most = _of("num_samples")
+    budget: Literal["trials", "seconds", "epochs"] = _of("budget")
+    share: Real | None = _of("share")
     max_concurrent_trials: Whole = _of("max_concurrent_trials")
     engine: EngineName | None = None
     """The engine that drives it. None: Ray Tune where it is installed, Optuna elsewhere. Answers say it."""
     algo: AlgoName = _of("algo")
     startup_trials: Most = _of("startup_trials")
+    noise: Flag = _of("noise")
     scheduler: SchedulerName = _of("scheduler")
     """Ray Tune's scheduler; elsewhere trials are stopped early by `pruner`."""
+    perturbation_interval: Most = _of("perturbation_interval")
+    quantile_fraction: Real = _of("quantile_fraction")
+    resample_probability: Real = _of("resample_probability")
     pruner: PrunerName = _of("pruner")
+    pruner_warmup_epochs: Most = _of("pruner_warmup_epochs")
+    pruner_min_trials: Most = _of("pruner_min_trials")
+    pruner_patience: Most = _of("pruner_patience")
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)] = _of("phases")
+    phase_shares: dict[Phase, Real] = _of("phase_shares")
     transfer: Flag = _of("transfer")
     allow_large_grid: Flag = _of("allow_large_grid")
     epochs: Most = _of("epochs")
     patience: Most = _of("patience")
+    eval_step: Most = _of("eval_step")
     batch_size: Whole = _of("batch_size")
     seed: Whole = _of("seed")
     limits: Limits = Limits()
@@ -182,7 +221,7 @@ class JobRequest(Frozen):
         if self.engine is not None:
             return self.engine
         here = default_engine()
-        can = ENGINES[here].algo(self.algo) is not None and not self.objectives
+        can = ENGINES[here].algo(self.algo) is not None and not self.objectives and self.budget == TRIALS
         return here if can else OTHERWISE
 
     def space_of(self, model: str) -> Mapping[str, Parameter] | None:

@@ -26,6 +26,7 @@ from recsweep.sweeps import space as spaces
 from recsweep.sweeps.config import ModelConfig, SweepConfig
 from recsweep.sweeps.documents import Document, Location, nearest, rule, short_value
 from recsweep.sweeps.loading import Sweep, load_sweep
+from recsweep.sweeps.rules import Rule
 
 CONFIG = Path("config")
 """The folder whose models and data sets can be asked for."""
@@ -170,15 +171,17 @@ def _with_spaces(sweep: Sweep, request: JobRequest) -> Sweep:
                 "defaults" if asked is None else field, problem, "leave it out, or name one of the models"
             )
         models[name] = _searching(models[name], space, own)
-        documents[name] = _Asked(documents[name].path, {}, None, _places(field, own))
+        rules = len(models[name].require)
+        documents[name] = _Asked(documents[name].path, {}, None, _places(field, own, rules))
     _check_defaults(request, models)
     return replace(sweep, models=models, model_documents=documents)
 
 
-def _places(field: str, own: Mapping[str, Any]) -> dict[tuple[str, ...], str]:
-    """The fields of the request that the parts of a model came from."""
+def _places(field: str, own: Mapping[str, Any], rules: int) -> dict[tuple[str, ...], str]:
+    """The fields of the request that the parts of a model, so many constraints among them, came from."""
     places = {("space",): field, ("defaults",): field, ("phases",): "phases", (): "model"}
-    return {**places, **{("defaults", name): f"defaults.{name}" for name in own}}
+    kept = {("require", str(position)): "defaults" if own else field for position in range(rules)}
+    return {**places, **kept, **{("defaults", name): f"defaults.{name}" for name in own}}
 
 
 def _check_defaults(request: JobRequest, models: Mapping[str, ModelConfig]) -> None:
@@ -198,5 +201,7 @@ def _searching(model: ModelConfig, space: Mapping[str, Any], own: Mapping[str, A
         fixed={name: value for name, value in own_defaults.items() if name not in space},
         defaults={name: value for name, value in defaults.items() if value is not None},
         space=dict(space),
+        # What a constraint ties together has one value where none of it is searched.
+        require=tuple(text for text in model.require if set(Rule(text).names) & set(space)),
         phases={} if dict(space) != dict(model.space) else model.phases,
     )
