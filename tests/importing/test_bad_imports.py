@@ -80,6 +80,18 @@ FILES: list[tuple[str, str | bytes, dict[str, Any], str]] = [
     ("a.csv", GOOD, {"only": "user=9"}, "a.csv:1:1: none of its 2 rows is kept"),
     ("a.csv", GOOD, {"time_unit": "hours"}, "--time-unit: `time_unit`: must be one of auto, s, ms"),
     ("a.csv", GOOD, {"time_unit": "%Y"}, "a.csv:2:7: `time` must be a time by %Y, but is '1000000000'"),
+    (
+        "a.csv",
+        "user,item,time\na,b,02.03.2024 14:26\n",
+        {},
+        "a.csv:2:5: `time` must be a time such as 2019-05-31 18:30:00, but is '02.03.2024 14:26'; correct it, or give --time-unit with its pattern, perhaps '%d.%m.%Y %H:%M'",
+    ),
+    (
+        "a.csv",
+        "user,item,time\na,b,12/31/2024\n",
+        {},
+        "a.csv:2:5: `time` must be a time such as 2019-05-31 18:30:00, but is '12/31/2024'; correct it, or give --time-unit with its pattern, perhaps '%m/%d/%Y'",
+    ),
     ("a.csv", GOOD, {"time_unit": "iso"}, "a.csv:2:7: `time` must be a time such as 2019-05-31"),
     ("a.csv", GOOD, {"encoding": "utf-9"}, "--encoding: `encoding`: must be an encoding"),
     ("a.csv", GOOD, {"seq_separator": "||"}, "--seq-separator: `seq_separator`"),

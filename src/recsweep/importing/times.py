@@ -19,6 +19,7 @@ _BOUNDS = {"s": 1e11, "ms": 1e14, "us": 1e17, "ns": np.inf}
 """A time of our days, in a unit, is below this."""
 _FIRST = 1000
 """So many times are looked at for their unit."""
+_FIGURES = re.compile(r"(\d{4}|\d\d?)([./-])(\d\d?)\2(?:\d{4}|\d\d?)(?:([ T])(\d\d?:\d\d)(:\d\d)?)?")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
 
@@ -120,9 +121,9 @@ class Times:
             wanted = "a time such as 2019-05-31 18:30:00" if self.unit == "iso" else f"a time by {self.unit}"
             problem = f"must be {wanted}, but is {text!r}" if text else "is empty"
             zone = " (the first ones have a zone)" if self.zoned and text else ""
-            self.reader.refuse(
-                row + at, problem + zone, "correct it, or give --time-unit with a pattern such as %d.%m.%Y"
-            )
+            pattern = _pattern_of(text)
+            likely = f"its pattern, perhaps '{pattern}'" if pattern else "a pattern such as %d.%m.%Y"
+            self.reader.refuse(row + at, problem + zone, f"correct it, or give --time-unit with {likely}")
         return self._stamps(stamps, row)
 
     def _parsed(self, texts: Texts) -> Any:
@@ -200,3 +201,14 @@ def later(texts: Texts, milliseconds: np.ndarray[Any, Any]) -> Texts:
 
     whole = np.rint(as_floats(texts) * 1000).astype(np.int64) + np.rint(milliseconds).astype(np.int64)
     return _of_whole(pyarrow.array(whole), "ms")
+
+
+def _pattern_of(text: str) -> str:
+    """The pattern that a date in figures seems to have, days before months; empty: it has another."""
+    found = _FIGURES.fullmatch(text)
+    if found is None:
+        return ""
+    first, part, second, between, hours, seconds = found.groups()
+    day_first = ("%m", "%d", "%Y") if int(second) > 12 else ("%d", "%m", "%Y")
+    day = part.join(("%Y", "%m", "%d") if len(first) == 4 else day_first)
+    return day + (f"{between}%H:%M" if hours else "") + (":%S" if seconds else "")
