@@ -12,15 +12,19 @@ from recsweep.cli.new_model import new_model
 from recsweep.common.errors import InputError
 from recsweep.importing.new_model import new_model as made
 from recsweep.planning.plan import plan_sweep
+from recsweep.recbole_api import catalog
 from recsweep.sweeps.loading import load_sweep
 
 
-def test_what_it_writes_can_be_planned(tmp_path: Path):
-    told = CliRunner().invoke(new_model, ["MyRec", "--into", str(tmp_path)])
+@pytest.mark.parametrize("kind", ["general", "sequential"])
+def test_what_it_writes_can_be_planned(tmp_path: Path, kind: str):
+    switch = ["--sequential"] if kind == "sequential" else []
+    told = CliRunner().invoke(new_model, ["MyRec", "--into", str(tmp_path), *switch])
     assert told.exit_code == 0, told.output
     assert f"tune it: recsweep tune --config {tmp_path / 'my_rec.yaml'}" in told.output
     plan = plan_sweep(load_sweep(tmp_path / "my_rec.yaml"))[0]
     assert plan.model.model == f"{tmp_path / 'models' / 'my_rec.py'}:MyRec"
+    assert catalog.family(plan.model.model) == kind
     assert set(plan.space) == {"learning_rate", "embedding_size", "dropout_prob"}
 
 
@@ -38,5 +42,7 @@ def test_a_name_that_cannot_be_is_refused(name: str):
 
 
 def test_its_code_and_its_test_are_python():
-    texts = made("Other2")
-    assert [ast.parse(text) is not None for path, text in texts.items() if path.endswith(".py")] == [True] * 2
+    for texts in (made("Other2"), made("Other2", sequential=True)):
+        assert [ast.parse(text) is not None for path, text in texts.items() if path.endswith(".py")] == [
+            True
+        ] * 2

@@ -13,9 +13,11 @@ from recsweep.sweeps.setting import THIS, Setting
 
 _INTO = Setting("into", "The folder of sweeps.", THIS, shown="FOLDER", default="config", completes="folder")
 
+_SEQUENTIAL = Setting("sequential", "A model of sequences: of a user's last items.", THIS, switch=True)
 
-@command(DATA, "recsweep new-model MyRec", _INTO, arguments=[argument("name", metavar="NAME")])
-def new_model(name: str, into: str) -> None:
+
+@command(DATA, "recsweep new-model MyRec", _INTO, _SEQUENTIAL, arguments=[argument("name", metavar="NAME")])
+def new_model(name: str, into: str, sequential: bool) -> None:
     """Write a small working model NAME, its model file, its test and a sweep of it.
 
     Nothing is overwritten.
@@ -24,7 +26,7 @@ def new_model(name: str, into: str) -> None:
 
     folder = Path(into)
     there = (folder / "datasets" / "ml-100k.yaml").exists()
-    texts = make(name, "ml-100k" if there else "")
+    texts = make(name, "ml-100k" if there else "", sequential=sequential)
     taken = next((folder / path for path in texts if (folder / path).exists()), None)
     if taken is not None:
         raise InputError("NAME", f"{taken} is there already", "choose another name, or take it away")

@@ -49,6 +49,41 @@ class NAME(GeneralRecommender):
         users = self.users(interaction[self.USER_ID])
         return users @ self.items.weight.T + self.bias.weight.squeeze(-1)
 '''
+_SEQUENTIAL = '''"""NAME: the mean of a user's last items' vectors; trained on the item that came next."""
+
+import torch
+from recbole.model.abstract_recommender import SequentialRecommender
+
+
+class NAME(SequentialRecommender):
+    """Change what it computes; a setting that it reads from `config` can be searched by `NAME.yaml`."""
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        width = config["embedding_size"]
+        self.items = torch.nn.Embedding(self.n_items, width)
+        self.layer = torch.nn.Linear(width, width)
+        self.dropout = torch.nn.Dropout(config["dropout_prob"])
+        self.loss = torch.nn.CrossEntropyLoss()
+        torch.nn.init.normal_(self.items.weight, std=0.1)
+
+    def forward(self, interaction):
+        """A vector for each sequence of a batch; behind its end stands item 0, which is none."""
+        sequence, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        there = (sequence > 0).unsqueeze(-1)
+        mean = (self.items(sequence) * there).sum(1) / length.unsqueeze(-1)
+        return self.layer(self.dropout(mean))
+
+    def calculate_loss(self, interaction):
+        return self.loss(self.full_sort_predict(interaction), interaction[self.POS_ITEM_ID])
+
+    def predict(self, interaction):
+        return (self.forward(interaction) * self.items(interaction[self.ITEM_ID])).sum(-1)
+
+    def full_sort_predict(self, interaction):
+        """The scores of all items for the sequences of a batch."""
+        return self.forward(interaction) @ self.items.weight.T
+'''
 _FILE = """model: FILE.py:NAME # a path relative to this file
 defaults: {learning_rate: 0.001, embedding_size: 64, dropout_prob: 0.1} # trial number one
 space:
@@ -86,12 +121,13 @@ evaluation: {metric: NDCG@10}
 _DATA = "path: builtin # ml-100k, which comes with RecBole\n"
 
 
-def new_model(name: str, dataset: str = "") -> dict[str, str]:
+def new_model(name: str, dataset: str = "", *, sequential: bool = False) -> dict[str, str]:
     """The texts of a new model's files, by their paths below the folder of sweeps.
 
     Args:
         name: of its class.
         dataset: of a data set that is there; empty for a file of ml-100k.
+        sequential: it recommends from the last items of a user, and not from users and items.
 
     Raises:
         InputError: it cannot be a class, or RecBole has a model of that name.
@@ -102,7 +138,7 @@ def new_model(name: str, dataset: str = "") -> dict[str, str]:
         raise InputError("NAME", f"RecBole has a model {name}", "choose another name")
     file = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     texts = {
-        f"models/{file}.py": _CODE,
+        f"models/{file}.py": _SEQUENTIAL if sequential else _CODE,
         f"models/{name}.yaml": _FILE,
         f"models/test_{file}.py": _TEST,
         f"{file}.yaml": _SWEEP.replace("DATASET", dataset or "ml-100k"),
