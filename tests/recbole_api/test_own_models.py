@@ -73,8 +73,22 @@ def test_its_code_is_part_of_the_study_and_its_folder_is_not(sweep: Path, tmp_pa
         (other.parent / "models" / name).write_text(text)
     assert planned(other).content_hash == before.content_hash
     (other.parent / "models" / "my_parts.py").write_text(PARTS + "# changed\n")
-    _forget()
     assert planned(other).content_hash != before.content_hash
+
+
+def test_what_is_edited_while_a_process_lives_is_read_again(sweep: Path):
+    assert "width" not in catalog.parameters(planned(sweep).model.model)
+    (sweep.parent / "models" / "my_parts.py").unlink()
+    with pytest.raises(InputError, match="there is no Python package `my_parts`"):
+        planned(sweep)
+    (sweep.parent / "models" / "my_parts.py").write_text(PARTS.replace("embedding_size", "width"))
+    assert "width" in catalog.parameters(planned(sweep).model.model)
+    code = sweep.parent / "models" / "my_rec.py"
+    model = planned(sweep).model.model
+    for width in (1, 2):
+        code.write_text(CODE + f"\n    it = {width}\n")
+        planned(sweep)
+        assert own_models.load(model).it == width
 
 
 def test_a_record_finds_the_code_again_and_asks_for_the_same(sweep: Path):
@@ -101,6 +115,11 @@ def test_a_model_of_recboles_has_no_code_in_its_definition(sweep: Path):
     [
         ("class MyRec", "class MyRex", "has no class `MyRec`; did you mean `MyRex`?"),
         ("(GeneralRecommender)", "(list)", r"my_rec.py:6: MyRec is no recommender of RecBole's"),
+        (
+            "from my_parts",
+            "from .my_parts",
+            r"my_rec.py:3: a relative import needs .*; write `my_parts` without",
+        ),
         ("from my_parts", "from no_parts", r"my_rec.py:3: there is no Python package `no_parts`"),
         ("def __init__(", "def __init__((", r"my_rec.py:9: "),
     ],
@@ -167,6 +186,8 @@ def test_a_setting_that_nothing_gives_a_value_is_said(sweep: Path):
     assert said.startswith("my_rec.py:MyRec: its code reads `embedding_size`, which nothing gives a value")
     model = sweep.parent / "models" / "Mine.yaml"
     model.write_text(FILE + "fixed: {embedding_size: 8}\n")
+    code = CODE.replace('["depth"]', '["depth"] * config["require_pow"]')  # RecBole ships it
+    (sweep.parent / "models" / "my_rec.py").write_text(code)
     assert remarks(load_sweep(sweep, {"models": "Mine"})) == []
 
 
@@ -179,6 +200,19 @@ def test_one_derived_from_recboles_has_its_defaults_and_parameters(tmp_path: Pat
     assert own_models.mistake(model) is None
     assert catalog.published_defaults(model) == catalog.published_defaults("LightGCN")
     assert catalog.parameters(model) == catalog.parameters("LightGCN")
+
+
+def test_each_model_has_the_helper_that_lies_beside_it(tmp_path: Path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "twice_used.py").write_text(f"width = {folder!r}\n")
+        (tmp_path / folder / "mine.py").write_text(
+            "import twice_used\n\n\nclass Mine:\n    it = twice_used.width\n"
+        )
+    assert [own_models.load(f"{tmp_path / folder}/mine.py:Mine").it for folder in ("one", "two")] == [
+        "one",
+        "two",
+    ]
 
 
 def test_an_error_while_it_is_loaded_has_its_line(tmp_path: Path):

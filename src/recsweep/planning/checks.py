@@ -9,7 +9,7 @@ from recsweep.common.errors import UserError
 from recsweep.common.files import to_plain
 from recsweep.planning.metric_checks import check_metrics, check_tasks
 from recsweep.planning.setting_checks import check_settings
-from recsweep.recbole_api import catalog, own_models
+from recsweep.recbole_api import catalog, own_models, own_source
 from recsweep.study.description import Description
 from recsweep.sweeps import hints
 from recsweep.sweeps import space as spaces
@@ -33,6 +33,7 @@ def check_sweep(sweep: Sweep) -> None:
         InputError: what RecBole does not know, a parameter that a model never reads, defaults outside
             their space, conditions that cannot hold.
     """
+    own_source.look_again()
     check_metrics(sweep)
     check_tasks(sweep, single_models(sweep))
     for name, model in single_models(sweep):

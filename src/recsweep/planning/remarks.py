@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from recsweep.planning.checks import single_models
 from recsweep.planning.heads import misfits
 from recsweep.recbole_api import catalog
+from recsweep.recbole_api.source import overall_defaults
 from recsweep.sweeps.config import ModelConfig
 from recsweep.sweeps.loading import Sweep
 from recsweep.sweeps.own_names import in_short, is_own
@@ -27,7 +28,8 @@ def remarks(sweep: Sweep) -> list[str]:
 def _without_value(model: ModelConfig) -> Iterator[str]:
     """Settings that a model of one's own reads, and nobody gives: RecBole has None for them."""
     if is_own(model.model):
-        given = {*model.fixed, *model.space, *catalog.published_defaults(model.model)}
+        shipped = {*overall_defaults(), *catalog.published_defaults(model.model)}
+        given = {*model.fixed, *model.space, *shipped}
         if lacking := sorted(catalog.parameters(model.model) - given):
             names = " and ".join(f"`{name}`" for name in lacking)
             yield (

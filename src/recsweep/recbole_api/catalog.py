@@ -10,6 +10,7 @@ import yaml
 
 from recsweep.common.errors import UserError
 from recsweep.recbole_api import plugins, source
+from recsweep.recbole_api.own_source import until_changed
 from recsweep.recbole_api.source import FAMILY_OF_FOLDER as FAMILY_OF_FOLDER
 from recsweep.recbole_api.source import class_attribute, lineage, overall_defaults
 from recsweep.recbole_api.source import family as family
@@ -53,7 +54,7 @@ def data_keys() -> frozenset[str]:
     return frozenset(shipped | set(_section("Dataset")) | set(_MORE_DATA_KEYS))
 
 
-@cache
+@until_changed
 def parameters(model: str) -> frozenset[str]:
     """Names that a model's own code reads from the config, its bases and mixins included."""
     names = reads(model)
@@ -61,7 +62,7 @@ def parameters(model: str) -> frozenset[str]:
     return frozenset({name for name in own if not name.isupper()} | (names & {"require_pow"}))
 
 
-@cache
+@until_changed
 def reads(model: str) -> frozenset[str]:
     """Every key of the config that a model's own code reads."""
     return frozenset(name for part in source.sources(model) for name in source.keys_read(part))
@@ -77,7 +78,7 @@ def fixable(model: str) -> frozenset[str]:
     return searchable(model) | _FIXED_KEYS if learns(model) else searchable(model)
 
 
-@cache
+@until_changed
 def learns(model: str) -> bool:
     """True where a model is trained by a gradient.
 
@@ -96,7 +97,7 @@ def learns(model: str) -> bool:
     return True
 
 
-@cache
+@until_changed
 def stages(model: str) -> tuple[str, ...]:
     """The stages in which a model is pre-trained before the one that is validated; empty for nearly all."""
     if "train_stage" not in reads(model):

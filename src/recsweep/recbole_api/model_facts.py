@@ -8,11 +8,11 @@ puts them beside this.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 from recsweep.recbole_api import catalog, packages
 from recsweep.recbole_api.needs import Needs, needs
+from recsweep.recbole_api.own_source import until_changed
 
 Task = Literal["ranking", "labels"]
 """The work that a model is made for: lists of items, or telling rows labelled 1 from those labelled 0.
@@ -73,7 +73,7 @@ class Refusal:
     fix: str
 
 
-@cache
+@until_changed
 def facts(model: str) -> ModelFacts:
     """All that is known of one of RecBole's models.
 
@@ -94,7 +94,7 @@ def facts(model: str) -> ModelFacts:
     )
 
 
-@cache
+@until_changed
 def refusal(model: str) -> Refusal | None:
     """The reason why a model cannot be searched here, whatever the data are; None where it can."""
     about = facts(model)

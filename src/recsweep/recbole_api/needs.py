@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from functools import cache
 
 from recsweep.recbole_api import catalog, negatives, source
+from recsweep.recbole_api.own_source import until_changed
 
 LABEL = "label"
 """The column of labels, 0 or 1: RecBole's own name of it."""
@@ -49,7 +49,7 @@ class Needs:
     """The setting of how many items it ranks while it trains."""
 
 
-@cache
+@until_changed
 def needs(model: str) -> Needs:
     """The needs of a model of its data."""
     family, reads = catalog.family(model), catalog.reads(model)

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Literal
 
 from recsweep.recbole_api import catalog, source
+from recsweep.recbole_api.own_source import until_changed
 from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.own_names import is_own
 
@@ -35,7 +36,7 @@ def distributions() -> tuple[str, ...]:
     return ("uniform", "popularity")
 
 
-@cache
+@until_changed
 def use(model: str) -> Use:
     """How a model uses negatives in training."""
     if model in _user_models():

@@ -6,6 +6,8 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +17,7 @@ import yaml
 
 from recsweep.common.errors import TrialError
 from recsweep.recbole_api import packages, safety, source
-from recsweep.recbole_api.own_source import code_hash, file_of, files, foreign, properties
+from recsweep.recbole_api.own_source import beside, code_hash, file_of, files, foreign, properties, relative
 from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.own_names import split
 
@@ -34,6 +36,9 @@ def mistake(model: str) -> tuple[str, str] | None:
         read = files(model)
     except SyntaxError as error:
         return f"{error.filename}:{error.lineno}: {error.msg}", "correct that line"
+    for path, line, module in relative(model):
+        problem = f"{path}:{line}: a relative import needs a package, and this file is in none"
+        return problem, f"write `{module}` without the dot: what lies beside the model's file is found"
     for path, line, package in foreign(model):
         if not packages.installed(package):
             return (
@@ -71,7 +76,7 @@ def load(model: str) -> Any:
     """
     _, name = split(model)
     try:
-        found = getattr(_module(model), name)
+        found = getattr(_module(model, code_hash(model)), name)
     except Exception as error:
         raise TrialError(f"{_place_of(error, model)}: {type(error).__name__}: {error}") from error
     safety.close()  # what it imported of RecBole
@@ -92,24 +97,38 @@ def check_code(model: str, expected: str | None) -> None:
 
 
 @cache
-def _module(model: str) -> ModuleType:
+def _module(model: str, code: str) -> ModuleType:
+    """The module of a model's class, loaded once as long as its code has one hash."""
     where, _ = split(model)
     if not where.endswith(".py"):
         return importlib.import_module(where)
     path = Path(where)
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # what it imports from beside it
-    spec = importlib.util.spec_from_file_location(f"recsweep_own_{path.stem}_{code_hash(model)[:8]}", path)
+    spec = importlib.util.spec_from_file_location(f"recsweep_own_{path.stem}_{code[:8]}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        with _from_beside(path.parent, beside(model)):
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[spec.name]
         raise
     return module
+
+
+@contextmanager
+def _from_beside(folder: Path, names: list[str]) -> Iterator[None]:
+    """Let a model import from its folder, before all others; theirs may have modules of the same names."""
+    others = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        sys.modules.update(others)
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))  # for what is imported when it is needed
 
 
 def _place_of(error: Exception, model: str) -> str:

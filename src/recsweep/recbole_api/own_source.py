@@ -8,23 +8,61 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import _lru_cache_wrapper, cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from recsweep.sweeps.own_names import split
 
+_ResultT = TypeVar("_ResultT")
+_KEPT: list[_lru_cache_wrapper[Any]] = []
+_SEEN: dict[Path, tuple[int, int] | None] = {}
+"""Files that answers came of, each as it was then; None: it was not there."""
 
-@cache
+
+def until_changed(function: Callable[..., _ResultT]) -> _lru_cache_wrapper[_ResultT]:
+    """Keep a function's answers about models, until `look_again` finds that code of one's own was changed."""
+    kept = cache(function)
+    _KEPT.append(kept)
+    return kept
+
+
+def look_again() -> None:
+    """Forget all that was read, where a file of a model of one's own is not what it was.
+
+    Whoever edits a model beside a notebook or a server that runs is to get what stands there now.
+    """
+    if any(_stamp(path) != stamp for path, stamp in _SEEN.items()):
+        _SEEN.clear()
+        for kept in _KEPT:
+            kept.cache_clear()
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _is_there(path: Path) -> bool:
+    """True where there is a file, which is remembered as it is now."""
+    _SEEN.setdefault(path, _stamp(path))
+    return path.is_file()
+
+
+@until_changed
 def file_of(model: str) -> Path | None:
     """The file that a model's name leads to; None where there is none."""
     where, _ = split(model)
     if where.endswith(".py"):
-        return Path(where) if Path(where).is_file() else None
-    return next((path for path in _of_module(_base(model), where) if path.is_file()), None)
+        return Path(where) if _is_there(Path(where)) else None
+    return next((path for path in _of_module(_base(model), where) if _is_there(path)), None)
 
 
-@cache
+@until_changed
 def files(model: str) -> tuple[Path, ...]:
     """The file of a model, and all files of its package or folder that it imports, one by the other.
 
@@ -37,11 +75,11 @@ def files(model: str) -> tuple[Path, ...]:
         path = pending.pop()
         if path not in found:
             found.append(path)
-            pending += [one for one in _imported(path, _base(model)) if one.is_file()]
+            pending += [one for one in _imported(path, _base(model)) if _is_there(one)]
     return tuple(found)
 
 
-@cache
+@until_changed
 def code_hash(model: str) -> str:
     """SHA-256 of a model's code: of all its files, and of their names below its folder or package."""
     digest = hashlib.sha256()
@@ -56,10 +94,10 @@ def properties(model: str) -> Path | None:
     """The file of settings that a package ships for its model, where RecBole's family has them."""
     where, name = split(model)
     path = _base(model) / where.split(".")[0] / "properties" / "model" / f"{name}.yaml"
-    return path if not where.endswith(".py") and path.is_file() else None
+    return path if not where.endswith(".py") and _is_there(path) else None
 
 
-@cache
+@until_changed
 def aliases(model: str) -> dict[str, str]:
     """Classes that a model's code imports under another name, and the names that they have at home."""
     imports = (node for path in files(model) for node in tree(path).body if isinstance(node, ast.ImportFrom))
@@ -77,13 +115,32 @@ def foreign(model: str) -> Iterator[tuple[Path, int, str]]:
                         yield path, node.lineno, name.split(".")[0]
 
 
-@cache
+def relative(model: str) -> Iterator[tuple[Path, int, str]]:
+    """Relative imports of a model that is a file, and of what lies beside it: Python knows no package there.
+
+    Each as file, line, and the module as it has to be written.
+    """
+    where, _ = split(model)
+    for path in files(model) if where.endswith(".py") else ():
+        for node in tree(path).body:
+            if isinstance(node, ast.ImportFrom) and node.level and path.parent == _base(model):
+                yield path, node.lineno, node.module or node.names[0].name
+
+
+def beside(model: str) -> list[str]:
+    """Names of the modules that a model which is a file imports from its folder."""
+    base, others = _base(model), set(files(model)) - {file_of(model)}
+    names = [path.relative_to(base).with_suffix("").parts for path in others if path.is_relative_to(base)]
+    return sorted({name for parts in names for name in (parts[0], ".".join(parts))})
+
+
+@until_changed
 def tree(path: Path) -> ast.Module:
     """A file, parsed."""
     return ast.parse(path.read_bytes(), str(path))
 
 
-@cache
+@until_changed
 def _base(model: str) -> Path:
     """The folder that the model's own modules are sought in."""
     where, _ = split(model)

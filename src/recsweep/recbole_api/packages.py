@@ -6,7 +6,6 @@ import ast
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
 
 from recsweep.recbole_api import own_source, source
 from recsweep.sweeps.own_names import is_own, split
@@ -43,7 +42,7 @@ def command(names: Iterable[str]) -> str:
     return f"pip install {' '.join(EXTRAS.get(name, name.replace('_', '-')) for name in names)}"
 
 
-@cache
+@own_source.until_changed
 def imported(model: str) -> tuple[str, ...]:
     """Packages that a model's own file imports whatever its settings are, RecBole aside."""
     tree = source.parsed(source.model_file(model))

@@ -54,7 +54,7 @@ def recbole_folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-@cache
+@own_source.until_changed
 def parsed(path: Path) -> ast.Module:
     """A file of RecBole's."""
     with warnings.catch_warnings():
@@ -69,7 +69,7 @@ def nodes(part: ast.AST) -> tuple[ast.AST, ...]:
     return tuple(ast.walk(part))
 
 
-@cache
+@own_source.until_changed
 def classes_in(path: Path) -> dict[str, ast.ClassDef]:
     """The classes that a file defines."""
     return {node.name: node for node in parsed(path).body if isinstance(node, ast.ClassDef)}
@@ -92,14 +92,14 @@ def family(model: str) -> str:
     return (family_of_own(model) or "general") if is_own(model) else models()[model]
 
 
-@cache
+@own_source.until_changed
 def family_of_own(model: str) -> str | None:
     """The family whose base class a model of one's own has; None where it has none of them."""
     bases = [_name_of(base, model) for node in lineage(model) for base in node.bases]
     return next((_FAMILY_OF_BASE[base] for base in bases if base in _FAMILY_OF_BASE), None)
 
 
-@cache
+@own_source.until_changed
 def published_defaults(model: str) -> dict[str, object]:
     """The model's settings as RecBole ships them (`properties/model/<model>.yaml`).
 
@@ -132,7 +132,7 @@ def overall_defaults() -> dict[str, object]:
     return dict(yaml.load(text, Loader=FloatLoader))  # noqa: S506 - a SafeLoader
 
 
-@cache
+@own_source.until_changed
 def model_file(model: str) -> Path:
     """The file of a model's class."""
     if is_own(model):
@@ -141,7 +141,7 @@ def model_file(model: str) -> Path:
     return recbole_folder() / "model" / folder / f"{model.lower()}.py"
 
 
-@cache
+@own_source.until_changed
 def trainer(model: str) -> ast.ClassDef:
     """The trainer of a model: its own, or that of its family, or RecBole's `Trainer`."""
     trainers = classes_in(recbole_folder() / "trainer" / "trainer.py")
@@ -149,7 +149,7 @@ def trainer(model: str) -> ast.ClassDef:
     return trainers[next(iter([*own, *_TRAINERS.get(family(model), ()), "Trainer"]))]
 
 
-@cache
+@own_source.until_changed
 def sources(model: str) -> tuple[ast.AST, ...]:
     """The parts of a model: its file, the models it builds on, its bases and layers, its own trainer.
 
@@ -229,7 +229,7 @@ def _collect_classes(path: Path, wanted: set[str], found: list[ast.AST], follow_
             pending += [base for base in bases if base in classes]
 
 
-@cache
+@own_source.until_changed
 def lineage(model: str) -> tuple[ast.ClassDef, ...]:
     """A model's class and its bases, the nearest first."""
     tops = [top for part in sources(model) for top in (part.body if isinstance(part, ast.Module) else [part])]

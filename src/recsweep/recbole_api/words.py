@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from recsweep.recbole_api import source
+from recsweep.recbole_api.own_source import until_changed
 from recsweep.sweeps.own_names import is_own
 
 _ACTIVATION = re.compile(r"act_func$")
@@ -33,7 +34,7 @@ def learners() -> tuple[str, ...]:
     return tuple(word for word in found if word.islower() and word != "sparse_adam")
 
 
-@cache
+@until_changed
 def choices(model: str, key: str) -> frozenset[str]:
     """The words that a model's source compares a setting with, and those that RecBole's comments name.
 
@@ -105,7 +106,7 @@ def _activations(function: str) -> frozenset[str]:
     return frozenset(word for _, words in _compared(node) for word in words)
 
 
-@cache
+@until_changed
 def _commented(model: str, key: str) -> frozenset[str]:
     """The words of `# (str) … Range in [a, b]` behind a setting that RecBole ships."""
     path = source.recbole_folder() / "properties" / "model" / f"{model}.yaml"
