@@ -114,6 +114,11 @@ def test_a_model_of_recboles_has_no_code_in_its_definition(sweep: Path):
     ("old", "new", "problem"),
     [
         ("class MyRec", "class MyRex", "has no class `MyRec`; did you mean `MyRex`?"),
+        (
+            "    input_type = InputType.PAIRWISE\n",
+            "",
+            "MyRec has no `input_type`, by which RecBole .*; write `input_type =",
+        ),
         ("(GeneralRecommender)", "(list)", r"my_rec.py:6: MyRec is no recommender of RecBole's"),
         (
             "from my_parts",

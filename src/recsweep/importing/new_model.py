@@ -53,10 +53,13 @@ _SEQUENTIAL = '''"""NAME: the mean of a user's last items' vectors; trained on t
 
 import torch
 from recbole.model.abstract_recommender import SequentialRecommender
+from recbole.utils import InputType
 
 
 class NAME(SequentialRecommender):
     """Change what it computes; a setting that it reads from `config` can be searched by `NAME.yaml`."""
+
+    input_type = InputType.POINTWISE  # a batch has sequences and the items that came next, and no others
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

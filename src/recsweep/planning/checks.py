@@ -79,6 +79,8 @@ def _check_model(model: ModelConfig, document: Document) -> None:
     if is_own(model.model):
         if (wrong := own_models.mistake(model.model)) is not None:
             raise document.error(("model",), *wrong)
+        if (wrong := own_models.untyped(model.model, [*model.fixed, *model.space])) is not None:
+            raise document.error(("model",), *wrong)
     elif model.model not in catalog.models():
         raise document.error(
             ("model",), f"RecBole has no model `{model.model}`", nearest(model.model, catalog.models())

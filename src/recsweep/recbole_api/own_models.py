@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -57,6 +57,23 @@ def mistake(model: str) -> tuple[str, str] | None:
             "derive it from GeneralRecommender, SequentialRecommender, or one of RecBole's models",
         )
     return _mistaken_properties(model)
+
+
+def untyped(model: str, given: Iterable[str]) -> tuple[str, str] | None:
+    """The fault of a model that says nowhere what its batches have, and how to mend it; None: it says so.
+
+    Args:
+        given: names of the settings that its file gives.
+    """
+    told = source.class_attribute(model, "input_type") is not None or not source.knows_bases(model)
+    if told or "loss_type" in {*given, *source.published_defaults(model)}:
+        return None
+    _, name = split(model)
+    return (
+        f"{name} has no `input_type`, by which RecBole knows what a batch has to have",
+        "write `input_type = InputType.PAIRWISE` into the class (beside each item one that was not chosen), "
+        "or `InputType.POINTWISE` (none), after `from recbole.utils import InputType`",
+    )
 
 
 def _mistaken_properties(model: str) -> tuple[str, str] | None:

@@ -244,6 +244,13 @@ def lineage(model: str) -> tuple[ast.ClassDef, ...]:
     return tuple(found)
 
 
+def knows_bases(model: str) -> bool:
+    """True where the source of every base of a model's class was found."""
+    found = lineage(model)
+    there = {"Module", "object", *(node.name for node in found), *_FAMILY_OF_BASE}
+    return all(_name_of(base, model) in there for node in found for base in node.bases)
+
+
 def _name_of(base: ast.expr, model: str) -> str:
     """The name of a base class where it is defined."""
     name = ast.unparse(base).rpartition(".")[2]
@@ -254,8 +261,10 @@ def class_attribute(model: str, name: str) -> str | None:
     """The source of what a model's class, or the nearest of its bases that has it, gives an attribute."""
     for node in lineage(model):
         for statement in node.body:
-            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name:
-                return ast.unparse(statement.value)
+            match statement:
+                case ast.Assign(targets=[target], value=value) | ast.AnnAssign(target=target, value=value):
+                    if value is not None and ast.unparse(target) == name:
+                        return ast.unparse(value)
     return None
 
 
