@@ -180,7 +180,9 @@ def _with_spaces(sweep: Sweep, request: JobRequest) -> Sweep:
 def _places(field: str, own: Mapping[str, Any], rules: int) -> dict[tuple[str, ...], str]:
     """The fields of the request that the parts of a model, so many constraints among them, came from."""
     places = {("space",): field, ("defaults",): field, ("phases",): "phases", (): "model"}
-    kept = {("require", str(position)): "defaults" if own else field for position in range(rules)}
+    kept: dict[tuple[str, ...], str] = {
+        ("require", str(position)): "defaults" if own else field for position in range(rules)
+    }
     return {**places, **kept, **{("defaults", name): f"defaults.{name}" for name in own}}
 
 
