@@ -42,6 +42,7 @@ from recsweep.recbole_api import catalog
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split, make_loaders
+from recsweep.recbole_api.packages import complete
 from recsweep.recbole_api.settings import trial_settings
 from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
 from recsweep.training import training
@@ -127,7 +128,7 @@ def main() -> int:
     started = time.monotonic()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    models = sorted(arguments.models or served())
+    models = sorted(arguments.models or filter(complete, served()))
     with tempfile.TemporaryDirectory(prefix="recsweep-equality-") as temporary:
         scratch = Path(temporary)
         rows = list(exact_part(models, arguments, scratch))

@@ -38,6 +38,7 @@ from recsweep.common.owner import this_process  # noqa: E402
 from recsweep.planning.plan import StudyPlan, plan_sweep  # noqa: E402
 from recsweep.recbole_api import catalog, compat  # noqa: E402
 from recsweep.recbole_api.model_facts import facts  # noqa: E402
+from recsweep.recbole_api.packages import complete  # noqa: E402
 from recsweep.running.events import EpochDone, Event, Note  # noqa: E402
 from recsweep.running.worker import Worker  # noqa: E402
 from recsweep.study import Store, Study  # noqa: E402
@@ -86,7 +87,7 @@ def main() -> int:
     began, found = time.process_time(), []
     with tempfile.TemporaryDirectory(prefix="recsweep-resume-") as folder:
         data = write_dataset(Path(folder))
-        for model in arguments.models or [*sorted(served()), *plain()]:
+        for model in arguments.models or [*sorted(filter(complete, served())), *plain()]:
             found.append(broken_trial(model, data, Path(folder) / model, arguments.kills, drawn))
             _tell(found[-1])
     kills = sum(len(one.killed) for one in found)

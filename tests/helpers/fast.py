@@ -21,6 +21,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from helpers.clusters import dealt_clusters
 from recsweep.common.files import to_plain
 from recsweep.datasets.prepare import open_tables
 from recsweep.recbole_api import model as recbole
@@ -169,7 +170,7 @@ def run(
 ) -> Run:
     """Train on RecBole's own code or a fast path; the global state is left as it was."""
     chosen = contextlib.nullcontext() if path == RECBOLE else taking(path)
-    with recbole.clean_globals(), chosen:
+    with recbole.clean_globals(), chosen, dealt_clusters():
         config = TypedConfig(settings, device, folder / "scratch")
         train, valid, _ = make_loaders(config, split)
         make = recbole.make_model if path == RECBOLE else partial(fast.make_model, wanted=True)

@@ -142,6 +142,7 @@ OTHER_OPERATORS |= {"pairs_step", "tower_scores"}  # test_pairs.py
 OTHER_OPERATORS |= {"use_products", "used_products", "rate_products"}  # test_gemm.py
 OTHER_OPERATORS |= {"bag_sums", "bag_gradients", "reconstruct"}  # test_autoencoders.py
 OTHER_OPERATORS |= {"graph_mean", "lightgcn_step", "sgl_step", "ngcf_nodes", "ngcf_step"}  # the gate
+OTHER_OPERATORS |= {"gcmc_step", "gcmc_nodes", "ncl_step"}  # the gate
 OTHER_OPERATORS |= {"rows_times", "slim", "simplex_step"}  # the gate
 OTHER_OPERATORS |= {"facet_sums", "facet_gradients", "facet_loss", "facet_scores", "skip_draws"}  # the gate
 OTHER_OPERATORS |= {"attention_scores", "crossed_scores"}  # test_fast_validation.py
@@ -151,6 +152,8 @@ ELSEWHERE = {
     "LightGCN",
     "NGCF",
     "SGL",
+    "NCL",
+    "GCMC",
     "MultiDAE",
     "MultiVAE",
     "CDAE",

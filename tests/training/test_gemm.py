@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -60,6 +61,31 @@ def test_own_products_are_right_with_vectors_of_any_width(vectors, tmp_path):
         return  # it compiles; another machine runs it
     found = subprocess.run([str(program)], check=True, capture_output=True, text=True)
     assert float(found.stdout) < 1e-4
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("vectors", ["x86-64-v2", "x86-64-v4"])
+def test_all_kernels_compile_with_vectors_of_any_width(vectors):
+    compiler = shutil.which(os.environ.get("CXX", "c++"))
+    if compiler is None or build.missing_tools():
+        pytest.skip("nothing can be compiled here")
+    from torch.utils.cpp_extension import include_paths
+
+    flags = ["-fsyntax-only", "-std=c++20", "-fopenmp", f"-march={vectors}"]
+    flags += [f"-I{folder}" for folder in include_paths()]
+    for source in sorted(build.SOURCES.glob("*.cpp")):
+        done = subprocess.run([compiler, *flags, str(source)], capture_output=True, text=True)
+        assert done.returncode == 0, f"{source.name}: {done.stderr[:500]}"
+
+
+def test_a_vector_of_the_kernels_is_defined_once():
+    """Two of one name are equal with AVX2 alone, and no library can be built on any other processor."""
+    names = [
+        name
+        for source in build.SOURCES.glob("*.h")
+        for name in re.findall(r"^typedef float (\w+) __attribute__", source.read_text(), re.MULTILINE)
+    ]
+    assert len(names) == len(set(names)) > 1, sorted(names)
 
 
 def test_the_fastest_library_is_chosen_unless_own_is_close(tmp_path, monkeypatch):

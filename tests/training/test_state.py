@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from helpers.catalogue import settings_for, splits, write_dataset
+from helpers.clusters import dealt_clusters
 from helpers.fast import COMPILED, CPU, RECBOLE, TORCH, settings_of, split_of, taking, write_interactions
 from recsweep.common.errors import TrialError, TrialStopped
 from recsweep.recbole_api import catalog
@@ -33,6 +34,8 @@ SMALL = {
     **{key: {"embedding_size": 16} for key in ("FPMC", "BPR", "LightGCN", "SGL", "STAMP", "FOSSIL", "NARM")},
     "GRU4Rec": {"embedding_size": 16, "hidden_size": 16},
     "NGCF": {"embedding_size": 16, "hidden_size_list": [8]},
+    "GCMC": {"embedding_size": 8, "gcn_output_dim": 16},
+    "NCL": {"embedding_size": 16, "num_clusters": 5, "warm_up_step": 1, "m_step": 3},
     "SASRec": {"hidden_size": 16, "inner_size": 16, "n_heads": 2, "n_layers": 1},
     "MultiDAE": {"mlp_hidden_size": [8], "latent_dimension": 8},
     "MultiVAE": {"mlp_hidden_size": [8], "latent_dimension": 8, "total_anneal_steps": 3},
@@ -55,7 +58,13 @@ PATHS = [(model, COMPILED) for model in SMALL] + [
 SAMPLE = [("SASRec", COMPILED), ("BERT4Rec", TORCH), ("FPMC", RECBOLE)]
 PLAIN_SAMPLE = ("SpectralCF", "DiffRec", "NeuMF")
 # Not without libraries that are not here, or without a model trained before.
-CANNOT = {"NCL", "LightGBM", "XGBoost"}
+CANNOT = {"LightGBM", "XGBoost"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clusters():
+    with dealt_clusters():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,11 @@ def wanted(model: str) -> tuple[str, ...]:
     return tuple(name for name in imported(model) if name not in BASE | STOOD_IN)
 
 
+def complete(model: str) -> bool:
+    """True where all that a model needs can be imported."""
+    return all(map(installed, wanted(model)))
+
+
 def installed(name: str) -> bool:
     """True where a package can be imported."""
     return name in sys.modules or importlib.util.find_spec(name) is not None

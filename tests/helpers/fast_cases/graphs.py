@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.fast_cases.case import SIZES, Case, on_torch
+from helpers.fast_cases.case import SIZES, Case
 
 CASES: dict[str, Case] = {
     "LightGCN": Case(
@@ -38,5 +38,29 @@ CASES: dict[str, Case] = {
             "sizes-64": {"embedding_size": 64, "hidden_size_list": [64, 64, 64]},
         },
     ),
-    "GCMC": on_torch({"embedding_size": 16, "gcn_output_dim": 24, "dropout_prob": 0.0}, None),
+    "GCMC": Case(
+        {"embedding_size": 16, "gcn_output_dim": 24, "dropout_prob": 0.0},
+        (None,),
+        {
+            "three-strips": {"embedding_size": 10, "gcn_output_dim": 131, "accum": "sum"},
+            "dense-features": {"sparse_feature": False},
+            "one-basis-three-classes": {"num_basis_functions": 1, "class_num": 3},
+        },
+        without=("adagrad", "adamw", "not-shuffled", "large-batches"),
+    ),
+    "NCL": Case(
+        {
+            **{"embedding_size": 24, "n_layers": 2, "reg_weight": 0.01, "num_clusters": 5},
+            **{"ssl_reg": 1e-3, "proto_reg": 2e-3, "alpha": 0.7, "warm_up_step": 1},
+        },
+        (None,),
+        {
+            "size-10": {"embedding_size": 10, "warm_up_step": 0},
+            "far-layers": {"hyper_layers": 2, "n_layers": 1, "warm_up_step": 0},
+            "no-layer": {"hyper_layers": 0, "n_layers": 0, "warm_up_step": 0},
+            "sharp": {"ssl_temp": 0.05, "warm_up_step": 0},
+            "clusters-that-stay": {"m_step": 2, "warm_up_step": 0, "epochs": 3},
+        },
+        without=("adagrad", "adamw", "not-shuffled", "large-batches"),
+    ),
 }

@@ -19,6 +19,7 @@ from recsweep.training.fast.graphs import LightGcn, Sgl
 from recsweep.training.fast.macrid import Macrid
 from recsweep.training.fast.multinomial import MultiDae, MultiVae
 from recsweep.training.fast.nceplrec import NcePlRec
+from recsweep.training.fast.ncl import Ncl
 from recsweep.training.fast.ngcf import Ngcf
 from recsweep.training.fast.own_loss import OwnLoss
 from recsweep.training.fast.pairs import NeuMf
@@ -36,7 +37,7 @@ FAST_FAMILIES: tuple[type[Family], ...] = (
     SimpleX,
     *(Fm, DeepFm),
     *(AutoInt, DcnV2),
-    *(LightGcn, Sgl),
+    *(LightGcn, Sgl, Ncl),
     *(Ngcf, Gcmc),
     *(Stamp, Fossil),
     *(Gru4Rec, Narm),

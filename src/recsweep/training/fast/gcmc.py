@@ -18,12 +18,24 @@ class Gcmc(ProductFamily):
     """GCMC. A node's features are its number alone, so that a product with them is a row of the weight."""
 
     models = ("GCMC",)
-    has_kernels = False
 
     def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
         super().__init__(model, kernels, seed)
         self._graph = Graph.of(model.Graph)
         self._users = torch.empty(0)
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        encoder, decoder = self.model.GcEncoder, self.model.BiDecoder
+        encoded = [encoder.weights_u[0], encoder.dense_layer_u.weight]
+        return [*encoded, decoder.dense_layer.weight, *decoder.weights]
+
+    def native_step(self, table: Table, batch: Batch) -> float:
+        m, kept = self.model, self._kept()
+        loss: float = self.kernels.gcmc_step(  # type: ignore[union-attr]
+            *(self.plain, self.gradients, self._graph.tensors, kept, *samples(table, batch)),
+            *(m.n_users, float(m.dropout_prob), self.step_seed()),
+        )
+        return loss
 
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
         users, positive, negative = samples(table, batch)
@@ -55,11 +67,13 @@ class Gcmc(ProductFamily):
     def _nodes(self) -> tuple[torch.Tensor, torch.Tensor]:
         """[n_users, d] and [n_items, d]."""
         m, encoder = self.model, self.model.GcEncoder
-        weight = encoder.weights_u[0]
-        if encoder.training:
-            weight = weight * self._kept().unsqueeze(1)
-        hidden = encoder.dropout(torch.relu(self._graph @ weight))
-        nodes = encoder.dense_layer_u(hidden)
+        if self.kernels is not None:  # asked for by `candidates` alone
+            nodes = self.kernels.gcmc_nodes(self.plain, self._graph.tensors)
+        else:
+            weight = encoder.weights_u[0]
+            if encoder.training:
+                weight = weight * self._kept().unsqueeze(1)
+            nodes = encoder.dense_layer_u(encoder.dropout(torch.relu(self._graph @ weight)))
         return nodes[: m.n_users], nodes[m.n_users :]
 
     def _kept(self) -> torch.Tensor:

@@ -46,7 +46,7 @@ class Propagated(ProductFamily):
         return m.restore_user_e, m.restore_item_e
 
 
-class _Summed(Propagated):
+class Summed(Propagated):
     """Embeddings whose mean over the layers of a graph is multiplied."""
 
     graph: Graph
@@ -81,7 +81,7 @@ class _Summed(Propagated):
         return norms.squeeze()
 
 
-class LightGcn(_Summed):
+class LightGcn(Summed):
     """LightGCN."""
 
     models = ("LightGCN",)
@@ -107,7 +107,7 @@ class LightGcn(_Summed):
         return loss.detach()
 
 
-class Sgl(_Summed):
+class Sgl(Summed):
     """SGL: two graphs with nodes or edges left out, drawn for each epoch; a node's two means agree."""
 
     models = ("SGL",)
@@ -175,21 +175,27 @@ class Sgl(_Summed):
 
 
 def contrast(
-    one: torch.Tensor, others: torch.Tensor, nodes: torch.Tensor, temperature: float
+    one: torch.Tensor,
+    others: torch.Tensor,
+    nodes: torch.Tensor,
+    temperature: float,
+    right: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """InfoNCE (van den Oord et al. 2018): each node of a batch told from all, by cosines.
+    """InfoNCE (van den Oord et al. 2018): each node of a batch told from all others, by cosines.
 
     Args:
         one: [n, d].
-        others: [n, d], of the same nodes; the row of the node itself is the right one.
+        others: [m, d].
         nodes: [batch] int64.
         temperature: what cosines are divided by.
+        right: [n] int64, the row of `others` that is right for each node; None: its own.
 
     Returns:
         The sum over the batch of -log softmax, without dimensions.
     """
     asked = functional.normalize(one[nodes], dim=1) / temperature
-    return losses.cross_entropy(asked, functional.normalize(others, dim=1), nodes)
+    targets = nodes if right is None else right[nodes]
+    return losses.cross_entropy(asked, functional.normalize(others, dim=1), targets)
 
 
 def refused_temperature(name: str, temperature: float) -> str | None:

@@ -159,6 +159,43 @@ double sgl_step(const std::vector<Tensor>& weights, const std::vector<Tensor>& g
   return loss + regularize(batch, weights, gradients, regularization, false);
 }
 
+// NCL: LightGCN's mean over `summed` layers, and the layer `apart` told from the embeddings, node by node. centres
+// [clusters, d] of users and of items, and clusters [n], whose a node is: embeddings are told from those too; or nothing.
+double ncl_step(const std::vector<Tensor>& weights, const std::vector<Tensor>& gradients,
+                const std::vector<Tensor>& graph, const Tensor& users, const Tensor& positive, const Tensor& negative,
+                int64_t summed, int64_t apart, double regularization, double temperature, double of_users,
+                double of_items, const std::vector<Tensor>& centres, const std::vector<Tensor>& clusters,
+                double clustered) {
+  const Samples batch(weights, users, positive, negative);
+  Layers layers = layers_of(graph, weights, std::max(summed, apart));
+  layers.summed = summed, layers.apart = apart;
+  const int64_t stride = layers.stride, size = layers.size();
+  const std::vector<uint8_t> present = batch.present();
+  const float mean = 1.f / static_cast<float>(summed + 1), sharp = static_cast<float>(temperature);
+  float *embeddings = room(3, size), *sums = room(4, size), *slopes = zeros(5, size), *far_slopes = zeros(6, size);
+  float* own_slopes = zeros(7, size);
+  join(weights[0], weights[1], stride, embeddings);
+  const float* far = layers.forward(embeddings, present.data(), sums);
+  double loss = pairs(batch, sums, stride, mean, 1.f / batch.size, false, slopes);
+  for (int part = 0; part < 2; ++part) {
+    const int64_t n = part ? batch.n_items : batch.n_users, from = part ? batch.n_users * stride : 0;
+    const Counted some(part ? batch.positive : batch.users, batch.size, n);
+    loss += contrast(some, far + from, embeddings + from, n, stride, nullptr, sharp,
+                     static_cast<float>(part ? of_items : of_users), far_slopes + from, own_slopes + from);
+    if (centres.empty()) continue;
+    const int64_t k = centres[part].size(0);
+    const int64_t* whose = ids(clusters[part], n);
+    for (int64_t i = 0; i < n; ++i) TORCH_CHECK(whose[i] >= 0 && whose[i] < k, "cluster ", whose[i], " of ", k);
+    float* middles = room(8, k * stride);
+    widen(centres[part], stride, middles);
+    loss += contrast(some, embeddings + from, middles, k, stride, whose, sharp,
+                     static_cast<float>(clustered), own_slopes + from, nullptr);
+  }
+  add_apart(own_slopes, stride, 1.f, gradients[0], gradients[1]);
+  add_apart(layers.backward(slopes, far_slopes, if_few(present)), stride, 1.f, gradients[0], gradients[1]);
+  return loss + regularize(batch, weights, gradients, regularization, false);
+}
+
 TORCH_LIBRARY_FRAGMENT(recsweep, m) {
   m.def("graph_mean(Tensor[] weights, Tensor[] graph, int count) -> Tensor", &graph_mean);
   m.def("lightgcn_step(Tensor[] weights, Tensor[] gradients, Tensor[] graph, Tensor users, Tensor positive, "
@@ -166,6 +203,9 @@ TORCH_LIBRARY_FRAGMENT(recsweep, m) {
   m.def("sgl_step(Tensor[] weights, Tensor[] gradients, Tensor[] graph, Tensor[] first, Tensor[] second, Tensor users, "
         "Tensor positive, Tensor negative, int count, float regularization, float contrasted, float temperature) "
         "-> float", &sgl_step);
+  m.def("ncl_step(Tensor[] weights, Tensor[] gradients, Tensor[] graph, Tensor users, Tensor positive, Tensor negative, "
+        "int summed, int apart, float regularization, float temperature, float of_users, float of_items, "
+        "Tensor[] centres, Tensor[] clusters, float clustered) -> float", &ncl_step);
 }
 
 }  // namespace recsweep

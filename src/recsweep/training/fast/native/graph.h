@@ -8,8 +8,7 @@
 
 namespace recsweep {
 
-// Eight floats as the compiler's own vector type: one register with AVX2, half of one with AVX-512, two without.
-typedef float Vector __attribute__((vector_size(32), aligned(4), may_alias));
+// Rows go by `Eight` floats: one register with AVX2, half of one with AVX-512, two without.
 constexpr int64_t VECTOR = 8, AHEAD = 8;
 
 inline int64_t stride_for(int64_t d) { return (d + VECTOR - 1) / VECTOR * VECTOR; }
@@ -71,7 +70,7 @@ using Rows = const uint8_t*;
 template <int N, bool SOME, typename Finish>
 INLINE void row_sum(const Graph& g, int64_t row, const float* __restrict x, int64_t stride, Rows present,
                     int64_t column, const Finish& finish) {
-  Vector sum[N] = {};
+  Eight sum[N] = {};
   const int64_t last = g.begin[g.nodes] - 1;
   for (int64_t e = g.begin[row]; e < g.begin[row + 1]; ++e) {
     // Rows lie in no order, in a cache that is further away than one loop's turn.
@@ -81,7 +80,7 @@ INLINE void row_sum(const Graph& g, int64_t row, const float* __restrict x, int6
     if (SOME && !present[from]) continue;
     const float weight = g.weights[e];
     const float* source = x + from * stride + column;
-    for (int k = 0; k < N; ++k) sum[k] += weight * *reinterpret_cast<const Vector*>(source + k * VECTOR);
+    for (int k = 0; k < N; ++k) sum[k] += weight * *reinterpret_cast<const Eight*>(source + k * VECTOR);
   }
   for (int k = 0; k < N; ++k) finish(row, column + k * VECTOR, sum[k]);
 }
@@ -111,19 +110,23 @@ void propagate(const Graph& g, const float* x, int64_t stride, Rows wanted, Rows
   });
 }
 
-INLINE Vector& at(float* x, int64_t index) { return *reinterpret_cast<Vector*>(x + index); }
-INLINE const Vector& at(const float* x, int64_t index) { return *reinterpret_cast<const Vector*>(x + index); }
+INLINE Eight& at(float* x, int64_t index) { return *reinterpret_cast<Eight*>(x + index); }
+INLINE const Eight& at(const float* x, int64_t index) { return *reinterpret_cast<const Eight*>(x + index); }
+
+// Rows [n, d] as rows of `stride`; returns where the next ones go.
+inline float* widen(const Tensor& some, int64_t stride, float* __restrict to) {
+  const int64_t d = some.size(1);
+  const float* __restrict rows = in(some);
+  for (int64_t i = 0; i < some.size(0); ++i, to += stride) {
+    std::memcpy(to, rows + i * d, d * sizeof(float));
+    std::fill(to + d, to + stride, 0.f);
+  }
+  return to;
+}
 
 // Embeddings of users and of items as rows of nodes.
-inline void join(const Tensor& users, const Tensor& items, int64_t stride, float* __restrict nodes) {
-  const int64_t d = users.size(1);
-  for (const Tensor* part : {&users, &items}) {
-    const float* __restrict rows = in(*part);
-    for (int64_t i = 0; i < part->size(0); ++i, nodes += stride) {
-      std::memcpy(nodes, rows + i * d, d * sizeof(float));
-      std::fill(nodes + d, nodes + stride, 0.f);
-    }
-  }
+inline void join(const Tensor& users, const Tensor& items, int64_t stride, float* nodes) {
+  widen(items, stride, widen(users, stride, nodes));
 }
 
 // Rows of nodes, times `scale`, added to the gradients of users and items.
@@ -157,7 +160,7 @@ struct Layers {
       float* to = stored ? room(OF_LAYERS + l, size()) : nullptr;
       const float* const* before = values.data();
       propagate(graphs[l - 1], values.back(), stride, l == count() ? wanted : nullptr, nullptr,
-                [=](int64_t row, int64_t column, Vector value) {
+                [=](int64_t row, int64_t column, Eight value) {
                   const int64_t here = row * width + column;
                   if (stored) at(to, here) = value;
                   if (!added) return;
@@ -185,7 +188,7 @@ struct Layers {
         for (int64_t i = 0; i < size(); i += VECTOR) at(to, i) = at(first, i) + at(second, i);
       } else {
         propagate(graphs[l], from, stride, nullptr, l == count() - 1 ? present : nullptr,
-                  [=](int64_t row, int64_t column, Vector value) {
+                  [=](int64_t row, int64_t column, Eight value) {
                     const int64_t here = row * width + column;
                     if (first) value += at(first, here);
                     if (second) value += at(second, here);

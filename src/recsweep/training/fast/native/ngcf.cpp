@@ -67,8 +67,8 @@ void forward_layer(const Graph& graph, const Layer& layer, const Kept& kept, con
     work.resize(std::max<size_t>(work.size(), BLOCK * (2 * width + out_width)));
     float *sums = work.data(), *products = sums + BLOCK * width, *hidden = products + BLOCK * width;
     for (int64_t i = 0; i < m; ++i)
-      row_sums<false>(graph, some[i], kept.features, width, nullptr, [&](int64_t row, int64_t column, Vector value) {
-        const Vector own = at(kept.features, row * width + column);
+      row_sums<false>(graph, some[i], kept.features, width, nullptr, [&](int64_t row, int64_t column, Eight value) {
+        const Eight own = at(kept.features, row * width + column);
         at(kept.mixed, row * width + column) = value;
         at(sums, i * width + column) = own + value;
         at(products, i * width + column) = own * value;
@@ -111,7 +111,7 @@ void backward_layer(const Graph& transposed, const Layer& layer, const Kept& kep
       layer.drop.apply(slope, out_size, static_cast<uint32_t>(some[i] * out_size));
       for (int64_t j = 0; j < out_size; ++j) slope[j] *= unit[j] > 0.f ? 1.f : LEAK;
       for (int64_t j = 0; j < width; j += VECTOR) {
-        const Vector before = at(kept.features, some[i] * width + j), value = at(kept.mixed, some[i] * width + j);
+        const Eight before = at(kept.features, some[i] * width + j), value = at(kept.mixed, some[i] * width + j);
         at(sums, i * width + j) = before + value;
         at(products, i * width + j) = before * value;
       }
@@ -135,7 +135,7 @@ void backward_layer(const Graph& transposed, const Layer& layer, const Kept& kep
   });
   each.gather();
   float* slopes = kept.slopes;
-  propagate(transposed, mixed, width, nullptr, nullptr, [=](int64_t row, int64_t column, Vector value) {
+  propagate(transposed, mixed, width, nullptr, nullptr, [=](int64_t row, int64_t column, Eight value) {
     at(slopes, row * width + column) += value;
   });
 }
@@ -172,7 +172,7 @@ double pairs_of_layers(const Network& network, const int64_t* const (&nodes)[3],
       const float* rows = network.kept[l].features;
       const float slope = slopes[i];
       for (int64_t j = 0; j < d; j += VECTOR) {
-        const Vector eu = at(rows, u + j), ep = at(rows, p + j), eq = at(rows, q + j);
+        const Eight eu = at(rows, u + j), ep = at(rows, p + j), eq = at(rows, q + j);
         at(to, u + j) += slope * (ep - eq) + shares[0] * eu;
         at(to, p + j) += slope * eu + shares[1] * ep;
         at(to, q + j) += shares[2] * eq - slope * eu;
