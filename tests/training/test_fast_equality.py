@@ -58,8 +58,8 @@ EVERYWHERE: dict[str, dict[str, Any]] = {
     "every-second-validation": {"eval_step": 2, "epochs": 4},
 }
 TOGETHER = (
-    *(("weight-decay", "not-shuffled"), ("clipped", "large-batches"), ("sgd",), ("rmsprop",)),
-    *(("adamw", "small-batches"), ("adagrad", "every-second-validation")),
+    *(("weight-decay", "every-second-validation"), ("clipped", "large-batches"), ("sgd",), ("rmsprop",)),
+    *(("adamw", "small-batches"), ("adagrad", "not-shuffled")),
 )
 """What is tried at once: what an optimizer does, and what is done with batches and validations."""
 
@@ -135,7 +135,7 @@ def variants() -> list[Any]:
         for number, (name, changes) in enumerate(case.variants.items()):
             found += tried(model, number, name, {"epochs": 1, **changes}, *case.paths)
         for number, names in enumerate(TOGETHER if case.learns else ()):
-            allowed = [name for name in names if name not in case.without]
+            allowed = [name for name in names if name not in (*case.without, *case.variants)]
             changes = {key: value for name in allowed for key, value in EVERYWHERE[name].items()}
             path = case.paths[(order + number // 2) % len(case.paths)]
             found += tried(model, number, "-".join(allowed), changes, path) if allowed else []
@@ -149,7 +149,7 @@ def every_setting() -> list[Any]:
         for model in ON_BOTH
         if CASES[model].learns
         for number, (name, changes) in enumerate(EVERYWHERE.items())
-        if name not in CASES[model].without
+        if name not in (*CASES[model].without, *CASES[model].variants)
         for one in tried(model, number, name, changes, *CASES[model].paths)
     ]
 
