@@ -136,6 +136,17 @@ def test_a_fault_is_told_with_its_line(sweep: Path, old: str, new: str, problem:
     assert "Mine.yaml:1:8: " in str(told.value)
 
 
+def test_sampled_candidates_want_a_model_that_scores_pairs(sweep: Path):
+    planned(sweep)
+    dataset = sweep.parent / "datasets" / "toy.yaml"
+    dataset.write_text(dataset.read_text() + "candidates: uni100\n")
+    with pytest.raises(InputError, match="MyRec has no `predict`, which sampled candidates"):
+        planned(sweep)
+    code = sweep.parent / "models" / "my_rec.py"
+    code.write_text(CODE + "\n    def predict(self, interaction):\n        return interaction\n")
+    planned(sweep)
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [

@@ -17,7 +17,7 @@ from recsweep.sweeps.config import ModelConfig, TrainingConfig
 from recsweep.sweeps.documents import Document, nearest
 from recsweep.sweeps.engine_table import Can
 from recsweep.sweeps.loading import Sweep
-from recsweep.sweeps.own_names import is_own
+from recsweep.sweeps.own_names import is_own, split
 from recsweep.sweeps.parameters import Choice
 from recsweep.sweeps.rules import Rule
 from recsweep.sweeps.values import mixed
@@ -43,6 +43,7 @@ def check_sweep(sweep: Sweep) -> None:
         _check_phases(model, document)
         _check_precision(model, document, sweep.config.training)
         _check_order(model, sweep)
+        _check_pairs(model, document, sweep)
 
 
 def single_models(sweep: Sweep) -> Iterator[tuple[str, ModelConfig]]:
@@ -73,6 +74,19 @@ def _check_order(model: ModelConfig, sweep: Sweep) -> None:
         if dataset.columns is not None and dataset.time_field not in dataset.columns.get("inter", ()):
             problem = f"{model.model} learns from sequences, but `{dataset.time_field}` is not loaded"
             raise document.error(("columns", "inter"), problem, "add it, or leave the model out")
+
+
+def _check_pairs(model: ModelConfig, document: Document, sweep: Sweep) -> None:
+    """Refuse a model of one's own that cannot score the pairs that it will be asked for."""
+    sampled = any(dataset.candidates != "full" for dataset in sweep.datasets.values())
+    asked = sampled or sweep.config.evaluation.predicts
+    if asked and is_own(model.model) and not own_models.scores_pairs(model.model):
+        problem = (
+            f"{split(model.model)[1]} has no `predict`, which sampled candidates and predictions are asked of"
+        )
+        raise document.error(
+            ("model",), problem, "write `predict(self, interaction)`, or use `candidates: full`"
+        )
 
 
 def _check_model(model: ModelConfig, document: Document) -> None:

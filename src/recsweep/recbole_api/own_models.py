@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import sys
@@ -74,6 +75,13 @@ def untyped(model: str, given: Iterable[str]) -> tuple[str, str] | None:
         "write `input_type = InputType.PAIRWISE` into the class (beside each item one that was not chosen), "
         "or `InputType.POINTWISE` (none), after `from recbole.utils import InputType`",
     )
+
+
+def scores_pairs(model: str) -> bool:
+    """True where a model has a `predict`, its own or that of a model it is derived from, or may have one."""
+    written = [node for node in source.lineage(model) if node.name != "AbstractRecommender"]
+    methods = {part.name for node in written for part in node.body if isinstance(part, ast.FunctionDef)}
+    return "predict" in methods or not source.knows_bases(model)
 
 
 def _mistaken_properties(model: str) -> tuple[str, str] | None:
