@@ -113,7 +113,9 @@ def _ratios(outcome: Outcome) -> Iterator[str]:
 
 
 def _others(outcome: Outcome) -> Iterator[str]:
-    """Start-up and memory."""
+    """Start-up and memory; their targets are of small data."""
+    if outcome.kind == "large":
+        return
     start = middle([figures for arms in outcome.found.values() for figures in arms["C"]]).start
     yield "| | measured | must | aim | |"
     yield "|---|---:|---:|---:|---|"
