@@ -37,7 +37,7 @@ from recsweep.checkpoints.bucket import Bucket  # noqa: E402
 from recsweep.common.owner import this_process  # noqa: E402
 from recsweep.planning.plan import StudyPlan, plan_sweep  # noqa: E402
 from recsweep.recbole_api import catalog, compat  # noqa: E402
-from recsweep.recbole_api.model_facts import facts  # noqa: E402
+from recsweep.recbole_api.model_facts import facts, refusal  # noqa: E402
 from recsweep.recbole_api.packages import complete  # noqa: E402
 from recsweep.running.events import EpochDone, Event, Note  # noqa: E402
 from recsweep.running.worker import Worker  # noqa: E402
@@ -274,6 +274,7 @@ def _markdown(found: list[Broken]) -> str:
         "metrics, curve, parameters, weights of the best and of the last epoch, to the last digit.",
         "",
         *own_lines(),
+        *(f"- Left out: {name}, which {why.problem}." for name in sorted(served()) if (why := refusal(name))),
         "",
         "| model | trained by | killed at epoch | gone on after epoch | result |",
         "|---|---|---|---|---|",
