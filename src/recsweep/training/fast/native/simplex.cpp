@@ -22,42 +22,55 @@ struct Squares {
   double of[4] = {0, 0, 0, 0};
 };
 
+// Refuses an index that is negative or not below `limit`: a sign in one of two differences, for many at once.
+void check(const char* what, const int64_t* indexes, int64_t count, int64_t limit) {
+  int64_t signs = 0;
+  for (int64_t i = 0; i < count; ++i) signs |= indexes[i] | (limit - 1 - indexes[i]);
+  if (signs >= 0) return;
+  for (int64_t i = 0; i < count; ++i)
+    TORCH_CHECK(indexes[i] >= 0 && indexes[i] < limit, what, " ", indexes[i], " of ", limit);
+}
+
+// Everything that a batch looks something up by; where it is right, the number of items in its histories.
+int64_t checked_histories(const Samples& all, int64_t n_users) {
+  check("user", all.which, all.samples, all.distinct);
+  check("user", all.users, all.distinct, n_users);
+  check("item", all.positive, all.samples, all.n_items);
+  check("item", all.negative, all.samples * all.several, all.n_items);
+  int64_t total = 0;
+  for (int64_t i = 0; i < all.distinct; ++i) {
+    TORCH_CHECK(all.length(i) >= 0 && all.length(i) <= all.width, all.length(i), " items in ", all.width, " places");
+    check("item", all.history(i), all.length(i), all.n_items);
+    total += all.length(i);
+  }
+  return total;
+}
+
 // Squares [n_items] of the items' vectors and one over their lengths; RecBole's lengths are at least 1e-12.
 struct Sizes {
   const Samples& all;
   Buffer squares, inverse;
 
-  explicit Sizes(const Samples& all_) : all(all_), squares(all.n_items, -1.f), inverse(all.n_items) {}
-  // An item that a batch has: only those are looked at.
-  void need(int64_t item) {
-    TORCH_CHECK(item >= 0 && item < all.n_items, "item ", item, " of ", all.n_items);
-    if (squares[item] >= 0.f) return;
+  // Of all items, or of those that the batch has, whichever are fewer; `histories`: items in these, 0 where their
+  // sizes do not count.
+  Sizes(const Samples& all_, int64_t histories) : all(all_), squares(all.n_items, -1.f), inverse(all.n_items) {
+    if (all.n_items <= all.samples * (1 + all.several) + histories) {
+      for (int64_t i = 0; i < all.n_items; ++i) add(i);
+      return;
+    }
+    for (int64_t i = 0; i < all.samples; ++i) need(all.positive[i]);
+    for (int64_t i = 0; i < all.samples * all.several; ++i) need(all.negative[i]);
+    for (int64_t i = 0; histories && i < all.distinct; ++i)
+      for (int64_t c = 0; c < all.length(i); ++c) need(all.history(i)[c]);
+  }
+  void add(int64_t item) {
     squares[item] = dot(all.item + item * all.d, all.item + item * all.d, all.d);
     inverse[item] = 1.f / std::max(std::sqrt(squares[item]), 1e-12f);
   }
+  void need(int64_t item) {
+    if (squares[item] < 0.f) add(item);
+  }
 };
-
-// Every index of a batch is looked at before anything is looked up by it.
-Sizes sizes_of(const Samples& all, int64_t n_users, bool of_histories) {
-  Sizes found(all);
-  for (int64_t i = 0; i < all.samples; ++i) {
-    const int64_t which = all.which[i];
-    TORCH_CHECK(which >= 0 && which < all.distinct, "user ", which, " of ", all.distinct, " in a batch");
-    found.need(all.positive[i]);
-  }
-  for (int64_t i = 0; i < all.samples * all.several; ++i) found.need(all.negative[i]);
-  for (int64_t i = 0; i < all.distinct; ++i) {
-    const int64_t user = all.users[i];
-    TORCH_CHECK(user >= 0 && user < n_users, "user ", user, " of ", n_users);
-    TORCH_CHECK(all.length(i) >= 0 && all.length(i) <= all.width, all.length(i), " items in ", all.width, " places");
-    for (int64_t c = 0; c < all.length(i); ++c) {
-      const int64_t item = all.history(i)[c];
-      TORCH_CHECK(item >= 0 && item < all.n_items, "item ", item, " of ", all.n_items);
-      if (of_histories) found.need(item);
-    }
-  }
-  return found;
-}
 
 // means [distinct, d] of histories, as RecBole divides them.
 void add_histories(const Samples& all, float* means) {
@@ -183,7 +196,8 @@ double simplex_step(const std::vector<Tensor>& weights, const std::vector<Tensor
               "users, histories and samples do not match");
   const Dropout drop(dropout, seed, 0);
   const float keep = static_cast<float>(gamma);
-  const Sizes sizes = sizes_of(all, n_users, decay != 0.0);
+  const int64_t items = checked_histories(all, n_users);
+  const Sizes sizes(all, decay != 0.0 ? items : 0);
   Buffer means(distinct * d), mapped(distinct * d), slopes(distinct * d), own(d), unit(d), down(d);
   std::vector<int64_t> counts(distinct, 0);
   for (int64_t i = 0; i < n; ++i) ++counts[all.which[i]];
