@@ -135,7 +135,9 @@ def templates(parent: int) -> list[psutil.Process]:
         for child in psutil.Process(parent).children()
         if any("template.main" in word for word in child.cmdline())
     ]
-    return own or [one for one in psutil.process_iter() if one.name() == warm.template_of(parent)]
+    # `info` is read when a process is found; one that has ended since is left out
+    found = psutil.process_iter(["name"])
+    return own or [one for one in found if one.info["name"] == warm.template_of(parent)]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
