@@ -146,7 +146,7 @@ def _module(model: str, code: str) -> ModuleType:
 def _from_beside(folder: Path, names: list[str]) -> Iterator[None]:
     """Let a model import from its folder, before all others; theirs may have modules of the same names.
 
-    No bytecode is kept of them: Python takes it for the code of a file that was edited within the same second.
+    No bytecode is kept of them: Python would take it for a file that was edited within the same second.
     """
     others = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     sys.path.insert(0, str(folder))
