@@ -145,9 +145,10 @@ def write_sweep(model: str, data: Path, folder: Path) -> Path:
     if "selected_features" in catalog.published_defaults(model):
         fixed["selected_features"] = ["class"]
         columns["item"] = ["item_id", "class"]
-    space = {"learning_rate": {"type": "loguniform", "min": 1e-4, "max": 1e-1}}
+    rate = {"learning_rate": {"type": "loguniform", "min": 1e-4, "max": 1e-1}}
+    searched = {"defaults": {"learning_rate": 0.003}, "space": rate} if facts(model).learns else {"space": {}}
     files = {
-        f"models/{model}.yaml": {"fixed": fixed, "defaults": {"learning_rate": 0.003}, "space": space},
+        f"models/{model}.yaml": {"fixed": fixed, **searched},
         "datasets/rich.yaml": {"path": str(data), "columns": columns, "max_sequence_length": 6},
         "sweep.yaml": {
             "sweep": "resume",
@@ -229,7 +230,7 @@ def _work(plan: StudyPlan, pipe: Connection) -> None:
 
 
 def outcome(plan: StudyPlan) -> Came:
-    """All that a slot came to, but for the seconds."""
+    """All that a slot came to, but for the seconds and the energy."""
     with store_of(plan) as (_, study):
         (trial,) = study.results()
     if trial.score is None:
@@ -242,7 +243,7 @@ def outcome(plan: StudyPlan) -> Came:
         "score": trial.score,
         "seed": trial.seed,
         "parameters": trial.params,
-        "result": replace(trial.result, seconds=None),
+        "result": replace(trial.result, seconds=None, energy=None),
         "curve": dict(trial.curve),
     }
     return Came(trial.result.path or "", numbers, weights)
