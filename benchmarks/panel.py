@@ -48,7 +48,7 @@ from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig,
 from recsweep.sweeps.documents import load_document
 from recsweep.training import training
 from results import command, machine_lines, write_section
-from side_by_side import HERE, recbole_python
+from side_by_side import HERE, NO_VECTORS, recbole_python
 
 CPU = torch.device("cpu")
 FIRST_SEED = 2020
@@ -77,11 +77,6 @@ PANEL = (
     *("SLIMElastic", "FISM", "DGCF", "SGL"),
 )
 """The quick ones first."""
-NO_VECTORS = {
-    "recsweep": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
-    "recbole": "AVX F16C FMA3 AVX2 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL",
-}
-"""What NumPy is to leave unused (`NPY_DISABLE_CPU_FEATURES`), by the names of either version."""
 
 
 @dataclass(frozen=True)

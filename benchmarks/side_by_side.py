@@ -60,6 +60,11 @@ from results import RESULTS, machine_lines, write_section
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ENVIRONMENT = ROOT / ".venv-recbole"
+NO_VECTORS = {
+    "recsweep": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+    "recbole": "AVX F16C FMA3 AVX2 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL",
+}
+"""What NumPy is to leave unused (`NPY_DISABLE_CPU_FEATURES`), by the names of either version."""
 REQUIREMENTS = HERE / "requirements-recbole.txt"
 NEWEST_PYTHON = (3, 11)
 TOLERANCE = 0.00005

@@ -8,8 +8,9 @@ ml-100k (8:1:1). The arms take turns, each in a fresh process and an empty folde
     B  `recsweep tune`: supervisor, worker, store, checkpoints, the winner's test, result files
 
 Both get the same configurations in the same order and must find the same validation scores to four decimals;
-the exit code is 1 if not. RecBole may train fewer of them (`Study.theirs`): its time is then that of those,
-and of the others at the pace of its warm trials. RecBole tests every trial, recsweep the winner.
+the exit code is 1 if not. NumPy's vector code is off in both arms of ItemKNN, as in panel.py. RecBole may
+train fewer of them (`Study.theirs`): its time is then that of those, and others at the pace of its warm
+trials. RecBole tests every trial, recsweep the winner.
 
     python benchmarks/studies.py --write
 """
@@ -18,11 +19,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +35,7 @@ from recsweep.common.files import write_yaml
 from recsweep.planning.plan import StudyPlan, plan_sweep
 from recsweep.sweeps.loading import load_sweep
 from results import RESULTS, command, machine_lines, write_section
-from side_by_side import Run, recbole_python, run_recbole, run_recsweep
+from side_by_side import NO_VECTORS, Run, recbole_python, run_recbole, run_recsweep
 
 SEED = 2026
 TOLERANCE = 1e-4 + 1e-9
@@ -126,8 +129,10 @@ def turn(model: str, python: Path, folder: Path) -> Turn:
     plan, config = make_sweep(model, folder / "recsweep")
     # One seed for all: it is that of RecBole's split too, and these models draw nothing.
     points = [{**point, "seed": SEED} for point in study.points()]
-    theirs = run_recbole(plan, python, folder / "recbole", points[: study.theirs])
-    ours = run_recsweep(plan, config, folder / "recsweep")
+    with _without_vectors(model, "recbole"):
+        theirs = run_recbole(plan, python, folder / "recbole", points[: study.theirs])
+    with _without_vectors(model, "recsweep"):
+        ours = run_recsweep(plan, config, folder / "recsweep")
     found = {
         tuple(sorted(params.items())): score for params, score in zip(ours.params, ours.scores, strict=True)
     }
@@ -135,6 +140,17 @@ def turn(model: str, python: Path, folder: Path) -> Turn:
     done = Turn(theirs, ours, mine)
     print(f"{model}: RecBole {done.theirs_whole:.1f} s, recsweep {done.ours.wall:.1f} s", file=sys.stderr)
     return done
+
+
+@contextmanager
+def _without_vectors(model: str, arm: str) -> Iterator[None]:
+    """NumPy's vector code, off for ItemKNN: of equal neighbours each version keeps others with its own."""
+    if model == "ItemKNN":
+        os.environ["NPY_DISABLE_CPU_FEATURES"] = NO_VECTORS[arm]
+    try:
+        yield
+    finally:
+        os.environ.pop("NPY_DISABLE_CPU_FEATURES", None)
 
 
 def make_sweep(model: str, folder: Path) -> tuple[StudyPlan, Path]:
