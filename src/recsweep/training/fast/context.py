@@ -8,7 +8,7 @@ not for each pair.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,17 @@ from torch.nn import functional
 
 from recsweep.training.fast.pairs import PairFamily, Sides, Tower
 from recsweep.training.fast.table import Features, Table
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Embeddings [.., features, d] and first-order parts [..] of both sides, and the bias of all pairs."""
+
+    users: torch.Tensor
+    items: torch.Tensor
+    of_users: torch.Tensor
+    of_items: torch.Tensor
+    bias: torch.Tensor
 
 
 class ContextFamily(PairFamily):
@@ -44,24 +55,17 @@ class ContextFamily(PairFamily):
             self._made = self._both(table)
         linear = self.model.first_order_linear
         (users, of_users), (items, of_items) = (side.embedded(self.model) for side in self._made)
-        return self._joined(users, items, of_users, of_items, linear.bias)
+        return self._joined(Embedded(users, items, of_users, of_items, linear.bias))
 
-    def _joined(
-        self,
-        users: torch.Tensor,
-        items: torch.Tensor,
-        of_users: torch.Tensor,
-        of_items: torch.Tensor,
-        bias: torch.Tensor,
-    ) -> Sides:
-        """From embeddings [.., features, d] and first-order parts [..] of both sides."""
-        (users, of_users), (items, of_items) = _paired(users, of_users), _paired(items, of_items)
-        return Sides(users, items, bias, of_users, of_items)
+    def _joined(self, found: Embedded) -> Sides:
+        """The sides of a score, from what is embedded."""
+        users, of_users = _paired(found.users, found.of_users)
+        items, of_items = _paired(found.items, found.of_items)
+        return Sides(users, items, found.bias, of_users, of_items)
 
-    def _tower(
-        self, users: torch.Tensor, items: torch.Tensor, layers: nn.Module, last: torch.Tensor
-    ) -> Tower:
-        """Dense layers over embeddings [.., features, d] of both sides."""
+    def _tower(self, found: Embedded, layers: nn.Module, last: torch.Tensor) -> Tower:
+        """Dense layers over the embeddings of both sides."""
+        users, items = found.users, found.items
         return Tower(users.flatten(1), items.flatten(1), layers, last, self._order(users.shape[2]))
 
     def _slots(self) -> list[int]:
@@ -98,18 +102,10 @@ class DeepFm(ContextFamily):
 
     models = ("DeepFM",)
 
-    def _joined(
-        self,
-        users: torch.Tensor,
-        items: torch.Tensor,
-        of_users: torch.Tensor,
-        of_items: torch.Tensor,
-        bias: torch.Tensor,
-    ) -> Sides:
+    def _joined(self, found: Embedded) -> Sides:
         m = self.model
-        plain = super()._joined(users, items, of_users, of_items, bias + m.deep_predict_layer.bias)
-        tower = self._tower(users, items, m.mlp_layers, m.deep_predict_layer.weight)
-        return Sides(plain.users, plain.items, plain.bias, plain.of_users, plain.of_items, tower)
+        plain = super()._joined(replace(found, bias=found.bias + m.deep_predict_layer.bias))
+        return replace(plain, tower=self._tower(found, m.mlp_layers, m.deep_predict_layer.weight))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recsweep.training.fast.context import ContextFamily
+from recsweep.training.fast.context import ContextFamily, Embedded
 from recsweep.training.fast.pairs import Sides
 
 _VALUES_AT_ONCE = 1 << 24
@@ -43,11 +43,11 @@ class _Crossing(ContextFamily):
             return
         own, other = self._embedded
         each = len(other) * (own.shape[1] + other.shape[1]) * self.width()
+        order = torch.tensor(self._slots(), device=scores.device).argsort()
         for part in torch.split(torch.arange(len(users)), max(1, _VALUES_AT_ONCE // each)):
             mine, theirs = own[users[part]][:, None], other[None]
             shape = (len(part), len(other), -1, -1)
             pairs = torch.cat([mine.expand(shape), theirs.expand(shape)], dim=2).flatten(0, 1)
-            order = torch.tensor(self._slots(), device=pairs.device).argsort()
             scores[part] += self.crossed(pairs[:, order]).view(len(part), -1)
 
     @abstractmethod
@@ -73,19 +73,13 @@ class AutoInt(_Crossing):
     def refuses(cls, model: Any) -> str | None:
         return super().refuses(model) or (None if len(model.self_attns) else "n_layers: 0")
 
-    def _joined(
-        self,
-        users: torch.Tensor,
-        items: torch.Tensor,
-        of_users: torch.Tensor,
-        of_items: torch.Tensor,
-        bias: torch.Tensor,
-    ) -> Sides:
+    def _joined(self, found: Embedded) -> Sides:
         m = self.model
-        self._features = users, items
-        tower = self._tower(users, items, m.mlp_layers, m.deep_predict_layer.weight)
-        bias = bias + m.deep_predict_layer.bias + m.attn_fc.bias
-        return Sides(users[:, 0, :0], items[:, 0, :0], bias, of_users, of_items, tower)
+        self._features = found.users, found.items
+        tower = self._tower(found, m.mlp_layers, m.deep_predict_layer.weight)
+        bias = found.bias + m.deep_predict_layer.bias + m.attn_fc.bias
+        none = found.users[:, 0, :0], found.items[:, 0, :0]
+        return Sides(*none, bias, found.of_users, found.of_items, tower)
 
     def width(self) -> int:
         return 4 * int(self.model.attention_size)
@@ -144,20 +138,13 @@ class DcnV2(_Crossing):
     def refuses(cls, model: Any) -> str | None:
         return super().refuses(model) or ("mixed: True" if model.mixed else None)
 
-    def _joined(
-        self,
-        users: torch.Tensor,
-        items: torch.Tensor,
-        of_users: torch.Tensor,
-        of_items: torch.Tensor,
-        bias: torch.Tensor,
-    ) -> Sides:
+    def _joined(self, found: Embedded) -> Sides:
         m = self.model
-        self._features = users, items
-        none, last, tower = of_users[:0], m.predict_layer.weight, None
+        self._features = users, items = found.users, found.items
+        none, last, tower = found.of_users[:0], m.predict_layer.weight, None
         self._deep = _folded(m.mlp_layers)
         if m.structure == "parallel":
-            tower = self._tower(users, items, self._deep, last[:, m.in_feature_num :])
+            tower = self._tower(found, self._deep, last[:, m.in_feature_num :])
         return Sides(users[:, 0, :0], items[:, 0, :0], m.predict_layer.bias, none, none, tower)
 
     def width(self) -> int:
