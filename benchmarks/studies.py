@@ -10,7 +10,8 @@ ml-100k (8:1:1). The arms take turns, each in a fresh process and an empty folde
 Both get the same configurations in the same order and must find the same validation scores to four decimals;
 the exit code is 1 if not. NumPy's vector code is off in both arms of ItemKNN, as in panel.py. RecBole may
 train fewer of them (`Study.theirs`): its time is then that of those, and others at the pace of its warm
-trials. RecBole tests every trial, recsweep the winner.
+trials. RecBole tests every trial, recsweep the winner. `Pop`, which recsweep trains beside a sweep to compare
+with (half a second), is switched off.
 
     python benchmarks/studies.py --write
 """
@@ -168,6 +169,7 @@ def make_sweep(model: str, folder: Path) -> tuple[StudyPlan, Path]:
         "datasets": ["ml-100k"],
         "search": {"algo": "exhaustive"},
         "cooldown": {"seconds": 0},
+        "popularity": "none",
         "seed": SEED,
         "outputs": str(folder / "outputs"),
     }

@@ -15,6 +15,7 @@ def started(monkeypatch):
     """How often a template was asked for."""
     asked = []
     monkeypatch.setattr(templates.TEMPLATES, "get", lambda: asked.append(1))
+    monkeypatch.setattr(templates.TEMPLATES, "end_unused", asked.clear)
     return asked
 
 
@@ -30,6 +31,7 @@ def test_no_template_is_started_where_none_is_to_run(tmp_path, started):
     store = Store(plan.storage_url)
     fill(plan, store, [0.1, 0.2])
     store.close()
+    started.append(1)  # as the command line did, before it knew
     prepare_workers([plan])
     assert started == []
 

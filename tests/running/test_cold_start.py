@@ -35,6 +35,8 @@ plan, unused = pickle.loads(Path(sys.argv[1]).read_bytes())
 events = []
 Worker(this_process(), events.append).search(plan)
 done = [event.score for event in events if type(event).__name__ == "TrialDone"]
+from recsweep.recbole_api import compat
+compat.recbole("utils").get_model("EASE")  # one of those whose family imports scikit-learn
 loaded = [name for name in unused if name in sys.modules]
 
 import logging, os, tempfile

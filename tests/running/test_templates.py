@@ -208,6 +208,16 @@ def test_a_template_that_cannot_import_lets_the_worker_say_so(light, monkeypatch
     assert light.get() is None, "it is not tried again"
 
 
+def test_one_that_nobody_needed_is_ended_and_one_that_forked_stays(light):
+    unused = light.get()
+    light.end_unused()
+    assert not unused.alive
+    used = light.get()
+    used.proven = True
+    light.end_unused()
+    assert light.get() is used
+
+
 def test_workers_are_started_afresh_where_that_is_asked_for(monkeypatch):
     monkeypatch.setenv(templates.SWITCH, "0")
     assert templates.TEMPLATES.get() is None

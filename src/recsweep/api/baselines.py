@@ -14,6 +14,7 @@ from recsweep.planning.baseline import BaselinePlan, baselines
 
 if TYPE_CHECKING:
     from recsweep.running.progress import Display
+    from recsweep.running.supervisor import Supervisor
 
 
 def beside(studies: Studies) -> list[BaselinePlan]:
@@ -25,8 +26,13 @@ def beside(studies: Studies) -> list[BaselinePlan]:
     return [plan for plan in baselines(studies.all) if plan.dataset_name in whole]
 
 
-def train_baselines(plans: Sequence[BaselinePlan], display: Display) -> None:
+def train_baselines(
+    plans: Sequence[BaselinePlan], display: Display, supervisor: Supervisor | None = None
+) -> None:
     """Train and test those that are missing, and write their files; one that cannot be trained is a line.
+
+    Args:
+        supervisor: one whose workers are there already; None: others are started.
 
     Raises:
         SweepPaused: something that is no trial's fault; nothing is lost.
@@ -38,15 +44,22 @@ def train_baselines(plans: Sequence[BaselinePlan], display: Display) -> None:
     from recsweep.running.supervisor import Supervisor
 
     go_on(missing)
-    with Supervisor(display, workers_of(missing[0].sweep)) as supervisor:
-        for position, plan in enumerate(missing, 1):
-            try:
-                supervisor.run_study(plan, position, len(missing), restart=True)
-                display.line(_written(plan))
-            except SweepPaused:
-                raise
-            except RecsweepError as error:
-                display.line(f"{plan.label}: {error}; there is no baseline to compare with")
+    if supervisor is not None:
+        _train(missing, display, supervisor)
+        return
+    with Supervisor(display, workers_of(missing[0].sweep)) as own:
+        _train(missing, display, own)
+
+
+def _train(plans: Sequence[BaselinePlan], display: Display, supervisor: Supervisor) -> None:
+    for position, plan in enumerate(plans, 1):
+        try:
+            supervisor.run_study(plan, position, len(plans), restart=True)
+            display.line(_written(plan))
+        except SweepPaused:
+            raise
+        except RecsweepError as error:
+            display.line(f"{plan.label}: {error}; there is no baseline to compare with")
 
 
 def _is_there(plan: BaselinePlan) -> bool:

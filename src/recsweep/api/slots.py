@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from recsweep.common.address import StoreAddress
@@ -148,15 +148,24 @@ def require_no_scheduler(plans: Sequence[StudyPlan]) -> None:
 def prepare_workers(plans: Sequence[StudyPlan], best_params: str | None = None) -> None:
     """Start what workers are forked from where a trial is to run, so that it imports while data are checked.
 
-    What is wrong with a study is told later, in its turn.
+    One that was begun before anything was known ends where none is. What is wrong with a study is told later,
+    in its turn.
     """
-    if any("ray" in (plan.sweep.workers.on, plan.sweep.search.engine) for plan in plans[:1]):
-        return
-    with suppress(UserError):
-        if any(_has_trials_to_run(plan, best_params) for plan in plans):
-            from recsweep.running.templates import TEMPLATES
+    from recsweep.running.templates import TEMPLATES
 
-            TEMPLATES.get()
+    if _are_to_train_here(plans, best_params):
+        TEMPLATES.get()
+    else:
+        TEMPLATES.end_unused()
+
+
+def _are_to_train_here(plans: Sequence[StudyPlan], best_params: str | None) -> bool:
+    if any("ray" in (plan.sweep.workers.on, plan.sweep.search.engine) for plan in plans[:1]):
+        return False
+    try:
+        return any(_has_trials_to_run(plan, best_params) for plan in plans)
+    except UserError:
+        return False
 
 
 def _has_trials_to_run(plan: StudyPlan, best_params: str | None) -> bool:

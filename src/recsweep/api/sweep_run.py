@@ -27,10 +27,13 @@ from recsweep.api.troubles import Troubles
 from recsweep.common.errors import LimitReached, RecsweepError, UserError
 from recsweep.planning.plan import StudyPlan, check_data
 from recsweep.planning.remarks import remarks
+from recsweep.sweeps.engine_table import RAY
 
 if TYPE_CHECKING:
     from recsweep.report.results import StudyResult
     from recsweep.running.progress import Display
+    from recsweep.running.supervisor import Supervisor
+    from recsweep.tracking.destinations import Destination
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,7 @@ class SweepRun:
             going_on,
         ):
             troubles = Troubles(display, len(chosen))
-            with tracked(chosen, to, display) as said:
-                self._each(to_run, troubles, display, said)
-            if not self.is_job:
-                train_baselines(beside(self.studies), display)
+            self._train(to_run, troubles, display, to)
             display.finish()
             if show is not None:
                 for alarm in write_sweep(seen_by(self.studies)):
@@ -94,26 +94,45 @@ class SweepRun:
                 show(every[0].outputs.summary("md"))
             troubles.raise_any()
 
-    def _each(
-        self, to_run: list[int], troubles: Troubles, display: Display, said: Callable[[], None]
+    def _train(
+        self, to_run: list[int], troubles: Troubles, display: Display, to: Sequence[Destination]
     ) -> None:
-        chosen = self.studies.chosen
+        """The studies, and what stands beside them: by the same workers, but for Ray Tune's."""
         from recsweep.running.hire import workers_of
         from recsweep.running.supervisor import Supervisor
+
+        config = self.studies.sweep.config
+        popular = [] if self.is_job else beside(self.studies)
+        with Supervisor(display, workers_of(config)) as supervisor:
+            with tracked(self.studies.chosen, to, display) as said:
+                self._each(to_run, troubles, supervisor, display, said)
+            if config.search.engine != RAY:
+                train_baselines(popular, display, supervisor)
+        if config.search.engine == RAY:
+            train_baselines(popular, display)
+
+    def _each(
+        self,
+        to_run: list[int],
+        troubles: Troubles,
+        supervisor: Supervisor,
+        display: Display,
+        said: Callable[[], None],
+    ) -> None:
         from recsweep.search.starts import begin
 
-        with Supervisor(display, workers_of(self.studies.sweep.config)) as supervisor:
-            for position, plan in enumerate(chosen, 1):
-                if self.best_params is None and troubles.end_before(plan):
-                    continue
-                display.sweep.later = sum(to_run[position:])
-                with troubles.of(plan):
-                    with store_of(plan) as store:
-                        begun, origin = begin(plan, store, self.best_params)
-                    supervisor.run_study(begun, position, len(chosen), restart=self.restart, origin=origin)
-                    settle_more(begun)
-                    write_and_tell(begun, display)
-                said()
+        chosen = self.studies.chosen
+        for position, plan in enumerate(chosen, 1):
+            if self.best_params is None and troubles.end_before(plan):
+                continue
+            display.sweep.later = sum(to_run[position:])
+            with troubles.of(plan):
+                with store_of(plan) as store:
+                    begun, origin = begin(plan, store, self.best_params)
+                supervisor.run_study(begun, position, len(chosen), restart=self.restart, origin=origin)
+                settle_more(begun)
+                write_and_tell(begun, display)
+            said()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ This file loads next to nothing, so that Ctrl-C is answered in the first half se
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from recsweep.common import interrupts
@@ -17,12 +18,17 @@ def main() -> None:
     """Entry point: run a command, turn our errors into one line and an exit code."""
     try:
         with interrupts.at_once():
+            from recsweep.cli import early
+
+            early.begin(sys.argv[1:])
             from recsweep.cli.commands import run
         with interrupts.as_interrupt():
             run()
     except KeyboardInterrupt as stop:
         interrupts.say_stopped(*stop.args)
         sys.exit(interrupts.EXIT_INTERRUPTED)
+    finally:
+        gc.freeze()  # or Python looks through all that was imported as it ends, which takes half a second
 
 
 def __getattr__(name: str) -> object:

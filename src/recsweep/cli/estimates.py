@@ -41,10 +41,12 @@ class Estimating:
         Raises:
             UserError: it is for a dry run alone.
         """
+        given = str(options.get("budget") or "")
+        if not given:
+            return cls(minutes, None)
         from recsweep.api.estimates import MINUTES
         from recsweep.estimating.proposal import seconds_of
 
-        given = str(options.get("budget") or "")
         seconds = seconds_of(given)
         if seconds is None:
             return cls(minutes, None)

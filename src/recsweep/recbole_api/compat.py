@@ -27,6 +27,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import logging
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -45,6 +46,12 @@ SUPPORTED = {
     "scipy": ("1.13", "2"),
     "torch": ("2.6", "3"),
 }
+_SELDOM_USED = (
+    *("sklearn.metrics", "sklearn.linear_model", "sklearn.exceptions", "sklearn.utils.extmath"),
+    "torch.utils.tensorboard",
+)
+_FAMILIES = ("model.sequential_recommender", "model.general_recommender")
+"""Each model of them imports all of its family."""
 _REASONS = {"pandas": "pandas 3 leaves NaN in RecBole's features without a word"}
 _HARMLESS = (
     # (message, category, module): known, looked at, and of no consequence for a result.
@@ -101,7 +108,7 @@ def apply() -> None:
     _scipy_update()
     stand_ins.install_scatter()
     lazy.spare_the_compiler()
-    with lazy.deferred("sklearn.metrics", "torch.utils.tensorboard"):
+    with lazy.deferred(*_SELDOM_USED):
         _import_recbole()
     _patch_recbole()
     _trust_settings_in_checkpoints()
@@ -174,16 +181,13 @@ def _import_recbole() -> None:
     import torch
 
     anomaly_mode = torch.is_anomaly_enabled()
-    for name in ("config.configurator", "data.utils", "trainer.trainer", "model.sequential_recommender"):
+    for name in ("config.configurator", "data.utils", "trainer.trainer", *_FAMILIES):
         importlib.import_module(f"recbole.{name}")
     torch.autograd.set_detect_anomaly(anomaly_mode)  # sine.py calls set_detect_anomaly(True)
 
 
 def _get_model(name: str) -> Any:
-    """As RecBole's `get_model`, which imports every family on its way to the right one.
-
-    The general models, where it looks first, import scikit-learn.
-    """
+    """As RecBole's `get_model`, which imports every family on its way to the right one."""
     if is_own(name):
         return own_models.load(name)
     for folder in catalog.FAMILY_OF_FOLDER:
@@ -226,11 +230,17 @@ def _no_more_than_there_are(dgcf: Any) -> None:
     dgcf.__init__ = make
 
 
+def _silence_scikit(slim: Any) -> None:
+    """RecBole's SLIM ignores a warning of scikit-learn's, which is a UserWarning; that is had without it."""
+    vars(sys.modules[slim.__module__])["ConvergenceWarning"] = UserWarning
+
+
 _BRIDGED = "_bridged_by_recsweep"
 _BRIDGES: dict[str, Callable[[Any], None]] = {
     "Pop": _count_every_row,
     "DGCF": _no_more_than_there_are,
     "KGAT": stand_ins.with_graphs,
+    "SLIMElastic": _silence_scikit,
 }
 """By model: the change to its class when it is imported, once."""
 

@@ -1,8 +1,8 @@
 """Modules that RecBole and torch load at the start of a process although a trial may never use it.
 
-RecBole imports scikit-learn for three metrics and TensorBoard for event files, and torch loads its
-compiler for the first optimizer: more than half of the time to a worker's first batch. Each of them is
-loaded here when something really uses it. No result depends on this file.
+RecBole imports scikit-learn for three metrics and for one of its general models, and TensorBoard for event
+files, and torch loads its compiler for the first optimizer: more than half of the time to a worker's first
+batch. Each of them is loaded here when something really uses it. No result depends on this file.
 """
 
 from __future__ import annotations

@@ -172,6 +172,12 @@ class _Templates:
             atexit.register(self.close)
             os.register_at_fork(after_in_child=self._forget)
 
+    def end_unused(self) -> None:
+        """End those that have forked no worker yet."""
+        with self._lock:
+            for key in [key for key, held in self._by_environment.items() if not held.proven]:
+                self._by_environment.pop(key).close()
+
     def close(self) -> None:
         """End them all."""
         with self._lock:
