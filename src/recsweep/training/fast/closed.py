@@ -79,8 +79,10 @@ class Ease(ByItems):
         solved = times(by_item, inverted(counts.users, weight), self.kernels)  # (KX)' [n_items, n_users]
         owners, users = counts.pairs_by_item
         own = np.bincount(owners, by_item.data * solved[owners, users], minlength=len(solved))
-        scaled = (solved / (1.0 - own)[:, None]).astype(np.float32)  # λ of P and of its diagonal cancel
-        return times(by_item, np.ascontiguousarray(scaled.T), self.kernels)
+        scaled = (
+            torch.from_numpy(solved) / torch.from_numpy(1.0 - own)[:, None]
+        )  # λ of P and of its diagonal cancel
+        return times(by_item, scaled.float().T.contiguous().numpy(), self.kernels)
 
 
 class SlimElastic(ByItems):

@@ -21,6 +21,7 @@ _KEPT = 2
 """Data sets whose matrices are kept: as many as a worker keeps splits."""
 _MADE, _MADE_BYTES = 8, 1 << 28
 """Of all that is made of a data set's matrices for some trials: how many are kept, and their size."""
+_BLOCK = 128
 _LAST: list[Counts] = []
 
 
@@ -174,13 +175,21 @@ def inverted(products: Array, weight: float | Array) -> Array:
         products: [n, n], symmetric.
         weight: one for all, or [n], one for each.
     """
-    matrix = np.array(products, dtype=np.float64, order="F")
+    matrix = products.astype(np.float64).T  # column after column, as it is symmetric
     matrix[np.diag_indices_from(matrix)] += weight
     factor, failed = lapack.dpotrf(matrix, lower=1)
     if not failed:
         factor, failed = lapack.dpotri(factor, lower=1, overwrite_c=1)
     if failed:
         return np.linalg.inv(matrix)
-    lower = torch.from_numpy(factor.T)  # what is below the diagonal by columns is above it by rows
-    found: Array = (lower.triu() + lower.triu(1).T).numpy()
-    return found
+    _mirror(factor)
+    return factor.T
+
+
+def _mirror(matrix: Array) -> None:
+    """Put what is below the diagonal above it, too; by blocks, which stay in a processor's cache."""
+    for begin in range(0, len(matrix), _BLOCK):
+        end = begin + _BLOCK
+        own = matrix[begin:end, begin:end]
+        own[:] = np.tril(own) + np.tril(own, -1).T
+        matrix[begin:end, end:] = matrix[end:, begin:end].T
