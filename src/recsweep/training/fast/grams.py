@@ -182,14 +182,15 @@ def inverted(products: Array, weight: float | Array) -> Array:
         factor, failed = lapack.dpotri(factor, lower=1, overwrite_c=1)
     if failed:
         return np.linalg.inv(matrix)
-    _mirror(factor)
-    return factor.T
+    found: Array = factor.T
+    _mirror(found)
+    return found
 
 
 def _mirror(matrix: Array) -> None:
-    """Put what is below the diagonal above it, too; by blocks, which stay in a processor's cache."""
+    """Put what is above the diagonal below it, too; by blocks, which stay in a processor's cache."""
     for begin in range(0, len(matrix), _BLOCK):
         end = begin + _BLOCK
         own = matrix[begin:end, begin:end]
-        own[:] = np.tril(own) + np.tril(own, -1).T
-        matrix[begin:end, end:] = matrix[end:, begin:end].T
+        own[:] = np.triu(own) + np.triu(own, 1).T
+        matrix[end:, begin:end] = matrix[begin:end, end:].T
