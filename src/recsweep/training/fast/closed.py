@@ -79,9 +79,8 @@ class Ease(ByItems):
         solved = times(by_item, inverted(counts.users, weight), self.kernels)  # (KX)' [n_items, n_users]
         owners, users = counts.pairs_by_item
         own = np.bincount(owners, by_item.data * solved[owners, users], minlength=len(solved))
-        scaled = (
-            torch.from_numpy(solved) / torch.from_numpy(1.0 - own)[:, None]
-        )  # λ of P and of its diagonal cancel
+        # λ of P and of its diagonal cancel.
+        scaled = torch.from_numpy(solved) / torch.from_numpy(1.0 - own)[:, None]
         return times(by_item, scaled.float().T.contiguous().numpy(), self.kernels)
 
 
