@@ -14,13 +14,20 @@ both sides: that they are equal is what is shown, not how good a model gets. Som
   recsweep's counts every row.
 - Random and MacridVAE draw random numbers for every score. They are compared on validation alone: RecBole's
   test goes on in the random sequence of its validation, and recsweep tests a winner apart from its search.
-  RecBole's count of operations, which asks them for a score before the training, is left out.
+  RecBole's count of operations, which asks them for a score before the training, is left out; so it is of
+  SGL, which draws its graphs then. RecBole's tuner does not count them either.
 - ItemKNN and UserKNN cut their neighbours by NumPy's `argpartition`, and which of equal ones stay is up to
   NumPy's vector code, which is another one in the NumPy that RecBole needs. It is switched off in both arms.
 
 - ADMMSLIM adds up float32 numbers over 100 rounds on both sides. Their scores are 3e-6 apart at most, which
   for one user in a thousand is enough to let two items change places; that one step is what its metrics may
   differ by (`ONE_STEP`). NOTES.md has how far either is from float64.
+
+- Models with dropout draw other masks on their fast paths than RecBole does, so that no two trainings can be
+  equal. They are trained once more by RecBole's code within recsweep (`fast: false`), which has to agree as
+  above; the mean of the fast path over the seeds is set beside it, with its interval (Student, by seeds).
+  DMF is among them, as Adam makes whole steps of gradients that are zero but for rounding: RecBole's own
+  training, begun with weights one unit in the last place away, ends as far off as its fast path (NOTES.md).
 
     python benchmarks/panel.py --models BPR LightGCN --seeds 2
     python benchmarks/panel.py --keep FOLDER --write      # goes on where it broke off
@@ -48,6 +55,7 @@ from recsweep.datasets.prepare import open_tables
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split
 from recsweep.recbole_api.settings import trial_settings
+from recsweep.statistics.spread import spread_of
 from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, SplitConfig, TrainingConfig
 from recsweep.sweeps.documents import load_document
 from recsweep.training import training
@@ -65,6 +73,24 @@ KNN_OF_USERS = "UserKNN"
 """No model of RecBole's by name: its ItemKNN with `knn_method: user`."""
 DRAWING = ("Random", "MacridVAE")
 """Models whose scores are drawn."""
+UNLIKE = (
+    *(
+        "DMF",
+        "NeuMF",
+        "MultiDAE",
+        "MultiVAE",
+        "CDAE",
+        "ENMF",
+        "GCMC",
+        "RecVAE",
+        "MacridVAE",
+        "SimpleX",
+        "NGCF",
+    ),
+)
+"""Models with dropout that have a fast path, and DMF."""
+RECBOLE, FAST, PLAIN = "recbole", "recsweep", "plain"
+"""Who trains: RecBole, recsweep as it is, recsweep without its fast paths."""
 PANEL = (
     *(
         "Pop",
@@ -103,9 +129,13 @@ class Pair:
         return self.config.with_suffix(f".{arm}.json")
 
     @property
+    def arms(self) -> tuple[str, ...]:
+        return (RECBOLE, FAST, PLAIN) if self.model in UNLIKE else (RECBOLE, FAST)
+
+    @property
     def is_done(self) -> bool:
-        """True where both arms have trained it."""
-        return all(self.result(arm).is_file() for arm in ("recbole", "recsweep"))
+        """True where all arms have trained it."""
+        return all(self.result(arm).is_file() for arm in self.arms)
 
     def metrics(self, arm: str) -> dict[str, float]:
         """Those of validation and test, by name."""
@@ -179,13 +209,15 @@ def train(lines: list[list[Pair]], python: Path) -> None:
     for pair in pairs:
         if not pair.config.is_file() or load_document(pair.config).data != pair.settings:
             write_yaml(pair.config, pair.settings)
-            for arm in ("recbole", "recsweep"):
+            for arm in pair.arms:
                 pair.result(arm).unlink(missing_ok=True)
-    by_recbole([pair for pair in pairs if not pair.result("recbole").is_file()], python)
+    by_recbole([pair for pair in pairs if not pair.result(RECBOLE).is_file()], python)
     splits: dict[int, Split] = {}
     for pair in pairs:
-        if not pair.result("recsweep").is_file():
-            by_recsweep(pair, splits)
+        missing = [arm for arm in pair.arms if not pair.result(arm).is_file()]
+        for arm in missing:
+            by_recsweep(pair, splits, arm)
+        if missing:
             print(line([pair])[0], flush=True)
 
 
@@ -209,35 +241,52 @@ def by_recbole(pairs: list[Pair], python: Path) -> None:
         raise SystemExit(f"RecBole ended with exit code {done.returncode}:\n{done.stdout[-2000:]}")
 
 
-def by_recsweep(pair: Pair, splits: dict[int, Split]) -> None:
+def by_recsweep(pair: Pair, splits: dict[int, Split], arm: str) -> None:
     """One training and its test, as a sweep has them; the models of a seed share its split."""
     if pair.seed not in splits:
         with tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
             config = TypedConfig(pair.settings, CPU, Path(scratch))
             splits[pair.seed] = build_split(config, open_tables(config))
     split = splits[pair.seed]
-    trained = training.train(pair.settings, split, CPU)
-    test = training.evaluate(pair.settings, split, CPU, trained.best)
+    settings = {**pair.settings, "fast": arm == FAST}
+    trained = training.train(settings, split, CPU)
+    test = training.evaluate(settings, split, CPU, trained.best)
     found = {"valid": trained.metrics, "test": test, "path": trained.path}
-    write_text(pair.result("recsweep"), json.dumps(found))
+    write_text(pair.result(arm), json.dumps(found))
 
 
 def line(pairs: list[Pair]) -> tuple[str, float]:
     """A row of the table, and the largest difference of any metric over its seeds."""
     errors, theirs, ours = [], [], []
     for pair in pairs:
-        recbole, recsweep = pair.metrics("recbole"), pair.metrics("recsweep")
+        recbole, recsweep = pair.metrics(RECBOLE), pair.metrics(pair.arms[-1])
         if recbole.keys() != recsweep.keys():
             raise SystemExit(f"{pair.config.name}: {recbole.keys()} and {recsweep.keys()} should be the same")
         errors.append(max(abs(value - recsweep[name]) for name, value in recbole.items()))
         theirs.append(recbole["valid ndcg@10"])
         ours.append(recsweep["valid ndcg@10"])
-    verdict = "equal" if max(errors) <= TOLERANCE else "equal but for two items of a user"
-    if max(errors) > tolerance(pairs[0].model):
-        verdict = "**differs**"
     mean = [sum(values) / len(values) for values in (theirs, ours)]
     cells = [pairs[0].table, pairs[0].model, str(len(pairs)), f"{mean[0]:.4f}", f"{mean[1]:.4f}"]
-    return f"| {' | '.join([*cells, f'{max(errors):.0e}', verdict])} |", max(errors)
+    cells += [f"{max(errors):.0e}", _verdict(pairs[0].model, max(errors)), _apart(pairs)]
+    return f"| {' | '.join(cells)} |", max(errors)
+
+
+def _verdict(model: str, error: float) -> str:
+    if error > tolerance(model):
+        return "**differs**"
+    return "equal" if error <= TOLERANCE else "equal but for two items of a user"
+
+
+def _apart(pairs: list[Pair]) -> str:
+    """The fast path of a model that cannot be equal: its mean less RecBole's, with its interval."""
+    if pairs[0].model not in UNLIKE:
+        return ""
+    name = "valid ndcg@10"
+    spread = spread_of([[pair.metrics(FAST)[name] - pair.metrics(RECBOLE)[name] for pair in pairs]])
+    if spread is None or spread.low is None or spread.high is None:
+        return f"{pairs[0].metrics(FAST)[name]:.4f}"
+    beside = "as two seeds" if spread.low <= 0 <= spread.high else "**off**"
+    return f"{spread.mean:+.4f} ({spread.low:+.4f} to {spread.high:+.4f}), {beside}"
 
 
 def tolerance(model: str) -> float:
@@ -264,8 +313,9 @@ def document(lines: list[str], python: Path, missing: list[str], failed: bool, e
             *([f"- Not trained yet, with the number of seeds: {', '.join(missing)}."] if missing else []),
             *machine_lines(python),
             "",
-            "| parameters | model | seeds | NDCG@10: RecBole | recsweep | largest difference | |",
-            "|---|---|---:|---:|---:|---:|---|",
+            "| parameters | model | seeds | NDCG@10: RecBole | recsweep | largest difference | "
+            "| where masks are drawn: the fast path |",
+            "|---|---|---:|---:|---:|---:|---|---|",
             *lines,
         ]
     )
