@@ -399,8 +399,9 @@ def test_a_number_of_trials_a_gpu_is_kept(sweep):
 
 def test_out_of_memory_while_sharing_is_tried_again_alone_and_no_result(sweep):
     machine, trials, said = sweep(fails=lambda slot, seat: slot == 2 and seat.shared)
-    *_, last = machine.ran
-    assert last == (2, Seat("cuda:0"), 1), "after the others, with the GPU to itself"
+    # Last of all, but where a busy machine has measured that one at once is best: then it is the next.
+    *_, last = (one for one in machine.ran if one[0] == 2)
+    assert last == (2, Seat("cuda:0"), 1), "with the GPU to itself"
     (failed,) = [trial for trial in trials if trial.state == "failed"]
     assert (failed.slot, failed.counted, failed.failure.kind) == (2, False, Reason.INTERRUPTED)
     assert "CUDA out of memory" in failed.failure.message
