@@ -25,7 +25,8 @@ both sides: that they are equal is what is shown, not how good a model gets. Som
 
 - Models with dropout draw other masks on their fast paths than RecBole does, so that no two trainings can be
   equal. They are trained once more by RecBole's code within recsweep (`fast: false`), which has to agree as
-  above; the mean of the fast path over the seeds is set beside it, with its interval (Student, by seeds).
+  above; the mean of the fast path over the seeds is set beside it, with its interval (Student, by seeds). It
+  is off where an interval that holds for all of these models at once (Bonferroni) leaves out zero.
   DMF is among them, as Adam makes whole steps of gradients that are zero but for rounding: RecBole's own
   training, begun with weights one unit in the last place away, ends as far off as its fast path (NOTES.md).
 
@@ -49,13 +50,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.special import stdtrit
 
 from recsweep.common.files import write_text, write_yaml
 from recsweep.datasets.prepare import open_tables
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split
 from recsweep.recbole_api.settings import trial_settings
-from recsweep.statistics.spread import spread_of
+from recsweep.statistics.spread import LEVEL, spread_of
 from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, SplitConfig, TrainingConfig
 from recsweep.sweeps.documents import load_document
 from recsweep.training import training
@@ -285,7 +287,9 @@ def _apart(pairs: list[Pair]) -> str:
     spread = spread_of([[pair.metrics(FAST)[name] - pair.metrics(RECBOLE)[name] for pair in pairs]])
     if spread is None or spread.low is None or spread.high is None:
         return f"{pairs[0].metrics(FAST)[name]:.4f}"
-    beside = "as two seeds" if spread.low <= 0 <= spread.high else "**off**"
+    half, free = (spread.high - spread.low) / 2, spread.n - 1
+    of_all = half * stdtrit(free, 1 - (1 - LEVEL) / 2 / len(UNLIKE)) / stdtrit(free, (1 + LEVEL) / 2)
+    beside = "as two seeds" if abs(spread.mean) <= of_all else "**off**"
     return f"{spread.mean:+.4f} ({spread.low:+.4f} to {spread.high:+.4f}), {beside}"
 
 
