@@ -18,11 +18,9 @@ both sides: that they are equal is what is shown, not how good a model gets. Som
   SGL, which draws its graphs then. RecBole's tuner does not count them either.
 - ItemKNN and UserKNN cut their neighbours by NumPy's `argpartition`, and which of equal ones stay is up to
   NumPy's vector code, which is another one in the NumPy that RecBole needs. It is switched off in both arms.
-
 - ADMMSLIM adds up float32 numbers over 100 rounds on both sides. Their scores are 3e-6 apart at most, which
   for one user in a thousand is enough to let two items change places; that one step is what its metrics may
   differ by (`ONE_STEP`). NOTES.md has how far either is from float64.
-
 - Models with dropout draw other masks on their fast paths than RecBole does, so that no two trainings can be
   equal. They are trained once more by RecBole's code within recsweep (`fast: false`), which has to agree as
   above; the mean of the fast path over the seeds is set beside it, with its interval (Student, by seeds). It
@@ -76,19 +74,8 @@ KNN_OF_USERS = "UserKNN"
 DRAWING = ("Random", "MacridVAE")
 """Models whose scores are drawn."""
 UNLIKE = (
-    *(
-        "DMF",
-        "NeuMF",
-        "MultiDAE",
-        "MultiVAE",
-        "CDAE",
-        "ENMF",
-        "GCMC",
-        "RecVAE",
-        "MacridVAE",
-        "SimpleX",
-        "NGCF",
-    ),
+    *("DMF", "NeuMF", "MultiDAE", "MultiVAE", "CDAE", "ENMF", "GCMC", "RecVAE", "MacridVAE", "SimpleX"),
+    "NGCF",
 )
 """Models with dropout that have a fast path, and DMF."""
 RECBOLE, FAST, PLAIN = "recbole", "recsweep", "plain"

@@ -402,6 +402,8 @@ def test_out_of_memory_while_sharing_is_tried_again_alone_and_no_result(sweep):
     # Last of all, but where a busy machine has measured that one at once is best: then it is the next.
     *_, last = (one for one in machine.ran if one[0] == 2)
     assert last == (2, Seat("cuda:0"), 1), "with the GPU to itself"
+    later = machine.ran[machine.ran.index(last) + 1 :]
+    assert {one[1:] for one in later} <= {last[1:]}, "after all that share it"
     (failed,) = [trial for trial in trials if trial.state == "failed"]
     assert (failed.slot, failed.counted, failed.failure.kind) == (2, False, Reason.INTERRUPTED)
     assert "CUDA out of memory" in failed.failure.message
