@@ -36,6 +36,16 @@ space:
   learning_rate: {type: loguniform, min: 1.0e-4, max: 1.0e-2}
   depth: {type: randint, min: 1, max: 3}
 """
+SCORING = """\
+import torch
+
+
+class MyRec:
+    n_items = 10
+
+    def full_sort_predict(self, interaction):
+        return {}
+"""
 
 
 @pytest.fixture
@@ -175,6 +185,40 @@ def test_a_package_is_reached_by_its_module(sweep: Path, monkeypatch: pytest.Mon
     monkeypatch.syspath_prepend(str(package.parent))
     assert own_models.mistake("mypackage.models:MyRec") is None
     assert {"depth", "embedding_size"} <= catalog.parameters("mypackage.models:MyRec")
+
+
+def test_a_package_that_was_edited_is_imported_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package = tmp_path / "recbole_edited"
+    package.mkdir()
+    (package / "models.py").write_text(
+        "from recbole_edited.parts import DEPTH\n\n\nclass MyRec:\n    depth = DEPTH\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for depth in (2, 3):
+        (package / "parts.py").write_text(f"DEPTH = {depth}\n")
+        _forget()
+        assert own_models.load("recbole_edited.models:MyRec").depth == depth
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [("torch.zeros(3, 7)", "shape [3, 7]"), ("torch.zeros(2, 10)", "shape [2, 10]"), ("[1.0]", "list")],
+)
+def test_scores_of_another_size_say_which_is_wanted(tmp_path: Path, scores: str, told: str):
+    path = tmp_path / "my_rec.py"
+    path.write_text(SCORING.format(scores))
+    model = own_models.load(f"{path}:MyRec")()
+    with pytest.raises(TrialError) as raised:
+        model.full_sort_predict([1, 2, 3])
+    assert f"gave scores of {told} for 3 rows" in str(raised.value)
+    assert "give a tensor of shape [3, 10]" in str(raised.value)
+
+
+@pytest.mark.parametrize("shape", ["3, 10", "30", "3, 10, 1"])
+def test_scores_in_any_shape_of_that_size_are_left_alone(tmp_path: Path, shape: str):
+    path = tmp_path / "my_rec.py"
+    path.write_text(SCORING.format(f"torch.zeros({shape})"))
+    assert own_models.load(f"{path}:MyRec")().full_sort_predict([1, 2, 3]).numel() == 30
 
 
 def test_what_a_package_ships_for_its_model_is_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -321,6 +321,15 @@ def test_files_are_tried_after_the_defaults_in_their_order_and_once(tmp_path, st
     )
 
 
+def test_starts_that_differ_in_type_alone_are_two(tmp_path, store, monkeypatch):
+    (plan,) = workspace(tmp_path, "max_evals: 9").plans()
+    ones = ({"x": 1}, {"x": True}, {"x": 1.0}, {"x": 1})
+    monkeypatch.setattr("recsweep.search.starts._transferred", lambda plan, store: iter(ones))
+    first, *others = known_good(plan, open_study(plan, store))
+    assert first == plan.defaults
+    assert [type(params["x"]) for params in others] == [int, bool, float]
+
+
 def test_paths_are_relative_to_where_they_are_written(tmp_path, store, monkeypatch):
     space = workspace(tmp_path / "config")
     sweep = space.sweep.read_text().replace("max_evals: 4", "warm_start: [a.json]")

@@ -9,9 +9,9 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import yaml
@@ -24,6 +24,9 @@ from recsweep.sweeps.own_names import split
 
 CODE = "model_code"
 """The key of a RecBole config that holds the hash of the model's code."""
+_CHECKED = "scores_are_checked"
+_PACKAGES: dict[str, str] = {}
+"""Modules of packages that models were loaded from, and the hash of the code that they had then."""
 
 
 def mistake(model: str) -> tuple[str, str] | None:
@@ -105,7 +108,31 @@ def load(model: str) -> Any:
     except Exception as error:
         raise TrialError(f"{_place_of(error, model)}: {type(error).__name__}: {error}") from error
     safety.close()  # what it imported of RecBole
+    _check_scores(found)
     return found
+
+
+def _check_scores(made: Any) -> None:
+    """Let a class say that its scores are too few or too many, where torch would speak of a view."""
+    theirs = getattr(made, "full_sort_predict", None)
+    if not isinstance(theirs, FunctionType) or theirs.__module__.startswith("recbole."):
+        return
+    if _CHECKED in vars(theirs):
+        return
+
+    @wraps(theirs)
+    def full_sort_predict(self: Any, interaction: Any) -> Any:
+        scores, rows, items = theirs(self, interaction), len(interaction), getattr(self, "n_items", None)
+        if items is not None and (not hasattr(scores, "numel") or scores.numel() != rows * items):
+            are = f"shape {list(scores.shape)}" if hasattr(scores, "shape") else type(scores).__name__
+            raise TrialError(
+                f"{made.__name__}.full_sort_predict gave scores of {are} for {rows} rows; each has one for "
+                f"each of the {items} items, padding included; give a tensor of shape [{rows}, {items}]"
+            )
+        return scores
+
+    setattr(full_sort_predict, _CHECKED, True)
+    made.full_sort_predict = full_sort_predict
 
 
 def check_code(model: str, expected: str | None) -> None:
@@ -126,6 +153,9 @@ def _module(model: str, code: str) -> ModuleType:
     """The module of a model's class, loaded once as long as its code has one hash."""
     where, _ = split(model)
     if not where.endswith(".py"):
+        if _PACKAGES.setdefault(where, code) != code:
+            _forget(files(model))
+            _PACKAGES[where] = code
         return importlib.import_module(where)
     path = Path(where)
     spec = importlib.util.spec_from_file_location(f"recsweep_own_{path.stem}_{code[:8]}", path)
@@ -140,6 +170,18 @@ def _module(model: str, code: str) -> ModuleType:
         del sys.modules[spec.name]
         raise
     return module
+
+
+def _forget(paths: Iterable[Path]) -> None:
+    """Have Python import these files again, of which one was edited since."""
+    edited = {path.resolve() for path in paths}
+    for name, module in list(sys.modules.items()):
+        where = getattr(module, "__file__", None)
+        if where is not None and Path(where).resolve() in edited:
+            del sys.modules[name]
+            if where.endswith(".py"):  # bytecode is told by seconds, an edit may be nearer
+                Path(importlib.util.cache_from_source(where)).unlink(missing_ok=True)
+    importlib.invalidate_caches()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recsweep.common.errors import InputError, UserError
-from recsweep.common.files import counted
+from recsweep.common.files import canonical_json, counted
 from recsweep.planning.plan import StudyPlan
 from recsweep.search.limits import closed
 from recsweep.study import SEARCH, Shelf, State, Store, Study, StudyRecord, Trial, best
@@ -138,8 +138,10 @@ def known_good(plan: StudyPlan, study: Study) -> tuple[Params, ...]:
     if settled is not None and study.trials():
         return tuple(spaces.cast(plan.space, params) for params in settled)
     starts = list(plan.known_good)
+    texts = set(map(canonical_json, starts))  # by their types too: True equals 1
     for params in (*_warm(plan, study.store), *_transferred(plan, study.store)):
-        if params not in starts:
+        if (text := canonical_json(params)) not in texts:
+            texts.add(text)
             starts.append(params)
     search = plan.sweep.search
     if len(starts) > 1 or settled is not None or search.warm_start or search.transfer:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsweep.common.files import content_hash
+from recsweep.common.files import canonical_json, content_hash
 from recsweep.common.paths import Outputs
 from recsweep.sweeps import space as spaces
 from recsweep.sweeps.config import (
@@ -243,7 +243,7 @@ class Description:
         """The first trials: the defaults, of each model where several are searched."""
         others = [{**self._everywhere, MODEL_PARAMETER: name} for name in self.variants]
         starts = [self.defaults, *(spaces.cast(self.space, params) for params in others)]
-        return tuple(params for position, params in enumerate(starts) if params not in starts[:position])
+        return tuple({canonical_json(params): params for params in starts}.values())
 
     def model_of(self, params: Mapping[str, Any]) -> str:
         """Name of the model that a trial trains."""
