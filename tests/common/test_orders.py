@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsweep.common.orders import dense_ranks, order_of, order_within
+from recsweep.common.orders import dense_ranks, order_of, order_within, ordered_ranks
 
 KINDS = {
     "few": st.integers(0, 3),
@@ -35,6 +35,7 @@ def test_orders_and_ranks_are_those_of_stable_sorts(kind, drawn):
     assert order_within(groups, values).tolist() == stable[np.argsort(groups[stable], kind="stable")].tolist()
     different = sorted(set(listed))
     assert dense_ranks(values).tolist() == [different.index(value) for value in listed]
+    assert ordered_ranks(values)[1].tolist() == stable.tolist()
 
 
 def test_what_is_not_a_number_comes_last():

@@ -22,19 +22,19 @@ ARRAYS = [
 
 
 def test_arrays_come_back_as_they_were(tmp_path):
-    index = write_arrays(tmp_path / "a", ARRAYS)
+    index, _ = write_arrays(tmp_path / "a", ARRAYS)
     again = read_arrays(tmp_path / "a", index)
     assert [(a.dtype, a.shape) for a in again] == [(a.dtype, a.shape) for a in ARRAYS]
     assert all(torch.equal(a, b) for a, b in zip(again, ARRAYS, strict=True))
 
 
 def test_no_arrays_are_none(tmp_path):
-    assert read_arrays(tmp_path / "a", write_arrays(tmp_path / "a", [])) == []
+    assert read_arrays(tmp_path / "a", write_arrays(tmp_path / "a", [])[0]) == []
     assert (tmp_path / "a").read_bytes() == b""
 
 
 def test_who_changes_an_array_changes_neither_the_file_nor_others(tmp_path):
-    index = write_arrays(tmp_path / "a", [torch.zeros(4), torch.ones(4)])
+    index, _ = write_arrays(tmp_path / "a", [torch.zeros(4), torch.ones(4)])
     before = (tmp_path / "a").read_bytes()
     mine, others = read_arrays(tmp_path / "a", index), read_arrays(tmp_path / "a", index)
     mine[0].fill_(7)
@@ -43,7 +43,7 @@ def test_who_changes_an_array_changes_neither_the_file_nor_others(tmp_path):
 
 
 def test_what_keeps_one_array_does_not_save_all_of_them(tmp_path):
-    index = write_arrays(tmp_path / "a", [torch.zeros(4), torch.ones(100_000)])
+    index, _ = write_arrays(tmp_path / "a", [torch.zeros(4), torch.ones(100_000)])
     torch.save(read_arrays(tmp_path / "a", index)[0], tmp_path / "saved")
     assert (tmp_path / "saved").stat().st_size < 5_000
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -137,3 +139,15 @@ def test_recboles_own_code_trains_the_same(tmp_path, model):
     assert scores == wanted
     assert weights.keys() == others.keys()
     assert all(torch.equal(weights[name], others[name]) for name in others)
+
+
+def test_no_distributed_tensors_are_loaded_for_windows():
+    code = (
+        "import sys, torch\n"
+        "from recsweep.recbole_api.windows import Windows, spare_distributed\n"
+        "spare_distributed()\n"
+        "rows = Windows(torch.arange(4), torch.tensor([0, 1]), torch.tensor([2, 1]), 2)\n"
+        "print(rows[torch.tensor([1, 0])].tolist(), 'torch.distributed.tensor' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[[1, 0], [0, 1]] False\n", "")

@@ -10,10 +10,11 @@ import click
 from recsweep.api.studies import make_outputs
 from recsweep.cli.declare import DATA, command
 from recsweep.cli.options import as_path, say_aside, source_of, studies_of
+from recsweep.cli.own_process import load_torch
 from recsweep.cli.stores import opened
 from recsweep.common import scratch
 from recsweep.common.errors import UserError
-from recsweep.common.files import counted
+from recsweep.common.files import counted, write_yaml
 from recsweep.common.paths import Outputs
 from recsweep.datasets.files import DataFiles
 from recsweep.planning.plan import StudyPlan, check_data
@@ -30,7 +31,7 @@ def prepare(**options: Any) -> None:
     """Check the data sets row by row, split them once, and cache the splits."""
     studies = studies_of(options)
     make_outputs(studies.sweep)
-    from recsweep.common.files import write_yaml
+    load_torch(large_pages=True)
     from recsweep.datasets.prepare import prepare as prepare_split
 
     kept, tables = _checked(studies.sweep)
@@ -117,6 +118,7 @@ def train(
     **store: Any,
 ) -> None:
     """Train one complete configuration: a study's best_config.yaml, or the best of a study in the store."""
+    load_torch()
     from recsweep.training.single import train_file
 
     given = _asked(config, best, on, {**store, "outputs": outputs})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsweep.api.slots import require_closed, require_place, store_of
 from recsweep.cli.options import say_aside, source_of, studies_of
+from recsweep.cli.own_process import load_torch
 from recsweep.common.errors import UserError
 from recsweep.common.paths import Outputs
 from recsweep.planning.plan import StudyPlan
@@ -76,6 +77,7 @@ def _trained(options: dict[str, Any]) -> tuple[str, TrainedModel | Ensemble]:
         if options.get(name) and source_of(name) == "commandline":
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"{flag} names a study, and --trained another model; give one of them")
+    load_torch()
     return _ensemble(options) if Path(options["trained"]).is_file() else _saved(options)
 
 

@@ -42,13 +42,18 @@ def behind_first(groups: _Array, order: _Array) -> _Array:
 
 def dense_ranks(values: _Array) -> _Array:
     """The place of each number among the different ones, from 0. None of them is NaN."""
+    return ordered_ranks(values)[0]
+
+
+def ordered_ranks(values: _Array) -> tuple[_Array, _Array]:
+    """The same, and `order_of` them."""
     order = order_of(values)
     ordered = values[order]
     steps = np.zeros(len(values), dtype=np.int64)
     np.cumsum(ordered[1:] != ordered[:-1], out=steps[1:])
     ranks = np.empty_like(steps)
     ranks[order] = steps
-    return ranks
+    return ranks, order
 
 
 def _from_zero(values: _Array) -> _Array | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,24 +20,31 @@ _TYPES = {
 }
 
 
-def write_arrays(path: Path, arrays: Sequence[torch.Tensor]) -> list[dict[str, Any]]:
+def write_arrays(path: Path, arrays: Sequence[torch.Tensor]) -> tuple[list[dict[str, Any]], str]:
     """Write the bytes of arrays.
 
     Returns:
-        For each array its `type`, `shape`, and where it starts (`at`): what `read_arrays` needs.
+        For each array its `type`, `shape`, and where it starts (`at`): what `read_arrays` needs. And its
+        SHA-256.
     """
     index: list[dict[str, Any]] = []
+    digest = hashlib.sha256()
     with path.open("wb") as file:
+
+        def write(part: bytes | memoryview) -> None:
+            file.write(part)
+            digest.update(part)
+
         for array in arrays:
             plain = array.detach().cpu().contiguous()
             name = str(plain.dtype).removeprefix("torch.")
             if name not in _TYPES:
                 raise TypeError(f"an array of {name} has no plain form")
-            file.write(bytes(-file.tell() % _ALIGNED))
+            write(bytes(-file.tell() % _ALIGNED))
             index.append({"type": name, "shape": list(plain.shape), "at": file.tell()})
             if plain.numel():  # NumPy's empty arrays have a stride of 0, of which there is no view
-                file.write(plain.reshape(-1).view(torch.uint8).numpy().data)
-    return index
+                write(plain.reshape(-1).view(torch.uint8).numpy().data)
+    return index, digest.hexdigest()
 
 
 def read_arrays(path: Path, index: Any) -> list[torch.Tensor]:

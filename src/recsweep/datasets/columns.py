@@ -19,6 +19,8 @@ from recsweep.datasets.table import Table, Texts
 
 _EXACT_DIGITS = 15
 """A decimal of so many characters is told from every other one by a float64."""
+Block = tuple[int, dict[str, Cells]]
+"""A number of rows and the cells of each column."""
 _CellError = Callable[[int, str, str], InputError]
 """An error that points at a row of a column, with its problem and its fix."""
 
@@ -56,12 +58,15 @@ class Columns:
         self.lines = 1
         self.blanks: list[int] = []
 
-    def add_block(self, block: bytes) -> bool:
-        """Take the cells of more lines at once; False, and none, where they have to be looked at."""
+    def cells_of(self, block: bytes) -> Block | None:
+        """The cells of whole lines; None where they have to be looked at. Threads may ask at once."""
         if not block.isascii() and not _is_text(block):
-            return False
+            return None
         numbers = {name: kind == "float" for name, kind in self.types.items()}
-        found = read_block(block, self.fields, numbers, SEPARATOR, self.ordered)
+        return read_block(block, self.fields, numbers, SEPARATOR, self.ordered)
+
+    def add_block(self, found: Block | None) -> bool:
+        """Take the cells of more lines at once; False, and none, where they have to be looked at."""
         if found is None or not all(self._is_sound(name, cells) for name, cells in found[1].items()):
             return False
         self.rows, self.lines = self.rows + found[0], self.lines + found[0]

@@ -64,12 +64,24 @@ class _Filtered:
     """Who was dropped for the number of interactions."""
 
 
-def filtered_rows(reading: Reading, inter: Table) -> _Array:
-    """The rows that the filters keep, as a mask."""
-    return _filtered(reading, inter).rows
+def filtered_rows(tables: Tables, inter: Table) -> _Array:
+    """The rows of all interactions, or of those that are listed, that the filters keep: a mask, read-only."""
+    return _filtered(tables, inter).rows
 
 
-def _filtered(reading: Reading, inter: Table) -> _Filtered:
+def _filtered(tables: Tables, inter: Table) -> _Filtered:
+    """The same with its numbers; of all interactions it is found once."""
+    kept = tables.found
+    if inter is not tables.interactions:
+        return _filter(tables.reading, inter)
+    if _Filtered not in kept:
+        kept[_Filtered] = _filter(tables.reading, inter)
+        kept[_Filtered].rows.flags.writeable = False
+    found: _Filtered = kept[_Filtered]
+    return found
+
+
+def _filter(reading: Reading, inter: Table) -> _Filtered:
     users, items = inter.texts[reading.user], inter.texts[reading.item]
     rows = _without_duplicates(reading, inter)
     for name, interval in reading.keep.items():
@@ -92,7 +104,7 @@ def count(tables: Tables) -> Counts:
     """Apply the filters of a config to its tables."""
     reading, inter = tables.reading, tables.kept_rows()
     users, items = inter.texts[reading.user], inter.texts[reading.item]
-    left = _filtered(reading, inter)
+    left = _filtered(tables, inter)
     all_users = _count_ids(tables, "user", reading.user, reading.user_range, left.of_users, left.out_users)
     all_items = _count_ids(tables, "item", reading.item, reading.item_range, left.of_items, left.out_items)
     histories = left.of_users[left.of_users > 0]

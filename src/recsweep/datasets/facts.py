@@ -39,7 +39,7 @@ class Interactions:
             rows: those of `tables.kept_rows()` that the filters leave, where they are known.
         """
         reading, inter = tables.reading, tables.kept_rows()
-        rows = filtered_rows(reading, inter) if rows is None else rows
+        rows = filtered_rows(tables, inter) if rows is None else rows
         users, items = (inter.texts[name].codes[rows] for name in (reading.user, reading.item))
         times = inter.precise(reading.time)
         files = None if inter.sources is None else inter.source_of(np.flatnonzero(rows))

@@ -30,7 +30,7 @@ def count_labels(dataset: DatasetConfig, tables: Tables) -> Labels | None:
     """
     _check_scale(dataset, tables)
     inter = tables.kept_rows()
-    rows = filtered_rows(tables.reading, inter)
+    rows = filtered_rows(tables, inter)
     for name, bound in dataset.label_threshold.items():
         values = inter.numbers[name][rows]
         if np.isnan(values).all():

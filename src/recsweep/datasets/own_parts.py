@@ -25,7 +25,7 @@ def of_rows(tables: Tables, seed: int) -> _Array | None:
     split, inter = tables.reading.own_split, tables.kept_rows()
     if split is None:
         return None
-    kept = count.filtered_rows(tables.reading, inter)
+    kept = count.filtered_rows(tables, inter)
     parts = np.full(inter.rows, OUT, dtype=np.int8)
     parts[kept] = parts_of(Interactions.of(tables, kept), split, seed)
     return parts

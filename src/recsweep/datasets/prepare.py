@@ -133,14 +133,14 @@ def prepare(
             tables = open_tables(config, files.hashes)
             for remark in look_at(tables):
                 tell(remark)
-        parts = own_parts.of_rows(tables, split_seed(config))
-        split = build_split(config, tables, partial(own_parts.confirm, tables, parts), parts)
-        confirm_labels(config, split)
-        with ThreadPoolExecutor(1) as beside:  # NumPy counts while the arrays are written
+        with ThreadPoolExecutor(1) as beside:  # NumPy counts while the split is made and written
             facts = beside.submit(_facts, config, tables)
+            parts = own_parts.of_rows(tables, split_seed(config))
+            split = build_split(config, tables, partial(own_parts.confirm, tables, parts), parts)
+            confirm_labels(config, split)
             written = _write(cache, split, key, facts.result)
             split = replace(split, facts=facts.result())
-    stored = _read(written, key) if written is not None else None
+    stored = _read(written, key, is_ours=True) if written is not None else None
     return Prepared(stored or split, key, cached=False, kept=stored is not None)
 
 
@@ -169,10 +169,13 @@ def _places(cache: Path, key: str) -> tuple[Path, Path]:
     return cache / key[:32], cache / f"{key[:32]}-{os.geteuid()}"
 
 
-def _read(entry: Path, key: str) -> Split | None:
+def _read(entry: Path, key: str, *, is_ours: bool = False) -> Split | None:
     """A cached split, or None where there is none that can be read, or where it is not what it should be.
 
     Whoever can write here can do harm to nothing but the entry: all of it is checked, nothing of it is run.
+
+    Args:
+        is_ours: this process has written it just now, and knows its bytes.
     """
     try:
         if not (entry / _MANIFEST).is_file():
@@ -180,9 +183,8 @@ def _read(entry: Path, key: str) -> Split | None:
         manifest = load_document(entry / _MANIFEST).data
         if not isinstance(manifest, dict) or (manifest.get("key"), manifest.get("format")) != (key, FORMAT):
             return None
-        if {name: file_hash(entry / name) for name in _PARTS if (entry / name).is_file()} != manifest[
-            "hashes"
-        ]:
+        there = [name for name in _PARTS if (entry / name).is_file()]
+        if not is_ours and {name: file_hash(entry / name) for name in there} != manifest["hashes"]:
             return None
         content = json.loads((entry / _SPLIT).read_text(encoding="utf-8"))
         split = load_split(content["split"], read_arrays(entry / _ARRAYS, content["arrays"]))
@@ -217,10 +219,10 @@ def _write(cache: Path, split: Split, key: str, facts: Callable[[], dict[str, fl
 
 def _fill(folder: Path, split: Split, key: str, facts: Callable[[], dict[str, float]]) -> None:
     content, tensors = dump_split(split)
-    index = write_arrays(folder / _ARRAYS, tensors)
+    index, digest = write_arrays(folder / _ARRAYS, tensors)
     text = json.dumps({"arrays": index, "split": content}, allow_nan=False)
     (folder / _SPLIT).write_text(text, encoding="utf-8")
-    hashes = {name: file_hash(folder / name) for name in _PARTS}
+    hashes = {_SPLIT: file_hash(folder / _SPLIT), _ARRAYS: digest}
     manifest = {"key": key, "format": FORMAT, "statistics": split.statistics, "hashes": hashes}
     write_yaml(folder / _MANIFEST, {**manifest, "facts": facts()})
     folder.chmod(0o777 & ~umask())  # a temporary folder is for its owner alone; an entry is for all that may

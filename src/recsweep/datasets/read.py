@@ -11,18 +11,22 @@ other are looked at one by one. Both make the same columns (`columns.py`).
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from recsweep.common.errors import InputError
-from recsweep.datasets.columns import Columns, number
+from recsweep.datasets.columns import Block, Columns, number
 from recsweep.datasets.header import not_utf8, read_header
 from recsweep.datasets.table import Table
 
 _BLOCK = 1 << 18
 _BLOCKS_AT_ONCE = 32
 """So many are read at once where all in them is as it should be."""
+_BLOCKS_IN_WORK = 2
+"""So many of these are read beside the one whose rows are added."""
 _LARGE = 1 << 22
 """Bytes of a file from which on it pays to load a library that reads it quickly."""
 
@@ -61,23 +65,33 @@ def read_table(
 def _read_rows(path: Path, reading: Columns, digest: Any) -> None:
     """Feed the rows of a file to a reading, in blocks of whole lines, and every byte to the digest."""
     large = path.stat().st_size >= _LARGE
-    with path.open("rb") as file:
+    with path.open("rb") as file, ThreadPoolExecutor(_BLOCKS_IN_WORK) as beside:
         digest.update(file.readline())
+        in_work: deque[tuple[bytes, bytes, Future[Block | None] | None]] = deque()
         rest = b""
         while read := file.read(_BLOCK * (_BLOCKS_AT_ONCE if large else 1)):
             digest.update(read)
-            if large:
-                whole, end, after = (rest + read).rpartition(b"\n")
-                if end and reading.add_block(_plain_ends(whole)):
-                    rest = after
-                    continue
-            # In small blocks, as a small file: of several mistakes the same one is found first.
-            for start in range(0, len(read), _BLOCK):
-                whole, end, rest = (rest + read[start : start + _BLOCK]).rpartition(b"\n")
-                if end:
-                    reading.add(_text(path, whole))
+            whole, end, after = (rest + read).rpartition(b"\n")
+            cells = beside.submit(reading.cells_of, _plain_ends(whole)) if large and end else None
+            in_work.append((rest, read, cells))
+            rest = after
+            if len(in_work) > _BLOCKS_IN_WORK:
+                _add(path, reading, *in_work.popleft())
+        while in_work:
+            _add(path, reading, *in_work.popleft())
         if rest:
             reading.add(_text(path, rest))
+
+
+def _add(path: Path, reading: Columns, rest: bytes, read: bytes, cells: Future[Block | None] | None) -> None:
+    """Add the whole lines of what was read, behind the rest of what was read before."""
+    if cells is not None and reading.add_block(cells.result()):
+        return
+    # In small blocks, as a small file: of several mistakes the same one is found first.
+    for start in range(0, len(read), _BLOCK):
+        whole, end, rest = (rest + read[start : start + _BLOCK]).rpartition(b"\n")
+        if end:
+            reading.add(_text(path, whole))
 
 
 def _plain_ends(block: bytes) -> bytes:

@@ -125,6 +125,8 @@ class Tables:
     def __init__(self, folder: Path, reading: Reading, hashes: Mapping[str, str] | None = None) -> None:
         self.folder, self.reading, self._hashes = folder, reading, hashes or {}
         self._read: dict[str, Table] = {}
+        self.found: dict[type[Any], Any] = {}
+        """Made of all interactions, by its type, for whoever asks again."""
 
     def are_those_of(self, folder: Path, reading: Reading) -> bool:
         """They are what the config of a folder would have read."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from recsweep.common.orders import dense_ranks, order_of
+from recsweep.common.orders import ordered_ranks
 from recsweep.recbole_api.compat import recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.settings import LABEL_SCALE, OWN_SPLIT, TIME_ORDER
@@ -75,7 +75,8 @@ def handed(cls: type[Any], files: AtomicFiles, config: TypedConfig) -> type[Any]
                 return
             order = _as_ranks(inter, self.time_field, times)
             if order is not None:
-                self.inter_feat = inter.iloc[order].reset_index(drop=True)
+                columns = {name: inter[name].to_numpy()[order] for name in inter}
+                self.inter_feat = pd.DataFrame(columns, copy=False)
                 self._resorted(order)
 
         def _load_inter_feat(self, token: str, dataset_path: str) -> None:
@@ -135,6 +136,6 @@ def _as_ranks(inter: pd.DataFrame, field: str, times: pd.Series[Any]) -> np.ndar
     that some are rounded to one value, and the rows are sorted by their exact times first, which RecBole's
     sorts, all of them stable, leave as they are.
     """
-    ranks = dense_ranks(times.to_numpy())
+    ranks, order = ordered_ranks(times.to_numpy())
     inter[field] = ranks / max(float(ranks.max()), 1.0)
-    return None if ranks.max() < MAX_EXACT_RANKS else order_of(ranks)
+    return None if ranks.max() < MAX_EXACT_RANKS else order

@@ -91,6 +91,10 @@ def quick(cls: type[Any], files: NumberedFiles) -> type[Any]:
     class Quick(cls):  # type: ignore[misc]
         inter_feat: Any
 
+        def _filter_inter_by_user_or_item(self) -> None:
+            if self.user_feat is not None or self.item_feat is not None:
+                super()._filter_inter_by_user_or_item()
+
         def _filter_by_inter_num(self) -> None:
             if {self.uid_field, self.iid_field} <= files.texts.keys():
                 _filter_by_counts(self, {name: len(texts) for name, texts in files.texts.items()})

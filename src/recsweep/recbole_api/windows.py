@@ -6,7 +6,9 @@ where a number and a length will do. A `Windows` is that table to whoever asks, 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ _ROWS_AT_ONCE = 1 << 14
 """Rows whose padding is found at once, so that little memory is needed besides."""
 _SHARED = "the sequences of a data set are shared, and cannot be changed; clone them first"
 _aten = torch.ops.aten
+_DISTRIBUTED = "torch.distributed.tensor"
 
 
 class Windows(torch.Tensor):
@@ -111,6 +114,24 @@ class Windows(torch.Tensor):
         """The numbers at places [rows, places] or [places] of the rows; 0 behind their ends."""
         found = self.array[self.begins[:, None] + places]
         return found.masked_fill_(places >= self.lengths[:, None], 0)
+
+
+def spare_distributed() -> None:
+    """Have torch not load its distributed tensors, 500 modules that take a second, at the first of these.
+
+    It asks that package for its class, once a process, as it first meets tensors of a class not its own. Here
+    it is given one of which there are none. For processes that are recsweep's own: in a notebook somebody may
+    have distributed tensors, which torch would no longer know.
+    """
+    if _DISTRIBUTED in sys.modules:
+        return
+    stand_in = ModuleType(_DISTRIBUTED)
+    stand_in.DTensor = type("DTensor", (), {})  # type: ignore[attr-defined]
+    sys.modules[_DISTRIBUTED] = stand_in
+    try:
+        Windows(torch.zeros(2), torch.tensor([0]), torch.tensor([1]), 1).unsqueeze(-1)
+    finally:
+        del sys.modules[_DISTRIBUTED]
 
 
 def rows_of(columns: Mapping[str, torch.Tensor], chosen: Any) -> dict[str, torch.Tensor]:

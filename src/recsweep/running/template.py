@@ -87,9 +87,10 @@ def main(control: int) -> None:
 
 
 def _import_recbole() -> None:
-    from recsweep.recbole_api import compat
+    from recsweep.recbole_api import compat, windows
 
     compat.apply()
+    windows.spare_distributed()
 
 
 class _Nursery:
