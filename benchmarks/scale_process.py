@@ -24,6 +24,7 @@ import torch
 from recsweep.datasets.prepare import prepare
 from recsweep.planning.plan import plan_sweep
 from recsweep.recbole_api import model as recbole
+from recsweep.recbole_api.windows import spare_distributed
 from recsweep.sweeps.loading import load_sweep
 from recsweep.training.live import Live
 
@@ -77,6 +78,7 @@ def memory(processes: Iterable[int]) -> tuple[int, int]:
 
 
 def main(config: str, workers: int, batches: int) -> None:
+    spare_distributed()
     context = multiprocessing.get_context("fork")
     answer = context.Queue()
     running = [context.Process(target=trial, args=(config, batches, answer)) for _ in range(workers)]
