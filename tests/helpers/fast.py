@@ -29,7 +29,7 @@ from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, build_split, data_key, make_loaders
 from recsweep.recbole_api.settings import trial_settings
 from recsweep.sweeps.config import DatasetConfig, EvaluationConfig, ModelConfig, TrainingConfig
-from recsweep.training.fast import build, native
+from recsweep.training.fast import build, families, native
 from recsweep.training.fast import trainer as fast
 from recsweep.training.fast.stream import Stream
 from recsweep.training.fast.table import gives_users
@@ -183,6 +183,9 @@ def run(
         with watch(model, train, done.batches):
             recbole.fit(trainer, train, valid, lambda epoch, score: None)
         finish.close()
+        family = families.served().get(str(settings["model"]))
+        if path != RECBOLE and family is not None and family.computes:  # as where it is tested
+            family(model, native.kernels(), SEED).compute()
     done.losses = [float(loss) for loss in trainer.train_loss_dict.values()]
     done.parameters = recbole.weights(model)
     done.computed = {name: _dense(vars(model)[name]) for name in COMPUTED if name in vars(model)}

@@ -96,9 +96,9 @@ class Run:
     def checkpoints(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Those of the best and the last epoch."""
         live, best = self._live, self._best
-        last = live.weights()
         # Models that are computed rather than trained report no epoch.
-        kept = (best["weights"], best["other"]) if best is not None else last
+        kept = (best["weights"], best["other"]) if best is not None else live.weights()
+        last = kept if self.best_epoch in (0, self.epoch) else live.weights()
         settings = best["settings"] if best is not None else live.settings
         return (
             live.checkpoint(kept, self.best_epoch, settings),

@@ -17,11 +17,13 @@ from typing import Any
 import torch
 
 from recsweep.common.files import atomic_path
+from recsweep.recbole_api import catalog
 from recsweep.recbole_api import model as recbole
 from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, make_loaders
 from recsweep.training import schedules
 from recsweep.training.fast import trainer as fast
+from recsweep.training.fast.recbole_scores import SCORES_ON_CPU, SCORES_ON_GPU
 from recsweep.training.live import Live
 from recsweep.training.pretraining import Pretrained, pretrained
 from recsweep.training.run import EpochEnd, PartDone, Run
@@ -33,6 +35,8 @@ AfterEpoch = Callable[[int, float], None]
 
 
 _ALL_DECIMALS = 16
+_DRAWN = {"Random", "MacridVAE", "DiffRec", "LDiffRec"}
+"""General models whose scores are drawn, anew for each batch."""
 _STORABLE: set[str] = set()
 """Models whose checkpoints were read back in this process: tried once, not at every trial."""
 
@@ -148,15 +152,28 @@ def tester(
     settings: Mapping[str, Any], split: Split, device: torch.device, state: dict[str, Any]
 ) -> Iterator[tuple[Any, Any]]:
     """RecBole's trainer of a trained configuration, ready to test it, and the loader of the test split."""
+    wide = _at_once(settings, device)
     # Validation keeps RecBole's four decimals: by them it stops early, and an equal score is progress.
-    settings = {**settings, "metric_decimal_place": _ALL_DECIMALS}
+    own = {**settings, "metric_decimal_place": _ALL_DECIMALS, **wide}
     with recbole.clean_globals(), tempfile.TemporaryDirectory(prefix="recsweep-") as scratch:
-        config = TypedConfig(settings, device, Path(scratch))
+        config = TypedConfig(own, device, Path(scratch))
         train_data, _, test_data = make_loaders(config, split)
         model = fast.restored(config, train_data, state, device)
         trainer = recbole.make_trainer(config, model)
+        if wide:  # pairs that a model scores one by one are still so many at once
+            trainer.test_batch_size = settings["eval_batch_size"]
         trainer.eval_collector.data_collect(train_data)
         yield trainer, test_data
+
+
+def _at_once(settings: Mapping[str, Any], device: torch.device) -> dict[str, int]:
+    """Scores that a test computes at once, where RecBole takes a handful of users, to the same end."""
+    model, given = settings["model"], settings.get("eval_batch_size")
+    mode = (settings.get("eval_args") or {}).get("mode", "full")
+    in_full = mode == "full" or (isinstance(mode, dict) and mode.get("test") == "full")
+    if given is None or not in_full or model in _DRAWN or catalog.models().get(model) != "general":
+        return {}
+    return {"eval_batch_size": max(given, SCORES_ON_CPU if device.type == "cpu" else SCORES_ON_GPU)}
 
 
 def save_checkpoints(folder: Path, trained: Trained) -> bool:

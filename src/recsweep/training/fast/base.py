@@ -153,8 +153,12 @@ class Family(ABC):
         """Bring the model into training mode, and draw what RecBole's draws for an epoch; 0 is the first."""
         self.model.train()
 
-    def compute(self) -> None:  # noqa: B027  # most models are learnt
-        """Compute a blank model; one that is computed is left as it is."""
+    def compute(self, *, in_full: bool = True) -> None:  # noqa: B027  # most models are learnt
+        """Compute a blank model; one that is computed is left as it is.
+
+        Args:
+            in_full: all that RecBole's own code scores by; without it, what the family's scores need.
+        """
 
     def passes(self, trainer: Any) -> list[Pass]:
         """The walks through the data that make up an epoch of RecBole's trainer."""

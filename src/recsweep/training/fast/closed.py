@@ -52,36 +52,68 @@ class Ease(ByItems):
     """EASE: B = I - P / diag(P), where P = (X'X + λI)^-1.
 
     With fewer users than items, P is had from the users' side: P = (I - X'KX) / λ, where K = (XX' + λI)^-1.
-    It is computed in float64; RecBole inverts in float32, which loses digits where λ is small beside X'X.
+    With W = KX / (1 - diag(X'KX)), B is X'W without its diagonal. Its scores XB are X - λW, as XX'K = I - λK.
+    So B itself is made for RecBole's own code alone, and kept in no checkpoint. All is computed in float64;
+    RecBole inverts in float32, which loses digits where λ is small beside X'X.
     """
 
     models = ("EASE",)
 
     @classmethod
     def blank(cls, model: Any, config: Any, data: Any) -> bool:
+        made = super().blank(model, config, data)
         model.reg_weight = float(config["reg_weight"])
-        return super().blank(model, config, data)
+        model.user_weights = None
+        if _has_few_users(model):
+            model.other_parameter_name = []
+        return made
+
+    @property
+    def computed(self) -> bool:
+        return super().computed or self.model.user_weights is not None
 
     def work(self) -> None:
         m = self.model
-        from_users = m.reg_weight > 0 and m.n_users < m.n_items
-        similarity = (self._from_users if from_users else self._from_items)(m.shared, m.reg_weight)
+        if _has_few_users(m):
+            m.user_weights = self._from_users(m.shared, m.reg_weight)
+            return
+        inverse = inverted(m.shared.items, m.reg_weight)
+        similarity = (inverse / -np.diag(inverse)).astype(np.float32)
         np.fill_diagonal(similarity, 0.0)
         m.item_similarity = similarity
 
-    def _from_items(self, counts: Counts, weight: float) -> Array:
-        inverse = inverted(counts.items, weight)
-        similarity: Array = (inverse / -np.diag(inverse)).astype(np.float32)
-        return similarity
+    def complete(self) -> None:
+        m = self.model
+        if m.item_similarity is None:
+            similarity = times(m.shared.columns, m.user_weights, self.kernels)
+            np.fill_diagonal(similarity, 0.0)
+            m.item_similarity = similarity
+
+    def scored(self, users: torch.Tensor) -> torch.Tensor:
+        m, asked = self.model, users.numpy()
+        weights = getattr(m, "user_weights", None)  # RecBole's own constructor makes none
+        if weights is None:
+            return super().scored(users)
+        scores = weights[asked] * np.float32(-m.reg_weight)
+        rows = m.interaction_matrix[asked].tocoo()
+        scores[rows.row, rows.col] += rows.data
+        return torch.from_numpy(scores)
 
     def _from_users(self, counts: Counts, weight: float) -> Array:
+        """W [n_users, n_items], float32."""
         by_item = counts.columns
         solved = times(by_item, inverted(counts.users, weight), self.kernels)  # (KX)' [n_items, n_users]
         owners, users = counts.pairs_by_item
         own = np.bincount(owners, by_item.data * solved[owners, users], minlength=len(solved))
         # λ of P and of its diagonal cancel.
         scaled = torch.from_numpy(solved) / torch.from_numpy(1.0 - own)[:, None]
-        return times(by_item, scaled.float().T.contiguous().numpy(), self.kernels)
+        found: Array = scaled.float().T.contiguous().numpy()
+        return found
+
+
+def _has_few_users(model: Any) -> bool:
+    """True where EASE is computed from the users' side."""
+    return bool(model.reg_weight > 0 and model.n_users < model.n_items)
 
 
 class SlimElastic(ByItems):

@@ -47,13 +47,18 @@ class Computed(Family):
     def computed(self) -> bool:
         """There is nothing left to compute."""
 
-    def compute(self) -> None:
+    def compute(self, *, in_full: bool = True) -> None:
         if not self.computed:
             self.work()
+        if in_full:
+            self.complete()
 
     def work(self) -> None:
         """Compute a model that is blank."""
         raise NotImplementedError
+
+    def complete(self) -> None:
+        """Add to what `work` computed all that RecBole's own code needs besides."""
 
     @abstractmethod
     def scored(self, users: torch.Tensor) -> torch.Tensor:

@@ -85,11 +85,11 @@ def _installed(trainer: Any, train_data: Any, valid_data: Any, wanted: bool) -> 
         return Path("recbole", "fast: false"), Steps()
     reason = unsupported(trainer, train_data)
     family = _make_family(trainer) if reason is None else _scoring(trainer, train_data)
-    validation.install(trainer, family, valid_data)
+    ranked = validation.install(trainer, family, valid_data)
     if family is None or not family.trains:
         return Path("recbole", reason), Steps()
     if family.computes:
-        steps = _Once(family, train_data)
+        steps = _Once(family, train_data, in_full=not ranked)
         trainer._train_epoch = steps.train
         return Path(family.path), steps
     epochs = _Epochs(trainer, family, train_data)
@@ -198,16 +198,20 @@ def _make_family(trainer: Any) -> Family:
 
 
 class _Once(Steps):
-    """The one epoch of a computed model: it is computed, and generators go on as by RecBole's batches."""
+    """The one epoch of a computed model: it is computed, and generators go on as by RecBole's batches.
 
-    def __init__(self, family: Family, train_data: Any) -> None:
-        self._family, self._stream = family, Stream(train_data)
+    Args:
+        in_full: RecBole's own code scores by the model.
+    """
+
+    def __init__(self, family: Family, train_data: Any, *, in_full: bool) -> None:
+        self._family, self._stream, self._in_full = family, Stream(train_data), in_full
 
     def train(
         self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
     ) -> float:
         """As RecBole's, whose loss is 0."""
-        self._family.compute()
+        self._family.compute(in_full=self._in_full)
         for _ in self._stream.epoch():
             pass
         return 0.0

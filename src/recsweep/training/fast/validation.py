@@ -21,24 +21,28 @@ _RANKED = ("rec.topk", "rec.items")
 _NOT_RANKS = ("rec.meanrank", "rec.score", "data.label")
 
 
-def install(trainer: Any, family: Family | None, loader: Any) -> None:
+def install(trainer: Any, family: Family | None, loader: Any) -> bool:
     """Let a trainer validate by ranks, where its metrics need no more and its validation is RecBole's.
 
     Args:
         trainer: RecBole's trainer of one trial; changed in place.
         family: scores the rows; None for RecBole's own scores.
         loader: the trial's validation loader.
+
+    Returns:
+        True where all items are scored by the family, and by nothing else.
     """
     if not (is_recboles(trainer) and ranks_suffice(trainer, loader)):
-        return
+        return False
     made = SampledValidation if is_sampled(loader) else Validation
     if family is None or made is SampledValidation:
         if trainer.config["transform"] is not None:  # of the rows that RecBole's loader would give
-            return
+            return False
         if family is None:
             family = RecboleScores(trainer, loader)
     trainer.evaluate = made(trainer, family, loader).evaluate
     metrics.install(trainer.evaluator)
+    return made is Validation
 
 
 def is_recboles(trainer: Any) -> bool:
