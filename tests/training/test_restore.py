@@ -76,6 +76,29 @@ def test_every_model_comes_back_from_its_checkpoint(model, rich, split_of, tmp_p
         check_the_way_back(model, rich, split_of, tmp_path / "weights")
 
 
+@pytest.mark.parametrize("model", ["BPR", "MultiVAE", "NeuMF", "EASE", "ItemKNN"])
+def test_a_test_of_many_users_at_once_is_that_of_a_few(model, rich, split_of, monkeypatch):
+    settings = settings_for(model, rich)
+    split = split_of(settings)
+    trained = training.train(settings, split, CPU)
+    with training.tester(settings, split, CPU, trained.best) as (trainer, loader):
+        assert len(loader) == 1
+        many = recbole.evaluate(trainer, loader)
+    monkeypatch.setattr(training, "SCORES_ON_CPU", 1)
+    with training.tester({**settings, "eval_batch_size": 1}, split, CPU, trained.best) as (trainer, loader):
+        assert len(loader) > 10
+        assert recbole.evaluate(trainer, loader) == many
+
+
+@pytest.mark.parametrize("model", ["Random", "MacridVAE", "GRU4Rec"])
+def test_where_a_batch_decides_on_scores_it_stays_as_it_was(model, rich, split_of):
+    settings = {**settings_for(model, rich), "eval_batch_size": 1}
+    split = split_of(settings)
+    trained = training.train(settings, split, CPU)
+    with training.tester(settings, split, CPU, trained.best) as (_, loader):
+        assert len(loader) > 10
+
+
 def test_the_stand_in_refuses_what_a_gpu_would():
     state = {"other": {"nested": [torch.rand(3, 2)]}}
     (there,), here = state["other"]["nested"], torch.tensor([0, 2])
