@@ -84,7 +84,7 @@ def test_a_test_of_many_users_at_once_is_that_of_a_few(model, rich, split_of, mo
     with training.tester(settings, split, CPU, trained.best) as (trainer, loader):
         assert len(loader) == 1
         many = recbole.evaluate(trainer, loader)
-    monkeypatch.setattr(training, "SCORES_ON_CPU", 1)
+    monkeypatch.setattr(training, "scores_at_once", lambda device: 1)
     with training.tester({**settings, "eval_batch_size": 1}, split, CPU, trained.best) as (trainer, loader):
         assert len(loader) > 10
         assert recbole.evaluate(trainer, loader) == many

@@ -120,4 +120,5 @@ def opened_run(plan: StudyPlan) -> Iterator[StudyRun]:
         study = store.find_as_opened(begun.name, begun.definition)
         if study is None:
             raise UserError(f"{plan.label}: the store has no such study; run `recsweep tune` first")
+        load_torch()
         yield StudyRun(begun, study, say_aside)

@@ -18,7 +18,7 @@ from recsweep.datasets.labelled import Labels, count_labels
 from recsweep.datasets.presplit import Disorder, check_apart, disorder
 from recsweep.datasets.remarks import about_ids, about_numbers, about_quotes, about_sequences
 from recsweep.datasets.table import Table
-from recsweep.datasets.tables import LISTS, Reading, Tables, Unlisted
+from recsweep.datasets.tables import Reading, Tables, Unlisted
 from recsweep.recbole_api.needs import VECTORS
 from recsweep.recbole_api.settings import columns, counted_field, data_settings
 from recsweep.sweeps.config import DatasetConfig
@@ -153,8 +153,6 @@ def _check_once(table: Table, name: str) -> None:
 
 
 def _unlisted(tables: Tables) -> list[Unlisted]:
-    if not any(map(tables.get, LISTS)):
-        return []
     return tables.unlisted(filtered_rows(tables, tables.interactions))
 
 

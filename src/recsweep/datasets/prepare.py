@@ -175,7 +175,7 @@ def _read(entry: Path, key: str, *, is_ours: bool = False) -> Split | None:
     Whoever can write here can do harm to nothing but the entry: all of it is checked, nothing of it is run.
 
     Args:
-        is_ours: this process has written it just now, and knows its bytes.
+        is_ours: this process has written it, or read another's of the same key, just now.
     """
     try:
         if not (entry / _MANIFEST).is_file():

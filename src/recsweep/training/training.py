@@ -23,7 +23,7 @@ from recsweep.recbole_api.config import TypedConfig
 from recsweep.recbole_api.data import Split, make_loaders
 from recsweep.training import schedules
 from recsweep.training.fast import trainer as fast
-from recsweep.training.fast.recbole_scores import SCORES_ON_CPU, SCORES_ON_GPU
+from recsweep.training.fast.recbole_scores import scores_at_once
 from recsweep.training.live import Live
 from recsweep.training.pretraining import Pretrained, pretrained
 from recsweep.training.run import EpochEnd, PartDone, Run
@@ -173,7 +173,7 @@ def _at_once(settings: Mapping[str, Any], device: torch.device) -> dict[str, int
     in_full = mode == "full" or (isinstance(mode, dict) and mode.get("test") == "full")
     if given is None or not in_full or model in _DRAWN or catalog.models().get(model) != "general":
         return {}
-    return {"eval_batch_size": max(given, SCORES_ON_CPU if device.type == "cpu" else SCORES_ON_GPU)}
+    return {"eval_batch_size": max(given, scores_at_once(device))}
 
 
 def save_checkpoints(folder: Path, trained: Trained) -> bool:

@@ -15,11 +15,16 @@ from recsweep.training.fast.base import Family
 from recsweep.training.fast.scores import Matrix, Scores
 from recsweep.training.fast.table import Table
 
-SCORES_ON_CPU, SCORES_ON_GPU = 1 << 18, 1 << 22
+_ON_CPU, _ON_GPU = 1 << 18, 1 << 22
 """Scores of one call, 1 and 16 MiB in float32: they stay in a processor's cache, and fill a GPU."""
 
 PAIRS_AT_ONCE = 1 << 16
 """Pairs that are put together at once, each with all its columns; scored in batches of RecBole's size."""
+
+
+def scores_at_once(device: torch.device) -> int:
+    """Scores that one call of RecBole's own code is asked for on a device."""
+    return _ON_CPU if device.type == "cpu" else _ON_GPU
 
 
 class RecboleScores(Family):
@@ -38,7 +43,7 @@ class RecboleScores(Family):
         super().__init__(trainer.model, None, 0)
         self._trainer, self._data = trainer, loader._dataset
         self._items = int(self._data.item_num)
-        at_once = SCORES_ON_CPU if trainer.device.type == "cpu" else SCORES_ON_GPU
+        at_once = scores_at_once(trainer.device)
         self._rows = max(at_once // self._items, 1)
         if loader.is_sequential:  # RecBole's batches are no smaller
             self._rows = min(self._rows, int(loader.step))
