@@ -19,7 +19,7 @@ from recsweep.study import Store
 compat.apply()
 
 UNUSED = (
-    *("sklearn", "scipy.stats", "tensorboard", "torch._dynamo"),
+    *("sklearn", "scipy.stats", "tensorboard", "torch._dynamo", "torch._prims"),
     *("matplotlib", "ray", "plotly", "thop", "wandb"),
 )
 
@@ -28,6 +28,8 @@ WORKER = """
 import json, pickle, sys
 from pathlib import Path
 
+from recsweep.cli.own_process import load_torch
+load_torch()
 from recsweep.common.owner import this_process
 from recsweep.running.worker import Worker
 
@@ -99,6 +101,38 @@ print(digest.hexdigest())
 """
 
 
+# torch without its shapes, and with them again once somebody compiles, or loads a model of one's own.
+SHAPES = """
+import sys
+from recsweep.recbole_api import lazy
+lazy.load_torch()
+import torch
+
+assert torch.Generator().manual_seed(3).initial_seed() == 3
+
+def shape():
+    table, rows = torch.ones(3, 4, device="meta"), torch.zeros(2, dtype=torch.long, device="meta")
+    try:
+        return list(torch.nn.functional.embedding(rows, table).shape)
+    except NotImplementedError:
+        return None
+
+print(shape(), "torch._meta_registrations" in sys.modules)
+if sys.argv[1] == "compile":
+    norm = lambda table: torch.nn.functional.layer_norm(table, (3,)).softmax(-1)
+    table = torch.arange(6.0).view(2, 3)
+    print(torch.equal(torch.compile(norm, backend="eager")(table), norm(table)))
+elif sys.argv[1] == "trace":
+    from torch._prims import rng_prims
+    print(rng_prims is sys.modules["torch._prims.rng_prims"])
+else:
+    from recsweep.recbole_api import own_models
+    own_models.load("recbole.model.general_recommender.bpr:BPR")
+    print(True)
+print(shape(), "torch._meta_registrations" in sys.modules)
+"""
+
+
 @pytest.fixture(scope="module")
 def of_optimizers():
     lines = run_python(OPTIMIZERS).splitlines()
@@ -128,6 +162,11 @@ def test_optimizers_work_without_torchs_compiler(of_optimizers):
 
 def test_optimizers_compute_the_same_bits_with_and_without_torchs_compiler(of_optimizers):
     assert of_optimizers["spared"][1] == of_optimizers["torch"][1]
+
+
+@pytest.mark.parametrize("need", ["compile", "trace", "load a model of one's own"])
+def test_torch_knows_shapes_as_soon_as_they_are_needed(need):
+    assert run_python(SHAPES, need).splitlines() == ["None False", "True", "[2, 4] True"]
 
 
 @pytest.mark.parametrize("name", sorted(catalog.models()))

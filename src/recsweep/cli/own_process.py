@@ -16,6 +16,9 @@ def load_torch(*, large_pages: bool = False) -> None:
     """
     if large_pages:
         os.environ.setdefault(_LARGE_PAGES, "1")
+    from recsweep.recbole_api import lazy
+
+    lazy.load_torch()
     from recsweep.recbole_api.windows import spare_distributed
 
     spare_distributed()

@@ -1,8 +1,9 @@
 """Modules that RecBole and torch load at the start of a process although a trial may never use it.
 
 RecBole imports scikit-learn for three metrics and for one of its general models, and TensorBoard for event
-files, and torch loads its compiler for the first optimizer: more than half of the time to a worker's first
-batch. Each of them is loaded here when something really uses it. No result depends on this file.
+files, and torch loads its compiler for the first optimizer, and half of that compiler at once: more than half
+of the time to a worker's first batch. Each of them is loaded here when something really uses it. No result
+depends on this file.
 """
 
 from __future__ import annotations
@@ -12,12 +13,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any
 
 _COMPILER = "torch._dynamo"
 # What `torch._compile._disable_dynamo` reads on a function: what to call in its place.
 _INSTEAD = "__dynamo_disable"
+_SHAPES = "torch._meta_registrations"
+"""Tells torch the shapes of what its functions return, for tensors without numbers (device `meta`)."""
+_SPARED_IN = "2.13."
+"""The versions of torch of which it was looked up that nothing else needs them; in others they are loaded."""
+_NEED_SHAPES = (_COMPILER, "torch._inductor", "torch._decomp", "torch._refs", "torch._prims")
 
 
 class _Later:
@@ -61,6 +69,73 @@ def deferred(*modules: str) -> Iterator[None]:
         for name, placeholder in placeholders.items():
             if sys.modules.get(name) is placeholder:
                 del sys.modules[name]
+
+
+class _ShapesFirst(MetaPathFinder):
+    """Loads the shapes before any module that needs them, as torch does, and goes."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if name not in _NEED_SHAPES:
+            return None
+        load_shapes()
+        return _There.spec(name) if name in sys.modules else None
+
+
+class _There(Loader):
+    """Gives a module that another one has loaded while it was looked for, and does not run it again.
+
+    Args:
+        own: its own specification, which is away until then: Python would go by that one.
+    """
+
+    def __init__(self, own: ModuleSpec | None) -> None:
+        self._own = own
+
+    @classmethod
+    def spec(cls, name: str) -> ModuleSpec:
+        """What leads to a module that is there."""
+        module = sys.modules[name]
+        own, module.__spec__ = module.__spec__, None
+        return ModuleSpec(name, cls(own))
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return sys.modules[spec.name]
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._own
+
+
+_SHAPES_FIRST = _ShapesFirst()
+
+
+def load_torch() -> None:
+    """Import torch without its shapes, a quarter of the time; where torch is loaded it stays as it is.
+
+    Nothing that holds numbers is computed by them, on any device. They are loaded later where something
+    compiles or traces, and for models of one's own, which may make tensors without numbers.
+    """
+    if "torch" in sys.modules:
+        return
+    sys.modules[_SHAPES] = ModuleType(_SHAPES)
+    try:
+        import torch
+    finally:
+        del sys.modules[_SHAPES]
+    vars(torch).pop(_SHAPES.rpartition(".")[2], None)
+    sys.meta_path.insert(0, _SHAPES_FIRST)
+    if not torch.__version__.startswith(_SPARED_IN):
+        load_shapes()
+        return
+    from torch._opaque_base import OpaqueBaseMeta
+
+    torch._C._set_generator_metaclass(OpaqueBaseMeta)  # all of it that computing needs
+
+
+def load_shapes() -> None:
+    """Load what `load_torch` left out, if it did."""
+    if _SHAPES_FIRST in sys.meta_path:
+        sys.meta_path.remove(_SHAPES_FIRST)
+        importlib.import_module(_SHAPES)
 
 
 def spare_the_compiler() -> None:

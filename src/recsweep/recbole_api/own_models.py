@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from recsweep.common.errors import TrialError
-from recsweep.recbole_api import packages, safety, source
+from recsweep.recbole_api import lazy, packages, safety, source
 from recsweep.recbole_api.own_source import beside, code_hash, file_of, files, foreign, properties, relative
 from recsweep.sweeps.documents import nearest
 from recsweep.sweeps.own_names import split
@@ -103,6 +103,7 @@ def load(model: str) -> Any:
         TrialError: it cannot be imported; the message has its line.
     """
     _, name = split(model)
+    lazy.load_shapes()
     try:
         found = getattr(_module(model, code_hash(model)), name)
     except Exception as error:

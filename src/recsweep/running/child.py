@@ -174,6 +174,9 @@ def serve(inbox: Inbox, worker: Obeying) -> None:
 
 
 def _make_worker(pipe: Connection, inbox: Inbox, owner: Owner, threads: int) -> Worker:
+    from recsweep.recbole_api import lazy
+
+    lazy.load_torch()
     import torch
     from tqdm import tqdm
 

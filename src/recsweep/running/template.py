@@ -26,6 +26,7 @@ from recsweep.common.interrupts import leave_to_parent
 from recsweep.common.masking import mask_traceback
 from recsweep.common.owner import Owner
 from recsweep.common.surroundings import end_with
+from recsweep.recbole_api import lazy
 
 _NEEDED = (
     "recsweep.running.worker",
@@ -79,6 +80,7 @@ def main(control: int) -> None:
     os.chdir("/")  # no folder of the user's is held
     gc.disable()
     os.environ[_ALLOCATOR] = "background_thread:false"
+    lazy.load_torch()
     for name in _NEEDED:
         importlib.import_module(name)
     _import_recbole()

@@ -24,8 +24,8 @@ from recsweep.study.generic import Generic
 from recsweep.study.journal import WholeJournal
 from recsweep.study.journal_storage import QuickJournal
 from recsweep.study.locks import schema_lock
-from recsweep.study.postgres import Postgres
 from recsweep.study.record_table import MADE_WITH_IT, add_table
+from recsweep.study.revisions import require_fitting
 from recsweep.study.sqlite import Sqlite
 from recsweep.study.statements import INDEXES
 from recsweep.study.wholeness import check_sqlite, damaged, is_damage, other_schema
@@ -34,8 +34,6 @@ LOCK_TIMEOUT_SECONDS = 60
 """How long SQLite waits for a lock that another process holds, before it says `database is locked`."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two tries of a step: the pause doubles from the first to the longest."""
-_fitting: set[str] = set()
-"""Revisions of tables that were found to be of this Optuna; one, as a rule."""
 _EVERYTHING = {*models.BaseModel.metadata.tables, *INDEXES, *MADE_WITH_IT}
 """The names in a SQLite store that lacks nothing: only where one is missing each table is asked for."""
 _T = TypeVar("_T")
@@ -62,6 +60,8 @@ def open_backend(address: StoreAddress, tell: Callable[[str], None] | None = Non
     except (sqlalchemy.exc.ArgumentError, ImportError) as error:
         raise InputError("storage", f"cannot be opened: {mask(str(error))}", FORMS) from None
     if address.kind == "postgresql":
+        from recsweep.study.postgres import Postgres  # its dialect is imported only where it is spoken
+
         return Postgres(storage)
     return Sqlite(storage) if address.kind == "sqlite" else Generic(storage, None)
 
@@ -83,7 +83,7 @@ def _open_database(address: StoreAddress) -> RDBStorage:
             skip_table_creation=made,
         )
         try:
-            _check_schema(storage)
+            require_fitting(storage)
         except RuntimeError as error:
             raise other_schema(address, str(error)) from None
         if is_sqlite:
@@ -91,18 +91,6 @@ def _open_database(address: StoreAddress) -> RDBStorage:
         if not made:
             _add_indexes(storage.engine)
     return storage
-
-
-def _check_schema(storage: RDBStorage) -> None:
-    """See that the tables are of this Optuna, which would read its ten migrations for each store anew.
-
-    Raises:
-        RuntimeError: they are of another one.
-    """
-    revision = storage.get_current_version()
-    if revision not in _fitting:
-        storage._version_manager.check_table_schema_compatibility()
-        _fitting.add(revision)
 
 
 def _tune_sqlite(engine: sqlalchemy.engine.Engine) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import sqlalchemy
@@ -30,7 +31,6 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from recsweep.study.earlier import ATTRIBUTES, Earlier
 from recsweep.study.record import COLUMNS, StudyRecord
@@ -94,7 +94,8 @@ MADE_WITH_IT = (TABLE.name, "recsweep_study_gone")
 @cache
 def _put(dialect: str) -> Any:
     """The statement that writes a record, new or not."""
-    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    spoken = "sqlite" if dialect == "sqlite" else "postgresql"
+    insert: Any = import_module(f"sqlalchemy.dialects.{spoken}").insert
     statement = insert(TABLE)
     new = {column.name: statement.excluded[column.name] for column in TABLE.c if not column.primary_key}
     return statement.on_conflict_do_update(index_elements=["study_id"], set_=new)
