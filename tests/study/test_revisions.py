@@ -15,7 +15,7 @@ OPEN = """
 import sys
 from recsweep.study import Store
 store = Store(sys.argv[1])
-print(store.find_study("a").name, [name for name in sys.modules if name.split(".")[0] == "alembic"])
+print(store.find_study("a"), [name for name in sys.modules if name.split(".")[0] == "alembic"])
 """
 
 
@@ -35,9 +35,21 @@ def test_a_store_without_a_revision_is_given_its_own(tmp_path):
         assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [(newest(),)]
 
 
-def test_a_store_that_is_there_is_opened_without_alembic(tmp_path):
+def test_a_store_is_made_and_opened_without_alembic(tmp_path):
     url = f"sqlite:///{tmp_path / 'store.db'}"
-    store = Store(url)
-    store.open_study("a", {}, maximize=True)
-    store.close()
-    assert run_python(OPEN, url) == "a []"
+    assert [run_python(OPEN, url) for _ in range(2)] == ["None []"] * 2
+
+
+def test_a_store_has_the_table_that_alembic_makes(tmp_path):
+    ours, theirs = tmp_path / "ours.db", tmp_path / "theirs.db"
+    Store(f"sqlite:///{ours}").close()
+    opened = RDBStorage(f"sqlite:///{theirs}")
+    opened._version_manager._set_alembic_revision(opened.get_head_version())
+    opened.engine.dispose()
+    assert _tables(ours) == _tables(theirs)
+
+
+def _tables(file):
+    with closing(sqlite3.connect(file)) as database:
+        (made,) = database.execute("SELECT sql FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+    return made.split()

@@ -12,16 +12,19 @@ import gc
 import sys
 
 from recsweep.common import interrupts
+from recsweep.common.collector import held
 
 
 def main() -> None:
     """Entry point: run a command, turn our errors into one line and an exit code."""
     try:
-        with interrupts.at_once():
+        with interrupts.at_once(), held():
             from recsweep.cli import early
 
             early.begin(sys.argv[1:])
             from recsweep.cli.commands import run
+
+            gc.freeze()  # no collection goes through all of that, which stays
         with interrupts.as_interrupt():
             run()
     except KeyboardInterrupt as stop:

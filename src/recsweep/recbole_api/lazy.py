@@ -93,7 +93,7 @@ class _There(Loader):
 
     @classmethod
     def spec(cls, name: str) -> ModuleSpec:
-        """What leads to a module that is there."""
+        """The specification of a module that is there, as Python is to take it."""
         module = sys.modules[name]
         own, module.__spec__ = module.__spec__, None
         return ModuleSpec(name, cls(own))

@@ -1,4 +1,4 @@
-"""The revision of Optuna's tables in a database: read by one statement, where it is the newest there is.
+"""The revision of Optuna's tables in a database: read and written by one statement, where it is the newest.
 
 Optuna asks Alembic, a quarter of a second of imports for each process that opens a store.
 """
@@ -13,7 +13,13 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import storage
 
-_WRITTEN = sqlalchemy.text("SELECT version_num FROM alembic_version")
+_TABLE = sqlalchemy.Table(
+    "alembic_version",
+    sqlalchemy.MetaData(),
+    sqlalchemy.Column("version_num", sqlalchemy.String(32), nullable=False),
+    sqlalchemy.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""As Alembic makes it (`alembic.runtime.migration.MigrationContext`)."""
 _MIGRATION = re.compile(r"v(\d+)\.(\d+)\.(\d+)\.([a-z]+)_?")
 """The name of a migration's file, which is that of the revision it leads to."""
 _fitting: set[str] = set()
@@ -21,11 +27,17 @@ _fitting: set[str] = set()
 
 
 class _Revisions(storage._VersionManager):
-    """Optuna's own, that asks Alembic only where no revision is written."""
+    """Optuna's own, that asks Alembic only where another version of Optuna made the tables."""
 
     def _init_alembic(self) -> None:
-        if self._written() is None:
+        if self._written() is not None:
+            return
+        if newest() is None or not self._is_alembic_supported():
             super()._init_alembic()
+            return
+        with self.engine.begin() as connection:
+            _TABLE.create(connection, checkfirst=True)
+            connection.execute(_TABLE.insert().values(version_num=newest()))
 
     def get_current_version(self) -> str:
         return self._written() or super().get_current_version()
@@ -33,7 +45,7 @@ class _Revisions(storage._VersionManager):
     def _written(self) -> str | None:
         try:
             with self.engine.connect() as connection:
-                found = connection.execute(_WRITTEN).scalar()
+                found = connection.execute(sqlalchemy.select(_TABLE)).scalar()
         except sqlalchemy.exc.DBAPIError:  # there is no such table, or no database; Optuna finds out which
             return None
         return None if found is None else str(found)
@@ -56,7 +68,7 @@ def require_fitting(opened: RDBStorage) -> None:
 
 @cache
 def newest() -> str | None:
-    """The revision that the newest of Optuna's migrations leads to; None where their names do not say."""
+    """The revision that the newest of Optuna's migrations leads to; None: their names do not say."""
     files = (Path(storage.__file__).parent / "alembic" / "versions").glob("v*.py")
     found = [match for file in files if (match := _MIGRATION.fullmatch(file.stem))]
     ordered = sorted((*map(int, match.groups()[:3]), match.group(4)) for match in found)
