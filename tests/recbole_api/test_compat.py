@@ -167,6 +167,13 @@ def test_applying_it_again_changes_nothing():
     assert trainer.get_tensorboard is before
 
 
+def test_nncf_finds_neighbours_of_users_by_users(tmp_path):
+    """RecBole takes the word `user` for the size of a block, and fails."""
+    settings = {**settings_for("NNCF", write_dataset(tmp_path)), "neigh_info_method": "knn", "neigh_num": 3}
+    settings |= {"conv_kernel_size": 2, "pool_kernel_size": 1}
+    training.train(settings, splits(tmp_path)(settings), torch.device("cpu"))
+
+
 def test_dgcf_draws_no_more_users_than_there_are(tmp_path):
     """RecBole draws as many users as items, by the larger number: with one batch an epoch, more than all."""
     settings = {**settings_for("DGCF", write_dataset(tmp_path)), "train_batch_size": 2048}

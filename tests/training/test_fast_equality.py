@@ -125,12 +125,14 @@ def tried(model: str, number: int, name: str, changes: dict[str, Any], *paths: s
 
 
 def variants() -> list[Any]:
-    """Of models with kernels: what is their own, and what concerns each of them, with paths in turns.
+    """Of models with kernels or variants: their own, and what concerns each of them, with paths in turns.
 
     What concerns all of them is tried over two epochs; the model's size or shape shows in the steps of one.
     """
     found = []
-    for order, model in enumerate(ON_BOTH):
+    for order, model in enumerate(
+        dict.fromkeys([*ON_BOTH, *(name for name in CASES if CASES[name].variants)])
+    ):
         case = CASES[model]
         for number, (name, changes) in enumerate(case.variants.items()):
             found += tried(model, number, name, {"epochs": 1, **changes}, *case.paths)

@@ -44,6 +44,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "ItemKNN": {"k": 20},
     "EASE": {},
     "Pop": {},
+    "NNCF": {"ui_embedding_size": 8, "num_conv_kernel": 4, "mlp_hidden_size": [10, 6]},
     "DMF": {"user_embedding_size": 8, "item_embedding_size": 8},
     "HGN": {"embedding_size": 16},
 }

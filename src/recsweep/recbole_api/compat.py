@@ -230,6 +230,20 @@ def _no_more_than_there_are(dgcf: Any) -> None:
     dgcf.__init__ = make
 
 
+def _name_the_method(nncf: Any) -> None:
+    """RecBole's NNCF says `user` or `item` where `ComputeSimilarity` takes the size of a block, which fails:
+    its neighbours by `knn` were never found.
+    """
+    module = sys.modules[nncf.__module__]
+
+    class Similarity(module.ComputeSimilarity):  # type: ignore[name-defined, misc]
+        def compute_similarity(self, method: str) -> Any:
+            self.method = method
+            return super().compute_similarity()
+
+    setattr(module, "ComputeSimilarity", Similarity)  # noqa: B010  # mypy: a module
+
+
 def _silence_scikit(slim: Any) -> None:
     """RecBole's SLIM ignores a warning of scikit-learn's, which is a UserWarning; that is had without it."""
     vars(sys.modules[slim.__module__])["ConvergenceWarning"] = UserWarning
@@ -240,6 +254,7 @@ _BRIDGES: dict[str, Callable[[Any], None]] = {
     "Pop": _count_every_row,
     "DGCF": _no_more_than_there_are,
     "KGAT": stand_ins.with_graphs,
+    "NNCF": _name_the_method,
     "SLIMElastic": _silence_scikit,
 }
 """By model: the change to its class when it is imported, once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from helpers.fast import TORCH
 from helpers.fast_cases.case import SIZES, Case
 
 NEGATIVES = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": False, "candidate_num": 0}
@@ -55,5 +56,19 @@ CASES: dict[str, Case] = {
             "sizes-10-50": {"mf_embedding_size": 10, "mlp_embedding_size": 50},
             "three-negatives": {"train_neg_sample_args": {**NEGATIVES, "sample_num": 3}},
         },
+    ),
+    "NNCF": Case(
+        {
+            **{"ui_embedding_size": 16, "neigh_embedding_size": 8, "num_conv_kernel": 12},
+            **{"conv_kernel_size": 3, "pool_kernel_size": 2, "neigh_num": 7, "mlp_hidden_size": [24, 10]},
+            **{"dropout": 0.0, "neigh_info_method": "random"},
+        },
+        (None,),
+        {
+            "one-layer": {"mlp_hidden_size": [10]},
+            "neighbours-by-knn": {"neigh_info_method": "knn"},
+            "three-negatives": {"train_neg_sample_args": {**NEGATIVES, "sample_num": 3}},
+        },
+        paths=(TORCH,),
     ),
 }

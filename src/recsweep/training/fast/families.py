@@ -20,6 +20,7 @@ from recsweep.training.fast.macrid import Macrid
 from recsweep.training.fast.multinomial import MultiDae, MultiVae
 from recsweep.training.fast.nceplrec import NcePlRec
 from recsweep.training.fast.ncl import Ncl
+from recsweep.training.fast.neighbours import Nncf
 from recsweep.training.fast.ngcf import Ngcf
 from recsweep.training.fast.own_loss import OwnLoss
 from recsweep.training.fast.pairs import NeuMf
@@ -32,7 +33,7 @@ from recsweep.training.fast.transformer import SasRec
 
 FAST_FAMILIES: tuple[type[Family], ...] = (
     *(Fpmc, Bpr),
-    NeuMf,
+    *(NeuMf, Nncf),
     *(Dmf, Fism),
     SimpleX,
     *(Fm, DeepFm),

@@ -114,10 +114,34 @@ class Sides:
         return [self.users, self.items, self.of_users, self.of_items, self.bias]
 
 
-class PairFamily(Family):
-    """A family that says what its sides are; pairs are trained and scored here."""
+class Labelled(Family):
+    """A family whose samples are pairs with a label."""
 
     pointwise = True
+
+    def labels(self, table: Table, rows: torch.Tensor, negatives: torch.Tensor | None) -> torch.Tensor:
+        """[pairs] float32, where the table is: rows, then negatives."""
+        if negatives is None:
+            if table.answers is None:
+                raise ValueError("single samples need labels in the data, or negatives")
+            return table.answers[rows]
+        labels = torch.zeros(len(rows) + len(negatives), device=rows.device)
+        labels[: len(rows)] = 1.0
+        return labels
+
+    def pairs_of(self, table: Table, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Users, items and labels of all pairs, where the table is."""
+        rows, negatives = batch.there
+        users, items = table.users[rows], table.items[rows]
+        labels = self.labels(table, rows, negatives)
+        if negatives is None:
+            return users, items, labels
+        return users.repeat(len(labels) // len(rows)), torch.cat([items, negatives]), labels
+
+
+class PairFamily(Labelled):
+    """A family that says what its sides are; pairs are trained and scored here."""
+
     loss: ClassVar[int] = LOGITS
     rates: ClassVar[bool] = True
     """RecBole's scores are sigmoids; where those are 0 or 1 there are ties, which a logit would not have."""
@@ -133,18 +157,8 @@ class PairFamily(Family):
     def add_beyond(self, scores: torch.Tensor, users: torch.Tensor) -> None:
         """Add a part of the scores [users, n_items] that no sum or product of two sides stands for."""
 
-    def labels(self, table: Table, rows: torch.Tensor, negatives: torch.Tensor | None) -> torch.Tensor:
-        """[pairs] float32, where the table is: rows, then negatives."""
-        if negatives is None:
-            if table.answers is None:
-                raise ValueError("single samples need labels in the data, or negatives")
-            return table.answers[rows]
-        labels = torch.zeros(len(rows) + len(negatives), device=rows.device)
-        labels[: len(rows)] = 1.0
-        return labels
-
     def torch_step(self, table: Table, batch: Batch) -> torch.Tensor:
-        users, items, labels = self._pairs(table, batch)
+        users, items, labels = self.pairs_of(table, batch)
         logits = self.sides(table).logits(users, items)
         scores = logits if self.loss == LOGITS else logits.sigmoid()
         loss = functional.binary_cross_entropy_with_logits(scores, labels)
@@ -155,22 +169,13 @@ class PairFamily(Family):
         return loss.detach()
 
     def native_step(self, table: Table, batch: Batch) -> float:
-        pairs = self._pairs(table, batch)
+        pairs = self.pairs_of(table, batch)
         loss = compiled_step(self.kernels, self.sides(table), self.loss, *pairs, seed=self.step_seed())
         extra = self.regularization()
         if extra is None:
             return loss
         self.backward(extra)
         return loss + float(extra.detach())
-
-    def _pairs(self, table: Table, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Users, items and labels of all pairs, where the table is."""
-        rows, negatives = batch.there
-        users, items = table.users[rows], table.items[rows]
-        labels = self.labels(table, rows, negatives)
-        if negatives is None:
-            return users, items, labels
-        return users.repeat(len(labels) // len(rows)), torch.cat([items, negatives]), labels
 
     def scores(self, table: Table) -> Iterator[tuple[torch.Tensor, Scores]]:
         sides = self.sides(table)
