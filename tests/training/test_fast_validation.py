@@ -54,6 +54,8 @@ CROSSED = {"embedding_size": 6, "cross_layer_num": 2, "mlp_hidden_size": [24, 10
 SCORED: list[tuple[str, dict[str, Any]]] = [
     ("AutoInt", {**ATTENTION, "has_residual": False}),
     ("AutoInt", {**ATTENTION, **FEATURES, "n_layers": 3, "has_residual": True}),
+    ("DSSM", {"embedding_size": 6, "mlp_hidden_size": [10, 8]}),
+    ("DSSM", {"embedding_size": 6, "mlp_hidden_size": [10, 8], **FEATURES}),
     ("DCNV2", CROSSED),
     ("DCNV2", {**CROSSED, **FEATURES}),
     ("DCNV2", {**CROSSED, **FEATURES, "structure": "parallel"}),

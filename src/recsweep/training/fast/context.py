@@ -1,4 +1,4 @@
-"""FM and DeepFM: every feature of a user and of an item has an embedding, and all of them are paired.
+"""Models of features: each has a weight and an embedding, and FM and DeepFM pair them all.
 
 Half of (sum of embeddings)^2 less the sum of squares (Rendle 2010, "Factorization Machines") splits into a
 user's part, an item's part and the product of their sums: features are embedded once for each user and item,
@@ -7,7 +7,7 @@ not for each pair.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from recsweep.training.fast.pairs import PairFamily, Sides, Tower
+from recsweep.training.fast.scores import Matrix, Scores, rows_at_once
 from recsweep.training.fast.table import Features, Table
 
 
@@ -91,6 +92,33 @@ class ContextFamily(PairFamily):
         return users, _Side.of(self.model, found.items, table.device)
 
 
+class Lr(ContextFamily):
+    """LR: a bias and a weight of each feature."""
+
+    models = ("LR",)
+
+    def __init__(self, model: Any, kernels: Any | None, seed: int) -> None:
+        super().__init__(model, kernels, seed)
+        own = {id(weight) for weight in model.first_order_linear.parameters()}
+        for weight in self.weights:
+            if id(weight) not in own:
+                weight.grad = None  # embeddings, which RecBole makes and never steps
+
+    def _joined(self, found: Embedded) -> Sides:
+        return unpaired(found)
+
+
+class WideDeep(ContextFamily):
+    """WideDeep: LR, and a tower over all embeddings (Cheng et al. 2016, DLRS)."""
+
+    models = ("WideDeep",)
+
+    def _joined(self, found: Embedded) -> Sides:
+        m = self.model
+        plain = unpaired(replace(found, bias=found.bias + m.deep_predict_layer.bias))
+        return replace(plain, tower=self._tower(found, m.mlp_layers, m.deep_predict_layer.weight))
+
+
 class Fm(ContextFamily):
     """FM: a bias, a weight of each feature, a product of each two."""
 
@@ -106,6 +134,26 @@ class DeepFm(ContextFamily):
         m = self.model
         plain = super()._joined(replace(found, bias=found.bias + m.deep_predict_layer.bias))
         return replace(plain, tower=self._tower(found, m.mlp_layers, m.deep_predict_layer.weight))
+
+
+class Dssm(ContextFamily):
+    """DSSM: the cosine of two towers, one over each side's features (Huang et al. 2013, CIKM)."""
+
+    models = ("DSSM",)
+    trains = False
+    has_kernels = False
+    untrained = "batch normalization over the batch: RecBole differs from itself after one rounding"
+
+    def scores(self, table: Table) -> Iterator[tuple[torch.Tensor, Scores]]:
+        m = self.model
+        sides = self._both(table)
+        own, other = (
+            functional.normalize(layers(side.in_order(m)), dim=1)
+            for side, layers in zip(sides, (m.user_mlp_layers, m.item_mlp_layers), strict=True)
+        )
+        for rows in torch.split(torch.arange(len(table)), rows_at_once(len(other))):
+            users = table.users[rows.to(table.device)]
+            yield rows, Matrix((own[users] @ other.t()).sigmoid_())
 
 
 @dataclass(frozen=True)
@@ -154,6 +202,11 @@ class _Side:
             own = own + one.total(linear.token_seq_embedding_table, one.real)[:, 0]
         return torch.cat(found, dim=1) if self.lists else tokens, own
 
+    def in_order(self, model: Any) -> torch.Tensor:
+        """[number, features times d]: the embeddings as RecBole has them beside one another."""
+        embedded, _ = self.embedded(model)
+        return embedded[:, torch.tensor(self.slots).argsort()].flatten(1)
+
 
 @dataclass(frozen=True)
 class _List:
@@ -178,6 +231,12 @@ class _List:
         return functional.embedding_bag(
             self.values, tables[self.number].weight, mode="sum", per_sample_weights=weights
         )
+
+
+def unpaired(found: Embedded) -> Sides:
+    """Constants of both sides, and no product."""
+    users, items = (side.new_empty((len(side), 0)) for side in (found.users, found.items))  # no gradients
+    return Sides(users, items, found.bias, found.of_users, found.of_items)
 
 
 def _paired(embedded: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

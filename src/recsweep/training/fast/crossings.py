@@ -7,6 +7,7 @@ at a time. Features are looked up, and projected for the first time, once for ea
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recsweep.training.fast.context import ContextFamily, Embedded
+from recsweep.training.fast.context import ContextFamily, Embedded, unpaired
 from recsweep.training.fast.pairs import Sides
 
 _VALUES_AT_ONCE = 1 << 24
@@ -78,8 +79,7 @@ class AutoInt(_Crossing):
         self._features = found.users, found.items
         tower = self._tower(found, m.mlp_layers, m.deep_predict_layer.weight)
         bias = found.bias + m.deep_predict_layer.bias + m.attn_fc.bias
-        none = found.users[:, 0, :0], found.items[:, 0, :0]
-        return Sides(*none, bias, found.of_users, found.of_items, tower)
+        return replace(unpaired(replace(found, bias=bias)), tower=tower)
 
     def width(self) -> int:
         return 4 * int(self.model.attention_size)

@@ -10,7 +10,7 @@ from recsweep.training.fast.base import Family
 from recsweep.training.fast.bert import Bert4Rec
 from recsweep.training.fast.cdae import Cdae
 from recsweep.training.fast.closed import Ease, ItemKnn, SlimElastic
-from recsweep.training.fast.context import DeepFm, Fm
+from recsweep.training.fast.context import DeepFm, Dssm, Fm, Lr, WideDeep
 from recsweep.training.fast.crossings import AutoInt, DcnV2
 from recsweep.training.fast.enmf import Enmf
 from recsweep.training.fast.factorized import Bpr, Fpmc
@@ -36,7 +36,7 @@ FAST_FAMILIES: tuple[type[Family], ...] = (
     *(NeuMf, Nncf),
     *(Dmf, Fism),
     SimpleX,
-    *(Fm, DeepFm),
+    *(Lr, Fm, WideDeep, DeepFm, Dssm),
     *(AutoInt, DcnV2),
     *(LightGcn, Sgl, Ncl),
     *(Ngcf, Gcmc),

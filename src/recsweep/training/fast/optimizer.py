@@ -58,7 +58,7 @@ class _CompiledAdam(Stepper):
         super().__init__(optimizer)
         self._kernels, self._steps = family.kernels, 0
         group = optimizer.param_groups[0]
-        mine = {id(weight) for weight in group["params"] if weight.requires_grad}
+        mine = {id(one) for one in group["params"] if one.requires_grad and one.grad is not None}
         pairs = [pair for pair in zip(family.weights, family.plain, strict=True) if id(pair[0]) in mine]
         self._weights, self._plain = [weight for weight, _ in pairs], [plain for _, plain in pairs]
         self._numbers = (
