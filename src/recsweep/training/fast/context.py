@@ -7,7 +7,7 @@ not for each pair.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from torch import nn
 from torch.nn import functional
 
 from recsweep.training.fast.pairs import PairFamily, Sides, Tower
-from recsweep.training.fast.scores import Matrix, Scores, rows_at_once
 from recsweep.training.fast.table import Features, Table
 
 
@@ -134,26 +133,6 @@ class DeepFm(ContextFamily):
         m = self.model
         plain = super()._joined(replace(found, bias=found.bias + m.deep_predict_layer.bias))
         return replace(plain, tower=self._tower(found, m.mlp_layers, m.deep_predict_layer.weight))
-
-
-class Dssm(ContextFamily):
-    """DSSM: the cosine of two towers, one over each side's features (Huang et al. 2013, CIKM)."""
-
-    models = ("DSSM",)
-    trains = False
-    has_kernels = False
-    untrained = "batch normalization over the batch: RecBole differs from itself after one rounding"
-
-    def scores(self, table: Table) -> Iterator[tuple[torch.Tensor, Scores]]:
-        m = self.model
-        sides = self._both(table)
-        own, other = (
-            functional.normalize(layers(side.in_order(m)), dim=1)
-            for side, layers in zip(sides, (m.user_mlp_layers, m.item_mlp_layers), strict=True)
-        )
-        for rows in torch.split(torch.arange(len(table)), rows_at_once(len(other))):
-            users = table.users[rows.to(table.device)]
-            yield rows, Matrix((own[users] @ other.t()).sigmoid_())
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from recsweep.training.fast.base import Family
 from recsweep.training.fast.bert import Bert4Rec
 from recsweep.training.fast.cdae import Cdae
 from recsweep.training.fast.closed import Ease, ItemKnn, SlimElastic
-from recsweep.training.fast.context import DeepFm, Dssm, Fm, Lr, WideDeep
+from recsweep.training.fast.context import DeepFm, Fm, Lr, WideDeep
 from recsweep.training.fast.crossings import AutoInt, DcnV2
 from recsweep.training.fast.enmf import Enmf
 from recsweep.training.fast.factorized import Bpr, Fpmc
@@ -30,14 +30,16 @@ from recsweep.training.fast.recurrent import Gru4Rec, Narm
 from recsweep.training.fast.recvae import RecVae
 from recsweep.training.fast.simplex import SimpleX
 from recsweep.training.fast.transformer import SasRec
+from recsweep.training.fast.two_towers import Dssm
 
 FAST_FAMILIES: tuple[type[Family], ...] = (
     *(Fpmc, Bpr),
     *(NeuMf, Nncf),
     *(Dmf, Fism),
     SimpleX,
-    *(Lr, Fm, WideDeep, DeepFm, Dssm),
+    *(Lr, Fm, WideDeep, DeepFm),
     *(AutoInt, DcnV2),
+    Dssm,
     *(LightGcn, Sgl, Ncl),
     *(Ngcf, Gcmc),
     *(Stamp, Fossil),
