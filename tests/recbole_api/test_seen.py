@@ -128,3 +128,34 @@ def test_what_was_kept_is_counted_anew_where_rows_are_others(toy):
 
 def test_a_loader_holds_no_list_of_its_rows(toy):
     assert isinstance(loaders_of(toy)[0].sampler.data_source, range)
+
+
+def test_hidden_items_are_kept_where_users_come_back_to_some(parts):
+    before, part = copy.copy(parts[0]), copy.copy(parts[1])
+    for one in (before, part):
+        seen.keep_with(one)
+    seen.keep_hidden_with(part, before)
+    had, right = Seen.of_part(before), Seen.of_part(part)
+    found = seen.hidden_in(part, [had], ITEMS)
+    assert found.items is part.seen_items["hidden"]["items"]
+    theirs = {user for user in range(USERS) if right.counts[user]}
+    expected = set(had.pairs(ITEMS).tolist()) - set(right.pairs(ITEMS).tolist())
+    assert found.pairs(ITEMS).tolist() == sorted(pair for pair in expected if pair // ITEMS in theirs)
+    several = seen.hidden_in(part, [had, Seen.of_part(parts[2])], ITEMS)
+    assert len(several.items) > len(found.items), "with another part before it, found anew"
+
+
+def test_nothing_is_kept_where_all_that_users_had_is_hidden(toy):
+    train, valid, _ = toy[1].parts
+    assert "hidden" not in valid.seen_items
+    assert loaders_of(toy)[1].uid2history_item.seen.items is train.seen_items["items"]
+
+
+def test_the_same_is_left_of_one_part_and_of_several(parts, monkeypatch):
+    monkeypatch.setattr(seen, "_PAIRS_AT_ONCE", 7)
+    had, some = (Seen.of_part(part) for part in parts[:2])
+    expected = sorted(set(had.pairs(ITEMS).tolist()) - set(some.pairs(ITEMS).tolist()))
+    assert len(expected) < len(had.items)
+    left = had.without(some, ITEMS)
+    assert left.pairs(ITEMS).tolist() == expected
+    assert left.without(some, ITEMS) is left

@@ -73,7 +73,6 @@ def make_table(users: int, items: int, width: int, samples: int, lengths: Any = 
         items=torch.randint(1, items, (samples,), generator=draw),
         sequences=sequences,
         lengths=lengths,
-        last=sequences.gather(1, lengths[:, None] - 1)[:, 0],
         device=CPU,
     )
 

@@ -287,7 +287,7 @@ def test_a_table_holds_the_samples_and_the_last_item_of_each_sequence(folder):
     assert torch.equal(table.items, fields["item_id"])
     for row in range(0, len(table), 37):
         sequence = fields["item_id_list"][row][: fields["item_length"][row]]
-        assert table.last[row] == sequence[-1]
+        assert table.last(torch.tensor([row])).tolist() == sequence[-1:].tolist()
         assert sequence.min() > 0
     assert all(values.is_contiguous() for values in (table.users, table.items, table.sequences))
 

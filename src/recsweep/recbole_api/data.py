@@ -122,6 +122,7 @@ def build_split(
     if not isinstance(whole, recbole("data.dataset").SequentialDataset):
         for dataset in (train, valid, test):
             seen.keep_with(dataset)
+        seen.keep_hidden_with(valid, train)
     for dataset in (whole, train, valid, test):
         dataset.__class__ = cls  # RecBole's own class again, so that it can be stored
     return Split(whole, (train, valid, test))

@@ -51,8 +51,7 @@ class Seen:
     @classmethod
     def of_part(cls, dataset: Any) -> Seen:
         """Those of a part of a split, as they were kept with it, or counted now."""
-        kept = getattr(dataset, ATTRIBUTE, None)
-        if kept is not None and kept["rows"] == len(dataset.inter_feat):
+        if kept := _kept(dataset):
             return cls(kept["counts"], kept["items"])
         users, items = (dataset.inter_feat[name] for name in (dataset.uid_field, dataset.iid_field))
         return cls.of(users, items, int(dataset.user_num), int(dataset.item_num))
@@ -76,6 +75,32 @@ class Seen:
 
     def holds(self, users: _Array, items: _Array) -> _Array:
         """[asked] bool: the user has the item; both [asked]."""
+        return self._find(users, items)[0]
+
+    def without(self, some: Seen, n_items: int, *, of_its_users: bool = False) -> Seen:
+        """The items that users have here, and not in some; these themselves where that is all of them.
+
+        Args:
+            of_its_users: of those users alone who have any in some.
+        """
+        places = []
+        for users, items in _blocks(some.pairs(n_items), n_items):
+            found, where = self._find(users, items)
+            places.append(where[found])
+        shared = np.concatenate(places)
+        asked = some.counts > 0 if of_its_users else torch.ones(len(self.counts), dtype=torch.bool)
+        owners = np.searchsorted(self.ends, shared, side="right") - 1
+        counts = (self.counts - torch.from_numpy(np.bincount(owners, minlength=len(self.counts)))) * asked
+        if int(counts.sum()) == len(self.items):
+            return self
+        left = torch.repeat_interleave(asked, self.counts)
+        left[torch.from_numpy(shared)] = False
+        return Seen(
+            counts, torch.from_numpy(self.items.numpy()[left.numpy()])
+        )  # torch would number them first
+
+    def _find(self, users: _Array, items: _Array) -> tuple[_Array, _Array]:
+        """[asked] bool and int64: the user has the item, and where it stands."""
         low, high = self.ends[users], self.ends[users + 1]
         ends, last = high, len(self.items) - 1
         own = self.items.numpy()
@@ -86,7 +111,7 @@ class Seen:
             low, high = np.where(less, middle + 1, low), np.where(less, high, np.minimum(middle, high))
         found: _Array = low < ends
         found &= own[np.minimum(low, last)] == items if last >= 0 else False
-        return found
+        return found, low
 
 
 def keep_with(dataset: Any) -> None:
@@ -96,12 +121,39 @@ def keep_with(dataset: Any) -> None:
     setattr(dataset, ATTRIBUTE, kept)
 
 
+def keep_hidden_with(dataset: Any, before: Any) -> None:
+    """Keep what the users of a part had before and not in it, where it is not simply what all users had.
+
+    Args:
+        dataset: the part.
+        before: the part before it, the only one.
+    """
+    had, right = Seen.of_part(before), Seen.of_part(dataset)
+    hidden = had.without(right, int(dataset.item_num), of_its_users=True)
+    if hidden is not had:
+        kept = {"counts": hidden.counts, "items": hidden.items, "of": len(had.items)}
+        getattr(dataset, ATTRIBUTE)["hidden"] = kept
+
+
+def hidden_in(dataset: Any, before: Sequence[Seen], n_items: int) -> Seen:
+    """The items that the users of a part had in those before, and not in it: as kept with it, or found now."""
+    right = Seen.of_part(dataset)
+    kept = _kept(dataset).get("hidden")
+    if kept is not None and [len(part.items) for part in before] == [kept["of"]]:
+        return Seen(kept["counts"], kept["items"])
+    return without(before, right, n_items)
+
+
+def _kept(dataset: Any) -> Mapping[str, Any]:
+    """All that was kept with a part; nothing where it is no more the same part."""
+    kept: Mapping[str, Any] = getattr(dataset, ATTRIBUTE, None) or {}
+    return kept if kept.get("rows") == len(dataset.inter_feat) else {}
+
+
 def without(all_of: Sequence[Seen], some: Seen, n_items: int) -> Seen:
     """The items that users have in any of these, and not in some."""
-    if len(all_of) == 1 and not any(
-        all_of[0].holds(*both).any() for both in _blocks(some.pairs(n_items), n_items)
-    ):
-        return all_of[0]
+    if len(all_of) == 1:
+        return all_of[0].without(some, n_items)
     pairs = np.concatenate([seen.pairs(n_items) for seen in all_of])
     left = [~some.holds(*both) for both in _blocks(pairs, n_items)]
     return Seen._of_pairs(pairs[np.concatenate(left)], len(some.counts), n_items)
@@ -228,14 +280,13 @@ def _full_sort(base: type[Any]) -> type[Any]:
             if config["MODEL_TYPE"].name == "SEQUENTIAL" or not isinstance(used, UsedItems):
                 super().__init__(config, dataset, sampler, shuffle=shuffle)
                 return
-            dataset.sort(by=dataset.uid_field, ascending=True)
             right = Seen.of_part(dataset)
             self.uid_field, self.iid_field, self.is_sequential = dataset.uid_field, dataset.iid_field, False
             self.uid_list = torch.nonzero(right.counts).squeeze(1)
             self.uid2items_num = right.counts.numpy()
             self.uid2positive_item = Lists(lambda: right)
             before = used.parts[:-1] or used.parts
-            self.uid2history_item = Lists(lambda: without(before, right, used.n_items))
+            self.uid2history_item = Lists(lambda: hidden_in(dataset, before, used.n_items))
             self.user_df = dataset.join(type(dataset.inter_feat)({self.uid_field: self.uid_list}))
             self.sample_size = len(self.user_df)
             super(base, self).__init__(config, dataset, sampler, shuffle=False)

@@ -88,7 +88,6 @@ def _taken(table: Table, rows: torch.Tensor) -> Table:
         items=table.items[there] if labels is None else table.items,
         sequences=None if table.sequences is None else table.sequences[there],
         lengths=None if table.lengths is None else table.lengths[rows],
-        last=None if table.last is None else table.last[there],
         labels=None if labels is None else Labels(labels.right.of_rows(there), labels.hidden.of_rows(there)),
         columns=None if columns is None else lambda part: columns(rows[part]),
     )

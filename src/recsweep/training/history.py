@@ -51,19 +51,17 @@ class History:
         if not self._scorer.is_sequential:
             found = loader._dataset.join(interaction({loader.uid_field: users}))
             none = users.new_empty(0).to(device)
-            return Table(users.to(device), none, None, None, None, device, columns=found.__getitem__)
+            return Table(users.to(device), none, None, None, device, columns=found.__getitem__)
         fields = self._sequences(users)
         config, item = loader.config, loader.iid_field
         sequences = fields[item + config["LIST_SUFFIX"]].long()
         lengths = fields[config["ITEM_LIST_LENGTH_FIELD"]].long()
-        last = sequences.gather(1, lengths[:, None] - 1)[:, 0]
         asked = loader.transform(loader._dataset, interaction(dict(fields)))
         return Table(
             users=users.to(device),
             items=fields[item].long().to(device),
             sequences=sequences.contiguous().to(device),
             lengths=lengths,
-            last=last.to(device),
             device=device,
             columns=asked.__getitem__,
         )

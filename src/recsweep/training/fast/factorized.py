@@ -9,7 +9,7 @@ import torch
 from recsweep.training.fast import losses
 from recsweep.training.fast.products import ProductFamily
 from recsweep.training.fast.stream import Batch, needed
-from recsweep.training.fast.table import Table, required
+from recsweep.training.fast.table import Table
 
 
 class _Pairwise(ProductFamily):
@@ -41,7 +41,7 @@ class Fpmc(_Pairwise):
 
     def native_step(self, table: Table, batch: Batch) -> float:
         rows = batch.rows
-        last = self._last(table, rows)
+        last = table.last(rows)
         loss: float = self.kernels.fpmc_step(  # type: ignore[union-attr]
             self.plain, self.gradients, table.users[rows], last, table.items[rows], needed(batch.negatives)
         )
@@ -51,7 +51,7 @@ class Fpmc(_Pairwise):
         self, table: Table, rows: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         m = self.model
-        user, last = m.UI_emb(table.users[rows]), m.LI_emb(self._last(table, rows))
+        user, last = m.UI_emb(table.users[rows]), m.LI_emb(table.last(rows))
         better = (user * m.IU_emb(positive)).sum(1) + (last * m.IL_emb(positive)).sum(1)
         worse = (user * m.IU_emb(negative)).sum(1) + (last * m.IL_emb(negative)).sum(1)
         return better, worse
@@ -59,14 +59,11 @@ class Fpmc(_Pairwise):
     def queries(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
         rows = rows.to(table.device)
         user, _, last, _ = self.plain
-        return torch.cat([user[table.users[rows]], last[self._last(table, rows)]], dim=1)
+        return torch.cat([user[table.users[rows]], last[table.last(rows)]], dim=1)
 
     def candidates(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         _, taste, _, affinity = self.plain
         return torch.cat([taste, affinity], dim=1), None
-
-    def _last(self, table: Table, rows: torch.Tensor) -> torch.Tensor:
-        return required(table.last)[rows]
 
 
 class Bpr(_Pairwise):

@@ -123,8 +123,6 @@ class Table:
     without sequences."""
     lengths: torch.Tensor | None
     """[rows] int64, on the CPU: batches are planned there without waiting for a GPU."""
-    last: torch.Tensor | None
-    """[rows] int64, the last item of each sequence."""
     device: torch.device
     labels: Labels | None = None
     """Where rows are users: their items. Else the label of a row is its target."""
@@ -146,15 +144,11 @@ class Table:
         sequences = fields.get(item + config["LIST_SUFFIX"])
         lengths = fields.get(config["ITEM_LIST_LENGTH_FIELD"])
         answers = fields.get(config["LABEL_FIELD"])
-        last = None
-        if sequences is not None and lengths is not None:
-            last = _column(sequences.gather(1, lengths[:, None].long() - 1)[:, 0], device)
         return cls(
             users=_column(fields[config["USER_ID_FIELD"]], device),
             items=_column(fields[item], device),
             sequences=None if sequences is None else _sequences(sequences, device),
             lengths=None if lengths is None else _column(lengths, torch.device("cpu")),
-            last=last,
             device=device,
             columns=dataset.__getitem__,
             features=partial(Features.of, dataset),
@@ -164,7 +158,7 @@ class Table:
     @classmethod
     def _of_samples(cls, loader: Any, device: torch.device) -> Table:
         users = _column(loader.user_list[loader.uid_field], device)
-        return cls(users, users.new_empty(0), None, None, None, device, columns=loader.user_list.__getitem__)
+        return cls(users, users.new_empty(0), None, None, device, columns=loader.user_list.__getitem__)
 
     @classmethod
     def of_users(cls, loader: Any, device: torch.device) -> Table:
@@ -175,7 +169,7 @@ class Table:
         )
         users = _column(users, device)
         return cls(
-            *(users, users.new_empty(0), None, None, None, device),
+            *(users, users.new_empty(0), None, None, device),
             labels=Labels(right, hidden),
             columns=loader.user_df.__getitem__,
             features=partial(Features.of, loader._dataset),
@@ -188,6 +182,17 @@ class Table:
     def lengths_there(self) -> torch.Tensor:
         """`lengths` where the table is: sent once."""
         return required(self.lengths).to(self.device)
+
+    def last(self, rows: torch.Tensor) -> torch.Tensor:
+        """[some] int64, where the table is: the last items of sequences.
+
+        Args:
+            rows: [some] int64, as batches have them.
+        """
+        sequences, end = required(self.sequences), self.lengths_there[rows] - 1
+        if isinstance(sequences, Windows):
+            return sequences.rows(rows).at(end[:, None])[:, 0]
+        return sequences[rows, end]
 
     def picked(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """As kernels take sequences, which they look up by row number: a matrix, its lengths, the numbers.
