@@ -95,9 +95,8 @@ class Seen:
             return self
         left = torch.repeat_interleave(asked, self.counts)
         left[torch.from_numpy(shared)] = False
-        return Seen(
-            counts, torch.from_numpy(self.items.numpy()[left.numpy()])
-        )  # torch would number them first
+        chosen = self.items.numpy()[left.numpy()]  # torch would number them first
+        return Seen(counts, torch.from_numpy(chosen))
 
     def _find(self, users: _Array, items: _Array) -> tuple[_Array, _Array]:
         """[asked] bool and int64: the user has the item, and where it stands."""
@@ -136,7 +135,7 @@ def keep_hidden_with(dataset: Any, before: Any) -> None:
 
 
 def hidden_in(dataset: Any, before: Sequence[Seen], n_items: int) -> Seen:
-    """The items that the users of a part had in those before, and not in it: as kept with it, or found now."""
+    """The items that users of a part had in those before, and not in it: as kept with it, or found now."""
     right = Seen.of_part(dataset)
     kept = _kept(dataset).get("hidden")
     if kept is not None and [len(part.items) for part in before] == [kept["of"]]:
