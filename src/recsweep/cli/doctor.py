@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 
 from recsweep.cli.options import say_aside
 from recsweep.common import provenance
+from recsweep.common.cores import cores
 from recsweep.common.errors import RecsweepError
 from recsweep.common.files import counted
+from recsweep.common.others import cores_of_others
 from recsweep.common.paths import is_made
 from recsweep.planning.plan import StudyPlan, check_data, plan_sweep
 from recsweep.running.nvml import gpu_temperature
@@ -18,6 +20,8 @@ _VARIABLES = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
     *("RECSWEEP_NATIVE", "RECSWEEP_GEMM", "RECSWEEP_VECTORS", "RECSWEEP_TEMPLATE"),
 )
+_A_CORE = 0.7
+"""From this many cores on other programs slow a thread on each core down."""
 _SLOWER = "training takes the slower Python path"
 Finding = tuple[str, str, bool]
 """A thing that was looked at, what was found, and whether it is as it should be."""
@@ -39,6 +43,7 @@ def examine(load: Callable[[], Sweep], *, cluster: bool = False) -> Iterator[Fin
         yield "repository", f"{own['name']} at {own['commit']}{changed}", True
     for name, value in provenance.hardware().items():
         yield name, str(value), True
+    yield from _others()
     yield _libraries()
     yield from _torch()
     yield _kernels()
@@ -48,6 +53,16 @@ def examine(load: Callable[[], Sweep], *, cluster: bool = False) -> Iterator[Fin
         if name in os.environ:
             yield name, os.environ[name], True
     yield from _sweep(load, cluster=cluster)
+
+
+def _others() -> Iterator[Finding]:
+    used = cores_of_others()
+    if used is None:
+        return
+    found, most = f"use {used:.1f} of {counted(cores(), 'core')}", cores()
+    if used >= _A_CORE and most > 1:
+        found += f"; `workers.threads: {max(1, most - round(used))}` is as fast beside them, or faster"
+    yield "other programs", found, True
 
 
 def _libraries() -> Finding:
