@@ -71,14 +71,16 @@ class Recorded:
     @property
     def users(self) -> Floats:
         """Mean over seeds of each user."""
-        return self.values.mean(axis=0)
+        means: Floats = self.values.mean(axis=0)
+        return means
 
     @property
     def noise(self) -> Floats:
         """What is of one training and one user alone, as large as if there were any number of seeds."""
         values = self.values
         left = values - self.users - values.mean(axis=1, keepdims=True) + values.mean()
-        return left * math.sqrt(len(values) / (len(values) - 1))
+        found: Floats = left * math.sqrt(len(values) / (len(values) - 1))
+        return found
 
     @property
     def seed_effect(self) -> float:
@@ -107,7 +109,7 @@ def false_positives(simulations: int, seeds: int) -> float:
     effect = max(model.seed_effect for model in models) if seeds > 1 else 0.0
     wrong = 0
     for number in range(simulations):
-        users = draw.integers(pool.shape[1], size=pool.shape[1])
+        users = draw.integers(pool.shape[1], size=(pool.shape[1],))
         runs = COMPARED * seeds
         # More trainings than were recorded: of each user's scores some are dealt twice.
         dealt = np.argsort(draw.random((max(runs, len(pool)), len(users))), axis=0)[:runs] % len(pool)
@@ -219,7 +221,7 @@ def record() -> None:
                 settings = plan.settings(plan.defaults, seed)
                 split = prepare(settings, plan.files, plan.outputs.cache).split
                 state = training.train(settings, split, torch.device("cpu")).best
-                found = users.evaluate_users(settings, split, torch.device("cpu"), state)
+                found = users.tested(settings, split, torch.device("cpu"), state).users
                 columns |= {"user": found.users.tolist(), f"{model}:{seed}": found.metrics["ndcg@10"]}
                 print(model, seed, found.means())
     kinds = {name: "text" if name == "user" else "float64" for name in columns}

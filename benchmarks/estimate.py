@@ -241,9 +241,9 @@ def _judged(
     lines += ["", "| arm | measuring, s | all of it said, s | took, s | memory said, GiB | was, GiB |"]
     lines += ["|---|---:|---:|---:|---:|---:|"]
     for arm in ran:
-        told = sum(one.estimate.total.expected for one in arm.studies)
+        expected = sum(one.estimate.total.expected for one in arm.studies)
         lines.append(
-            f"| {arm.arm.name} | {arm.measuring:.0f} | {told:.0f} | {arm.seconds:.0f} | "
+            f"| {arm.arm.name} | {arm.measuring:.0f} | {expected:.0f} | {arm.seconds:.0f} | "
             f"{arm.told_memory / 2**30:.2f} | {arm.memory / 2**30:.2f} |"
         )
     usual = sum(one.ratio <= USUAL for one in compared) / max(1, len(compared))

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recsweep.common.errors import InputError
 from recsweep.common.files import write_yaml
@@ -31,7 +32,7 @@ from results import command, own_lines, write_section
 
 RANKING = {"metric": "NDCG@10", "metrics": ["Recall", "NDCG"], "topk": [10]}
 IDS = ["user_id", "item_id", "timestamp", "rating"]
-DATA = {
+DATA: dict[str, dict[str, Any]] = {
     "plain": {},
     "items": {"columns": {"inter": IDS, "item": ["item_id", "class"]}},
     "features": {

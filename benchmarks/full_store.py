@@ -166,11 +166,11 @@ def _fill(server: Postgres, jobs: int, trials: int, tell: Tell) -> float:
         again = _without_keys(connection)
         for name, script in _STEPS.items():
             for statement in script.format(**values).split(";\n"):
-                connection.execute(statement)  # type: ignore[call-overload]
+                connection.execute(statement)
             tell(f"{time.monotonic() - began:4.0f} s: {name} filled")
         _copy_records(connection, study_id)
         for statement in again:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
         tell(f"{time.monotonic() - began:4.0f} s: indexes and keys made")
         connection.execute("INSERT INTO tuning_progress (job_id, changed) SELECT id, 0 FROM made")
         connection.execute("DROP TABLE made")
@@ -197,7 +197,7 @@ def _set(server: Postgres, settings: dict[str, Any]) -> None:
     with psycopg.connect(server.address, autocommit=True) as connection:
         for name, value in settings.items():
             change = f"RESET {name}" if value is None else f"SET {name} = '{value}'"
-            connection.execute(f"ALTER SYSTEM {change}")  # type: ignore[call-overload]
+            connection.execute(f"ALTER SYSTEM {change}")
     server.stop()
     server.start()
 

@@ -112,8 +112,9 @@ def _make(python: Path) -> None:
 def _case(model: str) -> Case:
     beside = BESIDE[model]
     return Case(
-        **{"dataset": BUILTIN, "model": model, "must": 1, "aim": 1, "batches": None, "stride": 1},
-        **{"epochs": beside.epochs, "seconds": (1, 1, 1), "kind": "general", "draws": True},
+        *(BUILTIN, model, 1.0, 1.0, None, beside.epochs, 1, (1.0, 1.0, 1.0)),
+        kind="general",
+        draws=True,
         parameter=beside.parameter,
     )
 

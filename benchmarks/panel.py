@@ -148,7 +148,7 @@ def main() -> int:
         lines = list(_wanted(arguments, folder))
         wanted = [(pairs[0].table, pairs[0].model, len(pairs)) for pairs in lines]
         if arguments.as_kept:
-            lines = [done for pairs in lines if (done := [pair for pair in pairs if pair.is_done])]
+            lines = [kept for pairs in lines if (kept := [pair for pair in pairs if pair.is_done])]
         train(lines, python)
         done = [line(pairs) for pairs in lines]
         there = {(pairs[0].table, pairs[0].model): len(pairs) for pairs in lines}
@@ -229,8 +229,12 @@ def by_recbole(pairs: list[Pair], python: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="recbole-") as folder:
         done = subprocess.run(
             [str(python), str(HERE / "recbole_config_arm.py"), *files],
-            **{"cwd": folder, "env": environment, "check": False, "text": True},
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT},
+            cwd=folder,
+            env=environment,
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
     if done.returncode:
         raise SystemExit(f"RecBole ended with exit code {done.returncode}:\n{done.stdout[-2000:]}")

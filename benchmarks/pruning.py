@@ -198,10 +198,10 @@ def read(arguments: argparse.Namespace, options: dict[str, object]) -> Done:
 def table(one: Comparison) -> list[str]:
     """Markdown: each seed, the means, and the targets beside them."""
     rows = []
-    for seed, whole, pruned, ratio in zip(one.seeds, one.whole, one.pruned, one.ratios, strict=True):
+    for seed, whole, cut, ratio in zip(one.seeds, one.whole, one.pruned, one.ratios, strict=True):
         rows.append(
-            f"| {seed} | {whole.epochs} | {pruned.epochs} | {ratio:.2f} | {whole.best:.4f} "
-            f"| {pruned.best:.4f} | {pruned.best - whole.best:+.4f} | {pruned.pruned} |"
+            f"| {seed} | {whole.epochs} | {cut.epochs} | {ratio:.2f} | {whole.best:.4f} "
+            f"| {cut.best:.4f} | {cut.best - whole.best:+.4f} | {cut.pruned} |"
         )
     low, high = one.interval
     epochs = [statistics.mean(done.epochs for done in arm) for arm in (one.whole, one.pruned)]

@@ -164,7 +164,8 @@ def one_round(nodes: Nodes, url: str, outputs: Path, trials: int) -> str:
     problems = [] if code == 0 else [f"exit code {code}: {(outputs / 'said').read_text()[-400:]}"]
     store = Store(url)
     for name in store.names():
-        study = store.find_study(name)
+        if (study := store.find_study(name)) is None:
+            continue  # deleted meanwhile
         filled = [trial.slot for trial in study.results()]
         if filled != list(range(trials)):
             problems.append(f"{name}: slots {filled}")

@@ -130,8 +130,9 @@ def _kept(arguments: argparse.Namespace) -> dict[str, Found]:
 def _case(model: str) -> Case:
     rival = RIVALS[model]
     return Case(
-        **{"dataset": BUILTIN, "model": model, "must": 1, "aim": 1, "batches": None, "stride": 1},
-        **{"epochs": max(rival.epochs, 1), "seconds": (1, 1, 1), "kind": rival.kind, "draws": True},
+        *(BUILTIN, model, 1.0, 1.0, None, max(rival.epochs, 1), 1, (1.0, 1.0, 1.0)),
+        kind=rival.kind,
+        draws=True,
         parameter=rival.parameter,
     )
 

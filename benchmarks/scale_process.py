@@ -84,7 +84,8 @@ def main(config: str, workers: int, batches: int) -> None:
     running = [context.Process(target=trial, args=(config, batches, answer)) for _ in range(workers)]
     for process in running:
         process.start()
-    most, alone, found = 0, 0, []
+    most, alone = 0, 0
+    found: list[dict[str, Any]] = []
     while len(found) < workers:
         total, own = memory([os.getpid(), *(process.pid or 0 for process in running)])
         most, alone = max(most, total), max(alone, own)

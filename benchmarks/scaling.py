@@ -105,7 +105,7 @@ def _run(job: Job, count: int, *work: Any) -> float:
         workers = start(job, count, False, barrier, ended)
     barrier.wait()
     began = time.monotonic()
-    last = max(ended.get()[0] for _ in workers)
+    last: float = max(ended.get()[0] for _ in workers)
     for worker in workers:
         worker.join()
     return last - began
@@ -147,7 +147,8 @@ def cost_by_size(postgres: Postgres, arguments: argparse.Namespace) -> list[dict
                     times[size].append(1000 * (time.perf_counter() - began))
             medians = {size: statistics.median(found) for size, found in times.items()}
             few, many = min(medians), max(medians)
-            rows.append({"store": kind, **medians, "ratio": medians[many] / medians[few]})
+            by_size: dict[Any, Any] = dict(medians)
+            rows.append({"store": kind, **by_size, "ratio": medians[many] / medians[few]})
     return rows
 
 

@@ -111,15 +111,13 @@ GENERAL = (
 )
 """RecBole's defaults on a random split, 8:1:1 of each user's ratings."""
 LARGE = tuple(
-    replace(_general(*given, draws=draws), dataset=MADE, kind="large", **parts)
-    for given, draws, parts in (
-        (("BPR", 6, 12, (70, 80, 15), 2), False, {}),
-        (
-            ("LightGCN", 6, 12, (300, 90, 60), 2),
-            False,
-            {"batches": 8, "warm_up": 3, "checked": 1, "valid_batches": 1000},
+    replace(case, dataset=MADE, kind="large")
+    for case in (
+        _general("BPR", 6, 12, (70, 80, 15), 2),
+        replace(
+            _general("LightGCN", 6, 12, (300, 90, 60), 2), batches=8, warm_up=3, checked=1, valid_batches=1000
         ),
-        (("MultiVAE", 6, 12, (50, 60, 15), 2), True, {}),
+        _general("MultiVAE", 6, 12, (50, 60, 15), 2, draws=True),
     )
 )
 """The same on a million interactions; LightGCN is timed in part, and its first repeat is a whole epoch."""

@@ -33,7 +33,9 @@ def made(folder: Path) -> Path:
 def counts(generator: np.random.Generator) -> NDArray[np.int64]:
     """[users]: how many items each has, `ROWS` together; `LEAST` to half of all items."""
     shares = np.minimum(generator.lognormal(0, 1.2, USERS), 20)
-    found = LEAST + np.floor(shares / shares.sum() * (ROWS - LEAST * USERS)).astype(np.int64)
+    found: NDArray[np.int64] = (
+        np.floor(shares / shares.sum() * (ROWS - LEAST * USERS)).astype(np.int64) + LEAST
+    )
     found[: ROWS - found.sum()] += 1  # what rounding has left
     return found
 

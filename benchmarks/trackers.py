@@ -192,7 +192,8 @@ def _senders(beside: Beside) -> list[psutil.Process]:
 
 def overhead(arguments: argparse.Namespace, folder: Path) -> list[str]:
     """Processor time for each trial and epoch more, start-up apart."""
-    per_epoch, per_trial = [], []
+    per_epoch: list[float] = []
+    per_trial: list[float] = []
     for epochs, found in ((10, per_trial), (40, per_epoch)):
         found += _steady(folder / f"overhead-{epochs}", arguments.steady, epochs)
     trial = (per_trial[0] * 40 - per_epoch[0] * 10) / 30

@@ -118,7 +118,11 @@ def run(python: Path, model: str, params: dict[str, Any], split: Path, folder: P
     own = {**os.environ, "RAY_ADDRESS": "127.0.0.1:6399", "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(
         [str(python), "-m", "warprec.run", "-c", "config.yml", "-p", "train"],
-        **{"cwd": folder, "env": own, "capture_output": True, "text": True, "check": False},
+        cwd=folder,
+        env=own,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(f"WarpRec's {model} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
