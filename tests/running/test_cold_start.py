@@ -18,8 +18,9 @@ from recsweep.study import Store
 
 compat.apply()
 
+SPARED = lazy._SPARED_IN.fullmatch(lazy._build()) is not None
 UNUSED = (
-    *("sklearn", "scipy.stats", "tensorboard", "torch._dynamo", "torch._prims"),
+    *("sklearn", "scipy.stats", "tensorboard", "torch._dynamo", *["torch._prims"] * SPARED),
     *("matplotlib", "ray", "plotly", "thop", "wandb"),
 )
 
@@ -163,6 +164,12 @@ def test_optimizers_compute_the_same_bits_with_and_without_torchs_compiler(of_op
     assert of_optimizers["spared"][1] == of_optimizers["torch"][1]
 
 
+def test_another_build_of_torch_has_its_shapes_at_once():
+    code = "import sys\nfrom recsweep.recbole_api import lazy\nlazy._build = lambda: '2.13.0+cu130'\n"
+    assert run_python(f"{code}lazy.load_torch()\nprint('torch._meta_registrations' in sys.modules)") == "True"
+
+
+@pytest.mark.skipif(not SPARED, reason="another build of torch")
 @pytest.mark.parametrize("need", ["compile", "trace", "load a model of one's own"])
 def test_torch_knows_shapes_as_soon_as_they_are_needed(need, tmp_path):
     own = tmp_path / "mine.py"

@@ -9,6 +9,8 @@ depends on this file.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,8 +25,8 @@ _COMPILER = "torch._dynamo"
 _INSTEAD = "__dynamo_disable"
 _SHAPES = "torch._meta_registrations"
 """Tells torch the shapes of what its functions return, for tensors without numbers (device `meta`)."""
-_SPARED_IN = "2.13."
-"""The versions of torch of which it was looked up that nothing else needs them; in others they are loaded."""
+_SPARED_IN = re.compile(r"2\.13\.\d+\+cpu")
+"""The builds of torch of which it was looked up that nothing else needs them; in others they are loaded."""
 _NEED_SHAPES = (_COMPILER, "torch._inductor", "torch._decomp", "torch._refs", "torch._prims")
 
 
@@ -109,12 +111,15 @@ _SHAPES_FIRST = _ShapesFirst()
 
 
 def load_torch() -> None:
-    """Import torch without its shapes, a quarter of the time; where torch is loaded it stays as it is.
+    """Import torch, its CPU build without its shapes, which are a quarter of the time.
 
-    Nothing that holds numbers is computed by them, on any device. They are loaded later where something
-    compiles or traces, and for models of one's own, which may make tensors without numbers.
+    Where it is loaded it stays as it is. Nothing that holds numbers is computed by them. They are loaded
+    later where something compiles or traces, and for models of one's own, which may make tensors without
+    numbers.
     """
-    if "torch" in sys.modules:
+    if "torch" in sys.modules or not _SPARED_IN.fullmatch(_build()):
+        import torch
+
         return
     sys.modules[_SHAPES] = ModuleType(_SHAPES)
     try:
@@ -123,12 +128,17 @@ def load_torch() -> None:
         del sys.modules[_SHAPES]
     vars(torch).pop(_SHAPES.rpartition(".")[2], None)
     sys.meta_path.insert(0, _SHAPES_FIRST)
-    if not torch.__version__.startswith(_SPARED_IN):
-        load_shapes()
-        return
     from torch._opaque_base import OpaqueBaseMeta
 
     torch._C._set_generator_metaclass(OpaqueBaseMeta)  # all of it that computing needs
+
+
+def _build() -> str:
+    """The version of torch with its kind, before it is imported; empty where there is none."""
+    try:
+        return importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def load_shapes() -> None:

@@ -37,7 +37,8 @@ class _Revisions(storage._VersionManager):
             return
         with self.engine.begin() as connection:
             _TABLE.create(connection, checkfirst=True)
-            connection.execute(_TABLE.insert().values(version_num=newest()))
+            if connection.execute(sqlalchemy.select(_TABLE)).first() is None:  # it may have been away before
+                connection.execute(_TABLE.insert().values(version_num=newest()))
 
     def get_current_version(self) -> str:
         return self._written() or super().get_current_version()
