@@ -128,7 +128,7 @@ def factors(users: torch.Tensor, items: torch.Tensor) -> Any:
 
 
 def _table(users: torch.Tensor) -> Table:
-    return Table(users, users.new_empty(0), None, None, CPU)
+    return Table(users, users.new_empty(0), CPU)
 
 
 def report(found: Found, asked: argparse.Namespace) -> str:

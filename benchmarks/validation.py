@@ -142,7 +142,7 @@ def _table(size: Size) -> Table:
     drawn = torch.randint(1, step + 1, (size.users, some)) + step * torch.arange(some)  # none twice
     right = torch.rand(size.users, some).argsort(1).argsort(1) < size.right
     labels = [Pairs(which.sum(1), drawn[which]) for which in (right, ~right)]
-    return Table(users, users.new_empty(0), None, None, CPU, labels=Labels(*labels))
+    return Table(users, users.new_empty(0), CPU, labels=Labels(*labels))
 
 
 def _trainer() -> Any:

@@ -135,7 +135,7 @@ def test_gcmc_with_dropout_trains_on_average_as_recbole(drawn):
         loss.backward()
         note("theirs", loss.detach())
     family = Gcmc(model, compiled_kernels(), 5)
-    table = Table(users, items, sequences=None, lengths=None, device=CPU)
+    table = Table(users, items, device=CPU)
     for _ in range(draws):
         note("ours", family.step(table, Batch(torch.arange(len(users)), others)))
     theirs, ours = (np.array(norms[whose]) for whose in ("theirs", "ours"))

@@ -36,7 +36,7 @@ def labels_of(items: int, seed: int) -> Labels:
 
 
 def table_of(labels: Labels) -> Table:
-    return Table(torch.arange(ROWS), torch.arange(0), None, None, CPU, labels)
+    return Table(torch.arange(ROWS), torch.arange(0), CPU, labels=labels)
 
 
 def product(items: int, kernels, *, whole: bool, bias: bool, seed: int) -> Product:

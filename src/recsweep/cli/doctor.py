@@ -59,7 +59,8 @@ def _others() -> Iterator[Finding]:
     used = cores_of_others()
     if used is None:
         return
-    found, most = f"use {used:.1f} of {counted(cores(), 'core')}", cores()
+    most = cores()
+    found = f"use {used:.1f} of {counted(most, 'core')}"
     if used >= _A_CORE and most > 1:
         found += f"; `workers.threads: {max(1, most - round(used))}` is as fast beside them, or faster"
     yield "other programs", found, True

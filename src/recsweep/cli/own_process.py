@@ -19,6 +19,3 @@ def load_torch(*, large_pages: bool = False) -> None:
     from recsweep.recbole_api import lazy
 
     lazy.load_torch()
-    from recsweep.recbole_api.windows import spare_distributed
-
-    spare_distributed()

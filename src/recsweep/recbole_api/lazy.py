@@ -111,16 +111,21 @@ _SHAPES_FIRST = _ShapesFirst()
 
 
 def load_torch() -> None:
-    """Import torch, its CPU build without its shapes, which are a quarter of the time.
+    """Import torch for a process that is recsweep's own, without what none of them needs.
 
-    Where it is loaded it stays as it is. Nothing that holds numbers is computed by them. They are loaded
+    That are distributed tensors (`windows.spare_distributed`), and of the CPU build its shapes, a quarter of
+    the time, where it is not loaded yet. Nothing that holds numbers is computed by those. They are loaded
     later where something compiles or traces, and for models of one's own, which may make tensors without
     numbers.
     """
-    if "torch" in sys.modules or not _SPARED_IN.fullmatch(_build()):
-        import torch
+    if "torch" not in sys.modules and _SPARED_IN.fullmatch(_build()):
+        _load_without_shapes()
+    from recsweep.recbole_api.windows import spare_distributed
 
-        return
+    spare_distributed()
+
+
+def _load_without_shapes() -> None:
     sys.modules[_SHAPES] = ModuleType(_SHAPES)
     try:
         import torch

@@ -136,11 +136,10 @@ def keep_hidden_with(dataset: Any, before: Any) -> None:
 
 def hidden_in(dataset: Any, before: Sequence[Seen], n_items: int) -> Seen:
     """The items that users of a part had in those before, and not in it: as kept with it, or found now."""
-    right = Seen.of_part(dataset)
     kept = _kept(dataset).get("hidden")
     if kept is not None and [len(part.items) for part in before] == [kept["of"]]:
         return Seen(kept["counts"], kept["items"])
-    return without(before, right, n_items)
+    return without(before, Seen.of_part(dataset), n_items)
 
 
 def _kept(dataset: Any) -> Mapping[str, Any]:

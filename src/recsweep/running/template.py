@@ -89,10 +89,9 @@ def main(control: int) -> None:
 
 
 def _import_recbole() -> None:
-    from recsweep.recbole_api import compat, windows
+    from recsweep.recbole_api import compat
 
     compat.apply()
-    windows.spare_distributed()
 
 
 class _Nursery:

@@ -51,7 +51,7 @@ class History:
         if not self._scorer.is_sequential:
             found = loader._dataset.join(interaction({loader.uid_field: users}))
             none = users.new_empty(0).to(device)
-            return Table(users.to(device), none, None, None, device, columns=found.__getitem__)
+            return Table(users.to(device), none, device, columns=found.__getitem__)
         fields = self._sequences(users)
         config, item = loader.config, loader.iid_field
         sequences = fields[item + config["LIST_SUFFIX"]].long()

@@ -51,10 +51,8 @@ class ContextFamily(PairFamily):
         self._columns: torch.Tensor | None = None
 
     def sides(self, table: Table) -> Sides:
-        if self._made is None:
-            self._made = self._both(table)
         linear = self.model.first_order_linear
-        (users, of_users), (items, of_items) = (side.embedded(self.model) for side in self._made)
+        (users, of_users), (items, of_items) = (side.embedded(self.model) for side in self._both(table))
         return self._joined(Embedded(users, items, of_users, of_items, linear.bias))
 
     def _joined(self, found: Embedded) -> Sides:
@@ -84,11 +82,14 @@ class ContextFamily(PairFamily):
         return self._columns
 
     def _both(self, table: Table) -> tuple[_Side, _Side]:
-        if table.features is None:
-            raise ValueError("the table has no features of users and items")
-        found = table.features()
-        users = _Side.of(self.model, found.users, table.device)
-        return users, _Side.of(self.model, found.items, table.device)
+        """The features of all users and of all items, looked up once a trial."""
+        if self._made is None:
+            if table.features is None:
+                raise ValueError("the table has no features of users and items")
+            found = table.features()
+            users = _Side.of(self.model, found.users, table.device)
+            self._made = users, _Side.of(self.model, found.items, table.device)
+        return self._made
 
 
 class Lr(ContextFamily):

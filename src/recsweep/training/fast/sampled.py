@@ -108,7 +108,7 @@ def _table(loader: Any, labels: Labels, device: torch.device) -> Table:
     frame = data.join(type(data.inter_feat)({loader.uid_field: users}))
     users = users.to(device)
     return Table(
-        *(users, users[:0], None, None, device),
+        *(users, users[:0], device),
         labels=labels,
         columns=frame.__getitem__,
         features=partial(Features.of, data),

@@ -118,12 +118,12 @@ class Table:
     """[rows] int64."""
     items: torch.Tensor
     """[rows] int64, the target of each sample; empty where rows are users, see `labels`."""
-    sequences: torch.Tensor | None
+    device: torch.device
+    sequences: torch.Tensor | None = None
     """[rows, width] int64, padded with 0 at the end; `Windows` are filled as rows are picked. None for models
     without sequences."""
-    lengths: torch.Tensor | None
+    lengths: torch.Tensor | None = None
     """[rows] int64, on the CPU: batches are planned there without waiting for a GPU."""
-    device: torch.device
     labels: Labels | None = None
     """Where rows are users: their items. Else the label of a row is its target."""
     columns: Callable[[torch.Tensor], Any] | None = None
@@ -158,7 +158,7 @@ class Table:
     @classmethod
     def _of_samples(cls, loader: Any, device: torch.device) -> Table:
         users = _column(loader.user_list[loader.uid_field], device)
-        return cls(users, users.new_empty(0), None, None, device, columns=loader.user_list.__getitem__)
+        return cls(users, users.new_empty(0), device, columns=loader.user_list.__getitem__)
 
     @classmethod
     def of_users(cls, loader: Any, device: torch.device) -> Table:
@@ -169,7 +169,7 @@ class Table:
         )
         users = _column(users, device)
         return cls(
-            *(users, users.new_empty(0), None, None, device),
+            *(users, users.new_empty(0), device),
             labels=Labels(right, hidden),
             columns=loader.user_df.__getitem__,
             features=partial(Features.of, loader._dataset),
