@@ -13,7 +13,7 @@ from helpers.workspace import make_workspace
 from recsweep.cli import cli, doctor, flags, main, variables
 from recsweep.cli.declare import GROUPS, Command, Option
 from recsweep.common.errors import InputError
-from recsweep.running import local_workers
+from recsweep.running import threads
 from recsweep.sweeps.config import WorkersConfig
 from recsweep.sweeps.loading import load_sweep
 from recsweep.sweeps.options import variable
@@ -266,7 +266,7 @@ def test_a_bugs_traceback_holds_no_secret(run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("given", "settings", "threads"),
+    ("given", "settings", "count"),
     [
         ("3", {}, 3),
         (" 2,4 ", {"count": 4}, 2),
@@ -275,16 +275,45 @@ def test_a_bugs_traceback_holds_no_secret(run, monkeypatch):
         ("", {"count": 100_000 // 400}, 1),
     ],
 )
-def test_threads_of_a_worker_are_those_of_config_or_user(monkeypatch, given, settings, threads):
+def test_threads_of_a_worker_are_those_of_config_or_user(monkeypatch, given, settings, count):
     monkeypatch.setenv("OMP_NUM_THREADS", given)
-    assert local_workers.threads_of(WorkersConfig(**settings)) == threads
+    assert threads.threads_of(WorkersConfig(**settings)) == count
+
+
+@pytest.mark.parametrize(
+    ("used", "workers", "count", "said"),
+    [
+        (2.8, 1, 5, "other programs use 2.8 of 8 cores: 5 threads a worker"),
+        (0.4, 2, 4, "other programs use 0.4 of 8 cores: 4 threads a worker"),
+        (7.9, 3, 1, "other programs use 7.9 of 8 cores: 1 thread a worker"),
+        (None, 4, 2, "other programs cannot be counted here, of 8 cores: 2 threads a worker"),
+    ],
+)
+def test_spare_threads_leave_other_programs_their_cores(monkeypatch, used, workers, count, said):
+    monkeypatch.setattr(threads, "cores", lambda: 8)
+    monkeypatch.setattr(threads, "_others", lambda: used)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    config = WorkersConfig(count=workers, threads="spare")
+    assert (threads.threads_of(config), threads.spared(config)) == (count, said)
+
+
+def test_all_workers_of_a_process_have_as_many_spare_threads(monkeypatch):
+    used = iter([6.0, 0.0])
+    monkeypatch.setattr(threads, "cores", lambda: 8)
+    monkeypatch.setattr(threads, "cores_of_others", lambda: next(used))
+    threads._others.cache_clear()
+    try:
+        config = WorkersConfig(threads="spare")
+        assert [threads.threads_of(config) for _ in range(3)] == [2, 2, 2]
+    finally:
+        threads._others.cache_clear()
 
 
 @pytest.mark.parametrize("given", ["many", "0", "-1", "1.5", "99999999"])
 def test_threads_that_are_no_number_are_refused(monkeypatch, given):
     monkeypatch.setenv("OMP_NUM_THREADS", given)
     with pytest.raises(InputError, match="OMP_NUM_THREADS: must be a whole number from 1, but got"):
-        local_workers.threads_of(WorkersConfig())
+        threads.threads_of(WorkersConfig())
 
 
 @pytest.mark.parametrize("built", [True, False])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from recsweep.common import others
 
-BUSY = "while True: pass"
+BUSY = [sys.executable, "-c", "while True: pass"]
 
 
 @pytest.fixture
@@ -54,6 +57,24 @@ def test_what_this_process_computes_is_not_counted(stat, monkeypatch, own, used)
     assert others.cores_of_others(0.5) == pytest.approx(used)
 
 
+def test_children_that_compute_are_no_other_programs(stat, monkeypatch):
+    passing(monkeypatch, stat, own=0.1)
+    seconds = iter([0.0, 0.2])
+    child = SimpleNamespace(cpu_times=lambda: (next(seconds), 0.0, 0.0, 0.0, 0.0))
+    monkeypatch.setattr(others.psutil, "Process", lambda: SimpleNamespace(children=lambda recursive: [child]))
+    assert others.cores_of_others(0.5) == pytest.approx(0.2)
+
+
+def test_a_child_that_ends_while_it_is_counted_is_left_out(stat, monkeypatch):
+    def gone() -> None:
+        raise psutil.NoSuchProcess(7)
+
+    passing(monkeypatch, stat, own=0.1)
+    child = SimpleNamespace(cpu_times=gone)
+    monkeypatch.setattr(others.psutil, "Process", lambda: SimpleNamespace(children=lambda recursive: [child]))
+    assert others.cores_of_others(0.5) == pytest.approx(0.6)
+
+
 def test_a_processor_that_is_not_allowed_is_not_counted(stat, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
     monkeypatch.setattr(others, "cores", lambda: 1)
@@ -70,9 +91,10 @@ def test_under_a_limit_nothing_is_said(monkeypatch):
 def test_a_busy_program_is_seen():
     if others.cores_of_others(0.01) is None:
         pytest.skip("under a limit")
-    with subprocess.Popen([sys.executable, "-c", BUSY]) as busy:
-        try:
-            time.sleep(0.2)
-            assert others.cores_of_others(0.5) > 0.25
-        finally:
-            busy.kill()
+    begin = f"import subprocess; print(subprocess.Popen({BUSY!r}, stdout=subprocess.DEVNULL).pid)"
+    busy = int(subprocess.check_output([sys.executable, "-c", begin]))  # an orphan, no child of ours
+    try:
+        time.sleep(0.2)
+        assert others.cores_of_others(0.5) > 0.25
+    finally:
+        os.kill(busy, signal.SIGKILL)

@@ -78,6 +78,14 @@ def test_a_short_sweep_file_gets_the_documented_defaults(tmp_path):
         ),
         *(
             (
+                f"workers: {{threads: {written}}}\n",
+                "4:20: `workers.threads`: must be spare or a whole number from 1, "
+                f"but got {read!r}; correct the value",
+            )
+            for written, read in [("spair", "spair"), ("1.5", 1.5), ("true", True)]
+        ),
+        *(
+            (
                 f"workers: {{trials_per_gpu: {written}}}\n",
                 "4:27: `workers.trials_per_gpu`: must be auto or a whole number from 1, "
                 f"but got {read!r}; correct the value",

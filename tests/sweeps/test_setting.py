@@ -42,6 +42,7 @@ def test_every_key_of_a_file_says_what_it_is_for():
         ("search.max_evals", "whole number, 1 to 1,000,000", "20"),
         ("search.timeout_minutes", "number or `null`, above 0, at most 527,040", "null"),
         ("search.phases", "list of `full`, `coarse`, `architecture`, `training`, `loss`", "[full]"),
+        ("workers.threads", "whole number or `spare` or `null`, 1 to 4,096", "null"),
         ("workers.trials_per_gpu", "whole number or `auto`", "auto"),
         ("training.fast", "true or false", "true"),
         ("models", "list", "required"),

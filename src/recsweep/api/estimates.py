@@ -17,8 +17,8 @@ from recsweep.estimating.kept import keep, kept, key_of
 from recsweep.estimating.points import points
 from recsweep.estimating.probe import Point, Probe, Probes
 from recsweep.planning.plan import StudyPlan
-from recsweep.running.local_workers import threads_of
 from recsweep.running.prober import Prober
+from recsweep.running.threads import threads_of
 from recsweep.running.watch import duration
 
 MINUTES = 5

@@ -62,7 +62,7 @@ def _others() -> Iterator[Finding]:
     most = cores()
     found = f"use {used:.1f} of {counted(most, 'core')}"
     if used >= _A_CORE and most > 1:
-        found += f"; `workers.threads: {max(1, most - round(used))}` is as fast beside them, or faster"
+        found += f"; `workers.threads: spare`, {max(1, most - round(used))} here, is as fast or faster"
     yield "other programs", found, True
 
 

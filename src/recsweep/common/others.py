@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 
+import psutil
+
 from recsweep.common.cores import cores
 
 _STAT = Path("/proc/stat")
@@ -45,5 +47,13 @@ def _busy() -> float:
 
 
 def _own() -> float:
-    """Seconds that this process has computed, with children that have ended."""
-    return sum(os.times()[:4])
+    """Seconds that this process has computed, with its children, ended or not."""
+    below = (_computed(child) for child in psutil.Process().children(recursive=True))
+    return sum(os.times()[:4]) + sum(below)
+
+
+def _computed(process: psutil.Process) -> float:
+    try:
+        return sum(process.cpu_times()[:4])
+    except psutil.Error:  # it ended meanwhile, or is another user's
+        return 0.0

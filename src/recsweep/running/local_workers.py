@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -12,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from recsweep.common import scratch
-from recsweep.common.cores import cores
-from recsweep.common.errors import InputError
 from recsweep.common.owner import this_process
 from recsweep.common.scratch import PREPARING
 from recsweep.planning.plan import StudyPlan
@@ -21,11 +18,10 @@ from recsweep.running.child import child_main
 from recsweep.running.commands import Command, Stop
 from recsweep.running.events import Died, Event
 from recsweep.running.processes import Process, start
+from recsweep.running.threads import threads_of
 from recsweep.running.workers import Hired, Workers
-from recsweep.sweeps.config import WorkersConfig
 
 _GOODBYE_SECONDS = 5.0
-MOST_THREADS = 4096
 
 
 @dataclass(frozen=True)
@@ -124,22 +120,3 @@ def death_of(code: int | None) -> str:
         hint = " (the kernel kills so when memory runs out)" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
     return f"exit code {code}"
-
-
-def threads_of(workers: WorkersConfig) -> int:
-    """Threads of each worker: what the config says, or the user's OMP_NUM_THREADS, or its share of the cores.
-
-    Raises:
-        InputError: the variable is no number.
-    """
-    if workers.threads:
-        return workers.threads
-    given = os.environ.get("OMP_NUM_THREADS", "").strip()
-    if not given:
-        return max(1, cores() // workers.count)
-    first = given.split(",")[0].strip()  # of a list, the outermost level
-    if not (first.isascii() and first.isdigit() and 0 < int(first) <= MOST_THREADS):
-        raise InputError(
-            "OMP_NUM_THREADS", f"must be a whole number from 1, but got {given!r}", "correct or unset it"
-        )
-    return int(first)

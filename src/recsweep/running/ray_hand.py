@@ -19,9 +19,10 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.running.child import child_main
 from recsweep.running.commands import Command, Evaluate, Search
 from recsweep.running.events import Event, Started
-from recsweep.running.local_workers import LocalWorkers, threads_of
+from recsweep.running.local_workers import LocalWorkers
 from recsweep.running.ray_data import Fetch, data_here, outputs_here
 from recsweep.running.templates import SWITCH
+from recsweep.running.threads import threads_of
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from recsweep.planning.plan import StudyPlan
 from recsweep.running.child import child_main
 from recsweep.running.commands import Command, Evaluate, Search, Stop
 from recsweep.running.events import Died, Evaluated, Event, Idle, Note, Started
-from recsweep.running.local_workers import threads_of
 from recsweep.running.ray_data import Sent
 from recsweep.running.ray_hand import Hand, terms_of
 from recsweep.running.ray_link import Link
+from recsweep.running.threads import threads_of
 from recsweep.running.workers import Hired, Workers
 from recsweep.sweeps.config import WorkersConfig
 

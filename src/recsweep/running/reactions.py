@@ -32,6 +32,7 @@ from recsweep.running.events import (
 from recsweep.running.lines import outcome
 from recsweep.running.seats import Seats
 from recsweep.running.study_run import StudyRun
+from recsweep.running.threads import spared
 from recsweep.running.watch import WorkerView, duration
 from recsweep.study import State, Trial
 
@@ -67,10 +68,9 @@ class Reactions:
                 self._deaths.ready()
                 self._worker(run, member).doing = "ready"
                 run.say(f"{run.label}: worker {member.number} on {device}, data {prepared}")
+                _once(run, spared(run.plan.sweep.workers))
             case Note(text):
-                if text not in run.view.said:  # what all workers find is said once
-                    run.view.said.add(text)
-                    run.say(text)
+                _once(run, text)
             case Measured():
                 self._seats.measured(run, event)
             case Idle(retired):
@@ -159,6 +159,13 @@ class Reactions:
             f"{run.label}: the first {len(failures)} trials all failed alike; {message}{where}; "
             "correct the cause and run the same command again, their slots are back in the budget"
         )
+
+
+def _once(run: StudyRun, text: str) -> None:
+    """Say what several workers find, the first time."""
+    if text and text not in run.view.said:
+        run.view.said.add(text)
+        run.say(text)
 
 
 def _failures(run: StudyRun) -> list[Trial]:

@@ -287,8 +287,9 @@ class WorkersConfig(Frozen):
     """Ray: cores that each worker takes. None: as many as it has threads."""
     gpus: Real = Field(0.0, ge=0, le=64)
     """Ray: GPUs that each worker takes; below 1 a share of one, which so many workers train on."""
-    threads: Whole | None = Field(None, ge=1, le=4096)
-    """Threads of each worker. None: the cores, divided among the workers."""
+    threads: Annotated[Whole, Field(ge=1, le=4096)] | Literal["spare"] | None = None
+    """Threads of each worker. None: the cores, divided among the workers. `spare`: the same of the cores that
+    other programs leave."""
     trials_per_gpu: int | Literal["auto"] = "auto"
     """Trials at once on each GPU. `auto`: one more while a tenth more batches a second come of it, and memory
     bears it."""
@@ -303,6 +304,14 @@ class WorkersConfig(Frozen):
     """How long a store that cannot be reached is waited for before the sweep pauses."""
     workers_per_study: Whole = Field(0, ge=0, le=256)
     """Jobs that Snakemake starts for each study, each a `recsweep worker`. 0: one job does all."""
+
+    @field_validator("threads", mode="before")
+    @classmethod
+    def _spare_or_a_count(cls, given: Any) -> Any:
+        # Here rather than by pydantic's union, whose errors speak of one of its members only.
+        if given not in (None, "spare") and (not isinstance(given, int) or isinstance(given, bool)):
+            raise ValueError(f"must be spare or a whole number from 1, but got {given!r}")
+        return given
 
     @field_validator("trials_per_gpu", mode="before")
     @classmethod
