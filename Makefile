@@ -410,7 +410,7 @@ bench-models: setup-models ## each of RecBole's 94 models, one trial: run, or re
 bench-equality: setup ## the fast paths against RecBole on all of ml-100k: losses, metrics, dropout
 	@python benchmarks/equality.py --write
 
-bench-gpu: setup ## a GPU in 12 minutes: equality, speed, precision, sharing, the first trial (DEVICE=cpu: small, without one)
+bench-gpu: setup ## a GPU in 12 minutes: equality, speed, precision, sharing, fusion, the first trial (DEVICE=cpu: small, without one)
 	@python benchmarks/gpu.py --device $(or $(DEVICE),cuda) $(if $(filter cpu,$(DEVICE)),--small) --write
 
 bench-panel: setup ## 25 general models against RecBole's own run, same split (makes .venv-recbole)

@@ -9,6 +9,7 @@ Steps, each in a process of its own with its part of the time:
     speed        seconds an epoch of training and validation, both in turns; with the geometric mean
     precision    the same in float32 and in the two 16-bit types, with the score that it came to
     sharing      a study with 1, 2, 4 and 8 workers on one GPU, and with `trials_per_gpu: auto`
+    fusion       trials one at a time, and as one model with a leading dimension of trials
     start        seconds until a sweep's first trial has ended, and each later study's first one
 
 A step that fails, or takes too long, keeps the rows that it has and says why; the others go on. Both sides
@@ -33,6 +34,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+import gpu_fusion
 import gpu_sweeps
 import gpu_training
 from gpu_options import Options, Row, failure
@@ -79,6 +81,16 @@ STEPS = {
         ("model", "workers", "seconds in all", "trials an hour", "times", "said"),
         gpu_sweeps.sharing,
         5.0,
+    ),
+    "fusion": Step(
+        "Several trials as one model, ms a batch and trial",
+        (
+            *("model", "operations a batch", "of all as one", "alone"),
+            *(f"one of {count}" for count in gpu_fusion.TRIALS),
+            *("times", "loss differs by"),
+        ),
+        gpu_fusion.fusion,
+        1.0,
     ),
     "start": Step(
         "Until a study's first trial has ended, seconds",

@@ -42,7 +42,7 @@ LONG_ENOUGH = 12.0
 _HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-class _Enough(Exception):
+class Enough(Exception):  # no error
     """A turn has its epochs."""
 
 
@@ -99,7 +99,7 @@ def _equal(model: str, loss: str | None, case: Any, folder: Path, device: torch.
 def speed(options: Options) -> Iterator[Row]:
     """Each model by RecBole's code and by the torch path, in two turns each where there is time."""
     device, times = resolve_device(options.device), []
-    with _data(options) as trial:
+    with data(options) as trial:
         for model in options.chosen(SPEED):
             try:
                 arms = turns(*trial(model), device, 1 if options.small else 2)
@@ -146,7 +146,7 @@ def turn(arm: Arm, settings: dict[str, Any], split: Split, device: torch.device)
         marks.append(time.perf_counter())
         arm.score = score
         if len(marks) == epochs or (len(marks) > 1 and marks[-1] - begun > LONG_ENOUGH):
-            raise _Enough
+            raise Enough
 
     def noted(*given: Any, **named: Any) -> Any:
         path, steps = install(*given, **named)
@@ -154,13 +154,13 @@ def turn(arm: Arm, settings: dict[str, Any], split: Split, device: torch.device)
         return path, steps
 
     install = fast.install
-    with patch.object(fast, "install", noted), _torch_path(), contextlib.suppress(_Enough):
+    with patch.object(fast, "install", noted), torch_path(), contextlib.suppress(Enough):
         training.train({**settings, "epochs": epochs + 1}, split, device, after)
     arm.seconds += [b - a for a, b in itertools.pairwise(marks)]
 
 
 @contextlib.contextmanager
-def _torch_path() -> Iterator[None]:
+def torch_path() -> Iterator[None]:
     """On a CPU too: what a GPU runs."""
     with patch("recsweep.training.fast.native.kernels", lambda: None):
         yield
@@ -172,7 +172,7 @@ def _torch_path() -> Iterator[None]:
 def precision(options: Options) -> Iterator[Row]:
     """The torch path in float32, and mixed with each 16-bit type."""
     device = resolve_device(options.device)
-    with _data(options) as trial:
+    with data(options) as trial:
         for model in options.chosen(SMALL_PRECISION if options.small else PRECISION):
             try:
                 arms = _precisions(*trial(model), device)
@@ -200,7 +200,8 @@ def _precisions(settings: dict[str, Any], split: Split, device: torch.device) ->
 
 
 @contextlib.contextmanager
-def _data(options: Options) -> Iterator[Callable[[str], tuple[dict[str, Any], Split]]]:
+def data(options: Options) -> Iterator[Callable[[str], tuple[dict[str, Any], Split]]]:
+    """Gives the settings and the split of a model's trial."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if options.small:
