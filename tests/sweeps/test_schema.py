@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -19,6 +20,12 @@ SHIPPED = {
 }
 
 
+@cache
+def validator(kind: str) -> jsonschema.Draft202012Validator:
+    """Of a kind of file; that its schema is one, has a test of its own."""
+    return jsonschema.Draft202012Validator(schema(kind))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_schema_is_one_and_is_shipped(kind):
     jsonschema.Draft202012Validator.check_schema(schema(kind))
@@ -29,7 +36,7 @@ def test_a_schema_is_one_and_is_shipped(kind):
 @pytest.mark.parametrize("path", SHIPPED, ids=[str(path.relative_to(CONFIG)) for path in SHIPPED])
 def test_every_shipped_file_is_accepted_and_names_its_schema(path):
     text = path.read_text(encoding="utf-8")
-    jsonschema.validate(yaml.safe_load(text), schema(SHIPPED[path]))
+    validator(SHIPPED[path]).validate(yaml.safe_load(text))
     first, *_ = text.splitlines()
     mark, _, named = first.partition("$schema=")
     assert mark == "# yaml-language-server: "
@@ -45,6 +52,8 @@ MODEL = {"space": {"n_layers": {"type": "choice", "values": [1, 2]}}}
     [
         ("sweep", {**SWEEP, "search": {"algo": "tpe", "phases": ["coarse"], "timeout_minutes": 1.5}}),
         ("sweep", {**SWEEP, "storage": "sqlite:///x.db", "workers": {"trials_per_gpu": "auto"}}),
+        ("sweep", {**SWEEP, "workers": {"threads": "spare"}}),
+        ("sweep", {**SWEEP, "workers": {"threads": None}}),
         ("dataset", {"keep": {"rating": "[4,inf)"}, "split": {"type": "ratio", "ratio": [0.8, 0.1, 0.1]}}),
         ("model", {**MODEL, "defaults": {"n_layers": 1}, "fixed": {"loss_type": "CE"}}),
         ("model", {"model_variants": ["NARM", "STAMP"]}),
@@ -52,7 +61,7 @@ MODEL = {"space": {"n_layers": {"type": "choice", "values": [1, 2]}}}
     ],
 )
 def test_what_is_right_is_accepted(kind, data):
-    jsonschema.validate(data, schema(kind))
+    validator(kind).validate(data)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +74,8 @@ def test_what_is_right_is_accepted(kind, data):
         ("sweep", {**SWEEP, "search": {"max_evals": "many"}}),
         ("sweep", {**SWEEP, "search": {"engine": "optunna"}}),
         ("sweep", {**SWEEP, "workers": {"trials_per_gpu": "some"}}),
+        ("sweep", {**SWEEP, "workers": {"threads": "spair"}}),
+        ("sweep", {**SWEEP, "workers": {"threads": 4097}}),
         ("sweep", {**SWEEP, "search": {"phase_shares": {"coarze": 1}}}),
         ("dataset", {"split": {"type": "halves"}}),
         ("dataset", {"min_user_interaction": 5}),
@@ -76,4 +87,4 @@ def test_what_is_right_is_accepted(kind, data):
 )
 def test_what_is_wrong_is_not(kind, data):
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(data, schema(kind))
+        validator(kind).validate(data)
