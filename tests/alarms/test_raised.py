@@ -10,6 +10,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from helpers.found import result_of, trial, workspace
+from helpers.reported import with_evidence
 from recsweep.alarms.agreement import disagreeing
 from recsweep.alarms.budgets import unequal_budgets
 from recsweep.alarms.convergence import found_late
@@ -176,6 +177,27 @@ def test_another_order_on_test_than_on_validation_is_told(plan):
     assert list(disagreeing([*tested(0.3, 0.4, 0.1, 0.2)[:3], open_again(search(plan, test=1.0))])) == []
 
 
+def test_of_models_trained_again_the_means_over_seeds_are_ordered(plan):
+    valid = dict(zip("ABC", (0.4, 0.3, 0.2), strict=True))
+    once = [search(plan, (score,), 0.5 - score, name) for name, score in valid.items()]
+    alike = [
+        with_evidence(one, (score, score + 0.1)) for one, score in zip(once, valid.values(), strict=True)
+    ]
+    assert [alarm.number for alarm in disagreeing(once)] == [-1.0]
+    assert list(disagreeing(alike)) == [], "one training each was luck"
+    assert [alarm.number for alarm in disagreeing([*alike[:2], once[2]])] == [-1.0], "not all were"
+    single = with_evidence(once[2], (0.1,))
+    assert [alarm.number for alarm in disagreeing([*alike[:2], single])] == [-1.0], "not on several seeds"
+    lower = (0.3, 0.1, 0.0)
+    turned = [
+        with_evidence(one, (score, score), less)
+        for one, score, less in zip(once, valid.values(), lower, strict=True)
+    ]
+    (alarm,) = disagreeing(turned)
+    assert alarm.text.endswith("by their means over seeds")
+    assert "recsweep compare" in alarm.answer
+
+
 def test_a_test_set_that_cannot_show_the_lead_is_told(plan):
     random = np.random.default_rng(1)
     users, base = np.array([f"{u}" for u in range(100)]), random.random(100)
@@ -221,6 +243,42 @@ def test_scores_of_users_of_another_winner_or_test_raise_nothing(plan):
     assert told(models[0]) == ["power"]
     models[0].outputs.users(*models[0].record.folder_names).write_bytes(b"torn")
     assert raised(models) == []
+
+
+def test_of_models_trained_again_the_users_have_means_over_seeds(plan):
+    random = np.random.default_rng(3)
+    users, base = np.array([f"{u:03}" for u in range(100)]), random.random(100)
+    lucky = {"A": base + random.normal(0.01, 0.2, 100), "B": base}
+    models = [
+        search(plan, (score,), float(lucky[name].mean()), name) for name, score in (("A", 0.4), ("B", 0.3))
+    ]
+    for result in models:
+        record, outputs = result.record, result.outputs
+        own, name = {"trial": 0, "params": INSIDE}, record.model_name
+        UserScores(users, {"ndcg@10": lucky[name]}, own).write(outputs.users(*record.folder_names))
+        for seed in (1, 2, 3):
+            values = base + (name == "A") * (0.05 + random.normal(0, 0.01, 100))
+            about = {**own, "training_seed": seed, "split_seed": plan.seed}
+            file = outputs.evidence_users(record.dataset_name, name, seed, plan.seed)
+            UserScores(users, {"ndcg@10": values}, about).write(file)
+    again = [with_evidence(one) for one in models]
+    assert [alarm.name for alarm in raised(models)] == ["power"], "of one training each"
+    assert [alarm.name for alarm in raised([again[0], models[1]])] == ["power"]
+    assert raised(again) == []
+    for file in plan.outputs.root.rglob("users-*.parquet"):
+        file.unlink()
+    assert [alarm.name for alarm in raised(again)] == ["power"], "their scores are gone"
+
+
+def test_the_number_of_trainings_stands_with_their_means(plan):
+    users = np.array(["a", "b", "c"])
+    own = {
+        "A": UserScores(users, {"ndcg@10": np.array([0.1, 0.5, 0.3])}, {"trainings": 5}),
+        "B": UserScores(users, {"ndcg@10": np.array([0.2, 0.1, 0.4])}, {"trainings": 5}),
+    }
+    models = [search(plan, (0.4,), 0.3, "A"), search(plan, (0.3,), 0.3, "B")]
+    (alarm,) = too_small(models, lambda one: own[one.record.model_name])
+    assert "on the test of 3 users in means of 5 trainings, which shows" in alarm.text
 
 
 # -- of the data ----------------------------------------------------------------------------------

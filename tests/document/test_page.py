@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from helpers import found
 from helpers.found import NASTY
 from helpers.reported import facts_of_three, over_seeds, results_of_three, with_evidence, with_users
 from recsweep.document.citations import cited
@@ -125,13 +126,13 @@ def test_names_stay_text(tmp_path):
 
 def test_the_same_store_gives_the_same_files(tmp_path):
     results = results_of_three(tmp_path)
-    found = []
+    written = []
     for name in ("one", "two"):
         outputs = dataclasses.replace(results[0].outputs, root=tmp_path / name)
         page = write_report(outputs, gathered("toy-sweep", results, "sweep.yaml"))
-        found.append({path.name: path.read_text(encoding="utf-8") for path in page.parent.iterdir()})
-    assert found[0] == found[1]
-    assert set(found[0]) == {"index.html", "tables.md", "tables.tex", "appendix.tex", "references.bib"}
+        written.append({path.name: path.read_text(encoding="utf-8") for path in page.parent.iterdir()})
+    assert written[0] == written[1]
+    assert set(written[0]) == {"index.html", "tables.md", "tables.tex", "appendix.tex", "references.bib"}
 
 
 def test_the_comparison_stands_in_a_sentence_with_its_picture_and_citations(tmp_path):
@@ -147,9 +148,25 @@ def test_the_searchs_own_score_stands_beside_those_over_seeds(tmp_path):
     first, *others = results_of_three(tmp_path)
     text = page_of(gathered("toy-sweep", [with_evidence(first), *others], "sweep.yaml"))
     assert '<b class="best">0.1600</b> <small>± 0.0248</small>' in text
+    assert "<th>NDCG@10 mean ± sd</th>" in re.sub(r" (class|scope)=\"[a-z]+\"", "", text)
     for cell in ("0.1600 ± 0.0100", "0.1352 to 0.1848", "+0.0312"):
         assert f'<td class="number">{cell}</td>' in text, cell
     assert "Without evidence of its best configuration: toy/Slow, toy/Waiting." in text
+
+
+def test_a_value_beyond_which_there_is_none_is_no_edge(tmp_path):
+    """The mark in the table of a space is the alarm's."""
+    space = (
+        "defaults: {weight_decay: 0.0, hidden_size: 64}\n"
+        "space:\n"
+        "  weight_decay: {type: choice, values: [0.0, 1.0e-6, 1.0e-5]}\n"
+        "  hidden_size: {type: choice, values: [32, 64, 128]}\n"
+    )
+    plan = found.workspace(tmp_path, model=space).plan()
+    trials = [found.trial(slot, 0.1, params={"weight_decay": 0.0, "hidden_size": 32}) for slot in range(12)]
+    text = page_of(gathered("toy-sweep", [found.result_of(plan, trials)], "sweep.yaml"))
+    assert re.findall(r"<b>([^<]*)</b> <span class=\"edge\">edge</span>", text) == ["32"]
+    assert "weight_decay 0 is at the edge" not in text
 
 
 def test_popularity_stands_below_the_table(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,6 +56,12 @@ class Searched(Protocol):
         """Test metrics of the winner, where it was tested."""
 
     @property
+    def over_seeds(self) -> Mapping[str, float]:
+        """`validation` and `test` of the metric, as means of the winner's configuration over several seeds;
+        empty where it was not trained again.
+        """
+
+    @property
     def before(self) -> Sequence[Searched]:
         """The earlier phases."""
 
@@ -88,6 +94,11 @@ def about(search: Searched) -> str:
 def validation(search: Searched) -> float | None:
     """The score that a search has found; more is better where `maximize`."""
     return search.winner.score if search.winner is not None else None
+
+
+def trained_again(searches: Sequence[Searched]) -> bool:
+    """True where there are means over seeds of all of them, which say more than one training of each."""
+    return all(search.over_seeds for search in searches)
 
 
 def tested(search: Searched) -> float | None:

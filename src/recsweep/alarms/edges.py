@@ -23,13 +23,20 @@ NEAR_EDGE = 0.02
 def at_edges(search: Searched) -> Iterator[Alarm]:
     """The parameters of a winner at an edge beyond which there are values; the number is the value."""
     for name, value in search.parameters.items():
-        parameter = search.record.model.space.get(name)
-        bounds = edge_of(parameter, value) if parameter and name in searched(search.record) else None
-        if bounds is None or not can_be_widened(search.record.model.model, name, *bounds, value):
+        if (bounds := open_edge(search.record, name, value)) is None:
             continue
         low, high = bounds
         text = f"{name} {short(value)} is at the edge of its range, {short(low)} to {short(high)}"
         yield Alarm(NAME, about(search), float(value), text, SOURCE, ANSWER)
+
+
+def open_edge(record: StudyRecord, name: str, value: Any) -> tuple[Any, Any] | None:
+    """The bounds of a searched range at whose edge a value lies, where there are values beyond it."""
+    parameter = record.model.space.get(name)
+    bounds = edge_of(parameter, value) if parameter and name in searched(record) else None
+    if bounds is None or not can_be_widened(record.model.model, name, *bounds, value):
+        return None
+    return bounds
 
 
 def can_be_widened(model: str, name: str, low: Any, high: Any, value: Any) -> bool:

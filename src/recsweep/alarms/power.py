@@ -12,12 +12,14 @@ from recsweep.statistics.power import smallest_difference, users_needed
 from recsweep.statistics.users import Floats, UserScores
 
 NAME = "power"
+TRAININGS = "trainings"
 SOURCE = "Sakai 2016"
 POWER, LEVEL = 0.8, 0.05
 """Four in five true differences are found, one in twenty is found where there is none (Cohen 1988)."""
 
 UsersOf = Callable[[Searched], UserScores | None]
-"""Gives the scores of each user of a tested winner; None where nobody kept them."""
+"""Gives the scores of each user of a tested winner, of several trainings their means, with their number as
+`trainings` in `about`; None where nobody kept them."""
 
 
 def too_small(searches: Sequence[Searched], users: UsersOf) -> Iterator[Alarm]:
@@ -41,10 +43,16 @@ def too_small(searches: Sequence[Searched], users: UsersOf) -> Iterator[Alarm]:
         names = f"{first.record.model_name} and {second.record.model_name}"
         text = (
             f"{names} differ by {abs(claimed):.4f} {first.record.metric} on the test of {len(differences):,} "
-            f"users, which shows differences from {needed:.4f} on in {POWER:.0%} of cases"
+            f"users{_trainings(users(first))}, which shows differences from {needed:.4f} on in "
+            f"{POWER:.0%} of cases"
         )
         answer = "claim no difference" + (f", or test {more:,} users" if more is not None else "")
         yield Alarm(NAME, dataset, needed, text, SOURCE, answer)
+
+
+def _trainings(scores: UserScores | None) -> str:
+    number = 1 if scores is None else int(scores.about.get(TRAININGS, 1))
+    return f" in means of {number} trainings" if number > 1 else ""
 
 
 def _differences(first: UserScores | None, second: UserScores | None, metric: str) -> Floats | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsweep.common.escape import for_terminal
+from recsweep.common.files import counted
 from recsweep.report.comparison import Entry
 from recsweep.report.energy import Spent
 from recsweep.study import State, Trial
@@ -82,7 +83,8 @@ def _machine(environment: dict[str, Any]) -> str:
     parts += [f"{hardware[name]} {words}" for name, words in _AMOUNTS if hardware.get(name) is not None]
     parts += [hardware.get("system")]
     device, threads = environment.get("device"), environment.get("threads")
-    parts += [f"device {device}" if device else None, f"{threads} threads a trial" if threads else None]
+    parts += [f"device {device}" if device else None]
+    parts += [f"{counted(int(threads), 'thread')} a trial" if threads else None]
     return for_terminal(", ".join(str(part) for part in parts if part)) or "unknown"
 
 

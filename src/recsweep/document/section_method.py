@@ -17,6 +17,9 @@ from recsweep.report.summary_notes import budgets, data_of, endings
 
 _COUNTS = ("users", "items", "interactions", "train", "valid", "test")
 _NAMES = {
+    "train_samples": "training samples",
+    "valid_samples": "validation samples",
+    "test_samples": "test samples",
     "repeats": "repeated interactions",
     "leak": "test older than others' training",
     "future": "of others' training, younger than a test",

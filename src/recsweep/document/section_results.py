@@ -11,7 +11,7 @@ from recsweep.document.outcomes import Block, Cell, Value, meaning, values_of
 from recsweep.report.chart import GREY, Axis, Chart, Panel, Points
 from recsweep.report.comparison import Entry
 from recsweep.report.ensembles import ensemble_words
-from recsweep.report.evidence import PARTS
+from recsweep.report.evidence import PARTS, EvidenceResult
 from recsweep.report.results import StudyResult
 from recsweep.report.summary_evidence import COLUMNS, evidence_cells, evidence_notes, evidence_pairs, model_of
 from recsweep.report.sweep_page import overview
@@ -67,12 +67,24 @@ def _optimism(facts: Facts) -> Iterator[str]:
     if not pairs:
         return
     yield "<h3>The search's own scores, and those over seeds</h3>"
-    columns = ("model", "data set", "trainings", *(f"{part} {name}" for part in PARTS for name in COLUMNS))
+    several = len({result.record.dataset_name for result, _ in pairs}) > 1
+    names = ("model", *(["data set"] if several else []), "on")
     rows = [
-        (model_of(result, one), result.record.dataset_name, *evidence_cells(one)) for result, one in pairs
+        (model_of(result, one), *([result.record.dataset_name] if several else []), *row)
+        for result, one in pairs
+        for row in _rows(one)
     ]
-    yield grid(columns, rows, "Optimism of the search", range(2, len(columns)))
+    metric = pairs[0][0].record.evaluation.metric
+    columns = (*names, "trainings", f"{metric} {COLUMNS[0]}", *COLUMNS[1:])
+    yield grid(columns, rows, "Optimism of the search", range(len(names), len(columns)))
     yield items(evidence_notes(facts.results))
+
+
+def _rows(one: EvidenceResult) -> Iterator[tuple[str, ...]]:
+    """A row for validation and one for test: what stands side by side is wider than paper."""
+    trainings, *cells = evidence_cells(one)
+    for number, part in enumerate(PARTS):
+        yield part, trainings, *cells[number * len(COLUMNS) : (number + 1) * len(COLUMNS)]
 
 
 def _popular(pop: StudyResult, metric: str) -> str:

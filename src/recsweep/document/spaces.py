@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recsweep.alarms.edges import edge_of, searched
+from recsweep.alarms.edges import open_edge, searched
 from recsweep.common.escape import short
 from recsweep.report.comparison import Entry
 from recsweep.report.results import StudyResult
@@ -26,7 +26,7 @@ class Searched:
         chosen: the winner's; `-` where there is none, or where the winner has no such parameter.
         share: where the chosen value lies in the range, from 0 to 1, in the scale in which it is searched.
         ticks: the places of all values, where there are few.
-        edge: the chosen value is at the edge of the range.
+        edge: the chosen value is at an edge of the range, and there are values beyond it: the alarm's rule.
         when: the condition under which it exists; empty: always.
     """
 
@@ -95,7 +95,7 @@ def _searched(name: str, parameter: Parameter, result: StudyResult) -> Searched:
         short(chosen) if there else "-",
         parameter.to_unit(chosen) if there and _has_order(parameter) else None,
         _ticks(parameter),
-        there and edge_of(parameter, chosen) is not None,
+        there and open_edge(result.record, name, chosen) is not None,
         _condition(parameter),
     )
 

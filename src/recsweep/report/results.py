@@ -9,7 +9,7 @@ from typing import Any
 
 from recsweep.common.paths import Outputs
 from recsweep.report.energy import Spent, spent, together
-from recsweep.report.evidence import EvidenceResult, read_evidence
+from recsweep.report.evidence import PARTS, EvidenceResult, read_evidence
 from recsweep.search.limits import closed
 from recsweep.search.shares import used
 from recsweep.search.stopping import SHARE, Ended
@@ -81,6 +81,18 @@ class StudyResult:
     def best_evidence(self) -> EvidenceResult | None:
         """The evidence of the winner."""
         return next((one for one in self.evidence if one.rank == 1 and one.done), None)
+
+    @property
+    def over_seeds(self) -> dict[str, float]:
+        """`validation` and `test` of the metric, as means of the winner's configuration over seeds; empty
+        until all of its trainings are there, two at least.
+        """
+        found = self.best_evidence
+        if found is None or not found.is_whole or len(found.done) < 2:
+            return {}
+        measures = {part: found.measure(part, found.metric) for part in PARTS}
+        means = {part: one.spread.mean for part, one in measures.items() if one is not None}
+        return means if len(means) == len(PARTS) else {}
 
     @property
     def parameters(self) -> Params:
