@@ -279,6 +279,8 @@ def test_the_number_of_trainings_stands_with_their_means(plan):
     models = [search(plan, (0.4,), 0.3, "A"), search(plan, (0.3,), 0.3, "B")]
     (alarm,) = too_small(models, lambda one: own[one.record.model_name])
     assert "on the test of 3 users in means of 5 trainings, which shows" in alarm.text
+    own["B"] = UserScores(users, own["B"].metrics, {})
+    assert list(too_small(models, lambda one: own[one.record.model_name])) == [], "one training beside five"
 
 
 # -- of the data ----------------------------------------------------------------------------------

@@ -51,13 +51,20 @@ def too_small(searches: Sequence[Searched], users: UsersOf) -> Iterator[Alarm]:
 
 
 def _trainings(scores: UserScores | None) -> str:
-    number = 1 if scores is None else int(scores.about.get(TRAININGS, 1))
+    number = _number(scores)
     return f" in means of {number} trainings" if number > 1 else ""
 
 
+def _number(scores: UserScores | None) -> int:
+    """The trainings whose mean some scores are."""
+    return 1 if scores is None else int(scores.about.get(TRAININGS, 1))
+
+
 def _differences(first: UserScores | None, second: UserScores | None, metric: str) -> Floats | None:
-    """Between two models, of each user; None where they have not the same users, or not the metric."""
+    """Between two models, of each user; None where users, metrics or kinds (one training, a mean) differ."""
     if first is None or second is None or not np.array_equal(first.users, second.users):
+        return None
+    if (_number(first) > 1) != (_number(second) > 1):
         return None
     if metric not in first.metrics or metric not in second.metrics:
         return None

@@ -33,7 +33,7 @@ def cores_of_others(seconds: float = _SECONDS) -> float | None:
         begin = time.monotonic()
         time.sleep(seconds)
         after = _busy() - _own()
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, psutil.Error):
         return None
     return max(0.0, (after - before) / (time.monotonic() - begin))
 
