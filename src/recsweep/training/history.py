@@ -50,8 +50,7 @@ class History:
         loader, device = self._scorer.loader, self._scorer.device
         if not self._scorer.is_sequential:
             found = loader._dataset.join(interaction({loader.uid_field: users}))
-            none = users.new_empty(0).to(device)
-            return Table(users.to(device), none, device, columns=found.__getitem__)
+            return Table.with_users(users.to(device), device, found.__getitem__)
         fields = self._sequences(users)
         config, item = loader.config, loader.iid_field
         sequences = fields[item + config["LIST_SUFFIX"]].long()

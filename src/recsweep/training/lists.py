@@ -56,6 +56,6 @@ def top_lists(
 def pairs_of(hidden: Pairs | None, users: torch.Tensor, device: torch.device) -> Pairs:
     """The items that are hidden from some users, a row each; none where nothing is hidden."""
     if hidden is None:
-        return Pairs(torch.zeros(len(users), dtype=torch.int64, device=device), users.new_empty(0).to(device))
+        return Pairs.none(len(users), device)
     found = hidden.of_rows(users)
     return Pairs(found.counts.to(device), found.items.to(device))

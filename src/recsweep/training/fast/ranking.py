@@ -47,8 +47,7 @@ def found(
 
 def _one_each(table: Table) -> Labels:
     """Each row's target as its one right item; none is hidden."""
-    count = torch.ones_like(table.items)
-    return Labels(Pairs(count, table.items), Pairs(torch.zeros_like(count), table.items[:0]))
+    return Labels(Pairs(torch.ones_like(table.items), table.items), Pairs.none(len(table), table.device))
 
 
 def _of_targets(family: Family, table: Table, cutoff: int) -> torch.Tensor | None:

@@ -99,20 +99,14 @@ class Candidates:
 def _labels(right: list[torch.Tensor], device: torch.device) -> Labels:
     """The right items; what is no candidate has no score, so that nothing need be hidden."""
     found = Pairs.of(right, device)
-    return Labels(found, Pairs(torch.zeros_like(found.counts), found.items[:0]))
+    return Labels(found, Pairs.none(len(right), device))
 
 
 def _table(loader: Any, labels: Labels, device: torch.device) -> Table:
     data = loader._dataset
     users = torch.from_numpy(np.asarray(loader.uid_list, dtype=np.int64))
     frame = data.join(type(data.inter_feat)({loader.uid_field: users}))
-    users = users.to(device)
-    return Table(
-        *(users, users[:0], device),
-        labels=labels,
-        columns=frame.__getitem__,
-        features=partial(Features.of, data),
-    )
+    return Table.with_users(users.to(device), device, frame.__getitem__, labels, partial(Features.of, data))
 
 
 def _array(items: Any) -> NDArray[np.int64]:

@@ -32,6 +32,12 @@ class Pairs:
         ordered = (owners * width + flat).sort().values - owners * width
         return cls(counts.to(device), _column(ordered, device))
 
+    @classmethod
+    def none(cls, rows: int, device: torch.device) -> Pairs:
+        """No item for any row."""
+        empty = torch.empty(0, dtype=torch.int64, device=device)
+        return cls(torch.zeros(rows, dtype=torch.int64, device=device), empty)
+
     @cached_property
     def owners(self) -> torch.Tensor:
         """[pairs] int64: the row of each pair."""
@@ -157,8 +163,20 @@ class Table:
 
     @classmethod
     def _of_samples(cls, loader: Any, device: torch.device) -> Table:
-        users = _column(loader.user_list[loader.uid_field], device)
-        return cls(users, users.new_empty(0), device, columns=loader.user_list.__getitem__)
+        rows = loader.user_list
+        return cls.with_users(_column(rows[loader.uid_field], device), device, rows.__getitem__)
+
+    @classmethod
+    def with_users(
+        cls,
+        users: torch.Tensor,
+        device: torch.device,
+        columns: Callable[[torch.Tensor], Any],
+        labels: Labels | None = None,
+        features: Callable[[], Features] | None = None,
+    ) -> Table:
+        """Rows that are users [rows] int64, on the device; they have no targets of their own."""
+        return cls(users, users.new_empty(0), device, labels=labels, columns=columns, features=features)
 
     @classmethod
     def of_users(cls, loader: Any, device: torch.device) -> Table:
@@ -167,13 +185,8 @@ class Table:
         right, hidden = (
             _lists(items, users, device) for items in (loader.uid2positive_item, loader.uid2history_item)
         )
-        users = _column(users, device)
-        return cls(
-            *(users, users.new_empty(0), device),
-            labels=Labels(right, hidden),
-            columns=loader.user_df.__getitem__,
-            features=partial(Features.of, loader._dataset),
-        )
+        labels, features = Labels(right, hidden), partial(Features.of, loader._dataset)
+        return cls.with_users(_column(users, device), device, loader.user_df.__getitem__, labels, features)
 
     def __len__(self) -> int:
         return len(self.users)
