@@ -13,6 +13,8 @@ from recsweep.training import training
 def keep_if_best(run: StudyRun, keeper: Keeper, claim: Claim, trained: training.Trained) -> None:
     """Write the weights of a trial that is among the best so far, and remove those that they beat.
 
+    Another worker may beat the trial meanwhile, and remove what is being written.
+
     Raises:
         SweepPaused: the disk is full.
     """
@@ -29,5 +31,8 @@ def keep_if_best(run: StudyRun, keeper: Keeper, claim: Claim, trained: training.
             model = run.plan.model.model
             run.say(f"{run.label}: {model} holds state that cannot be stored safely; no checkpoint")
     except (OSError, RuntimeError) as error:
-        raise (disk_trouble(error) or error) from None
+        if pause := disk_trouble(error):
+            raise pause from None
+        if claim.slot in best_slots(run):
+            raise
     keep_the_best(run, keeper)
