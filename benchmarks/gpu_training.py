@@ -42,7 +42,7 @@ LONG_ENOUGH = 12.0
 _HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-class Enough(Exception):  # no error
+class Enough(Exception):
     """A turn has its epochs."""
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from helpers.workspace import make_workspace
 from recsweep.cli import cli, doctor, flags, main, variables
 from recsweep.cli.declare import GROUPS, Command, Option
+from recsweep.common import others
 from recsweep.common.errors import InputError
 from recsweep.running import threads
 from recsweep.sweeps.config import WorkersConfig
@@ -290,7 +291,8 @@ def test_threads_of_a_worker_are_those_of_config_or_user(monkeypatch, given, set
     ],
 )
 def test_spare_threads_leave_other_programs_their_cores(monkeypatch, used, workers, count, said):
-    monkeypatch.setattr(threads, "cores", lambda: 8)
+    for module in (threads, others):
+        monkeypatch.setattr(module, "cores", lambda: 8)
     monkeypatch.setattr(threads, "_others", lambda: used)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     config = WorkersConfig(count=workers, threads="spare")
@@ -299,7 +301,8 @@ def test_spare_threads_leave_other_programs_their_cores(monkeypatch, used, worke
 
 def test_all_workers_of_a_process_have_as_many_spare_threads(monkeypatch):
     used = iter([6.0, 0.0])
-    monkeypatch.setattr(threads, "cores", lambda: 8)
+    for module in (threads, others):
+        monkeypatch.setattr(module, "cores", lambda: 8)
     monkeypatch.setattr(threads, "cores_of_others", lambda: next(used))
     threads._others.cache_clear()
     try:

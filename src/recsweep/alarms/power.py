@@ -33,7 +33,8 @@ def too_small(searches: Sequence[Searched], users: UsersOf) -> Iterator[Alarm]:
         if first is None or second is None:
             continue
         metric = first.record.metric.lower()
-        differences = _differences(users(first), users(second), metric)
+        scores = users(first)
+        differences = _differences(scores, users(second), metric)
         if differences is None:
             continue
         claimed, needed = float(np.mean(differences)), smallest_difference(differences, POWER, LEVEL)
@@ -43,7 +44,7 @@ def too_small(searches: Sequence[Searched], users: UsersOf) -> Iterator[Alarm]:
         names = f"{first.record.model_name} and {second.record.model_name}"
         text = (
             f"{names} differ by {abs(claimed):.4f} {first.record.metric} on the test of {len(differences):,} "
-            f"users{_trainings(users(first))}, which shows differences from {needed:.4f} on in "
+            f"users{_trainings(scores)}, which shows differences from {needed:.4f} on in "
             f"{POWER:.0%} of cases"
         )
         answer = "claim no difference" + (f", or test {more:,} users" if more is not None else "")

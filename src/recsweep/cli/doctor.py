@@ -10,7 +10,7 @@ from recsweep.common import provenance
 from recsweep.common.cores import cores
 from recsweep.common.errors import RecsweepError
 from recsweep.common.files import counted
-from recsweep.common.others import cores_of_others
+from recsweep.common.others import cores_of_others, spare_cores
 from recsweep.common.paths import is_made
 from recsweep.planning.plan import StudyPlan, check_data, plan_sweep
 from recsweep.running.nvml import gpu_temperature
@@ -62,7 +62,7 @@ def _others() -> Iterator[Finding]:
     most = cores()
     found = f"use {used:.1f} of {counted(most, 'core')}"
     if used >= _A_CORE and most > 1:
-        found += f"; `workers.threads: spare`, {max(1, most - round(used))} here, is as fast or faster"
+        found += f"; `workers.threads: spare`, {spare_cores(used)} here, is as fast or faster"
     yield "other programs", found, True
 
 

@@ -38,6 +38,11 @@ def cores_of_others(seconds: float = _SECONDS) -> float | None:
     return max(0.0, (after - before) / (time.monotonic() - begin))
 
 
+def spare_cores(used: float | None) -> int:
+    """Whole cores that other programs leave, at least one; all of them where theirs are not known."""
+    return max(1, cores() - round(used or 0.0))
+
+
 def _busy() -> float:
     """Seconds that these processors have computed."""
     allowed = {f"cpu{number}" for number in os.sched_getaffinity(0)}

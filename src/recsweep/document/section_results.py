@@ -13,7 +13,7 @@ from recsweep.report.comparison import Entry
 from recsweep.report.ensembles import ensemble_words
 from recsweep.report.evidence import PARTS, EvidenceResult
 from recsweep.report.results import StudyResult
-from recsweep.report.summary_evidence import COLUMNS, evidence_cells, evidence_notes, evidence_pairs, model_of
+from recsweep.report.summary_evidence import COLUMNS, evidence_notes, evidence_pairs, measure_cells, model_of
 from recsweep.report.sweep_page import overview
 from recsweep.report.tables import four_digits
 
@@ -82,9 +82,8 @@ def _optimism(facts: Facts) -> Iterator[str]:
 
 def _rows(one: EvidenceResult) -> Iterator[tuple[str, ...]]:
     """A row for validation and one for test: what stands side by side is wider than paper."""
-    trainings, *cells = evidence_cells(one)
-    for number, part in enumerate(PARTS):
-        yield part, trainings, *cells[number * len(COLUMNS) : (number + 1) * len(COLUMNS)]
+    for part in PARTS:
+        yield part, str(len(one.done)), *measure_cells(one.measure(part, one.metric))
 
 
 def _popular(pop: StudyResult, metric: str) -> str:

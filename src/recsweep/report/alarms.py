@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -33,7 +33,7 @@ def raised(results: Sequence[StudyResult], baselines: Sequence[StudyResult] = ()
     ordered = sorted(results, key=_datasets(results))
     trained = [*baselines, *(one for one in ordered if one.record.model.model == POP)]
     pops: dict[str, Searched] = {one.record.dataset_name: one for one in trained if one.finished}
-    users = {about(one): cache(partial(look, one)) for one, look in _looks(ordered)}
+    users = {about(one): partial(look, one) for one, look in _looks(ordered)}
     return alarms_of_sweep(ordered, pops, lambda search: users[about(search)]())
 
 

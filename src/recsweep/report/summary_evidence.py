@@ -117,11 +117,11 @@ def evidence_cells(one: EvidenceResult) -> list[str]:
     """Trainings, then the numbers of each part, of the metric that the search went by."""
     cells = [str(len(one.done))]
     for part in PARTS:
-        cells += _measure_cells(one.measure(part, one.metric))
+        cells += measure_cells(one.measure(part, one.metric))
     return cells
 
 
-def _measure_cells(measure: Measure | None) -> list[str]:
+def measure_cells(measure: Measure | None) -> list[str]:
     """Mean with sd, interval, own score and optimism, in four digits; `-` where there is none."""
     if measure is None:
         return ["-"] * len(COLUMNS)

@@ -8,7 +8,7 @@ import os
 from recsweep.common.cores import cores
 from recsweep.common.errors import InputError
 from recsweep.common.files import counted
-from recsweep.common.others import cores_of_others
+from recsweep.common.others import cores_of_others, spare_cores
 from recsweep.sweeps.config import WorkersConfig
 
 MOST_THREADS = 4096
@@ -21,7 +21,7 @@ def threads_of(workers: WorkersConfig) -> int:
         InputError: the variable is no number.
     """
     if workers.threads == "spare":
-        return max(1, (cores() - round(_others() or 0.0)) // workers.count)
+        return max(1, spare_cores(_others()) // workers.count)
     if workers.threads is not None:
         return workers.threads
     given = os.environ.get("OMP_NUM_THREADS", "").strip()
