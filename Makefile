@@ -150,7 +150,7 @@ endif
 
 .PHONY: help setup env setup-ray setup-cluster setup-buckets setup-trackers setup-models bench-models test-ray test-buckets test-containers test-slurm test-trackers bench-trackers lock tune-all tune-smoke tune baseline evidence worker slurm-workers plots report compare ensemble recommend dashboard serve summarize evaluate doctor data dry-run
 .PHONY: test test-long attack attack-service lint format docs bench bench-rivals bench-tuner bench-equality bench-gpu bench-panel bench-overhead
-.PHONY: bench-schedulers bench-ray-overhead bench-estimate bench-recommend bench-scaling bench-scale bench-listing bench-import bench-report bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
+.PHONY: bench-schedulers bench-ray-overhead bench-estimate bench-recommend bench-scaling bench-scale bench-listing bench-import bench-report bench-shipped bench-service-pages bench-pruning bench-statistics bench-search bench-kills bench-best-config bench-ray bench-resume bench-buckets bench-service fuzz-service clean
 
 help: ## this help
 	@echo "recsweep: tune recommender models on data sets, fairly and without losing a trial"
@@ -421,6 +421,9 @@ bench-overhead: setup ## milliseconds a trial outside training
 
 bench-report: setup ## the report of 6 models x 3 data sets x 20 trials x 5 seeds: seconds, megabytes, no network
 	@python benchmarks/document.py --write
+
+bench-shipped: setup ## the shipped sweep with five seeds, on from what is kept of it, and its report (a night on two cores, from nothing)
+	@python benchmarks/shipped.py
 
 bench-service-pages: setup ## the service's pages over 10,000 jobs and 1,000,000 trials in PostgreSQL
 	@python benchmarks/service_pages.py --write
