@@ -14,8 +14,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import shipped
 from recsweep.cli import cli
 
-SHIPPED = ["--config", str(shipped.CONFIG), "--outputs"]
-
 
 @pytest.fixture
 def outputs(tmp_path):
@@ -34,13 +32,13 @@ def files_of(folder: Path) -> set[Path]:
 
 
 def test_the_report_is_made_of_what_is_kept(outputs):
-    printed("report", *SHIPPED, str(outputs))
+    printed("report", *shipped.OF_SWEEP, "--outputs", str(outputs))
     page = (outputs / "report" / "default" / "index.html").read_text(encoding="utf-8")
     assert "5 training seeds" in page
 
 
 def test_a_study_that_is_kept_is_not_run_again(outputs):
-    told = printed("tune", *SHIPPED, str(outputs), "--models", "FPMC", "--dry-run")
+    told = printed("tune", *shipped.OF_SWEEP, "--outputs", str(outputs), "--models", "FPMC", "--dry-run")
     assert "0 trials to run" in told
 
 
