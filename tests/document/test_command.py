@@ -20,3 +20,12 @@ def test_the_command_prints_the_path_of_the_page_it_wrote(tmp_path):
     alone = ["report", "--storage", store, "--sweep", "toy-sweep", "--outputs", str(tmp_path / "outputs")]
     assert CliRunner().invoke(cli, alone, catch_exceptions=False).exit_code == 0
     assert page.is_file()
+
+
+def test_the_commands_name_the_sweeps_file_as_seen_from_here(tmp_path, monkeypatch):
+    space = workspace(tmp_path)
+    fill_store(space.plan(), some_trials(), {"ndcg@10": 0.1234})
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(cli, ["report", "--config", str(space.sweep)], catch_exceptions=False)
+    text = (tmp_path / "outputs" / "report" / "toy-sweep" / "index.html").read_text(encoding="utf-8")
+    assert f"recsweep tune --config {space.sweep.relative_to(tmp_path)}\n" in text

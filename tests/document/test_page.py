@@ -11,6 +11,7 @@ import pytest
 from helpers import found
 from helpers.found import NASTY
 from helpers.reported import facts_of_three, over_seeds, results_of_three, with_evidence, with_users
+from recsweep.document.appendix import appendix_latex
 from recsweep.document.citations import cited
 from recsweep.document.facts import gathered
 from recsweep.document.page import report_page
@@ -152,6 +153,16 @@ def test_the_searchs_own_score_stands_beside_those_over_seeds(tmp_path):
     for cell in ("0.1600 ± 0.0100", "0.1352 to 0.1848", "+0.0312"):
         assert f'<td class="number">{cell}</td>' in text, cell
     assert "Without evidence of its best configuration: toy/Slow, toy/Waiting." in text
+    assert "<th>validation NDCG@10 (search)</th>" in re.sub(r" (class|scope)=\"[a-z]+\"", "", text)
+
+
+def test_the_cost_of_trainings_over_seeds_is_told_too(tmp_path):
+    first, *others = results_of_three(tmp_path)
+    assert "Over seeds:" not in page_of(gathered("toy-sweep", [first, *others], "sweep.yaml"))
+    facts = gathered("toy-sweep", [with_evidence(first, seconds=1800.0), *others], "sweep.yaml")
+    told = "Over seeds: 3 trainings more of the configurations chosen, 1.50 hours."
+    assert told in page_of(facts)
+    assert told in appendix_latex(facts)
 
 
 def test_a_value_beyond_which_there_is_none_is_no_edge(tmp_path):

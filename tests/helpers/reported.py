@@ -62,7 +62,10 @@ def with_users(results: list[StudyResult]) -> list[StudyResult]:
 
 
 def with_evidence(
-    result: StudyResult, scores: Sequence[float] = (0.18, 0.19, 0.17), lower: float = 0.02
+    result: StudyResult,
+    scores: Sequence[float] = (0.18, 0.19, 0.17),
+    lower: float = 0.02,
+    seconds: float = 1.0,
 ) -> StudyResult:
     """A study whose winner was trained again on a seed a score; on test each came to so much less."""
     assert result.winner is not None
@@ -70,7 +73,7 @@ def with_evidence(
     done = []
     for number, score in enumerate(scores):
         metrics = {"ndcg@10": score}
-        one = trial(number, score, result=Result(metrics, 1, 2, 1.0, test={"ndcg@10": score - lower}))
+        one = trial(number, score, result=Result(metrics, 1, 2, seconds, test={"ndcg@10": score - lower}))
         done.append((Point(configuration, 100 + number, 7), one))
     own = {"validation": result.winner.result.metrics, "test": TEST}
     name = f"{result.record.study}/evidence"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,10 +20,16 @@ def report(**options: Any) -> None:
     from recsweep.document.write import write_report
 
     for seen in look(options):
-        facts = gathered(seen.name, seen.of_all, str(options["config"]), seen.baselines)
+        facts = gathered(seen.name, seen.of_all, _from_here(options["config"]), seen.baselines)
         page = write_report(seen.outputs, facts)
         say_what_moved(seen.results)
         click.echo(page)
+
+
+def _from_here(config: object) -> str:
+    """A sweep's file as the report's commands name it: they are run elsewhere, by others."""
+    path = Path(str(config))
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 COMMANDS = [report]

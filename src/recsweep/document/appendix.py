@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from recsweep.document import again
 from recsweep.document.citations import ENGINES, RULES, cite, cite_model
-from recsweep.document.costs import COST_COLUMNS, Cost, cost_of, machines
+from recsweep.document.costs import COST_COLUMNS, Cost, cost_of, cost_over_seeds, machines
 from recsweep.document.facts import Facts
 from recsweep.document.spaces import Searched, Space, fixed_of, spaces_of
 from recsweep.document.tex import label_of, row, table, tex, typed
@@ -131,7 +131,7 @@ def _costs(costs: list[Cost], facts: Facts) -> Iterator[str]:
     trials = [trial for entry in facts.entries for trial in entry.trials]
     ran = [f"Trained on: {words}." for words in machines(trials)] or ["The trials do not say where they ran."]
     yield from _paragraph("Hardware and cost", ran)
-    yield from map(tex, energies(facts.results))
+    yield from map(tex, [*cost_over_seeds(facts.results), *energies(facts.results)])
     yield ""
     lines = [row(COST_COLUMNS), r"\midrule", *(row(map(tex, cost.cells)) for cost in costs)]
     caption = "Cost of the searches: training time of all trials, added up."

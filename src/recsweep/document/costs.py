@@ -11,6 +11,7 @@ from recsweep.common.escape import for_terminal
 from recsweep.common.files import counted
 from recsweep.report.comparison import Entry
 from recsweep.report.energy import Spent
+from recsweep.report.results import StudyResult
 from recsweep.study import State, Trial
 
 COST_COLUMNS = ("data set", "model", "trials", "pruned", "failed", "epochs", "hours", "kWh")
@@ -68,6 +69,15 @@ def cost_of(entry: Entry) -> Cost:
     result = entry.result
     counts = (result.all_trained, result.all_pruned, result.all_failed)
     return Cost(entry.dataset, entry.model, *counts, result.all_epochs, result.all_seconds, result.all_energy)
+
+
+def cost_over_seeds(results: Iterable[StudyResult]) -> list[str]:
+    """A line on the trainings of winners on several seeds, which are no trials of a search; none without."""
+    done = [trial for result in results for one in result.evidence for _, trial in one.done]
+    if not done:
+        return []
+    spent = hours(sum(trial.result.seconds or 0.0 for trial in done))
+    return [f"Over seeds: {counted(len(done), 'training')} more of the configurations chosen, {spent} hours."]
 
 
 def machines(trials: Iterable[Trial]) -> list[str]:

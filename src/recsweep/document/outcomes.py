@@ -78,8 +78,11 @@ class Block:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The heads of its table."""
-        return ("model", f"validation {self.metrics[0]}", *(f"test {name}" for name in self.metrics))
+        """The heads of its table. Beside means over seeds on test, the validation score is still the one
+        that the search chose by.
+        """
+        chosen = f"validation {self.metrics[0]}{' (search)' if self.repeated else ''}"
+        return ("model", chosen, *(f"test {name}" for name in self.metrics))
 
     @property
     def tested(self) -> bool:

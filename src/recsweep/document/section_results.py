@@ -46,7 +46,7 @@ def _results(facts: Facts) -> Iterator[str]:
     if not any(block.repeated for block in blocks):
         yield waiting(missing("Means and intervals over several trainings", "evidence", facts))
     for block, entries in zip(blocks, facts.by_dataset.values(), strict=True):
-        seeds = f"; mean of {block.seeds} trainings" if block.repeated else ""
+        seeds = f"; on test, mean of {block.seeds} trainings" if block.repeated else ""
         yield f'<div class="block"><h3>{text(block.dataset)}{text(seeds)}</h3>'
         yield result_table(block)
         if (pop := facts.baselines.get(block.dataset)) is not None:

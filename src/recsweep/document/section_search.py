@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from recsweep.common.escape import for_html as text
 from recsweep.document.convergence import convergence
-from recsweep.document.costs import COST_COLUMNS, Cost, cost_of, hours, machines
+from recsweep.document.costs import COST_COLUMNS, Cost, cost_of, cost_over_seeds, hours, machines
 from recsweep.document.elements import Section, figure, figures, grid, items
 from recsweep.document.facts import Facts
 from recsweep.document.svg import legend
@@ -89,12 +89,18 @@ def _general(panel: Panel) -> Panel:
 def _cost(facts: Facts) -> Iterator[str]:
     costs = [cost_of(entry) for entry in facts.entries]
     trials = [trial for entry in facts.entries for trial in entry.trials]
-    yield "<p>Training time of all trials, added up; trials that ran side by side count each.</p>"
+    yield "<p>Training time of all trials of the searches, added up; those side by side count each.</p>"
     rows = [cost.cells for cost in costs]
     if len(costs) > 1:
         rows.append(_total(costs))
     yield grid(COST_COLUMNS, rows, "Cost of each search", range(2, len(COST_COLUMNS)))
-    yield items([*energies(facts.results), *(f"Trained on: {words}." for words in machines(trials))])
+    yield items(
+        [
+            *cost_over_seeds(facts.results),
+            *energies(facts.results),
+            *(f"Trained on: {words}." for words in machines(trials)),
+        ]
+    )
     found = [
         figure(_hours(dataset, costs), f"Hours on {dataset}", f"Hours of training on {dataset}, by model.")
         for dataset, entries in facts.by_dataset.items()
