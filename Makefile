@@ -422,7 +422,7 @@ bench-overhead: setup ## milliseconds a trial outside training
 bench-report: setup ## the report of 6 models x 3 data sets x 20 trials x 5 seeds: seconds, megabytes, no network
 	@python benchmarks/document.py --write
 
-bench-shipped: setup ## the shipped sweep with five seeds, on from what is kept of it, and its report (hours on two cores, from nothing)
+bench-shipped: setup ## the shipped sweep with five seeds, on from what is kept of it, and its report
 	@python benchmarks/shipped.py
 
 bench-service-pages: setup ## the service's pages over 10,000 jobs and 1,000,000 trials in PostgreSQL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -35,6 +36,22 @@ def test_the_report_is_made_of_what_is_kept(outputs):
     printed("report", *shipped.OF_SWEEP, "--outputs", str(outputs))
     page = (outputs / "report" / "default" / "index.html").read_text(encoding="utf-8")
     assert "5 training seeds" in page
+    assert "Not finished" not in page
+    assert "not there yet" not in page
+
+
+def test_the_report_of_what_is_kept_agrees_with_its_alarms(outputs):
+    printed("report", *shipped.OF_SWEEP, "--outputs", str(outputs))
+    page = (outputs / "report" / "default" / "index.html").read_text(encoding="utf-8")
+    chosen = dict(re.findall(r"<h3>(\w+)</h3>.*?chosen is trial (\d+)", page, flags=re.DOTALL))
+    assert len(chosen) == 6
+    late = re.findall(r"ml-100k/(\w+): the best trial was found as number (\d+) of 20", page)
+    assert {model for model, slot in chosen.items() if int(slot) >= 18} == {model for model, _ in late}
+    assert all(int(number) == int(chosen[model]) + 1 for model, number in late)
+    assert page.count(" is at the edge of its range") == page.count('</b> <span class="edge">edge</span>')
+    best, second = re.search(r"The data cannot tell (\w+) from (\w+):", page).groups()
+    pair = f"(?:{best} and {second}|{second} and {best})"
+    assert re.search(rf"{pair} differ by .{{0,400}}claim no difference", page, flags=re.DOTALL)
 
 
 def test_a_study_that_is_kept_is_not_run_again(outputs):

@@ -143,11 +143,13 @@ def test_a_best_that_was_found_in_the_last_tenth_is_told(plan):
     assert list(found_late(open_again(search(plan, late)))) == []
 
 
-def test_lateness_goes_by_the_order_in_which_trials_ended(plan):
-    found = search(plan, [0.4] + [0.1] * 19)
-    ended = [dataclasses.replace(one, ended=20 - one.slot) for one in found.trials]
-    (alarm,) = found_late(dataclasses.replace(found, trials=ended, winner=ended[0]))
-    assert alarm.number == 1.0
+def test_lateness_goes_by_slots_and_not_by_when_workers_ended(plan):
+    """The best of several workers' trials ends late, as nothing prunes it."""
+    for slot, numbers in ((0, []), (19, [1.0])):
+        found = search(plan, [0.4 if slot == own else 0.1 for own in range(20)])
+        ended = [dataclasses.replace(one, ended=20 - one.slot) for one in reversed(found.trials)]
+        turned = dataclasses.replace(found, trials=ended, winner=ended[19 - slot])
+        assert [alarm.number for alarm in found_late(turned)] == numbers
 
 
 def test_unequal_budgets_are_an_alarm_of_the_sweep(plan):

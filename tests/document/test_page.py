@@ -15,6 +15,7 @@ from recsweep.document.appendix import appendix_latex
 from recsweep.document.citations import cited
 from recsweep.document.facts import gathered
 from recsweep.document.page import report_page
+from recsweep.document.tables import tables_markdown
 from recsweep.document.write import write_report
 
 ANCHORS = (
@@ -154,6 +155,13 @@ def test_the_searchs_own_score_stands_beside_those_over_seeds(tmp_path):
         assert f'<td class="number">{cell}</td>' in text, cell
     assert "Without evidence of its best configuration: toy/Slow, toy/Waiting." in text
     assert "<th>validation NDCG@10 (search)</th>" in re.sub(r" (class|scope)=\"[a-z]+\"", "", text)
+
+
+def test_a_list_in_markdown_ends_before_what_follows(tmp_path):
+    facts = gathered("toy-sweep", with_users(results_of_three(tmp_path)), "sweep.yaml")
+    lines = tables_markdown(facts).splitlines()
+    last = max(number for number, line in enumerate(lines) if line.startswith("- "))
+    assert lines[last + 1] == ""
 
 
 def test_the_cost_of_trainings_over_seeds_is_told_too(tmp_path):

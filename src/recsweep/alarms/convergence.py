@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from recsweep.alarms.alarm import Alarm, Searched, about
 from recsweep.search.stopping import MAX_EVALS
-from recsweep.study.trial import by_end
 
 NAME = "convergence"
 SOURCE = "Dodge, Gururangan, Card, Schwartz and Smith 2019"
@@ -18,8 +17,12 @@ LEAST_TRIALS = 10
 
 
 def found_late(search: Searched) -> Iterator[Alarm]:
-    """The best was found in the last tenth of the budget; the number is how far into it."""
-    own = sorted((trial for trial in search.trials if not trial.inherited), key=by_end)
+    """The best was found in the last tenth of the budget; the number is how far into it.
+
+    Trials count by their slots, as in the picture of convergence. By their ends the best would be late more
+    often than by chance where several workers ran: it is not pruned, so it ends after those begun with it.
+    """
+    own = sorted((trial for trial in search.trials if not trial.inherited), key=lambda trial: trial.slot)
     if not search.finished or search.winner is None or len(own) < LEAST_TRIALS:
         return
     if search.record.ended_by and not search.record.ended_by.startswith(MAX_EVALS):

@@ -20,7 +20,8 @@ def tables_markdown(facts: Facts) -> str:
     lines: list[str] = []
     for block in facts.blocks:
         lines += [f"## {for_markdown(block.dataset)}", "", *_markdown(block), ""]
-        lines += [f"- {for_markdown(line)}" for line in facts.compared.sentences.get(block.dataset, ())]
+        told = [f"- {for_markdown(line)}" for line in facts.compared.sentences.get(block.dataset, ())]
+        lines += [*told, ""] if told else []
     notes = [
         meaning(facts.blocks, underlined="underlined"),
         *budgets(facts.results),
