@@ -64,10 +64,10 @@ def run() -> None:
         for slip in slips() if COMPLETE not in os.environ else ():
             click.echo(f"recsweep: {for_terminal(slip)}", err=True)
         with _masked_threads():
-            code = cli.main(args=typed[1:], prog_name="recsweep", standalone_mode=False, obj=typed)
+            code = _run(typed)
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort as stopped:  # which is what click makes of it
-        raise KeyboardInterrupt(*getattr(stopped.__cause__, "args", ())) from None
+    except (click.exceptions.Abort, EOFError):  # at a question
+        raise KeyboardInterrupt from None
     except click.ClickException as error:
         shown = io.StringIO()  # it may quote an argument
         error.show(shown)
@@ -88,6 +88,17 @@ def run() -> None:
             sys.exit(EXIT_BUG)
         click.echo(f"recsweep: {pause}", err=True)
         sys.exit(pause.exit_code)
+
+
+def _run(typed: list[str]) -> object:
+    """The value of the command. click's own `main` would put an empty line before that of one stopped."""
+    if COMPLETE in os.environ:
+        return cli.main(args=typed[1:], prog_name="recsweep", standalone_mode=False, obj=typed)
+    try:
+        with cli.make_context("recsweep", typed[1:], obj=typed) as context:
+            return cli.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
 
 
 def _say_bug(error: BaseException) -> None:
