@@ -32,17 +32,21 @@ def files_of(folder: Path) -> set[Path]:
     return {file.relative_to(folder) for file in folder.rglob("*") if file.is_file()}
 
 
-def test_the_report_is_made_of_what_is_kept(outputs):
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The report of what is kept."""
+    outputs = Path(shutil.copytree(shipped.KEPT, tmp_path_factory.mktemp("shipped") / "outputs"))
     printed("report", *shipped.OF_SWEEP, "--outputs", str(outputs))
-    page = (outputs / "report" / "default" / "index.html").read_text(encoding="utf-8")
+    return (outputs / "report" / "default" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_report_is_made_of_what_is_kept(page):
     assert "5 training seeds" in page
     assert "Not finished" not in page
     assert "not there yet" not in page
 
 
-def test_the_report_of_what_is_kept_agrees_with_its_alarms(outputs):
-    printed("report", *shipped.OF_SWEEP, "--outputs", str(outputs))
-    page = (outputs / "report" / "default" / "index.html").read_text(encoding="utf-8")
+def test_the_report_of_what_is_kept_agrees_with_its_alarms(page):
     chosen = dict(re.findall(r"<h3>(\w+)</h3>.*?chosen is trial (\d+)", page, flags=re.DOTALL))
     assert len(chosen) == 6
     late = re.findall(r"ml-100k/(\w+): the best trial was found as number (\d+) of 20", page)
